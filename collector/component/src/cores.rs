@@ -129,7 +129,8 @@ impl Activity {
     fn new() -> Activity {
         Activity {
             epoch: Instant::now(),
-            busy_since: CachePadded::new(AtomicU64::new(0)),
+            // Busy until it idles for the first time.
+            busy_since: CachePadded::new(AtomicU64::new(1)),
             connections: AtomicUsize::new(0),
         }
     }
@@ -184,6 +185,9 @@ mod tests {
     #[test]
     fn a_busy_core_names_an_idle_one() {
         let (cores, _threads) = Cores::start(2).expect("threads");
+        while cores.iter().any(|core| core.activity.busy_since.load(Relaxed) != 0) {
+            std::thread::yield_now();
+        }
         let (tell, told) = std::sync::mpsc::channel();
         let inner = cores.clone();
         let busy = cores.iter().next().expect("two").spawn(async move {

@@ -33,7 +33,7 @@ pub use contracts::{
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
 pub use health::{ComponentKey, Health, Status, StatusReporter};
 pub use host::{BuildInfo, Host};
-pub use leases::{Acceptor, LeaseError, ListenerLease, Leases};
+pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
 pub use memory::{FakeMemory, MemoryReader, SystemMemory};
 pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
 pub use refusal::{Code, Refusal, UpstreamStatus};

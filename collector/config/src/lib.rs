@@ -16,7 +16,9 @@ mod opaque;
 mod path;
 mod problems;
 mod source;
+mod stub;
 mod suggest;
+pub use stub::*;
 
 pub use block::{Block, PresentBlock};
 pub use decode::{Settings, decode, decode_checked};

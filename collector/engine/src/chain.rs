@@ -64,7 +64,11 @@ impl Chain {
         outcome
     }
 
-    fn transform<'a>(&'a self, mut batch: Batch, entries: &mut Vec<Entry<'a>>) -> Result<Option<Batch>, Refusal> {
+    fn transform<'a>(
+        &'a self,
+        mut batch: Batch,
+        entries: &mut Vec<Entry<'a>>,
+    ) -> Result<Option<Batch>, Refusal> {
         for node in &self.transforms {
             let items_in = batch.items;
             let mut dropped = Dropped::default();

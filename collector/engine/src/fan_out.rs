@@ -132,7 +132,8 @@ impl FanOut {
                 break;
             }
             tokio::time::sleep_until(next).await;
-            let again = ask(std::mem::take(&mut answers.retry).into_iter().map(|(branch, _)| branch), batch).await;
+            let again =
+                ask(std::mem::take(&mut answers.retry).into_iter().map(|(branch, _)| branch), batch).await;
             answers.accepted += again.accepted;
             answers.rejected = answers.rejected.or(again.rejected);
             for (branch, refusal) in again.retry {

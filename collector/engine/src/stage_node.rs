@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use phoenix_component::{
-    Ack, Acknowledge, Adoption, Batch, Drained, Fragment, Held, Host, Lost, Outlet, Output, Partition, Refusal, Stage,
-    StageSpec, StatusReporter,
+    Ack, Acknowledge, Adoption, Batch, Drained, Fragment, Held, Host, Lost, Outlet, Output, Partition,
+    Refusal, Stage, StageSpec, StatusReporter,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -156,7 +156,8 @@ impl StageNode {
         let mut fragments: Vec<(usize, Batch)> = Vec::with_capacity(1);
         let count = self.shards.len() as u64;
         guard::run(&self.status, || {
-            self.partition.prepare(batch, &mut |key, fragment| fragments.push(((key % count) as usize, fragment)))
+            self.partition
+                .prepare(batch, &mut |key, fragment| fragments.push(((key % count) as usize, fragment)))
         })??;
         self.reserve(&fragments)?;
         let (ack, wait) = match self.acknowledge {
@@ -245,7 +246,8 @@ impl StageNode {
         if state.wake_at().is_some_and(|at| at <= now.monotonic) {
             let _ = guard::run(&self.status, || state.tick(now, out));
         }
-        if shard.waiting.load(Ordering::Acquire) > 0 && shard.inbox().is_empty() && self.admission.all_wait() {
+        if shard.waiting.load(Ordering::Acquire) > 0 && shard.inbox().is_empty() && self.admission.all_wait()
+        {
             let _ = guard::run(&self.status, || state.all_wait(now, out));
         }
         out.is_full()
@@ -303,7 +305,9 @@ impl StageNode {
         };
         match &outcome {
             Ok(()) => self.meter.passed_on(items),
-            Err(refusal) if ack.is_awaited() && refusal.is_retryable() => self.meter.dropped("handed_back", items),
+            Err(refusal) if ack.is_awaited() && refusal.is_retryable() => {
+                self.meter.dropped("handed_back", items)
+            }
             Err(refusal) => {
                 self.meter.dropped(refusal.reason(), items);
                 tracing::warn!(component = %self.status.key(), dropped_items = items, error = %refusal, "data that a stage let out was dropped");
@@ -360,7 +364,11 @@ impl StageNode {
             let mut from = predecessor.state();
             let mut to = successor.state();
             let adoption = to.adopt(&mut **from);
-            let waiting = if from.held() == Held::default() { predecessor.waiting.swap(0, Ordering::AcqRel) } else { 0 };
+            let waiting = if from.held() == Held::default() {
+                predecessor.waiting.swap(0, Ordering::AcqRel)
+            } else {
+                0
+            };
             successor.waiting.fetch_add(waiting, Ordering::AcqRel);
             drop((from, to));
             self.run(target);
@@ -385,7 +393,8 @@ impl StageNode {
                 let mut state = shard.state();
                 let more = self.work(shard, &mut state, &mut out);
                 let now = self.clock.now();
-                let drained = guard::run(&self.status, || state.drain(now, &mut out)).unwrap_or(Drained::Done);
+                let drained =
+                    guard::run(&self.status, || state.drain(now, &mut out)).unwrap_or(Drained::Done);
                 drop(state);
                 self.release(shard, out);
                 if !more && drained == Drained::Done && shard.inbox().is_empty() {

@@ -31,7 +31,12 @@ impl ExporterNode {
         }
         let outcome = guard::answer(&self.status, self.exporter.export(batch)).await;
         match &outcome {
-            Ok(()) => self.meter.accepted(items),
+            Ok(()) => {
+                self.meter.accepted(items);
+                if !self.exporter.owns_accepted() {
+                    self.meter.passed_on(items);
+                }
+            }
             Err(_) => self.meter.refused(items),
         }
         outcome

@@ -6,7 +6,13 @@
 //! This crate does no I/O and knows nothing else of Phoenix.
 
 mod payload;
+mod schema;
 mod signal;
+mod utf8;
+mod validate;
+pub mod wire;
+pub mod write;
 
 pub use payload::Payload;
 pub use signal::Signal;
+pub use validate::{Counts, InvalidUtf8, MAX_DEPTH, Malformed, Reason, validate};

@@ -10,6 +10,7 @@ mod schema;
 mod signal;
 mod utf8;
 mod validate;
+pub mod view;
 pub mod wire;
 pub mod write;
 

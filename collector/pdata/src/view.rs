@@ -151,6 +151,11 @@ impl<'a, T: View<'a>> Many<'a, T> {
         Many { bytes, number, view: PhantomData }
     }
 
+    /// The fields that hold them, and whatever lies between.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Walks them.
     pub fn iter(&self) -> ManyIter<'a, T> {
         ManyIter { fields: Fields::new(self.bytes), number: self.number, view: PhantomData }
@@ -293,19 +298,34 @@ macro_rules! getter {
 }
 use getter;
 
+/// The entries of a piece of a request for traces.
+pub fn resource_spans(piece: &[u8]) -> Many<'_, ResourceSpans<'_>> {
+    Many::new(piece, 1)
+}
+
+/// The entries of a piece of a request for metrics.
+pub fn resource_metrics(piece: &[u8]) -> Many<'_, ResourceMetrics<'_>> {
+    Many::new(piece, 1)
+}
+
+/// The entries of a piece of a request for logs.
+pub fn resource_logs(piece: &[u8]) -> Many<'_, ResourceLogs<'_>> {
+    Many::new(piece, 1)
+}
+
 impl Payload {
     /// The entries of a request for traces.
     pub fn resource_spans(&self) -> impl Iterator<Item = ResourceSpans<'_>> + Clone {
-        self.pieces().flat_map(|piece| Many::new(piece, 1))
+        self.pieces().flat_map(|piece| resource_spans(piece))
     }
 
     /// The entries of a request for metrics.
     pub fn resource_metrics(&self) -> impl Iterator<Item = ResourceMetrics<'_>> + Clone {
-        self.pieces().flat_map(|piece| Many::new(piece, 1))
+        self.pieces().flat_map(|piece| resource_metrics(piece))
     }
 
     /// The entries of a request for logs.
     pub fn resource_logs(&self) -> impl Iterator<Item = ResourceLogs<'_>> + Clone {
-        self.pieces().flat_map(|piece| Many::new(piece, 1))
+        self.pieces().flat_map(|piece| resource_logs(piece))
     }
 }

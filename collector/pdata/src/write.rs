@@ -1,5 +1,6 @@
 //! The protobuf wire format, written.
 
+use crate::view::AnyValue;
 use crate::wire::{Wire, key};
 
 /// The bytes of a varint and how many of them there are.
@@ -88,4 +89,32 @@ pub fn put_message(out: &mut Vec<u8>, number: u32, body: impl FnOnce(&mut Vec<u8
     if len > 1 {
         out.splice(start + 1..start + 1, bytes[1..len].iter().copied());
     }
+}
+
+/// Appends a value in a field, for example as the body of a log record.
+pub fn put_value(out: &mut Vec<u8>, number: u32, value: &AnyValue<'_>) {
+    put_message(out, number, |out| put_value_body(out, value));
+}
+
+/// Appends the body of a value.
+pub fn put_value_body(out: &mut Vec<u8>, value: &AnyValue<'_>) {
+    match value {
+        AnyValue::Empty => {}
+        AnyValue::String(text) => put_bytes(out, 1, text.as_bytes()),
+        AnyValue::Bool(value) => put_uint(out, 2, u64::from(*value)),
+        AnyValue::Int(value) => put_uint(out, 3, *value as u64),
+        AnyValue::Double(value) => put_double(out, 4, *value),
+        AnyValue::Array(values) => put_bytes(out, 5, values.bytes()),
+        AnyValue::Map(entries) => put_bytes(out, 6, entries.bytes()),
+        AnyValue::Bytes(value) => put_bytes(out, 7, value),
+        AnyValue::StringIndex(value) => put_uint(out, 8, i64::from(*value) as u64),
+    }
+}
+
+/// Appends an attribute in a field.
+pub fn put_attribute(out: &mut Vec<u8>, number: u32, key: &str, value: &AnyValue<'_>) {
+    put_message(out, number, |out| {
+        put_bytes(out, 1, key.as_bytes());
+        put_value(out, 2, value);
+    });
 }

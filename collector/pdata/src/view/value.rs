@@ -85,3 +85,27 @@ impl<'a> Read<'a> for AnyValue<'a> {
         slot.map_or(AnyValue::Empty, AnyValue::new)
     }
 }
+
+impl<'a> From<&'a str> for AnyValue<'a> {
+    fn from(text: &'a str) -> AnyValue<'a> {
+        AnyValue::String(Text::new(text.as_bytes()))
+    }
+}
+
+impl From<i64> for AnyValue<'_> {
+    fn from(value: i64) -> Self {
+        AnyValue::Int(value)
+    }
+}
+
+impl From<f64> for AnyValue<'_> {
+    fn from(value: f64) -> Self {
+        AnyValue::Double(value)
+    }
+}
+
+impl From<bool> for AnyValue<'_> {
+    fn from(value: bool) -> Self {
+        AnyValue::Bool(value)
+    }
+}

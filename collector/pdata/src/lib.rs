@@ -9,6 +9,8 @@ mod assemble;
 mod edit;
 mod merge;
 mod payload;
+#[cfg(test)]
+mod properties;
 mod schema;
 mod shape;
 mod signal;

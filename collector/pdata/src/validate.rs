@@ -10,7 +10,7 @@
 //!   be, messages. Protobuf would have a reader merge them. Nobody writes such requests, so the rare one
 //!   is rewritten here instead of being minded everywhere.
 
-mod diagnose;
+pub(crate) mod diagnose;
 mod rewrite;
 mod scan;
 #[cfg(test)]

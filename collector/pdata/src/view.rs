@@ -55,85 +55,65 @@ pub trait View<'a>: Copy {
     fn new(body: &'a [u8]) -> Self;
 }
 
-/// A type that a field can have: how to note a field while scanning, and how to give it out.
-trait Read<'a>: Sized {
-    type Slot: Copy + Default;
-
-    /// Notes one occurrence of the field within the message `body`.
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, body: &'a [u8]);
-
-    fn give(slot: Self::Slot) -> Self;
+/// What a view keeps of a field: a scalar, or where the value is.
+///
+/// Concrete types rather than a projection of what is given out, so that views stay covariant.
+trait Slot<'a>: Copy + Default {
+    /// Notes one occurrence of the field within the message `raw`.
+    fn take(&mut self, field: &Field<'a>, raw: &'a [u8]);
 }
 
-macro_rules! read_scalar {
+macro_rules! scalar_slot {
     ($($type:ty: $scalar:ident => $value:expr;)*) => {$(
-        impl<'a> Read<'a> for $type {
-            type Slot = $type;
-
+        impl<'a> Slot<'a> for $type {
             #[inline(always)]
-            fn take(slot: &mut $type, field: &Field<'a>, _: &'a [u8]) {
+            fn take(&mut self, field: &Field<'a>, _: &'a [u8]) {
                 let $scalar = field.scalar;
-                *slot = $value;
-            }
-
-            #[inline(always)]
-            fn give(slot: $type) -> $type {
-                slot
+                *self = $value;
             }
         }
     )*};
 }
 
 // Narrowing follows protobuf: the high bits of a longer varint are dropped.
-read_scalar! {
+scalar_slot! {
     bool: scalar => scalar != 0;
     u32: scalar => scalar as u32;
     i32: scalar => scalar as i32;
     u64: scalar => scalar;
-    i64: scalar => scalar as i64;
     f64: scalar => f64::from_bits(scalar);
     Option<f64>: scalar => Some(f64::from_bits(scalar));
 }
 
-impl<'a> Read<'a> for &'a [u8] {
-    type Slot = &'a [u8];
-
+impl<'a> Slot<'a> for &'a [u8] {
     #[inline(always)]
-    fn take(slot: &mut &'a [u8], field: &Field<'a>, _: &'a [u8]) {
-        *slot = field.body;
-    }
-
-    #[inline(always)]
-    fn give(slot: &'a [u8]) -> &'a [u8] {
-        slot
+    fn take(&mut self, field: &Field<'a>, _: &'a [u8]) {
+        *self = field.body;
     }
 }
 
-impl<'a> Read<'a> for Text<'a> {
-    type Slot = &'a [u8];
-
+impl<'a> Slot<'a> for Text<'a> {
     #[inline(always)]
-    fn take(slot: &mut &'a [u8], field: &Field<'a>, _: &'a [u8]) {
-        *slot = field.body;
-    }
-
-    #[inline(always)]
-    fn give(slot: &'a [u8]) -> Text<'a> {
-        Text::new(slot)
+    fn take(&mut self, field: &Field<'a>, _: &'a [u8]) {
+        *self = Text::new(field.body);
     }
 }
 
-impl<'a, T: View<'a>> Read<'a> for Option<T> {
-    type Slot = Option<&'a [u8]>;
+/// The body of a message of which there is at most one.
+#[derive(Clone, Copy, Default)]
+struct Body<'a>(Option<&'a [u8]>);
 
+impl<'a> Slot<'a> for Body<'a> {
     #[inline(always)]
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, _: &'a [u8]) {
-        *slot = Some(field.body);
+    fn take(&mut self, field: &Field<'a>, _: &'a [u8]) {
+        self.0 = Some(field.body);
     }
+}
 
+impl<'a, T: View<'a>> From<Body<'a>> for Option<T> {
     #[inline(always)]
-    fn give(slot: Self::Slot) -> Option<T> {
-        slot.map(T::new)
+    fn from(body: Body<'a>) -> Option<T> {
+        body.0.map(T::new)
     }
 }
 
@@ -211,17 +191,17 @@ impl<'a, T: View<'a>> Iterator for ManyIter<'a, T> {
     }
 }
 
-impl<'a, T: View<'a>> Read<'a> for Many<'a, T> {
-    type Slot = (&'a [u8], u32);
-
-    #[inline(always)]
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, body: &'a [u8]) {
-        *slot = (spanning(slot.0, field.raw, body), field.number());
+impl<T> Default for Many<'_, T> {
+    fn default() -> Self {
+        Many { bytes: &[], number: 0, view: PhantomData }
     }
+}
 
+impl<'a, T: Copy> Slot<'a> for Many<'a, T> {
     #[inline(always)]
-    fn give((bytes, number): Self::Slot) -> Many<'a, T> {
-        Many::new(bytes, number)
+    fn take(&mut self, field: &Field<'a>, raw: &'a [u8]) {
+        self.bytes = spanning(self.bytes, field.raw, raw);
+        self.number = field.number();
     }
 }
 
@@ -246,7 +226,7 @@ macro_rules! view {
         #[derive(Clone, Copy)]
         pub struct $name<'a> {
             raw: &'a [u8],
-            $($field: <$type as $crate::view::Read<'a>>::Slot,)*
+            $($field: $type,)*
         }
 
         impl<'a> $crate::view::View<'a> for $name<'a> {
@@ -255,7 +235,7 @@ macro_rules! view {
                 for field in $crate::wire::Fields::new(raw) {
                     match field.number() {
                         $($($number)|+ => {
-                            <$type as $crate::view::Read<'a>>::take(&mut view.$field, &field, raw);
+                            $crate::view::Slot::take(&mut view.$field, &field, raw);
                         })*
                         _ => {}
                     }
@@ -288,7 +268,7 @@ macro_rules! getter {
         $(#[$doc])*
         #[inline(always)]
         pub fn $field(&self) -> $crate::view::getter!(@out $type $(, $out)?) {
-            let value = <$type as $crate::view::Read<'a>>::give(self.$field);
+            let value = self.$field;
             $(let value: $out = value.into();)?
             value
         }

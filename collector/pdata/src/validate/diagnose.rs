@@ -18,7 +18,7 @@ pub(super) fn diagnose(signal: Signal, request: &[u8], text: bool) -> Malformed 
 
 /// Walks a request that may be valid.
 #[cfg(test)]
-pub(super) fn check(signal: Signal, request: &[u8], text: bool) -> Result<(), Malformed> {
+pub(crate) fn check(signal: Signal, request: &[u8], text: bool) -> Result<(), Malformed> {
     Walk { base: request.as_ptr().addr(), text }.message(Message::request(signal), request, 0)
 }
 

@@ -1,11 +1,10 @@
 //! What the three signals share: the entries for a resource and for a scope.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use crate::wire::Fields;
 
-use super::{Attributes, LogRecord, Many, Metric, Read, Span, Text, View, view};
+use super::{Attributes, Body, LogRecord, Many, Metric, Slot, Span, Text, View, view};
 
 view! {
     /// What produced the telemetry.
@@ -60,20 +59,18 @@ impl<'a> View<'a> for Text<'a> {
 #[derive(Clone, Copy)]
 pub struct ResourceEntry<'a, R> {
     raw: &'a [u8],
-    resource: Option<&'a [u8]>,
-    scopes: (&'a [u8], u32),
-    schema_url: &'a [u8],
-    record: PhantomData<fn() -> R>,
+    resource: Body<'a>,
+    scopes: Many<'a, ScopeEntry<'a, R>>,
+    schema_url: Text<'a>,
 }
 
 /// A scope and its records.
 #[derive(Clone, Copy)]
 pub struct ScopeEntry<'a, R> {
     raw: &'a [u8],
-    scope: Option<&'a [u8]>,
-    records: (&'a [u8], u32),
-    schema_url: &'a [u8],
-    record: PhantomData<fn() -> R>,
+    scope: Body<'a>,
+    records: Many<'a, R>,
+    schema_url: Text<'a>,
 }
 
 /// A resource and its spans.
@@ -91,13 +88,17 @@ pub type ScopeLogs<'a> = ScopeEntry<'a, LogRecord<'a>>;
 
 impl<'a, R: View<'a>> View<'a> for ResourceEntry<'a, R> {
     fn new(raw: &'a [u8]) -> Self {
-        let mut view =
-            ResourceEntry { raw, resource: None, scopes: (&[], 2), schema_url: &[], record: PhantomData };
+        let mut view = ResourceEntry {
+            raw,
+            resource: Body::default(),
+            scopes: Many::default(),
+            schema_url: Text::default(),
+        };
         for field in Fields::new(raw) {
             match field.number() {
-                1 => view.resource = Some(field.body),
-                2 => <Many<'a, ScopeEntry<'a, R>> as Read<'a>>::take(&mut view.scopes, &field, raw),
-                3 => view.schema_url = field.body,
+                1 => view.resource.take(&field, raw),
+                2 => view.scopes.take(&field, raw),
+                3 => view.schema_url.take(&field, raw),
                 _ => {}
             }
         }
@@ -113,29 +114,29 @@ impl<'a, R: View<'a>> ResourceEntry<'a, R> {
 
     /// The resource.
     pub fn resource(&self) -> Option<Resource<'a>> {
-        self.resource.map(Resource::new)
+        self.resource.into()
     }
 
     /// What it produced, by scope.
     pub fn scopes(&self) -> Many<'a, ScopeEntry<'a, R>> {
-        Many::new(self.scopes.0, 2)
+        self.scopes
     }
 
     /// The schema of the resource.
     pub fn schema_url(&self) -> Text<'a> {
-        Text::new(self.schema_url)
+        self.schema_url
     }
 }
 
 impl<'a, R: View<'a>> View<'a> for ScopeEntry<'a, R> {
     fn new(raw: &'a [u8]) -> Self {
         let mut view =
-            ScopeEntry { raw, scope: None, records: (&[], 2), schema_url: &[], record: PhantomData };
+            ScopeEntry { raw, scope: Body::default(), records: Many::default(), schema_url: Text::default() };
         for field in Fields::new(raw) {
             match field.number() {
-                1 => view.scope = Some(field.body),
-                2 => <Many<'a, R> as Read<'a>>::take(&mut view.records, &field, raw),
-                3 => view.schema_url = field.body,
+                1 => view.scope.take(&field, raw),
+                2 => view.records.take(&field, raw),
+                3 => view.schema_url.take(&field, raw),
                 _ => {}
             }
         }
@@ -151,17 +152,17 @@ impl<'a, R: View<'a>> ScopeEntry<'a, R> {
 
     /// The scope.
     pub fn scope(&self) -> Option<Scope<'a>> {
-        self.scope.map(Scope::new)
+        self.scope.into()
     }
 
     /// The spans, metrics or log records.
     pub fn records(&self) -> Many<'a, R> {
-        Many::new(self.records.0, 2)
+        self.records
     }
 
     /// The schema of the scope and the records.
     pub fn schema_url(&self) -> Text<'a> {
-        Text::new(self.schema_url)
+        self.schema_url
     }
 }
 

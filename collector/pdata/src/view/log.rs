@@ -1,4 +1,4 @@
-use super::{AnyValue, Attributes, Text, view};
+use super::{AnyValue, Attributes, Body, Text, view};
 
 view! {
     /// A log record.
@@ -10,7 +10,7 @@ view! {
         /// The severity as the source calls it.
         3 severity_text: Text<'a>,
         /// What was logged.
-        5 body: AnyValue<'a>,
+        5 body: Body<'a> as AnyValue<'a>,
         /// The attributes.
         6 attributes: Attributes<'a>,
         /// How many attributes the sender dropped.
@@ -25,5 +25,12 @@ view! {
         11 observed_time_unix_nano: u64,
         /// The name of the event, if the record is one.
         12 event_name: Text<'a>,
+    }
+}
+
+impl<'a> LogRecord<'a> {
+    /// The bytes of the body, if there is one.
+    pub fn body_raw(&self) -> Option<&'a [u8]> {
+        self.body.0
     }
 }

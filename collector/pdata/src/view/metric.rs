@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 
 use crate::wire::{Field, Fields, read_fixed64, read_varint};
 
-use super::{Attributes, Many, Read, Text, View, spanning, view};
+use super::{Attributes, Body, Many, Slot, Text, View, spanning, view};
 
 view! {
     /// A metric: data points of one kind under one name.
@@ -15,7 +15,7 @@ view! {
         /// The unit, as UCUM writes it.
         3 unit: Text<'a>,
         /// The data points and what they mean.
-        5 | 7 | 9 | 10 | 11 data: Option<Data<'a>>,
+        5 | 7 | 9 | 10 | 11 data: DataSlot<'a> as Option<Data<'a>>,
         /// What else is known about the metric.
         12 metadata: Attributes<'a>,
     }
@@ -49,15 +49,19 @@ impl Data<'_> {
     }
 }
 
-impl<'a> Read<'a> for Option<Data<'a>> {
-    type Slot = (u32, &'a [u8]);
+/// The number of the member of the oneof, and its body.
+#[derive(Clone, Copy, Default)]
+struct DataSlot<'a>(u32, &'a [u8]);
 
+impl<'a> Slot<'a> for DataSlot<'a> {
     #[inline(always)]
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, _: &'a [u8]) {
-        *slot = (field.number(), field.body);
+    fn take(&mut self, field: &Field<'a>, _: &'a [u8]) {
+        *self = DataSlot(field.number(), field.body);
     }
+}
 
-    fn give((number, body): Self::Slot) -> Option<Data<'a>> {
+impl<'a> From<DataSlot<'a>> for Option<Data<'a>> {
+    fn from(DataSlot(number, body): DataSlot<'a>) -> Option<Data<'a>> {
         Some(match number {
             5 => Data::Gauge(Gauge::new(body)),
             7 => Data::Sum(Sum::new(body)),
@@ -80,15 +84,9 @@ pub enum Temporality {
     Cumulative,
 }
 
-impl<'a> Read<'a> for Temporality {
-    type Slot = i32;
-
-    fn take(slot: &mut i32, field: &Field<'a>, _: &'a [u8]) {
-        *slot = field.scalar as i32;
-    }
-
-    fn give(slot: i32) -> Temporality {
-        match slot {
+impl From<i32> for Temporality {
+    fn from(number: i32) -> Temporality {
+        match number {
             1 => Temporality::Delta,
             2 => Temporality::Cumulative,
             _ => Temporality::Unspecified,
@@ -110,7 +108,7 @@ view! {
         /// The data points.
         1 data_points: Many<'a, NumberPoint<'a>>,
         /// How they relate in time.
-        2 aggregation_temporality: Temporality,
+        2 aggregation_temporality: i32 as Temporality,
         /// Whether they never fall.
         3 is_monotonic: bool,
     }
@@ -122,7 +120,7 @@ view! {
         /// The data points.
         1 data_points: Many<'a, HistogramPoint<'a>>,
         /// How they relate in time.
-        2 aggregation_temporality: Temporality,
+        2 aggregation_temporality: i32 as Temporality,
     }
 }
 
@@ -132,7 +130,7 @@ view! {
         /// The data points.
         1 data_points: Many<'a, ExponentialPoint<'a>>,
         /// How they relate in time.
-        2 aggregation_temporality: Temporality,
+        2 aggregation_temporality: i32 as Temporality,
     }
 }
 
@@ -208,9 +206,9 @@ view! {
         /// How many measurements were within the threshold of zero.
         7 zero_count: u64,
         /// Buckets of the positive measurements.
-        8 positive: Option<Buckets<'a>>,
+        8 positive: Body<'a> as Option<Buckets<'a>>,
         /// Buckets of the negative measurements.
-        9 negative: Option<Buckets<'a>>,
+        9 negative: Body<'a> as Option<Buckets<'a>>,
         /// Bit 0: there is no recorded value.
         10 flags: u32,
         /// Examples of measurements.
@@ -290,38 +288,25 @@ pub enum Number {
 }
 
 /// Field 6 is the whole number both of a data point and of an exemplar.
-impl<'a> Read<'a> for Option<Number> {
-    type Slot = Option<Number>;
-
+impl<'a> Slot<'a> for Option<Number> {
     #[inline(always)]
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, _: &'a [u8]) {
-        *slot = Some(match field.number() {
+    fn take(&mut self, field: &Field<'a>, _: &'a [u8]) {
+        *self = Some(match field.number() {
             6 => Number::Int(field.scalar as i64),
             _ => Number::Double(f64::from_bits(field.scalar)),
         });
     }
-
-    #[inline(always)]
-    fn give(slot: Self::Slot) -> Option<Number> {
-        slot
-    }
 }
 
 /// A `sint32`, which the wire holds as 0 for 0, 1 for -1, 2 for 1 and so on.
+#[derive(Clone, Copy, Default)]
 struct Zigzag(i32);
 
-impl<'a> Read<'a> for Zigzag {
-    type Slot = i32;
-
+impl<'a> Slot<'a> for Zigzag {
     #[inline(always)]
-    fn take(slot: &mut i32, field: &Field<'a>, _: &'a [u8]) {
+    fn take(&mut self, field: &Field<'a>, _: &'a [u8]) {
         let value = field.scalar as u32;
-        *slot = (value >> 1) as i32 ^ -((value & 1) as i32);
-    }
-
-    #[inline(always)]
-    fn give(slot: i32) -> Zigzag {
-        Zigzag(slot)
+        self.0 = (value >> 1) as i32 ^ -((value & 1) as i32);
     }
 }
 
@@ -422,34 +407,29 @@ impl<T: FromBits> Iterator for NumbersIter<'_, T> {
     }
 }
 
-impl<'a, T> Read<'a> for Numbers<'a, T> {
-    type Slot = (&'a [u8], u32);
-
-    #[inline(always)]
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, body: &'a [u8]) {
-        *slot = (spanning(slot.0, field.raw, body), field.number());
+impl<T> Default for Numbers<'_, T> {
+    fn default() -> Self {
+        Numbers { bytes: &[], number: 0, varints: false, value: PhantomData }
     }
+}
 
+impl<'a, T: Copy> Slot<'a> for Numbers<'a, T> {
     #[inline(always)]
-    fn give((bytes, number): Self::Slot) -> Numbers<'a, T> {
-        Numbers { bytes, number, varints: false, value: PhantomData }
+    fn take(&mut self, field: &Field<'a>, raw: &'a [u8]) {
+        self.bytes = spanning(self.bytes, field.raw, raw);
+        self.number = field.number();
     }
 }
 
 /// Numbers that are varints when packed.
+#[derive(Clone, Copy, Default)]
 struct Varints<'a>(Numbers<'a, u64>);
 
-impl<'a> Read<'a> for Varints<'a> {
-    type Slot = (&'a [u8], u32);
-
+impl<'a> Slot<'a> for Varints<'a> {
     #[inline(always)]
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, body: &'a [u8]) {
-        <Numbers<'a, u64> as Read<'a>>::take(slot, field, body);
-    }
-
-    #[inline(always)]
-    fn give(slot: Self::Slot) -> Varints<'a> {
-        Varints(Numbers { varints: true, ..Read::give(slot) })
+    fn take(&mut self, field: &Field<'a>, raw: &'a [u8]) {
+        self.0.take(field, raw);
+        self.0.varints = true;
     }
 }
 

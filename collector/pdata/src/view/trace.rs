@@ -1,4 +1,4 @@
-use super::{Attributes, Many, Text, view};
+use super::{Attributes, Body, Many, Text, view};
 
 view! {
     /// A span.
@@ -32,7 +32,7 @@ view! {
         /// How many links the sender dropped.
         14 dropped_links_count: u32,
         /// How it ended.
-        15 status: Option<Status<'a>>,
+        15 status: Body<'a> as Option<Status<'a>>,
         /// W3C trace flags in the low byte; bits 8 and 9 say whether the parent is remote.
         16 flags: u32,
     }

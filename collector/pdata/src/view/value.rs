@@ -1,6 +1,6 @@
-use crate::wire::{Field, Fields};
+use crate::wire::Fields;
 
-use super::{Many, Read, Text, View, view};
+use super::{Body, Many, Text, View, view};
 
 view! {
     /// An attribute, or an entry of a map.
@@ -8,7 +8,7 @@ view! {
         /// The key.
         1 key: Text<'a>,
         /// The value; [`AnyValue::Empty`] if there is none.
-        2 value: AnyValue<'a>,
+        2 value: Body<'a> as AnyValue<'a>,
         /// The index of the key in the dictionary of a profile; of no meaning in the three signals.
         3 key_strindex: i32,
     }
@@ -27,7 +27,7 @@ impl<'a> Many<'a, KeyValue<'a>> {
 impl<'a> KeyValue<'a> {
     /// The bytes of the value, if there is one.
     pub fn value_body(&self) -> Option<&'a [u8]> {
-        self.value
+        self.value.0
     }
 }
 
@@ -71,18 +71,9 @@ impl<'a> View<'a> for AnyValue<'a> {
     }
 }
 
-/// A field of this type that is absent reads as [`AnyValue::Empty`].
-impl<'a> Read<'a> for AnyValue<'a> {
-    type Slot = Option<&'a [u8]>;
-
-    #[inline(always)]
-    fn take(slot: &mut Self::Slot, field: &Field<'a>, _: &'a [u8]) {
-        *slot = Some(field.body);
-    }
-
-    #[inline(always)]
-    fn give(slot: Self::Slot) -> AnyValue<'a> {
-        slot.map_or(AnyValue::Empty, AnyValue::new)
+impl<'a> From<Body<'a>> for AnyValue<'a> {
+    fn from(body: Body<'a>) -> AnyValue<'a> {
+        body.0.map_or(AnyValue::Empty, AnyValue::new)
     }
 }
 

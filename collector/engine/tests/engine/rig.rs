@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use phoenix_component::factory::*;
 use phoenix_component::*;
-use phoenix_config::{ComponentId, Config, Node, PipelineId, Problems, Resolver};
+use phoenix_config::{ComponentId, Config, EnvProvider, KeyPath, Location, Node, PipelineId, Problems, Resolver};
 use phoenix_engine::{ApplyError, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_pdata::{Payload, Signal};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 /// How a sink answers.
 #[derive(Clone, Debug, Default)]
-pub enum Answer {
+pub(crate) enum Answer {
     #[default]
     Accept,
     Refuse,
@@ -31,71 +31,71 @@ pub enum Answer {
 }
 
 #[derive(Default)]
-pub struct Sink {
-    pub answer: Mutex<Answer>,
-    pub got: Mutex<Vec<u64>>,
+pub(crate) struct Sink {
+    pub(crate) answer: Mutex<Answer>,
+    pub(crate) got: Mutex<Vec<u64>>,
     /// In the order of events over all sinks.
-    pub calls: AtomicU64,
-    pub drained: AtomicU64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) drained: AtomicU64,
 }
 
 impl Sink {
-    pub fn answers(&self, answer: Answer) {
+    pub(crate) fn answers(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
 
-    pub fn got(&self) -> Vec<u64> {
+    pub(crate) fn got(&self) -> Vec<u64> {
         self.got.lock().unwrap().clone()
     }
 
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 }
 
 #[derive(Default)]
-pub struct World {
-    pub outlets: Mutex<HashMap<String, Outlets>>,
-    pub sinks: Mutex<HashMap<String, Arc<Sink>>>,
-    pub events: Mutex<Vec<String>>,
+pub(crate) struct World {
+    pub(crate) outlets: Mutex<HashMap<String, Outlets>>,
+    pub(crate) sinks: Mutex<HashMap<String, Arc<Sink>>>,
+    pub(crate) events: Mutex<Vec<String>>,
 }
 
 impl World {
-    pub fn sink(&self, id: &str) -> Arc<Sink> {
+    pub(crate) fn sink(&self, id: &str) -> Arc<Sink> {
         self.sinks.lock().unwrap().entry(id.to_owned()).or_default().clone()
     }
 
-    pub fn note(&self, event: String) {
+    pub(crate) fn note(&self, event: String) {
         self.events.lock().unwrap().push(event);
     }
 }
 
 /// A payload of identifiers: the engine never looks inside.
-pub fn batch_of(signal: Signal, ids: &[u64]) -> Batch {
+pub(crate) fn batch_of(signal: Signal, ids: &[u64]) -> Batch {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     Batch::new(signal, Payload::from(Bytes::from(bytes)), ids.len() as u64)
 }
 
-pub fn ids_of(batch: &Batch) -> Vec<u64> {
+pub(crate) fn ids_of(batch: &Batch) -> Vec<u64> {
     let bytes = batch.payload.clone().into_contiguous();
     bytes.chunks_exact(8).map(|id| u64::from_le_bytes(id.try_into().unwrap())).collect()
 }
 
 /// An engine with its world.
-pub struct Rig {
-    pub world: Arc<World>,
-    pub engine: Engine,
+pub(crate) struct Rig {
+    pub(crate) world: Arc<World>,
+    pub(crate) engine: Engine,
     registry: Arc<Registry>,
 }
 
 impl Rig {
-    pub async fn start(yaml: &str) -> Rig {
+    pub(crate) async fn start(yaml: &str) -> Rig {
         let rig = Rig::idle();
         rig.apply(yaml).await.expect("the first graph starts");
         rig
     }
 
-    pub fn idle() -> Rig {
+    pub(crate) fn idle() -> Rig {
         let world = Arc::new(World::default());
         let registry = Arc::new(registry(&world));
         let options = EngineOptions {
@@ -107,35 +107,35 @@ impl Rig {
         Rig { world, engine, registry }
     }
 
-    pub fn plan(&self, yaml: &str) -> Result<Plan, Vec<String>> {
+    pub(crate) fn plan(&self, yaml: &str) -> Result<Plan, Vec<String>> {
         plan(yaml, &self.registry)
     }
 
-    pub async fn apply(&self, yaml: &str) -> Result<SwapReport, ApplyError> {
+    pub(crate) async fn apply(&self, yaml: &str) -> Result<SwapReport, ApplyError> {
         let plan = self.plan(yaml).expect("a valid configuration");
         self.engine.apply(&plan).await
     }
 
-    pub async fn send(&self, source: &str, signal: Signal, ids: &[u64]) -> Result<(), Refusal> {
+    pub(crate) async fn send(&self, source: &str, signal: Signal, ids: &[u64]) -> Result<(), Refusal> {
         self.send_batch(source, batch_of(signal, ids)).await
     }
 
-    pub async fn send_batch(&self, source: &str, batch: Batch) -> Result<(), Refusal> {
+    pub(crate) async fn send_batch(&self, source: &str, batch: Batch) -> Result<(), Refusal> {
         let outlet = self.world.outlets.lock().unwrap()[source].of(batch.signal).clone();
         outlet.send(batch).await
     }
 
-    pub async fn shutdown(&self) -> Lost {
+    pub(crate) async fn shutdown(&self) -> Lost {
         self.engine.shutdown(Instant::now() + Duration::from_secs(20)).await
     }
 
-    pub async fn assert_balanced(&self) {
+    pub(crate) async fn assert_balanced(&self) {
         for book in self.engine.books().await {
             assert_eq!(book.imbalance(), 0, "{book:?}");
         }
     }
 
-    pub fn status(&self, id: &str) -> Status {
+    pub(crate) fn status(&self, id: &str) -> Status {
         let found = self.engine.host().health.snapshot().into_iter().find(|(key, _)| key.id.to_string() == id);
         found.expect("a component of that name").1
     }
@@ -144,11 +144,10 @@ impl Rig {
 fn plan(yaml: &str, registry: &Registry) -> Result<Plan, Vec<String>> {
     let messages = |problems: &Problems| problems.errors().map(|problem| problem.message.clone()).collect::<Vec<_>>();
     let uri = format!("yaml:{yaml}");
-    let resolved = Resolver::new().resolve::<String>(&[uri], &[]).map_err(|problems| messages(&problems))?;
-    let mut problems = Problems::new();
-    let config = Config::check(&resolved.root, registry, &mut problems);
-    let plan = config.and_then(|config| Plan::new(&config, registry, &mut problems));
-    plan.ok_or_else(|| messages(&problems))
+    let resolved = Resolver::with_environment(EnvProvider::new(|_| None)).resolve::<String>(&[uri], &[]).map_err(|problems| messages(&problems))?;
+    let mut problems = Problems::in_section(KeyPath::root(), &resolved.root, &Location::nowhere());
+    let config = Config::read(&resolved.root, registry, &mut problems);
+    Plan::new(&config, registry, &mut problems).ok_or_else(|| messages(&problems))
 }
 
 macro_rules! factory {
@@ -172,7 +171,7 @@ macro_rules! factory {
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct SourceSettings {
+pub(crate) struct SourceSettings {
     generation: u32,
     fails_to_bind: bool,
 }
@@ -214,7 +213,7 @@ impl Receiver for Source {
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct SinkSettings {
+pub(crate) struct SinkSettings {
     generation: u32,
     fails_to_start: bool,
     owns: bool,
@@ -281,7 +280,7 @@ impl Exporter for SinkExporter {
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct NoSettings {}
+pub(crate) struct NoSettings {}
 impl phoenix_config::Settings for NoSettings {}
 
 factory!(OddFactory, "odd", NoSettings, Support::all(Stability::Stable));
@@ -311,7 +310,7 @@ impl Transform for Odd {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct HoldSettings {
+pub(crate) struct HoldSettings {
     every_ms: u64,
     delivered: bool,
     shards: usize,
@@ -507,7 +506,7 @@ impl ConnectorFlow for Pass {
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WatcherSettings {
+pub(crate) struct WatcherSettings {
     generation: u32,
 }
 impl phoenix_config::Settings for WatcherSettings {}

@@ -8,7 +8,7 @@ use crate::path::KeyPath;
 use crate::problems::{Problems, Severity};
 use crate::source::Location;
 use crate::suggest::nearest;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 const SERVICE: &str = "service";
 const SERVICE_KEYS: [&str; 3] = ["extensions", "pipelines", "telemetry"];
@@ -308,11 +308,13 @@ pub(super) fn help_for_reference(id: &ComponentId, kinds: &[Kind], defined: &Def
     if let Some(meant) = nearest(&written, known.iter().map(String::as_str)) {
         return Some(format!("did you mean `{meant}`?"));
     }
-    // The same type under another name, or another type under the same name.
-    let related: HashMap<&str, &String> =
-        known.iter().map(|known| (known.split('/').next().unwrap_or_default(), known)).collect();
-    if let Some(meant) = related.get(id.type_name()) {
-        return Some(format!("did you mean `{meant}`?"));
+    let same_type: Vec<&str> = known
+        .iter()
+        .map(String::as_str)
+        .filter(|known| known.split('/').next() == Some(id.type_name()))
+        .collect();
+    if !same_type.is_empty() {
+        return Some(format!("of that type there is {}", same_type.join(", ")));
     }
     let section = kinds.first()?.section();
     Some(if known.is_empty() {

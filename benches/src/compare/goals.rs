@@ -32,6 +32,16 @@ pub(crate) enum Bound {
     AtLeast(f64),
 }
 
+impl Bound {
+    /// The bound, for people.
+    pub(crate) fn label(self) -> String {
+        match self {
+            AtMost(bound) => format!("≤ {bound}"),
+            AtLeast(bound) => format!("≥ {bound}"),
+        }
+    }
+}
+
 /// A figure and its bound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
@@ -153,6 +163,19 @@ mod tests {
                     assert!(workload.variants.iter().any(|variant| variant.name == name), "{name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_readme_has_the_goals_and_the_workloads() {
+        let readme = include_str!("../../README.md");
+        for goal in GOALS {
+            let row = format!("| `{}` | {} | {} |", goal.workload, goal.label(), goal.bound.label());
+            assert!(readme.contains(&row), "{row}");
+        }
+        for workload in WORKLOADS {
+            let row = format!("| `{}` | {} |", workload.name, workload.about);
+            assert!(readme.contains(&row), "{row}");
         }
     }
 

@@ -91,7 +91,8 @@ pub(crate) fn run(options: &CompareOptions) -> Result<()> {
         distributed: Some(options.dist.clone()).filter(|path| path.is_file()),
     };
     let mut results = Results::default();
-    println!("{}", headline(options, &bench));
+    let conditions = headline(options, &bench);
+    println!("{conditions}");
     for workload in &workloads {
         results.rounds(&bench, options, workload, &subjects);
         if options.instructions && workload.measure == Measure::Load {
@@ -104,7 +105,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<()> {
         println!("- failed: {failure}");
     }
     if let Some(file) = &options.json {
-        results.write(file)?;
+        results.write(file, &conditions)?;
     }
     Ok(())
 }
@@ -213,7 +214,7 @@ impl Results {
         self.failures.push(failure);
     }
 
-    fn write(&self, file: &Path) -> Result<()> {
+    fn write(&self, file: &Path, conditions: &str) -> Result<()> {
         let goals: Vec<_> = GOALS
             .iter()
             .map(|goal| {
@@ -227,7 +228,8 @@ impl Results {
                 })
             })
             .collect();
-        let text = serde_json::to_string_pretty(&serde_json::json!({ "results": self, "goals": goals }))?;
+        let all = serde_json::json!({ "conditions": conditions.trim(), "results": self, "goals": goals });
+        let text = serde_json::to_string_pretty(&all)?;
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 }

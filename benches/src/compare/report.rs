@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::compare::goals::{Bound, GOALS, Verdict};
+use crate::compare::goals::{GOALS, Verdict};
 use crate::compare::sample::Sample;
 use crate::compare::stats::Summary;
 use crate::compare::workloads::Workload;
@@ -33,6 +33,9 @@ const HEADINGS: [&str; 14] = [
     "instr/req",
 ];
 
+/// Columns that only some workloads or options fill.
+const RARE_HEADINGS: [&str; 3] = ["duplicates", "health p99 ms", "health failed"];
+
 /// The table of one workload: medians of its rounds.
 pub(crate) fn workload_table(
     workload: &Workload,
@@ -45,11 +48,8 @@ pub(crate) fn workload_table(
         (workload.variants.iter().position(|known| known.name == *variant), *subject)
     });
     groups.dedup();
-    let health = mine.iter().any(|sample| sample.health_p99_ms.is_some());
     let mut headings = HEADINGS.map(str::to_owned).to_vec();
-    if health {
-        headings.extend(["health p99 ms".to_owned(), "health failed".to_owned()]);
-    }
+    headings.extend(RARE_HEADINGS.map(str::to_owned));
     let rows = groups.into_iter().map(|(variant, subject)| {
         let runs: Vec<&Sample> =
             mine.iter().filter(|s| s.variant == variant && s.subject == subject).copied().collect();
@@ -61,14 +61,9 @@ pub(crate) fn workload_table(
             .iter()
             .find(|i| i.workload == workload.name && i.variant == variant && i.subject == subject)
             .map(|i| i.per_request);
-        let mut row = row(label, &runs, samples, counted);
-        if health {
-            row.push(median(&runs, |s| s.health_p99_ms));
-            row.push(total(&runs, |s| Some(s.health_failed?.cast_signed())));
-        }
-        row
+        row(label, &runs, samples, counted)
     });
-    let rows: Vec<Vec<String>> = rows.collect();
+    let (headings, rows) = without_empty_columns(headings, rows.collect());
     let rounds = mine.iter().map(|sample| sample.round + 1).max().unwrap_or(0);
     format!(
         "### {}\n\n{}; medians of {rounds} rounds\n\n{}",
@@ -98,7 +93,20 @@ fn row(label: String, runs: &[&Sample], all: &[Sample], instructions: Option<f64
         total(runs, Sample::lost),
         total(runs, |sample| Some(sample.load.as_ref()?.failed.cast_signed())),
         number(instructions),
+        total(runs, |sample| Some(sample.sink.as_ref()?.ids?.duplicates.cast_signed())),
+        median(runs, |sample| sample.health_p99_ms),
+        total(runs, |sample| Some(sample.health_failed?.cast_signed())),
     ]
+}
+
+/// Leaves out the columns in which nobody has a figure.
+fn without_empty_columns(headings: Vec<String>, rows: Vec<Vec<String>>) -> (Vec<String>, Vec<Vec<String>>) {
+    let used: Vec<bool> =
+        (0..headings.len()).map(|column| rows.iter().any(|row| row[column] != dash())).collect();
+    let keep = |cells: Vec<String>| {
+        cells.into_iter().zip(&used).filter(|(_, used)| **used).map(|(cell, _)| cell).collect()
+    };
+    (keep(headings), rows.into_iter().map(keep).collect())
 }
 
 /// The goals whose workloads were run, and what became of them.
@@ -118,10 +126,7 @@ pub(crate) fn goals_table(samples: &[Sample], ran: &[&Workload]) -> String {
             vec![
                 goal.workload.to_owned(),
                 goal.label(),
-                match goal.bound {
-                    Bound::AtMost(bound) => format!("≤ {bound}"),
-                    Bound::AtLeast(bound) => format!("≥ {bound}"),
-                },
+                goal.bound.label(),
                 number(measured.map(|summary| summary.median)),
                 measured.map_or_else(dash, |s| format!("{}–{}", figure(s.min), figure(s.max))),
                 verdict.to_owned(),
@@ -218,6 +223,7 @@ mod tests {
         let cells: Vec<&str> = rows[3].split('|').map(str::trim).collect();
         assert_eq!(cells[1..6], ["phoenix", "1.00", "0.500", "0.500–0.500", "1000000"]);
         assert_eq!(cells[12..14], ["10", "0"]);
+        assert!(!text.contains("health") && !text.contains("duplicates"), "{text}");
         let widths: std::collections::BTreeSet<usize> = rows.iter().map(|row| row.chars().count()).collect();
         assert_eq!(widths.len(), 1, "{text}");
     }

@@ -68,10 +68,10 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
 }
 
 const TRACES_10: Shape = shape(Traces, 10, 60_000);
-const TRACES_100: Shape = shape(Traces, 100, 20_000);
-const TRACES_1000: Shape = Shape { prepared: 16, ..shape(Traces, 1000, 3_000) };
-const LOGS_100: Shape = shape(Logs, 100, 20_000);
-const METRICS_100: Shape = shape(Metrics, 100, 20_000);
+const TRACES_100: Shape = shape(Traces, 100, 30_000);
+const TRACES_1000: Shape = Shape { prepared: 16, ..shape(Traces, 1000, 5_000) };
+const LOGS_100: Shape = shape(Logs, 100, 30_000);
+const METRICS_100: Shape = shape(Metrics, 100, 30_000);
 const FRAMES_16K: Shape = Shape { frame_size: FrameSize::SixteenKib, ..TRACES_100 };
 const HTTP: Shape = Shape { protocol: Protocol::Http, ..TRACES_100 };
 const ONE_CONNECTION: Shape = Shape { connections: 1, in_flight: 32, ..TRACES_100 };
@@ -84,7 +84,7 @@ const LARGE_GZIP: Shape = Shape {
     connections: 4,
     in_flight: 1,
     prepared: 4,
-    ..shape(Traces, 100, 80)
+    ..shape(Traces, 100, 100)
 };
 
 const EVERYBODY: &[Kind] = &[Null, Phoenix, Otelcol, Rotel];
@@ -165,6 +165,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::compare::ports::Ports;
 
     #[test]
     fn names_differ_and_configurations_exist() {
@@ -176,6 +177,18 @@ mod tests {
             for variant in workload.variants {
                 assert!(config_text(variant.config).is_some(), "{}", variant.config);
                 assert!(variant.subjects.contains(&Phoenix));
+            }
+        }
+    }
+
+    #[test]
+    fn configurations_read_only_variables_that_are_set() {
+        let set = Ports::pick().unwrap().environment().map(|(name, _)| name);
+        for variant in WORKLOADS.iter().flat_map(|workload| workload.variants) {
+            let text = config_text(variant.config).unwrap();
+            for reference in text.split("${env:").skip(1) {
+                let name = reference.split(':').next().unwrap();
+                assert!(set.contains(&name), "{name} in {}", variant.config);
             }
         }
     }

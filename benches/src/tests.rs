@@ -1,11 +1,23 @@
 //! Load, relay and sink against each other, and payloads against the generated types.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
+use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
+use crate::body::{self, Pieces};
 use crate::client::{FrameSize, Protocol};
 use crate::compression::Compression;
 use crate::ledger::{IdReport, Ledger};
@@ -207,4 +219,40 @@ async fn the_null_relay_passes_everything_on() {
     assert_eq!(ledger.report().ids, Some(IdReport { distinct: 2000, duplicates: 0, foreign: 0 }));
     relaying.abort();
     serving.abort();
+}
+
+/// The largest DATA frame of a load to a server that accepts frames of 1 MiB.
+async fn largest_frame(frame_size: FrameSize) -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = listener.local_addr().unwrap().to_string();
+    let largest = Arc::new(AtomicUsize::new(0));
+    let seen = largest.clone();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = service_fn(|request: Request<Incoming>| {
+            let seen = seen.clone();
+            async move {
+                let mut body = request.into_body();
+                while let Some(Ok(frame)) = body.frame().await {
+                    seen.fetch_max(frame.data_ref().map_or(0, |data| data.len()), Ordering::Relaxed);
+                }
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                let body = Pieces::whole(body::grpc_framed(&[], false)).with_trailers(trailers);
+                Ok::<_, Infallible>(Response::new(body))
+            }
+        });
+        let mut server = http2::Builder::new(TokioExecutor::new());
+        server.max_frame_size(1 << 20).serve_connection(TokioIo::new(stream), service).await.ok();
+    });
+    let options = LoadOptions { connections: 1, frame_size, ..load_options(endpoint) };
+    assert_eq!(load::run(options).await.unwrap().accepted_requests, 20);
+    serving.abort();
+    largest.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn frames_are_as_large_as_asked_for() {
+    assert_eq!(largest_frame(FrameSize::SixteenKib).await, 16 << 10);
+    assert!(largest_frame(FrameSize::Peer).await > 32 << 10);
 }

@@ -110,6 +110,9 @@ impl<'a> Cutter<'a> {
                 if shape::is_entry(&field) {
                     self.place(piece, field, shape::RESOURCE_ENTRY);
                 } else {
+                    if !self.fits(field.raw.len(), 0) {
+                        self.finish_chunk();
+                    }
                     self.push(piece, field.raw, 0);
                 }
             }

@@ -68,7 +68,7 @@ fn message(out: &mut Vec<u8>, message: &'static Message, entropy: &mut Entropy<'
     let mut written = 0u32;
     for _ in 0..most {
         let choice = entropy.byte();
-        if choice % stop == 0 {
+        if choice.is_multiple_of(stop) {
             return;
         }
         if choice < 12 {

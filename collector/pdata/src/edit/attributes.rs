@@ -4,7 +4,7 @@ use crate::view::{
 };
 use crate::write::{put_attribute, put_bytes, put_value};
 
-use super::Editor;
+use super::{Editor, Kind};
 
 /// What to do about an attribute, depending on whether there is one with its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,10 +67,10 @@ impl Editor<'_> {
                 for other in same {
                     self.remove(other.raw());
                 }
-                let mut body = Vec::new();
-                put_bytes(&mut body, 1, key.as_bytes());
-                put_value(&mut body, 2, value);
-                self.replace(first.raw(), &body)
+                self.change(first.raw(), Kind::Value, |fresh| {
+                    put_bytes(fresh, 1, key.as_bytes());
+                    put_value(fresh, 2, value);
+                })
             }
         }
     }

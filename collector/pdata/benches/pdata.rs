@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -9,7 +10,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use phoenix_pdata::{InvalidUtf8, Signal, validate};
+use phoenix_pdata::{InvalidUtf8, Payload, Signal, Upsert};
+use phoenix_pdata::{coalesce, count_items, edit, split_items, take_items, validate, view};
 use prost::Message;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -88,9 +90,69 @@ fn validation(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn reading(criterion: &mut Criterion) {
+    let request = request(100);
+    let payload = Payload::from(request.clone());
+    let spans = |payload: &Payload| {
+        let scopes = payload.resource_spans().flat_map(|entry| entry.scopes());
+        scopes.flat_map(|scope| scope.records()).map(|span| span.kind() as u64).sum::<u64>()
+    };
+    let attributes = |payload: &Payload| {
+        let scopes = payload.resource_spans().flat_map(|entry| entry.scopes());
+        let spans = scopes.flat_map(|scope| scope.records());
+        spans.filter(|span| span.attributes().get("network.protocol.version").is_some()).count()
+    };
+    let mut group = criterion.benchmark_group("traces-100");
+    group.throughput(Throughput::Bytes(request.len() as u64));
+    group.bench_function("count items", |bencher| {
+        bencher.iter(|| count_items(Signal::Traces, black_box(&payload)))
+    });
+    group.bench_function("view each span", |bencher| bencher.iter(|| spans(black_box(&payload))));
+    group.bench_function("view each span and its 9th attribute", |bencher| {
+        bencher.iter(|| attributes(black_box(&payload)));
+    });
+    group.finish();
+}
+
+fn changing(criterion: &mut Criterion) {
+    let request = request(100);
+    let payload = Payload::from(request.clone());
+    let mut many = Payload::default();
+    for _ in 0..10 {
+        many.append(payload.clone());
+    }
+    let mut group = criterion.benchmark_group("traces-100");
+    group.throughput(Throughput::Bytes(request.len() as u64));
+    group.bench_function("edit, one attribute of the resource and of each span", |bencher| {
+        bencher.iter(|| {
+            edit(black_box(payload.clone()), |editor| {
+                for entry in view::resource_spans(editor.message()) {
+                    if let Some(resource) = entry.resource() {
+                        editor.set_attribute(&resource, "deployment", &"prod".into(), Upsert::Upsert);
+                    }
+                    for span in entry.scopes().into_iter().flat_map(|scope| scope.records()) {
+                        editor.set_attribute(&span, "enduser.id", &"hidden".into(), Upsert::Update);
+                    }
+                }
+            })
+        });
+    });
+    group.bench_function("split in chunks of 30", |bencher| {
+        bencher.iter(|| split_items(Signal::Traces, black_box(payload.clone()), 30));
+    });
+    group.throughput(Throughput::Bytes(many.len() as u64));
+    group.bench_function("ten of them, take 450 spans", |bencher| {
+        bencher.iter(|| take_items(Signal::Traces, black_box(many.clone()), 450));
+    });
+    group.bench_function("ten of them, coalesce", |bencher| {
+        bencher.iter(|| coalesce(Signal::Traces, black_box(many.clone())));
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
-    config = Criterion::default().warm_up_time(std::time::Duration::from_millis(500)).measurement_time(std::time::Duration::from_secs(2));
-    targets = validation
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = validation, reading, changing
 }
 criterion_main!(benches);

@@ -109,7 +109,7 @@ impl<'a> Editor<'a> {
 
     /// Sets a field that is not `repeated`: `encoded` writes it, key included. Other occurrences go.
     /// Members of a oneof exclude each other: [`Editor::clear_field`] the others.
-    pub fn set_field(&mut self, message: &'a [u8], number: u32, encoded: impl FnOnce(&mut Vec<u8>)) -> bool {
+    pub fn set_field(&mut self, message: &[u8], number: u32, encoded: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut occurrences = Fields::new(message).filter(|field| field.number() == number);
         let Some(first) = occurrences.next() else { return self.append(message, encoded) };
         occurrences.for_each(|other| {
@@ -119,7 +119,7 @@ impl<'a> Editor<'a> {
     }
 
     /// Removes every field with this number from the message. Tells whether there was one.
-    pub fn clear_field(&mut self, message: &'a [u8], number: u32) -> bool {
+    pub fn clear_field(&mut self, message: &[u8], number: u32) -> bool {
         let fields = Fields::new(message).filter(|field| field.number() == number);
         fields.map(|field| self.replace_field(&field, |_| {})).fold(false, |any, gone| any | gone)
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1 as common;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 
 use crate::validate::diagnose;
 use crate::view::AnyValue;
@@ -19,9 +20,14 @@ use crate::*;
 use decoded::{Decoded, Item};
 use generate::Entropy;
 
-/// Runs more cases with `PROPTEST_CASES`.
+/// More cases than proptest's 256, for they are quick; as many as `PROPTEST_CASES` says, if it does.
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        default
+    } else {
+        ProptestConfig { cases: 1000, ..default }
+    }
 }
 
 fn entropy() -> impl Strategy<Value = Vec<u8>> {
@@ -295,5 +301,21 @@ fn set(attributes: &mut Vec<common::KeyValue>, key: &str, value: common::any_val
             });
             attributes[first] = new;
         }
+    }
+}
+
+#[test]
+fn the_generator_makes_items_and_also_what_has_to_be_merged() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for signal in Signal::ALL {
+        let (mut items, mut rewritten) = (0, 0);
+        for _ in 0..200 {
+            let choices = entropy().new_tree(&mut runner).expect("a tree").current();
+            let request = Bytes::from(generate::request(signal, &mut Entropy::new(&choices)));
+            let (payload, counts) = validate(signal, request.clone(), InvalidUtf8::Reject).expect("valid");
+            items += counts.items;
+            rewritten += u64::from(payload.into_contiguous().as_ptr() != request.as_ptr());
+        }
+        assert!(items > 200 && (40..160).contains(&rewritten), "{signal}: {items}, {rewritten}");
     }
 }

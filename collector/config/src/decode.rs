@@ -75,6 +75,9 @@ fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems)
                 let fault = error.into_fault();
                 let path = culprit(finished.path.clone(), &fault, node);
                 clean &= matches!(fault, Fault::KeepDefault);
+                if matches!(fault, Fault::Unresolved) {
+                    problems.reported_elsewhere(problems.path().concat(&path));
+                }
                 let follows =
                     matches!(&fault, Fault::Missing(field) if left_out.contains(&path.join(*field)));
                 if !matches!(fault, Fault::KeepDefault | Fault::Unresolved) && !follows {

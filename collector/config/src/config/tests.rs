@@ -276,6 +276,14 @@ fn every_rule_of_the_root_has_its_words() {
             "add a section `receivers`",
         ),
         (
+            "exporters::debug::verbosity: basic".into(),
+            vec![
+                "no receiver configuration specified in config",
+                "service::pipelines: service must have at least one pipeline",
+            ],
+            "add a section `receivers`",
+        ),
+        (
             traces("receivers: [], exporters: "),
             vec![
                 "service::pipelines::traces: must have at least one receiver",

@@ -123,11 +123,16 @@ fn nothing_and_null_keep_defaults() {
     for settings in [
         "",
         "{}",
-        "{name: , count: ~, ratio: null, on: , timeout: , tags: , level: , labels: , inner: , inners: , headers: }",
+        "{tags: , level: , labels: ~, inner: , inners: null, headers: }",
         "{id: , text: , secret: , named: , tls: , queue: }",
     ] {
         reads(settings, |_| {});
     }
+    // A scalar that is null is zero, as in otelcol.
+    reads("{name: , count: ~, ratio: null, offset: , on: , timeout: }", |x| {
+        (x.name, x.count, x.ratio, x.offset, x.on) = (String::new(), 0, 0.0, 0, false);
+        x.timeout = GoDuration::ZERO;
+    });
 }
 
 #[test]
@@ -320,6 +325,11 @@ fn warns_of_numbers_that_are_not_meant_like_this() {
         (
             "{timeout: 5}",
             "processors::x::timeout: a duration without a unit is taken as nanoseconds: this is 5ns",
+        ),
+        ("{timeout: 5.0}", "processors::x::timeout: a duration without a unit is taken as nanoseconds"),
+        (
+            "{count: }",
+            "processors::x::count: nothing is written here: that is zero or empty, whatever the default",
         ),
         ("{count: 1.5}", "processors::x::count: must be a whole number: the fraction of 1.5 is cut off"),
     ];

@@ -35,9 +35,10 @@ pub trait Settings: DeserializeOwned {
 /// Reads a section into `T`. `problems` is the section's ([`Problems::in_section`]); `None` means that an error was
 /// added to it.
 ///
-/// Rules, as otelcol's: keys must match exactly; unknown ones are errors; a number given for a text is an error, and
-/// the reverse; a list replaces a default; a string given for a list is split at `,`; `null` keeps a default; what a
-/// `${…}` stood for is text for a field of text and its parsed value for any other.
+/// Rules, as otelcol's: keys must match exactly, and unknown ones are errors; a number given for a text is an error,
+/// and the reverse; a list replaces a default; a string given for a list is split at `,`; `null` keeps the default of a
+/// list, a map, a section or a word, and is the zero of a scalar; what a `${…}` stood for is text for a field of text
+/// and its parsed value for any other.
 pub fn decode<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> Option<T> {
     let (value, clean) = decode_what_can_be(node, problems);
     value.filter(|_| clean)
@@ -75,6 +76,9 @@ fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems)
                 let fault = error.into_fault();
                 let path = culprit(finished.path.clone(), &fault, node);
                 clean &= matches!(fault, Fault::KeepDefault);
+                if matches!(fault, Fault::Unresolved) {
+                    problems.reported_elsewhere(problems.path().concat(&path));
+                }
                 let follows =
                     matches!(&fault, Fault::Missing(field) if left_out.contains(&path.join(*field)));
                 if !matches!(fault, Fault::KeepDefault | Fault::Unresolved) && !follows {

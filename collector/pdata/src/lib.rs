@@ -5,8 +5,26 @@
 //!
 //! This crate does no I/O and knows nothing else of Phoenix.
 
+mod assemble;
+mod edit;
+mod merge;
 mod payload;
+#[cfg(test)]
+mod properties;
+mod schema;
+mod shape;
 mod signal;
+mod split;
+mod utf8;
+mod validate;
+pub mod view;
+pub mod wire;
+pub mod write;
 
+pub use edit::{Attributed, Editor, Upsert, edit};
+pub use merge::coalesce;
 pub use payload::Payload;
+pub use shape::count_items;
 pub use signal::Signal;
+pub use split::{Chunk, split_bytes, split_items, take_items};
+pub use validate::{Counts, InvalidUtf8, MAX_DEPTH, Malformed, Reason, validate};

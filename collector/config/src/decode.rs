@@ -15,6 +15,8 @@ mod tests;
 use crate::node::Node;
 use crate::path::KeyPath;
 use crate::problems::{Problems, Severity, locate_in};
+use crate::source::Source;
+use crate::yaml;
 use context::{Context, Note};
 use error::Fault;
 use node::{NodeDeserializer, Place};
@@ -56,6 +58,23 @@ pub fn decode_checked<T: Settings>(node: &Node, problems: &mut Problems) -> Opti
     (clean && problems.errors().count() == errors).then_some(value)
 }
 
+/// Reads settings from a text of their own, without substitution; for tests and examples.
+///
+/// # Errors
+/// The report of all that is wrong, warnings included.
+pub fn decode_text<T: Settings>(text: &str) -> Result<T, Box<Problems>> {
+    let node = match yaml::parse(text, &Source::quotable("settings", text)) {
+        Ok(parsed) => parsed.node,
+        Err(error) => {
+            let mut problems = Problems::new();
+            problems.push_at(Severity::Error, KeyPath::root(), error.location, error.message, None);
+            return Err(Box::new(problems));
+        }
+    };
+    let mut problems = Problems::in_section(KeyPath::root(), &node, node.location());
+    decode_checked(&node, &mut problems).ok_or_else(|| Box::new(problems))
+}
+
 fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> (Option<T>, bool) {
     let mut left_out = HashSet::new();
     let mut faults: Vec<(KeyPath, Fault)> = Vec::new();
@@ -84,7 +103,11 @@ fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems)
                 if !matches!(fault, Fault::KeepDefault | Fault::Unresolved) && !follows {
                     faults.push((path.clone(), fault));
                 }
-                if path.is_empty() || faults.len() >= MAX_FAULTS || !left_out.insert(path) {
+                if faults.len() >= MAX_FAULTS {
+                    let message = format!("more than {MAX_FAULTS} mistakes: the rest is not shown");
+                    faults.push((KeyPath::root(), Fault::Other(message)));
+                }
+                if path.is_empty() || faults.len() > MAX_FAULTS || !left_out.insert(path) {
                     report(node, faults, &finished, &hidden, problems);
                     return (None, false);
                 }

@@ -28,7 +28,7 @@ mod yaml;
 
 pub use block::{Block, PresentBlock};
 pub use config::{Component, Config, Pipeline, Service};
-pub use decode::{Settings, decode, decode_checked};
+pub use decode::{Settings, decode, decode_checked, decode_text};
 pub use duration::{DurationError, GoDuration};
 pub use id::{ComponentId, IdError, PipelineId};
 pub use kind::{Catalog, Kind, Known};

@@ -293,6 +293,25 @@ fn all_mistakes_are_found_at_once() {
 }
 
 #[test]
+fn settings_can_be_read_from_a_text() {
+    assert_eq!(decode_text::<Example>("count: 7\n").map(|example| example.count).ok(), Some(7));
+    assert_eq!(decode_text::<Example>("").ok(), Some(Example::default()));
+    // (text, keys)
+    let cases: [(&str, &[&str]); 3] = [("count: 700", &["count"]), ("[", &[""]), ("nmae: 1", &["nmae"])];
+    for (text, keys) in cases {
+        assert_eq!(decode_text::<Example>(text).expect_err(text).keys(), keys, "{text}");
+    }
+}
+
+#[test]
+fn the_number_of_mistakes_is_bounded() {
+    let many: String = (0..500).map(|index| format!("k{index}: , ")).collect();
+    let (_, problems) = read(&format!("{{{many}}}"));
+    assert_eq!(problems.keys().len(), MAX_FAULTS + 1);
+    assert!(problems.to_string().contains("more than 100 mistakes: the rest is not shown"));
+}
+
+#[test]
 fn validation_runs_beside_mistakes_without_repeating_them() {
     let check = |settings: &str| {
         let node = section(&format!("x: {settings}"));

@@ -50,7 +50,7 @@ fn key_and_value(attribute: &[u8]) -> Option<&[u8]> {
 
 impl<'a> KeyValue<'a> {
     /// The bytes of the value, if there is one.
-    pub fn value_body(&self) -> Option<&'a [u8]> {
+    pub fn value_raw(&self) -> Option<&'a [u8]> {
         self.value.0
     }
 }

@@ -1,1 +1,7 @@
-//! To be filled.
+//! What every client and server shares.
+
+#![allow(dead_code, unused)]
+
+pub mod compression;
+mod io;
+pub mod payload;

@@ -1,11 +1,42 @@
-//! The contracts between the engine and the components.
+//! The contracts between the engine and the components, and what both are built on.
+//!
+//! - **Data**: a [`Batch`] is a validated request and a small header. It is taken or refused
+//!   ([`Refusal`]); the answer travels back by return, or, where data is held, through an [`Ack`].
+//! - **Components**: [`Receiver`], [`Transform`], [`Stage`], [`Exporter`], [`ConnectorFlow`] and
+//!   [`Extension`], made by factories ([`factory`]) from parsed settings.
+//! - **The host**: the [`Budget`] of bytes, the [`Cores`] with an I/O runtime each, the [`Leases`] of
+//!   ports, [`Health`].
+//!
+//! A component sees neither the engine nor any other component.
 
+mod ack;
+mod batch;
 mod budget;
+mod contracts;
 mod cores;
+pub mod factory;
+mod health;
+mod host;
 mod leases;
+mod memory;
+mod outlet;
 mod refusal;
+mod stage;
 
+pub use ack::{Ack, AckWait};
+pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
+pub use contracts::{
+    Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,
+    StartError, Transform,
+};
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
-pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
+pub use health::{ComponentKey, Health, Status, StatusReporter};
+pub use host::{BuildInfo, Host};
+pub use leases::{Acceptor, LeaseError, ListenerLease, Leases};
+pub use memory::{FakeMemory, MemoryReader, SystemMemory};
+pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
 pub use refusal::{Code, Refusal, UpstreamStatus};
+pub use stage::{
+    Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,
+};

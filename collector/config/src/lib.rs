@@ -1,1 +1,30 @@
-//! To be filled.
+//! Configuration of Phoenix: YAML in, a checked description of pipelines out, with otelcol's semantics.
+//!
+//! Text becomes a tree of [`Node`]s that know where they were written; sections of it are read into typed settings
+//! with [`decode`], and whatever is wrong is collected in [`Problems`], each with file, line, column and key.
+//!
+//! - Input: texts from providers (`file:`, `env:`, `yaml:`; others are handed in). No other I/O.
+//! - Bounds: size, nesting and number of nodes of a text, rounds of substitution, problems per section.
+//! - Elsewhere: this crate knows no component; a catalog of types is handed in, and components decode themselves.
+
+mod block;
+mod decode;
+mod duration;
+mod id;
+mod node;
+mod opaque;
+mod path;
+mod problems;
+mod source;
+mod suggest;
+
+pub use block::{Block, PresentBlock};
+pub use decode::{Settings, decode, decode_checked};
+pub use duration::{DurationError, GoDuration};
+pub use id::{ComponentId, IdError, PipelineId};
+pub use node::{Entry, Expanded, Map, Node, Value};
+pub use opaque::{Opaque, OpaqueMap, REDACTED};
+pub use path::KeyPath;
+pub use problems::{Diagnostic, Problems, Readings, Severity};
+pub use source::{Location, Source};
+pub use suggest::nearest;

@@ -1,0 +1,194 @@
+//! What a component is to the engine.
+
+use std::any::Any;
+use std::time::Duration;
+
+use phoenix_config::PipelineId;
+use phoenix_pdata::Signal;
+use tokio::time::Instant;
+
+use crate::{Adoption, Batch, BoxFuture, Held, Host, Now, Outlet, Refusal, StageSpec};
+
+/// A component cannot start: what is wrong, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StartError {
+    message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StartError {
+    /// An error with a text for the operator.
+    pub fn new(message: impl Into<String>) -> StartError {
+        StartError { message: message.into(), source: None }
+    }
+
+    /// An error whose cause says what is wrong.
+    pub fn because(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        StartError { message, source: Some(Box::new(error)) }
+    }
+}
+
+/// What could not be delivered before a deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Spans, data points or log records.
+    pub items: u64,
+    /// Requests or batches.
+    pub requests: u64,
+}
+
+impl std::ops::AddAssign for Lost {
+    fn add_assign(&mut self, other: Lost) {
+        self.items += other.items;
+        self.requests += other.requests;
+    }
+}
+
+/// Brings data in. One instance per identifier serves all its signals.
+///
+/// The engine first calls `bind`, while an earlier graph may still run, and `serve` once the new graph
+/// is in place; either may be followed by `stop`.
+pub trait Receiver: Send + Sync {
+    /// Acquires what intake needs (leases, files, credentials), so that nothing can fail afterwards.
+    fn bind<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>>;
+
+    /// Begins intake.
+    fn serve(&self, host: &Host);
+
+    /// Stops intake, lets requests under way finish until `deadline`, and says how many were cut off.
+    fn stop(&self, deadline: Instant) -> BoxFuture<'_, Lost>;
+}
+
+/// Changes or judges batches one by one, without memory of earlier ones.
+pub trait Transform: Send + Sync {
+    /// The batch as it goes on, or none where nothing of it is left. What it leaves out it records in
+    /// `dropped`, by reason.
+    ///
+    /// # Errors
+    /// Why the batch cannot pass.
+    fn apply(&self, batch: Batch, dropped: &mut Dropped) -> Result<Option<Batch>, Refusal>;
+
+    /// How often `check` is wanted, where it is.
+    fn check_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Looks after whatever changes with time.
+    fn check(&self, _now: Now) {}
+
+    /// The most bytes that the collector should hold by this component's settings.
+    fn memory_limit(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Items that a transform left out, by reason.
+#[derive(Debug, Default)]
+pub struct Dropped(Vec<(&'static str, u64)>);
+
+impl Dropped {
+    /// Records `items` that end here for `reason`.
+    pub fn add(&mut self, reason: &'static str, items: u64) {
+        self.0.push((reason, items));
+    }
+
+    /// What was recorded since the last call.
+    pub fn take(&mut self) -> std::vec::Drain<'_, (&'static str, u64)> {
+        self.0.drain(..)
+    }
+
+    /// Whether nothing was.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A processor as its factory makes it.
+pub enum Processor {
+    /// Stateless, inline.
+    Transform(std::sync::Arc<dyn Transform>),
+    /// Stateful, run in shards.
+    Stage(StageSpec),
+}
+
+/// Sends data out. One instance per identifier and signal, shared by all pipelines that name it.
+pub trait Exporter: Send + Sync {
+    /// Acquires what sending needs; called before any data comes.
+    fn start<'a>(&'a self, _host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Takes a batch: delivered when this returns, or owned from then on (see `owns_accepted`).
+    fn export(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Whether accepting is a commitment: with a queue, data is accepted before it is delivered. In a
+    /// fan-out such branches are asked last, so that a retry of the sender repeats as little as possible.
+    fn owns_accepted(&self) -> bool {
+        false
+    }
+
+    /// What is accepted and not yet delivered.
+    fn held(&self) -> Held {
+        Held::default()
+    }
+
+    /// Takes over what the exporter of the former configuration holds.
+    fn adopt(&self, _old: &dyn Exporter) -> Adoption {
+        Adoption::Rebuilt
+    }
+
+    /// Delivers what is held until `deadline`, and says what could not be.
+    fn drain(&self, deadline: Instant) -> BoxFuture<'_, Lost>;
+
+    /// For `adopt` of a successor.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// The pipelines that a connector feeds.
+#[derive(Clone, Debug)]
+pub struct ConnectorOutlets {
+    /// All of them at once.
+    pub all: Outlet,
+    /// Each by its name, for connectors that choose.
+    pub by_pipeline: Vec<(PipelineId, Outlet)>,
+}
+
+/// Exporter of some pipelines and receiver of others, without memory of earlier batches.
+pub trait ConnectorFlow: Send + Sync {
+    /// Takes a batch and sends on what comes of it.
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>>;
+}
+
+/// A connector as its factory makes it.
+pub enum Connector {
+    /// Stateless, inline.
+    Flow(std::sync::Arc<dyn ConnectorFlow>),
+    /// Stateful, run in shards; what comes out carries `output`.
+    Stage {
+        /// The stage.
+        spec: StageSpec,
+        /// The signal of what it lets out.
+        output: Signal,
+    },
+}
+
+/// Something beside the pipelines: health, storage, authentication.
+pub trait Extension: Send + Sync {
+    /// Starts it, before any component of a pipeline.
+    fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>>;
+
+    /// The pipelines run now, or (false) are about to stop.
+    fn pipelines_ready(&self, _ready: bool) {}
+
+    /// Stops it, after every component of a pipeline.
+    fn stop(&self, deadline: Instant) -> BoxFuture<'_, ()>;
+}

@@ -1,0 +1,131 @@
+//! From a section's node to its typed settings: strict, and with every mistake reported.
+//!
+//! Serde stops at the first error. [`decode`] notes it with the exact node that it is about (the deserializer keeps
+//! the path), leaves that node out, and runs again, until the rest decodes: so ten mistakes take eleven runs and give
+//! ten problems. Each run leaves out at least one node more, which bounds their number.
+
+mod context;
+mod error;
+mod fault;
+mod node;
+
+#[cfg(test)]
+mod tests;
+
+use crate::node::Node;
+use crate::path::KeyPath;
+use crate::problems::{Problems, Severity, locate_in};
+use context::{Context, Note};
+use error::Fault;
+use node::{NodeDeserializer, Place};
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+
+/// Most mistakes that are reported of one section.
+const MAX_FAULTS: usize = 100;
+
+/// Settings that can tell what their types cannot.
+pub trait Settings: DeserializeOwned {
+    /// Reports what the types cannot say. Touches no file, socket or clock.
+    fn validate(&self, problems: &mut Problems) {
+        let _ = problems;
+    }
+}
+
+/// Reads a section into `T`. `problems` is the section's ([`Problems::in_section`]); `None` means that an error was
+/// added to it.
+///
+/// Rules, as otelcol's: keys must match exactly; unknown ones are errors; a number given for a text is an error, and
+/// the reverse; a list replaces a default; a string given for a list is split at `,`; `null` keeps a default; what a
+/// `${…}` stood for is text for a field of text and its parsed value for any other.
+pub fn decode<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> Option<T> {
+    let (value, clean) = decode_what_can_be(node, problems);
+    value.filter(|_| clean)
+}
+
+/// Reads a section like [`decode`] and validates it, even when some of its keys could not be read: then with their
+/// defaults, and without a word on keys that have an error already.
+pub fn decode_checked<T: Settings>(node: &Node, problems: &mut Problems) -> Option<T> {
+    let errors = problems.errors().count();
+    let (value, clean) = decode_what_can_be::<T>(node, problems);
+    let value = value?;
+    problems.only_new_keys(!clean);
+    value.validate(problems);
+    problems.only_new_keys(false);
+    (clean && problems.errors().count() == errors).then_some(value)
+}
+
+fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> (Option<T>, bool) {
+    let mut left_out = HashSet::new();
+    let mut faults: Vec<(KeyPath, Fault)> = Vec::new();
+    let mut clean = true;
+    loop {
+        let context = Context::new(&left_out);
+        let result = T::deserialize(NodeDeserializer::new(node, &context, Place::Root));
+        let finished = context.finish();
+        match result {
+            Ok(value) => {
+                report(node, faults, &finished, problems);
+                return (Some(value), clean);
+            }
+            Err(error) => {
+                let fault = error.into_fault();
+                let path = culprit(finished.path.clone(), &fault, node);
+                clean &= matches!(fault, Fault::KeepDefault);
+                let follows =
+                    matches!(&fault, Fault::Missing(field) if left_out.contains(&path.join(*field)));
+                if !matches!(fault, Fault::KeepDefault | Fault::Unresolved) && !follows {
+                    faults.push((path.clone(), fault));
+                }
+                if path.is_empty() || faults.len() >= MAX_FAULTS || !left_out.insert(path) {
+                    report(node, faults, &finished, problems);
+                    return (None, false);
+                }
+            }
+        }
+    }
+}
+
+/// The node to leave out: where the deserializer stood, or the unknown key below it.
+fn culprit(path: KeyPath, fault: &Fault, node: &Node) -> KeyPath {
+    match fault {
+        Fault::UnknownField { field, .. } if path.last() != Some(field) => {
+            let below = path.join(field.as_str());
+            if node.at(&below).is_some() { below } else { path }
+        }
+        _ => path,
+    }
+}
+
+fn report(node: &Node, faults: Vec<(KeyPath, Fault)>, finished: &context::Finished, problems: &mut Problems) {
+    let base = problems.path().clone();
+    let (around, _) = problems.location_of_section(node);
+    for (path, note) in &finished.notes {
+        let absolute = base.concat(path);
+        match note {
+            Note::Secret => problems.readings_mut().secrets.push(absolute),
+            Note::Text => problems.readings_mut().texts.push(absolute),
+            Note::Warning(message) => {
+                let (location, _) = locate_in(node.plain(), path, &around);
+                problems.push_at(Severity::Warning, absolute, location, message.clone(), None);
+            }
+        }
+    }
+    for (path, fault) in faults {
+        let (message, help) = fault::explain(&path, &fault, finished);
+        let (mut location, _) = locate_in(node.plain(), &path, &around);
+        if matches!(fault, Fault::UnknownField { .. }) {
+            location = key_location(node, &path).unwrap_or(location);
+        }
+        let absolute = base.concat(&path);
+        let secret = problems.readings().secrets.iter().any(|secret| absolute.contains(secret));
+        problems.push_at(Severity::Error, absolute, location, message, help).secret =
+            secret || finished.hidden.contains(&path);
+    }
+}
+
+fn key_location(node: &Node, path: &KeyPath) -> Option<crate::source::Location> {
+    let parent = node.at(&path.parent())?.as_map()?;
+    let location = &parent.entry(path.last()?)?.key_location;
+    location.is_known().then(|| location.clone())
+}

@@ -1,0 +1,289 @@
+//! What is wrong with a configuration: every problem of every section in one report, each with its place.
+
+mod render;
+
+#[cfg(test)]
+mod tests;
+
+use crate::node::{Node, Value};
+use crate::path::KeyPath;
+use crate::source::Location;
+use std::fmt;
+
+/// Whether a problem stops the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// The configuration works, perhaps not as meant.
+    Warning,
+}
+
+/// One problem.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// Whether it stops the start.
+    pub severity: Severity,
+    /// Where it was written; unknown for what is missing altogether.
+    pub location: Location,
+    /// The key, from the root.
+    pub path: KeyPath,
+    /// What is wrong: lower case, no full stop.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// The line must not be quoted: it holds a secret.
+    pub(crate) secret: bool,
+    /// The key as the section that reported it knows it.
+    relative: String,
+}
+
+/// What reading a configuration taught about its values: needed to print it.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Values that were read as secrets.
+    pub(crate) secrets: Vec<KeyPath>,
+    /// Substitutions that were read as text.
+    pub(crate) texts: Vec<KeyPath>,
+}
+
+/// Collects problems, of one section or of a whole configuration.
+///
+/// A `key` is relative to the section and may go deeper with `::`; an empty one is the section itself. The problem is
+/// placed at the key's value where the key was written, else at the section.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    list: Vec<Diagnostic>,
+    readings: Readings,
+    path: KeyPath,
+    section: usize,
+    node: Option<Node>,
+    location: Location,
+    /// Problems at or around a key that has one already are left out.
+    only_new_keys: bool,
+}
+
+impl Problems {
+    /// No problems, and no section: places are unknown until sections are absorbed.
+    pub fn new() -> Problems {
+        Problems::default()
+    }
+
+    /// No problems yet in the section that `node` is, which stands at `path` and is named at `location`.
+    pub fn in_section(path: KeyPath, node: &Node, location: &Location) -> Problems {
+        let location = if location.is_known() { location } else { node.location() };
+        Problems {
+            section: path.len(),
+            path,
+            node: Some(node.clone()),
+            location: location.clone(),
+            ..Problems::default()
+        }
+    }
+
+    /// The problems that `check` reports; for tests of a section's `validate`.
+    pub fn of(check: impl FnOnce(&mut Problems)) -> Problems {
+        let mut problems = Problems::new();
+        check(&mut problems);
+        problems
+    }
+
+    /// Reports `message` at `key` unless `holds`.
+    pub fn require(&mut self, holds: bool, key: &str, message: impl Into<String>) {
+        if !holds {
+            self.error(key, message);
+        }
+    }
+
+    /// Reports an error at `key`.
+    pub fn error(&mut self, key: &str, message: impl Into<String>) {
+        self.report(Severity::Error, key, message.into(), None);
+    }
+
+    /// Reports an error at `key`, and what would be right.
+    pub fn error_with_help(&mut self, key: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.report(Severity::Error, key, message.into(), Some(help.into()));
+    }
+
+    /// Reports a warning at `key`.
+    pub fn warn(&mut self, key: &str, message: impl Into<String>) {
+        self.report(Severity::Warning, key, message.into(), None);
+    }
+
+    /// Reports a warning at `key`, and what would be right.
+    pub fn warn_with_help(&mut self, key: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.report(Severity::Warning, key, message.into(), Some(help.into()));
+    }
+
+    /// Runs a check whose keys are relative to `key`.
+    pub fn within(&mut self, key: &str, check: impl FnOnce(&mut Problems)) {
+        let inner = KeyPath::parse(key);
+        let (location, _) = self.locate(&inner);
+        let node = self.node.as_ref().and_then(|node| node.at(&inner)).cloned();
+        let outer = (self.path.clone(), self.node.clone(), self.location.clone());
+        self.path = self.path.concat(&inner);
+        self.node = node;
+        self.location = location;
+        check(self);
+        (self.path, self.node, self.location) = outer;
+    }
+
+    /// Takes over what another collector found.
+    pub fn absorb(&mut self, other: Problems) {
+        self.list.extend(other.list);
+        self.readings.secrets.extend(other.readings.secrets);
+        self.readings.texts.extend(other.readings.texts);
+    }
+
+    /// Whether anything stops the start.
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// Whether there is neither an error nor a warning.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// What stops the start, in the order of discovery.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter().filter(|problem| problem.severity == Severity::Error)
+    }
+
+    /// What does not stop the start.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter().filter(|problem| problem.severity == Severity::Warning)
+    }
+
+    /// All problems by place, without repetitions.
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut list: Vec<&Diagnostic> = self.list.iter().collect();
+        list.sort_by_key(|problem| problem.order());
+        list.dedup_by(|a, b| a.order() == b.order() && a.message == b.message && a.path == b.path);
+        list
+    }
+
+    /// The keys of the errors, relative to the section, in the order of discovery.
+    pub fn keys(&self) -> Vec<&str> {
+        self.errors().map(|problem| problem.relative.as_str()).collect()
+    }
+
+    /// What reading the configuration taught about its values.
+    pub fn readings(&self) -> &Readings {
+        &self.readings
+    }
+
+    pub(crate) fn readings_mut(&mut self) -> &mut Readings {
+        &mut self.readings
+    }
+
+    /// The path of the section that problems are reported in.
+    pub(crate) fn path(&self) -> &KeyPath {
+        &self.path
+    }
+
+    /// Where the section is named.
+    pub(crate) fn location_of_section(&self, node: &Node) -> (Location, bool) {
+        if self.location.is_known() {
+            (self.location.clone(), true)
+        } else {
+            (node.location().clone(), node.location().is_known())
+        }
+    }
+
+    /// Leaves out, from now on, errors at or around a key that already has one.
+    pub(crate) fn only_new_keys(&mut self, only_new_keys: bool) {
+        self.only_new_keys = only_new_keys;
+    }
+
+    /// Adds a problem whose place is known.
+    pub(crate) fn push_at(
+        &mut self,
+        severity: Severity,
+        path: KeyPath,
+        location: Location,
+        message: String,
+        help: Option<String>,
+    ) -> &mut Diagnostic {
+        let mut relative = KeyPath::root();
+        for key in path.keys().skip(self.section) {
+            relative.push(key);
+        }
+        self.list.push(Diagnostic {
+            severity,
+            location,
+            path,
+            message,
+            help,
+            secret: false,
+            relative: relative.to_string(),
+        });
+        let last = self.list.len() - 1;
+        &mut self.list[last]
+    }
+
+    fn report(&mut self, severity: Severity, key: &str, message: String, help: Option<String>) {
+        let inner = KeyPath::parse(key);
+        let path = self.path.concat(&inner);
+        if self.only_new_keys && path.len() > self.section && self.has_error_around(&path) {
+            return;
+        }
+        let (location, _) = self.locate(&inner);
+        let secret = self.readings.secrets.iter().any(|secret| path.contains(secret));
+        self.push_at(severity, path, location, message, help).secret = secret;
+    }
+
+    fn has_error_around(&self, path: &KeyPath) -> bool {
+        self.errors().any(|problem| {
+            problem.path.len() > self.section && (problem.path.contains(path) || path.contains(&problem.path))
+        })
+    }
+
+    /// The place of a value: itself if it is a scalar, else its key; the nearest thing around it if it is not there.
+    fn locate(&self, inner: &KeyPath) -> (Location, bool) {
+        let start = self.node.as_ref().map_or(&Value::Null, Node::plain);
+        locate_in(start, inner, &self.location)
+    }
+}
+
+/// The place of the value at `inner` under `value`, and whether it is there; `around` is the place of `value`'s key.
+pub(crate) fn locate_in(value: &Value, inner: &KeyPath, around: &Location) -> (Location, bool) {
+    let mut value = value;
+    let mut location = around.clone();
+    for key in inner.keys() {
+        let (child, place) = match value {
+            Value::Map(map) => match map.entry(key) {
+                Some(entry) => (&entry.value, &entry.key_location),
+                None => return (location, false),
+            },
+            Value::List(items) => match key.parse::<usize>().ok().and_then(|index| items.get(index)) {
+                Some(item) => (item, item.location()),
+                None => return (location, false),
+            },
+            _ => return (location, false),
+        };
+        value = child.plain();
+        let scalar = !matches!(value, Value::Map(_) | Value::List(_) | Value::Null);
+        let place = if scalar || !place.is_known() { child.location() } else { place };
+        if place.is_known() {
+            location = place.clone();
+        }
+    }
+    (location, true)
+}
+
+impl Diagnostic {
+    fn order(&self) -> (bool, &str, u32, u32) {
+        let name = self.location.source().map_or("", |source| source.name());
+        (!self.location.is_known(), name, self.location.line(), self.location.column())
+    }
+}
+
+/// The whole report, by place, for a terminal.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sorted().into_iter().try_for_each(|problem| writeln!(f, "{problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}

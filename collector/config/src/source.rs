@@ -1,0 +1,90 @@
+//! Where a value was written: the text it came from, line and column.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A text that configuration was read from.
+#[derive(Debug)]
+pub struct Source {
+    name: String,
+    lines: Option<String>,
+}
+
+impl Source {
+    /// A text whose lines may be quoted in a report.
+    pub fn quotable(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
+        Arc::new(Source { name: name.into(), lines: Some(text.into()) })
+    }
+
+    /// A text that is never quoted, since it may hold a secret: an environment variable, an inserted file.
+    pub fn private(name: impl Into<String>) -> Arc<Source> {
+        Arc::new(Source { name: name.into(), lines: None })
+    }
+
+    /// A file's path as it was given, or the URI of another source.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The line with this number (from 1), unless the text is private.
+    pub fn line(&self, number: u32) -> Option<&str> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.lines.as_deref()?.lines().nth(index)
+    }
+}
+
+/// A place in a [`Source`]. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Location {
+    source: Option<Arc<Source>>,
+    line: u32,
+    column: u32,
+    width: u32,
+}
+
+impl Location {
+    /// The place of something that nobody wrote.
+    pub fn nowhere() -> Location {
+        Location::default()
+    }
+
+    /// A place of `width` characters; line and column count from 1.
+    pub fn new(source: &Arc<Source>, line: u32, column: u32, width: u32) -> Location {
+        Location { source: Some(Arc::clone(source)), line, column, width }
+    }
+
+    /// The text that the place is in, if there is one.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_deref()
+    }
+
+    /// Line, from 1; 0 if unknown.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// Column in characters, from 1; 0 if unknown.
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+
+    /// Number of characters that belong to the place, on its first line.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Whether anybody wrote it.
+    pub fn is_known(&self) -> bool {
+        self.source.is_some()
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.source, self.line) {
+            (None, _) => f.write_str("-"),
+            (Some(source), 0) => f.write_str(source.name()),
+            (Some(source), _) => write!(f, "{}:{}:{}", source.name(), self.line, self.column),
+        }
+    }
+}

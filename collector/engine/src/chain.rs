@@ -1,0 +1,107 @@
+//! The run of a batch through consecutive transforms, inline in its sender's task.
+
+use std::sync::Arc;
+
+use phoenix_component::{Batch, BoxFuture, Consumer, Dropped, Refusal, StatusReporter, Transform};
+
+use crate::fan_out::FanOut;
+use crate::guard;
+use crate::meter::Meter;
+use crate::stage_node::StageNode;
+
+/// A transform in the graph.
+pub(crate) struct TransformNode {
+    pub(crate) transform: Arc<dyn Transform>,
+    pub(crate) status: StatusReporter,
+    pub(crate) meter: Meter,
+}
+
+/// Transforms up to the next stage or the exporters.
+pub(crate) struct Chain {
+    pub(crate) transforms: Vec<Arc<TransformNode>>,
+    pub(crate) end: End,
+}
+
+/// Where a chain ends.
+pub(crate) enum End {
+    Stage(Arc<StageNode>),
+    FanOut(FanOut),
+}
+
+/// What one transform did to a batch; entered into its books once the rest accepted the result.
+struct Entry<'a> {
+    node: &'a TransformNode,
+    items_in: u64,
+    items_out: u64,
+    dropped: Dropped,
+}
+
+impl Chain {
+    /// Whether taking a batch commits to it.
+    pub(crate) fn owns_accepted(&self) -> bool {
+        match &self.end {
+            End::Stage(_) => true,
+            End::FanOut(fan_out) => fan_out.owns_accepted(),
+        }
+    }
+
+    pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
+        if self.transforms.is_empty() {
+            return self.end.take(batch).await;
+        }
+        let mut entries = Vec::with_capacity(self.transforms.len());
+        let outcome = match self.transform(batch, &mut entries) {
+            Ok(Some(batch)) => self.end.take(batch).await,
+            Ok(None) => Ok(()),
+            Err(refusal) => Err(refusal),
+        };
+        for entry in &mut entries {
+            match &outcome {
+                Ok(()) => entry.commit(),
+                Err(_) => entry.node.meter.refused(entry.items_in),
+            }
+        }
+        outcome
+    }
+
+    fn transform<'a>(&'a self, mut batch: Batch, entries: &mut Vec<Entry<'a>>) -> Result<Option<Batch>, Refusal> {
+        for node in &self.transforms {
+            let items_in = batch.items;
+            let mut dropped = Dropped::default();
+            entries.push(Entry { node, items_in, items_out: 0, dropped: Dropped::default() });
+            let result = guard::run(&node.status, || node.transform.apply(batch, &mut dropped))??;
+            let entry = entries.last_mut().expect("pushed above");
+            entry.dropped = dropped;
+            let Some(next) = result else { return Ok(None) };
+            entry.items_out = next.items;
+            batch = next;
+        }
+        Ok(Some(batch))
+    }
+}
+
+impl Entry<'_> {
+    fn commit(&mut self) {
+        let meter = &self.node.meter;
+        meter.accepted(self.items_in);
+        meter.passed_on(self.items_out);
+        if !self.dropped.is_empty() {
+            meter.all_dropped(&mut self.dropped);
+        }
+    }
+}
+
+impl Consumer for Chain {
+    fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
+        Box::pin(async move { self.take(batch).await })
+    }
+}
+
+impl End {
+    async fn take(&self, batch: Batch) -> Result<(), Refusal> {
+        match self {
+            End::Stage(stage) => stage.take(batch).await,
+            End::FanOut(fan_out) => fan_out.take(batch).await,
+        }
+    }
+}

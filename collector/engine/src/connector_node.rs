@@ -1,0 +1,28 @@
+use std::sync::Arc;
+
+use phoenix_component::{Batch, ConnectorFlow, Refusal, StatusReporter};
+
+use crate::guard;
+use crate::meter::Meter;
+
+/// A stateless connector in the graph; it holds the outlets to the pipelines that it feeds.
+pub(crate) struct ConnectorNode {
+    pub(crate) flow: Arc<dyn ConnectorFlow>,
+    pub(crate) status: StatusReporter,
+    pub(crate) meter: Meter,
+}
+
+impl ConnectorNode {
+    pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
+        let items = batch.items;
+        let outcome = guard::answer(&self.status, self.flow.consume(batch)).await;
+        match &outcome {
+            Ok(()) => {
+                self.meter.accepted(items);
+                self.meter.passed_on(items);
+            }
+            Err(_) => self.meter.refused(items),
+        }
+        outcome
+    }
+}

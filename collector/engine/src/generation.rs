@@ -1,0 +1,103 @@
+//! One built graph: its nodes by name, and how they are wired.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use phoenix_component::factory::SharedSettings;
+use phoenix_component::{
+    Batch, BoxFuture, ComponentKey, ConnectorOutlets, Consumer, Extension, Outlet, Outlets, Receiver, Refusal,
+};
+use phoenix_config::PipelineId;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::admission::Admission;
+use crate::chain::TransformNode;
+use crate::connector_node::ConnectorNode;
+use crate::exporter_node::ExporterNode;
+use crate::fan_out::FanOut;
+use crate::stage_node::StageNode;
+
+/// The nodes of a graph and the plan's order of them.
+#[derive(Default)]
+pub(crate) struct Generation {
+    pub(crate) nodes: BTreeMap<ComponentKey, Entry>,
+    /// Stages and connectors, upstream first: the order in which they drain.
+    pub(crate) flow: Vec<ComponentKey>,
+    pub(crate) wires: Vec<Wire>,
+}
+
+/// A node with what decides whether it survives a change of the configuration.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) node: Node,
+    pub(crate) settings: SharedSettings,
+    /// The type as the configuration spells it, and for a connector the pipelines that it feeds.
+    pub(crate) identity: Identity,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) type_name: String,
+    pub(crate) feeds: Vec<PipelineId>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Node {
+    Receiver { receiver: Arc<dyn Receiver>, outlets: Outlets },
+    Transform { node: Arc<TransformNode>, ticker: CancellationToken },
+    Stage { node: Arc<StageNode>, outlets: Option<ConnectorOutlets> },
+    Exporter(Arc<ExporterNode>),
+    Connector { node: Arc<ConnectorNode>, outlets: ConnectorOutlets },
+    Extension(Arc<dyn Extension>),
+}
+
+impl Entry {
+    /// Whether this entry can go on in the place of `other`.
+    pub(crate) fn is_same(&self, settings: &SharedSettings, identity: &Identity) -> bool {
+        self.identity == *identity && self.settings.same(&**settings)
+    }
+}
+
+/// An outlet, what it is pointed at, and a token that ends when nothing runs through that any more.
+pub(crate) struct Wire {
+    pub(crate) owner: ComponentKey,
+    pub(crate) outlet: Outlet,
+    pub(crate) target: Option<Arc<Root>>,
+    pub(crate) closed: CancellationToken,
+}
+
+impl Wire {
+    pub(crate) fn new(owner: ComponentKey, outlet: Outlet, fan_out: Option<FanOut>, admission: &Admission) -> Wire {
+        let closed = CancellationToken::new();
+        let target = fan_out.map(|fan_out| {
+            Arc::new(Root { fan_out, admission: admission.clone(), _closed: closed.clone().drop_guard() })
+        });
+        if target.is_none() {
+            closed.cancel();
+        }
+        Wire { owner, outlet, target, closed }
+    }
+
+    /// Points the outlet at its target. The wire lets go of it, so that only the outlet and the requests
+    /// under way keep it alive.
+    pub(crate) fn connect(&mut self) {
+        self.outlet.wire(self.target.take().map(|root| root as Arc<dyn Consumer>));
+    }
+}
+
+/// What an outlet points at. A new one is made for each generation, also where all else stays, so that
+/// its end says that the last request which entered under the old graph is done.
+pub(crate) struct Root {
+    fan_out: FanOut,
+    admission: Admission,
+    _closed: DropGuard,
+}
+
+impl Consumer for Root {
+    fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
+        Box::pin(async move {
+            let _admitted = (!batch.owned).then(|| self.admission.enter());
+            self.fan_out.take(batch).await
+        })
+    }
+}

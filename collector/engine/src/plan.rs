@@ -1,0 +1,229 @@
+//! A configuration as the graph that it describes, checked as far as that is possible without making
+//! anything: every component parsed, every signal supported, every connector used on both sides, no cycle.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use phoenix_component::factory::{Descriptor, Registry, SharedSettings};
+use phoenix_config::{ComponentId, Config, KeyPath, Kind, PipelineId, Problems};
+use phoenix_pdata::Signal;
+
+/// A checked graph, ready to be built.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Pipelines, those that feed others first.
+    pub(crate) pipelines: Vec<PlannedPipeline>,
+    pub(crate) extensions: Vec<ComponentId>,
+    settings: HashMap<(Kind, ComponentId), SharedSettings>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedPipeline {
+    pub(crate) id: PipelineId,
+    pub(crate) receivers: Vec<ComponentId>,
+    pub(crate) processors: Vec<ComponentId>,
+    pub(crate) exporters: Vec<ComponentId>,
+}
+
+/// A connector between two signals and the pipelines on its far side.
+pub(crate) struct PlannedConnector {
+    pub(crate) from: Signal,
+    pub(crate) to: Signal,
+    pub(crate) pipelines: Vec<PipelineId>,
+}
+
+impl Plan {
+    /// Parses every component and checks the graph; all problems are reported. None where there was an
+    /// error.
+    pub fn new(config: &Config, registry: &Registry, problems: &mut Problems) -> Option<Plan> {
+        let mut settings = HashMap::new();
+        for (kind, id, section) in config.components() {
+            let parsed = problems.component(section, |problems| registry.parse(kind, id, section.node(), problems));
+            if let Some(parsed) = parsed {
+                settings.insert((kind, id.clone()), parsed);
+            }
+        }
+        let mut pipelines: Vec<_> = config
+            .pipelines()
+            .map(|pipeline| PlannedPipeline {
+                id: pipeline.id().clone(),
+                receivers: without_repeats(pipeline.receivers()),
+                processors: pipeline.processors().to_vec(),
+                exporters: without_repeats(pipeline.exporters()),
+            })
+            .collect();
+        check_signals(&pipelines, config, registry, problems);
+        check_connectors(&pipelines, config, registry, problems);
+        match order(&pipelines) {
+            Ok(order) => {
+                let mut slots: Vec<_> = pipelines.into_iter().map(Some).collect();
+                pipelines = order.into_iter().filter_map(|index| slots[index].take()).collect();
+            }
+            Err(cycle) => {
+                problems.error("service::pipelines", cycle);
+                return None;
+            }
+        }
+        let extensions = config.extensions().to_vec();
+        (!problems.has_errors()).then_some(Plan { pipelines, extensions, settings })
+    }
+
+    pub(crate) fn settings(&self, kind: Kind, id: &ComponentId) -> SharedSettings {
+        self.settings[&(kind, id.clone())].clone()
+    }
+
+    /// Whether the name means a connector; those and receivers or exporters never share one.
+    pub(crate) fn is_connector(&self, id: &ComponentId) -> bool {
+        self.settings.contains_key(&(Kind::Connector, id.clone()))
+    }
+
+    /// Every receiver that a pipeline names.
+    pub(crate) fn receivers(&self) -> BTreeSet<&ComponentId> {
+        self.pipelines.iter().flat_map(|p| &p.receivers).filter(|id| !self.is_connector(id)).collect()
+    }
+
+    /// The pipelines of `signal` that `id` feeds.
+    pub(crate) fn fed_by<'a>(
+        &'a self,
+        id: &'a ComponentId,
+        signal: Signal,
+    ) -> impl Iterator<Item = &'a PlannedPipeline> + 'a {
+        self.pipelines.iter().filter(move |p| p.id.signal() == signal && p.receivers.contains(id))
+    }
+
+    /// Each instance of each connector.
+    pub(crate) fn connectors(&self) -> BTreeMap<(ComponentId, Signal, Signal), PlannedConnector> {
+        let mut connectors = BTreeMap::new();
+        for upstream in &self.pipelines {
+            for id in upstream.exporters.iter().filter(|id| self.is_connector(id)) {
+                for downstream in self.pipelines.iter().filter(|p| p.receivers.contains(id)) {
+                    let (from, to) = (upstream.id.signal(), downstream.id.signal());
+                    let entry = connectors
+                        .entry((id.clone(), from, to))
+                        .or_insert_with(|| PlannedConnector { from, to, pipelines: Vec::new() });
+                    if !entry.pipelines.contains(&downstream.id) {
+                        entry.pipelines.push(downstream.id.clone());
+                    }
+                }
+            }
+        }
+        connectors
+    }
+}
+
+fn without_repeats(ids: &[ComponentId]) -> Vec<ComponentId> {
+    let mut seen = BTreeSet::new();
+    ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
+}
+
+fn descriptor<'a>(registry: &'a Registry, kind: Kind, id: &ComponentId) -> Option<&'a Descriptor> {
+    let name = id.type_name();
+    registry.descriptors(kind).into_iter().find(|d| d.name == name || d.aliases.contains(&name))
+}
+
+fn pipeline_path(pipeline: &PlannedPipeline, list: &str) -> String {
+    format!("service::pipelines::{}::{list}", pipeline.id)
+}
+
+fn check_signals(pipelines: &[PlannedPipeline], config: &Config, registry: &Registry, problems: &mut Problems) {
+    for pipeline in pipelines {
+        let signal = pipeline.id.signal();
+        let lists = [
+            (Kind::Receiver, "receivers", &pipeline.receivers),
+            (Kind::Processor, "processors", &pipeline.processors),
+            (Kind::Exporter, "exporters", &pipeline.exporters),
+        ];
+        for (kind, list, ids) in lists {
+            for id in ids.iter().filter(|id| !config.has(Kind::Connector, id)) {
+                let Some(descriptor) = descriptor(registry, kind, id) else { continue };
+                if !descriptor.supports(signal, signal) {
+                    let supported: Vec<_> = descriptor.signals.iter().map(|support| support.from.name()).collect();
+                    problems.error_with_help(
+                        &pipeline_path(pipeline, list),
+                        format!("{kind} \"{id}\" does not support {signal}"),
+                        format!("it supports {}", supported.join(", ")),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn check_connectors(pipelines: &[PlannedPipeline], config: &Config, registry: &Registry, problems: &mut Problems) {
+    let connectors: BTreeSet<_> =
+        pipelines.iter().flat_map(|p| p.exporters.iter().chain(&p.receivers)).filter(|id| config.has(Kind::Connector, id)).collect();
+    for id in connectors {
+        let Some(descriptor) = descriptor(registry, Kind::Connector, id) else { continue };
+        let upstream: Vec<_> = pipelines.iter().filter(|p| p.exporters.contains(id)).collect();
+        let downstream: Vec<_> = pipelines.iter().filter(|p| p.receivers.contains(id)).collect();
+        for up in &upstream {
+            if !downstream.iter().any(|down| descriptor.supports(up.id.signal(), down.id.signal())) {
+                problems.error(
+                    &pipeline_path(up, "exporters"),
+                    format!("connector \"{id}\" used as exporter in [{}] pipeline but not used in any supported receiver pipeline", up.id),
+                );
+            }
+        }
+        for down in &downstream {
+            if !upstream.iter().any(|up| descriptor.supports(up.id.signal(), down.id.signal())) {
+                problems.error(
+                    &pipeline_path(down, "receivers"),
+                    format!("connector \"{id}\" used as receiver in [{}] pipeline but not used in any supported exporter pipeline", down.id),
+                );
+            }
+        }
+    }
+}
+
+/// The pipelines in topological order, or a description of the first cycle.
+fn order(pipelines: &[PlannedPipeline]) -> Result<Vec<usize>, String> {
+    let feeds = |from: usize| {
+        let exporters = &pipelines[from].exporters;
+        (0..pipelines.len()).filter_map(move |to| {
+            exporters.iter().find(|id| pipelines[to].receivers.contains(id)).map(|connector| (to, connector))
+        })
+    };
+    let mut order = Vec::with_capacity(pipelines.len());
+    // 0: not seen, 1: on the way, 2: done.
+    let mut marks = vec![0u8; pipelines.len()];
+    fn visit<'a, I: Iterator<Item = (usize, &'a ComponentId)>>(
+        at: usize,
+        feeds: &impl Fn(usize) -> I,
+        marks: &mut [u8],
+        trail: &mut Vec<(usize, &'a ComponentId)>,
+        order: &mut Vec<usize>,
+    ) -> Result<(), usize> {
+        marks[at] = 1;
+        for (to, connector) in feeds(at) {
+            trail.push((to, connector));
+            match marks[to] {
+                1 => return Err(to),
+                0 => visit(to, feeds, marks, trail, order)?,
+                _ => {}
+            }
+            trail.pop();
+        }
+        marks[at] = 2;
+        order.push(at);
+        Ok(())
+    }
+    for start in 0..pipelines.len() {
+        if marks[start] == 0 {
+            let mut trail = Vec::new();
+            if let Err(closing) = visit(start, &feeds, &mut marks, &mut trail, &mut order) {
+                let first = trail.iter().position(|(to, _)| *to == closing).filter(|at| at + 1 < trail.len()).map_or(0, |at| at + 1);
+                let steps: Vec<_> = trail[first..]
+                    .iter()
+                    .map(|(to, connector)| format!("connector \"{connector}\" -> pipeline \"{}\"", pipelines[*to].id))
+                    .collect();
+                return Err(format!("cycle detected: {}", steps.join(" -> ")));
+            }
+        }
+    }
+    order.reverse();
+    Ok(order)
+}
+
+/// Where a component stands in the configuration.
+pub(crate) fn key_path(kind: Kind, id: &ComponentId) -> KeyPath {
+    KeyPath::parse(&format!("{}::{id}", kind.section()))
+}

@@ -1,0 +1,429 @@
+//! Runs a stage: reserves, ingests, ticks, delivers, and hands state over.
+//!
+//! A shard has no task of its own. Whoever brings a fragment puts it into the shard's inbox and tries to
+//! take the shard; who has it works the inbox off, for everybody (flat combining, Hendler et al., SPAA
+//! 2010). So the usual request touches a shard without waking another thread, and nobody ever waits for
+//! a lock. A timer task comes back when the shard asked to be called.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use phoenix_component::{
+    Ack, Acknowledge, Adoption, Batch, Drained, Fragment, Held, Host, Lost, Outlet, Output, Partition, Refusal, Stage,
+    StageSpec, StatusReporter,
+};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Admission;
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::guard;
+use crate::meter::Meter;
+
+/// Fragments that may wait in one shard's inbox; more means that the shard cannot keep up.
+const INBOX: usize = 1024;
+/// Fragments ingested, and batches let out, before the shard is given free in between.
+const SLICE: usize = 64;
+/// Deliveries of one stage under way at once.
+const DELIVERIES: usize = 1024;
+/// How long a sender should wait that found a stage full.
+const FULL_DELAY: Duration = Duration::from_millis(500);
+/// How often a drain looks whether deliveries have ended.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+pub(crate) struct StageNode {
+    pub(crate) status: StatusReporter,
+    pub(crate) outlet: Outlet,
+    meter: Meter,
+    partition: Arc<dyn Partition>,
+    shards: Vec<Shard>,
+    acknowledge: Acknowledge,
+    admission: Admission,
+    host: Host,
+    clock: Clock,
+    /// Bytes and batches that left the shards and are not delivered yet.
+    undelivered_bytes: AtomicUsize,
+    undelivered: AtomicUsize,
+    undelivered_items: AtomicUsize,
+    /// Ends the retries of deliveries when the collector stops.
+    give_up: CancellationToken,
+    /// Ends the timers.
+    stopped: CancellationToken,
+}
+
+struct Shard {
+    inbox: Mutex<VecDeque<Fragment>>,
+    reserved: AtomicUsize,
+    state: Mutex<Box<dyn Stage>>,
+    /// Requests that wait in what the shard holds.
+    waiting: AtomicUsize,
+    held_items: AtomicUsize,
+    armed: Mutex<Option<Duration>>,
+    rearm: Notify,
+}
+
+impl Shard {
+    fn new(stage: Box<dyn Stage>) -> Shard {
+        Shard {
+            inbox: Mutex::default(),
+            reserved: AtomicUsize::new(0),
+            state: Mutex::new(stage),
+            waiting: AtomicUsize::new(0),
+            held_items: AtomicUsize::new(0),
+            armed: Mutex::new(None),
+            rearm: Notify::new(),
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, VecDeque<Fragment>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_state(&self) -> Option<MutexGuard<'_, Box<dyn Stage>>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Box<dyn Stage>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StageNode {
+    pub(crate) fn new(
+        spec: StageSpec,
+        outlet: Outlet,
+        status: StatusReporter,
+        meter: Meter,
+        host: &Host,
+        clock: Clock,
+        admission: &Admission,
+    ) -> Arc<StageNode> {
+        let node = Arc::new(StageNode {
+            status,
+            outlet,
+            meter,
+            partition: spec.partition,
+            shards: spec.shards.into_iter().map(Shard::new).collect(),
+            acknowledge: spec.acknowledge,
+            admission: admission.clone(),
+            host: host.clone(),
+            clock,
+            undelivered_bytes: AtomicUsize::new(0),
+            undelivered: AtomicUsize::new(0),
+            undelivered_items: AtomicUsize::new(0),
+            give_up: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        });
+        if node.acknowledge == Acknowledge::Delivered {
+            admission.watch(&node);
+        }
+        let cores: Vec<_> = node.host.cores.iter().collect();
+        for index in 0..node.shards.len() {
+            cores[index % cores.len()].spawn(timer(node.clone(), index));
+        }
+        node
+    }
+
+    /// Takes a batch into its shards, or refuses it before anything has changed.
+    pub(crate) async fn take(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
+        let items = batch.items;
+        match self.hold(batch) {
+            Ok(None) => Ok(()),
+            Ok(Some(wait)) => wait.await,
+            Err(refusal) => {
+                self.meter.refused(items);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn hold(self: &Arc<Self>, batch: Batch) -> Result<Option<phoenix_component::AckWait>, Refusal> {
+        let (items, requests) = (batch.items, batch.waiting);
+        if self.undelivered.load(Ordering::Relaxed) >= DELIVERIES
+            || self.undelivered_bytes.load(Ordering::Relaxed) > self.host.budget.limit() / 4
+        {
+            let text = format!("{} holds as much undelivered data as it may", self.status.key());
+            return Err(Refusal::retryable("stage_full", text).after(FULL_DELAY));
+        }
+        let mut fragments: Vec<(usize, Batch)> = Vec::with_capacity(1);
+        let count = self.shards.len() as u64;
+        guard::run(&self.status, || {
+            self.partition.prepare(batch, &mut |key, fragment| fragments.push(((key % count) as usize, fragment)))
+        })??;
+        self.reserve(&fragments)?;
+        let (ack, wait) = match self.acknowledge {
+            Acknowledge::Held => (Ack::none(), None),
+            Acknowledge::Delivered => {
+                let (ack, wait) = Ack::pair();
+                (ack, Some(wait))
+            }
+        };
+        self.meter.accepted(items);
+        let mut touched = Vec::with_capacity(fragments.len());
+        for (index, mut batch) in fragments {
+            let shard = &self.shards[index];
+            if wait.is_some() {
+                batch.waiting = requests;
+                shard.waiting.fetch_add(requests, Ordering::AcqRel);
+                self.admission.add_waiting(requests);
+            } else {
+                batch.waiting = 0;
+                batch.deadline = None;
+            }
+            let ack = ack.split();
+            shard.inbox().push_back(Fragment { batch, ack });
+            if !touched.contains(&index) {
+                touched.push(index);
+            }
+        }
+        ack.resolve(Ok(()));
+        for index in touched {
+            self.run(index);
+        }
+        Ok(wait)
+    }
+
+    /// Room in every inbox that the fragments go to, or in none.
+    fn reserve(&self, fragments: &[(usize, Batch)]) -> Result<(), Refusal> {
+        for (done, (index, _)) in fragments.iter().enumerate() {
+            if self.shards[*index].reserved.fetch_add(1, Ordering::AcqRel) >= INBOX {
+                for (index, _) in &fragments[..=done] {
+                    self.shards[*index].reserved.fetch_sub(1, Ordering::AcqRel);
+                }
+                let text = format!("{} cannot keep up", self.status.key());
+                return Err(Refusal::retryable("stage_busy", text).after(FULL_DELAY));
+            }
+        }
+        Ok(())
+    }
+
+    /// Works off what is due in a shard, unless somebody else does already.
+    fn run(self: &Arc<Self>, index: usize) {
+        let shard = &self.shards[index];
+        let mut asked_again = false;
+        loop {
+            let Some(mut state) = shard.try_state() else { return };
+            let mut out = Output::with_room(SLICE);
+            let more = self.work(shard, &mut state, &mut out);
+            let wake_at = state.wake_at();
+            shard.held_items.store(state.held().items as usize, Ordering::Relaxed);
+            drop(state);
+            self.release(shard, out);
+            self.arm(shard, wake_at);
+            // The last request elsewhere may have ended while this thread had the shard.
+            let all_wait = shard.waiting.load(Ordering::Acquire) > 0 && self.admission.all_wait();
+            if !more && shard.inbox().is_empty() && (asked_again || !all_wait) {
+                return;
+            }
+            asked_again = all_wait;
+        }
+    }
+
+    /// One slice. True where more is to do at once.
+    fn work(&self, shard: &Shard, state: &mut Box<dyn Stage>, out: &mut Output) -> bool {
+        for _ in 0..SLICE {
+            let Some(fragment) = shard.inbox().pop_front() else { break };
+            shard.reserved.fetch_sub(1, Ordering::AcqRel);
+            let items = fragment.batch.items;
+            let now = self.clock.now();
+            if guard::run(&self.status, || state.ingest(fragment, now, out)).is_err() {
+                self.meter.dropped("panic", items);
+            }
+            if out.is_full() {
+                return true;
+            }
+        }
+        let now = self.clock.now();
+        if state.wake_at().is_some_and(|at| at <= now.monotonic) {
+            let _ = guard::run(&self.status, || state.tick(now, out));
+        }
+        if shard.waiting.load(Ordering::Acquire) > 0 && shard.inbox().is_empty() && self.admission.all_wait() {
+            let _ = guard::run(&self.status, || state.all_wait(now, out));
+        }
+        out.is_full()
+    }
+
+    /// Enters an output into the books and starts the delivery of its batches.
+    fn release(self: &Arc<Self>, shard: &Shard, mut out: Output) {
+        for (reason, items) in out.take_dropped() {
+            self.meter.dropped(reason, items);
+        }
+        let (absorbed, produced) = out.take_transformed();
+        if absorbed > 0 {
+            self.meter.absorbed(absorbed);
+        }
+        if produced > 0 {
+            self.meter.produced(produced);
+        }
+        for mut fragment in out.take_batches() {
+            let requests = fragment.batch.waiting;
+            if requests > 0 {
+                shard.waiting.fetch_sub(requests, Ordering::AcqRel);
+                self.admission.sub_waiting(requests);
+            }
+            fragment.batch.owned = true;
+            self.undelivered.fetch_add(1, Ordering::AcqRel);
+            self.undelivered_bytes.fetch_add(fragment.batch.payload.len(), Ordering::AcqRel);
+            self.undelivered_items.fetch_add(fragment.batch.items as usize, Ordering::AcqRel);
+            let node = self.clone();
+            let deliver = async move { node.deliver(fragment).await };
+            let cores = &self.host.cores;
+            let own = cores.iter().nth(cores.current_index()).expect("at least one core");
+            drop(own.spawn(deliver));
+        }
+    }
+
+    /// Sends one batch on, and again for as long as that can help: it belongs to the collector now.
+    async fn deliver(&self, fragment: Fragment) {
+        let Fragment { batch, ack } = fragment;
+        let (items, bytes, deadline) = (batch.items, batch.payload.len(), batch.deadline);
+        let mut backoff = Backoff::new();
+        let outcome = loop {
+            let refusal = match self.outlet.send(batch.clone()).await {
+                Ok(()) => break Ok(()),
+                Err(refusal) if !refusal.is_retryable() => break Err(refusal),
+                Err(refusal) => refusal,
+            };
+            let next = Instant::now() + backoff.wait(refusal.delay(), rand::random());
+            if deadline.is_some_and(|deadline| next >= deadline) {
+                break Err(refusal);
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = self.give_up.cancelled() => break Err(Refusal::retryable("shutdown", "the collector stops")),
+            }
+        };
+        match &outcome {
+            Ok(()) => self.meter.passed_on(items),
+            Err(refusal) if ack.is_awaited() && refusal.is_retryable() => self.meter.dropped("handed_back", items),
+            Err(refusal) => {
+                self.meter.dropped(refusal.reason(), items);
+                tracing::warn!(component = %self.status.key(), dropped_items = items, error = %refusal, "data that a stage let out was dropped");
+            }
+        }
+        ack.resolve(outcome);
+        self.undelivered_items.fetch_sub(items as usize, Ordering::AcqRel);
+        self.undelivered_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.undelivered.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Makes sure that the timer comes back by `wake_at`.
+    fn arm(&self, shard: &Shard, wake_at: Option<Duration>) {
+        let Some(wake_at) = wake_at else { return };
+        let mut armed = shard.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        if armed.is_none_or(|at| wake_at < at) {
+            *armed = Some(wake_at);
+            drop(armed);
+            shard.rearm.notify_one();
+        }
+    }
+
+    /// Looks at the shards in which somebody waits, since the number of admitted requests fell.
+    pub(crate) fn run_waiting_shards(self: &Arc<Self>) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            if shard.waiting.load(Ordering::Acquire) > 0 {
+                self.run(index);
+            }
+        }
+    }
+
+    /// What is inside: held by the shards, or let out and not delivered.
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held {
+            items: self.undelivered_items.load(Ordering::Acquire) as u64,
+            bytes: self.undelivered_bytes.load(Ordering::Acquire),
+        };
+        for shard in &self.shards {
+            let inside = shard.state().held();
+            let inbox = shard.inbox().iter().map(|fragment| fragment.batch.items).sum::<u64>();
+            held.items += inside.items + inbox;
+            held.bytes += inside.bytes;
+        }
+        held
+    }
+
+    /// Hands the state of `old` over to this node, shard by shard.
+    pub(crate) fn adopt(self: &Arc<Self>, old: &Arc<StageNode>) -> Adoption {
+        let mut outcome = Adoption::Kept;
+        for (index, predecessor) in old.shards.iter().enumerate() {
+            old.run(index);
+            let target = index % self.shards.len();
+            let successor = &self.shards[target];
+            let mut from = predecessor.state();
+            let mut to = successor.state();
+            let adoption = to.adopt(&mut **from);
+            let waiting = if from.held() == Held::default() { predecessor.waiting.swap(0, Ordering::AcqRel) } else { 0 };
+            successor.waiting.fetch_add(waiting, Ordering::AcqRel);
+            drop((from, to));
+            self.run(target);
+            match adoption {
+                Adoption::Kept => {}
+                other => outcome = other,
+            }
+        }
+        outcome
+    }
+
+    /// Ends the timers of a node that never came into use.
+    pub(crate) fn discard(&self) {
+        self.stopped.cancel();
+    }
+
+    /// Lets everything out and waits for its delivery; what is left at the deadline is lost and counted.
+    pub(crate) async fn drain(self: &Arc<Self>, deadline: Instant) -> Lost {
+        for shard in &self.shards {
+            loop {
+                let mut out = Output::with_room(SLICE);
+                let mut state = shard.state();
+                let more = self.work(shard, &mut state, &mut out);
+                let now = self.clock.now();
+                let drained = guard::run(&self.status, || state.drain(now, &mut out)).unwrap_or(Drained::Done);
+                drop(state);
+                self.release(shard, out);
+                if !more && drained == Drained::Done && shard.inbox().is_empty() {
+                    break;
+                }
+            }
+        }
+        self.stopped.cancel();
+        while self.undelivered.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+        let lost = Lost {
+            items: self.undelivered_items.load(Ordering::Acquire) as u64,
+            requests: self.undelivered.load(Ordering::Acquire) as u64,
+        };
+        self.give_up.cancel();
+        lost
+    }
+}
+
+/// Comes back to a shard whenever it asked for that.
+async fn timer(node: Arc<StageNode>, index: usize) {
+    let shard = &node.shards[index];
+    loop {
+        let armed = *shard.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = async {
+            match armed {
+                Some(at) => tokio::time::sleep_until(node.clock.instant(at)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shard.rearm.notified() => {}
+            () = node.stopped.cancelled() => return,
+            () = due => {
+                *shard.armed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                node.run(index);
+            }
+        }
+    }
+}

@@ -47,6 +47,9 @@ pub struct ClientInfo {
 impl ClientInfo {
     /// Every value of the metadata entry `name`, whose case does not matter.
     pub fn metadata<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.metadata.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.metadata
+            .iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }

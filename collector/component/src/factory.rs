@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_config::{Catalog, ComponentId, Kind, Known, Node, PipelineId, Problems};
 use phoenix_pdata::Signal;
-use serde::de::DeserializeOwned;
 
 use crate::{
-    Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError, StatusReporter,
+    Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError,
+    StatusReporter,
 };
 
 /// How mature a component is for a signal, as `components` prints it.
@@ -83,16 +83,16 @@ impl Descriptor {
     }
 }
 
-/// The parsed settings of one component. Implemented by every plain settings type.
-pub trait Settings: Any + Debug + Send + Sync {
+/// The parsed settings of one component, whatever their type. Implemented by every plain settings type.
+pub trait AnySettings: Any + Debug + Send + Sync {
     /// Whether `other` means the same: then a hot swap leaves the component alone.
-    fn same(&self, other: &dyn Settings) -> bool;
+    fn same(&self, other: &dyn AnySettings) -> bool;
     /// For the factory to get its own type back.
     fn as_any(&self) -> &dyn Any;
 }
 
-impl<T: Any + Debug + PartialEq + Send + Sync> Settings for T {
-    fn same(&self, other: &dyn Settings) -> bool {
+impl<T: Any + Debug + PartialEq + Send + Sync> AnySettings for T {
+    fn same(&self, other: &dyn AnySettings) -> bool {
         other.as_any().downcast_ref::<T>().is_some_and(|other| self == other)
     }
 
@@ -102,30 +102,22 @@ impl<T: Any + Debug + PartialEq + Send + Sync> Settings for T {
 }
 
 /// Settings of one component, shared by its instances.
-pub type SharedSettings = Arc<dyn Settings>;
+pub type SharedSettings = Arc<dyn AnySettings>;
 
 /// The settings as the type that the factory parsed.
 ///
 /// # Panics
 /// If they are another factory's: a programming error.
-pub fn settings_of<T: Any>(settings: &dyn Settings) -> &T {
+pub fn settings_of<T: Any>(settings: &dyn AnySettings) -> &T {
     settings.as_any().downcast_ref().expect("a factory is handed the settings that it parsed")
-}
-
-/// Settings that can judge themselves.
-pub trait Validate {
-    /// Reports what the types cannot say. Touches no file, socket or clock.
-    fn validate(&self, problems: &mut Problems);
 }
 
 /// Parses and validates a section into `T`; every problem is reported, at its place.
 pub fn parse_settings<T>(section: &Node, problems: &mut Problems) -> Option<SharedSettings>
 where
-    T: DeserializeOwned + Validate + Settings + Default,
+    T: phoenix_config::Settings + AnySettings,
 {
-    let settings = phoenix_config::decode::<T>(section, problems)?;
-    problems.within(section, |problems| settings.validate(problems));
-    Some(Arc::new(settings))
+    Some(Arc::new(phoenix_config::decode_checked::<T>(section, problems)?))
 }
 
 /// What every factory offers.
@@ -155,7 +147,12 @@ pub struct Shared(Arc<Mutex<HashMap<(Kind, ComponentId), Arc<dyn Any + Send + Sy
 
 impl Shared {
     /// What the instances of `id` share, made on first use.
-    pub fn get_or_make<T: Any + Send + Sync>(&self, kind: Kind, id: &ComponentId, make: impl FnOnce() -> T) -> Arc<T> {
+    pub fn get_or_make<T: Any + Send + Sync>(
+        &self,
+        kind: Kind,
+        id: &ComponentId,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = table.entry((kind, id.clone())).or_insert_with(|| Arc::new(()));
         match kept.clone().downcast::<T>() {
@@ -175,7 +172,12 @@ pub trait ReceiverFactory: Factory {
     ///
     /// # Errors
     /// Why these settings cannot work.
-    fn create(&self, settings: &dyn Settings, cx: CreateContext<'_>, outlets: Outlets) -> Result<Arc<dyn Receiver>, StartError>;
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        outlets: Outlets,
+    ) -> Result<Arc<dyn Receiver>, StartError>;
 }
 
 /// Makes processors.
@@ -184,7 +186,12 @@ pub trait ProcessorFactory: Factory {
     ///
     /// # Errors
     /// Why these settings cannot work.
-    fn create(&self, settings: &dyn Settings, cx: CreateContext<'_>, pipeline: &PipelineId) -> Result<Processor, StartError>;
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        pipeline: &PipelineId,
+    ) -> Result<Processor, StartError>;
 }
 
 /// Makes exporters.
@@ -193,7 +200,12 @@ pub trait ExporterFactory: Factory {
     ///
     /// # Errors
     /// Why these settings cannot work.
-    fn create(&self, settings: &dyn Settings, cx: CreateContext<'_>, signal: Signal) -> Result<Arc<dyn Exporter>, StartError>;
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        signal: Signal,
+    ) -> Result<Arc<dyn Exporter>, StartError>;
 }
 
 /// Makes connectors.
@@ -204,7 +216,7 @@ pub trait ConnectorFactory: Factory {
     /// Why these settings cannot work.
     fn create(
         &self,
-        settings: &dyn Settings,
+        settings: &dyn AnySettings,
         cx: CreateContext<'_>,
         from: Signal,
         to: Signal,
@@ -218,7 +230,11 @@ pub trait ExtensionFactory: Factory {
     ///
     /// # Errors
     /// Why these settings cannot work.
-    fn create(&self, settings: &dyn Settings, cx: CreateContext<'_>) -> Result<Arc<dyn Extension>, StartError>;
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+    ) -> Result<Arc<dyn Extension>, StartError>;
 }
 
 /// The component types of a distribution. Only the binary fills it.
@@ -282,7 +298,13 @@ impl Registry {
     }
 
     /// Parses the section of one component; none where its type is unknown or a problem was reported.
-    pub fn parse(&self, kind: Kind, id: &ComponentId, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+    pub fn parse(
+        &self,
+        kind: Kind,
+        id: &ComponentId,
+        section: &Node,
+        problems: &mut Problems,
+    ) -> Option<SharedSettings> {
         let name = id.type_name();
         match kind {
             Kind::Receiver => self.receiver(name)?.parse(section, problems),

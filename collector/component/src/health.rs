@@ -64,9 +64,12 @@ impl Status {
 pub struct Health(Arc<Mutex<BTreeMap<ComponentKey, Status>>>);
 
 impl Health {
-    /// The way for one component to say how it is; it counts as starting from now on.
+    /// The way for one component to say how it is. It counts as starting where it is not known yet; a
+    /// successor of one that runs says nothing before [`Health::reset`].
     pub fn reporter(&self, key: ComponentKey) -> StatusReporter {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Status::Starting);
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.entry(key.clone()).or_insert(Status::Starting);
+        drop(table);
         StatusReporter { key, health: self.clone() }
     }
 
@@ -74,6 +77,11 @@ impl Health {
     pub fn snapshot(&self) -> Vec<(ComponentKey, Status)> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.iter().map(|(key, status)| (key.clone(), status.clone())).collect()
+    }
+
+    /// Sets the status of a component whose instance was replaced, whatever the former one said last.
+    pub fn reset(&self, key: &ComponentKey, status: Status) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), status);
     }
 
     /// Forgets a component that is gone.

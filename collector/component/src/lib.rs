@@ -15,6 +15,7 @@ mod budget;
 mod contracts;
 mod cores;
 pub mod factory;
+pub mod harness;
 mod health;
 mod host;
 mod leases;
@@ -33,7 +34,7 @@ pub use contracts::{
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
 pub use health::{ComponentKey, Health, Status, StatusReporter};
 pub use host::{BuildInfo, Host};
-pub use leases::{Acceptor, LeaseError, ListenerLease, Leases};
+pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
 pub use memory::{FakeMemory, MemoryReader, SystemMemory};
 pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
 pub use refusal::{Code, Refusal, UpstreamStatus};

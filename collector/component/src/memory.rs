@@ -48,11 +48,16 @@ fn own_cgroup() -> String {
 fn cgroup_limit(root: &Path, own: &str) -> Option<u64> {
     let read = |path: &Path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let v2 = root.join(own);
-    let limits_v2 = v2.ancestors().take_while(|dir| dir.starts_with(root)).filter_map(|dir| read(&dir.join("memory.max")));
+    let limits_v2 = v2
+        .ancestors()
+        .take_while(|dir| dir.starts_with(root))
+        .filter_map(|dir| read(&dir.join("memory.max")));
     let root_v1 = root.join("memory");
     let v1 = root_v1.join(own);
-    let limits_v1 =
-        v1.ancestors().take_while(|dir| dir.starts_with(&root_v1)).filter_map(|dir| read(&dir.join("memory.limit_in_bytes")));
+    let limits_v1 = v1
+        .ancestors()
+        .take_while(|dir| dir.starts_with(&root_v1))
+        .filter_map(|dir| read(&dir.join("memory.limit_in_bytes")));
     limits_v2.chain(limits_v1).min()
 }
 

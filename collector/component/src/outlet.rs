@@ -56,7 +56,9 @@ impl Outlet {
         let consumer = self.target.load().as_deref().cloned();
         match consumer {
             Some(consumer) => consumer.consume(batch).await,
-            None => Err(Refusal::retryable("unwired", format!("no pipeline takes {} from here", self.signal))),
+            None => {
+                Err(Refusal::retryable("unwired", format!("no pipeline takes {} from here", self.signal)))
+            }
         }
     }
 }

@@ -104,9 +104,12 @@ impl Builder<'_> {
                 self.exporter(draft, id, signal).await?;
             }
         }
-        for (connector, planned) in self.plan.connectors() {
-            let (id, from, to) = connector;
-            self.connector(draft, &id, from, to, planned.pipelines)?;
+        for ((id, from, to), feeds) in self.plan.connectors() {
+            // A pair of signals that the connector does not turn into each other is no instance of it.
+            let factory = self.registry.connector(id.type_name());
+            if factory.is_some_and(|factory| factory.descriptor().supports(from, to)) {
+                self.connector(draft, &id, from, to, feeds)?;
+            }
         }
         for pipeline in &self.plan.pipelines {
             for id in &pipeline.processors {
@@ -204,11 +207,16 @@ impl Builder<'_> {
         let status = self.reporter(draft, &key);
         let outlets = ConnectorOutlets {
             all: Outlet::unwired(to),
-            by_pipeline: identity.feeds.iter().map(|pipeline| (pipeline.clone(), Outlet::unwired(to))).collect(),
+            by_pipeline: identity
+                .feeds
+                .iter()
+                .map(|pipeline| (pipeline.clone(), Outlet::unwired(to)))
+                .collect(),
         };
         let factory = self.registry.connector(id.type_name()).expect("the plan names known types");
-        let connector =
-            factory.create(&*settings, self.context(id, &status), from, to, outlets.clone()).map_err(failed)?;
+        let connector = factory
+            .create(&*settings, self.context(id, &status), from, to, outlets.clone())
+            .map_err(failed)?;
         let meter = Meter::new(&self.host.metrics, &key);
         let node = match connector {
             Connector::Flow(flow) => {
@@ -217,7 +225,15 @@ impl Builder<'_> {
             }
             Connector::Stage { spec, output } => {
                 debug_assert_eq!(output, to, "a connector lets out the signal that it was made for");
-                let node = StageNode::new(spec, outlets.all.clone(), status, meter, self.host, self.clock, self.admission);
+                let node = StageNode::new(
+                    spec,
+                    outlets.all.clone(),
+                    status,
+                    meter,
+                    self.host,
+                    self.clock,
+                    self.admission,
+                );
                 Node::Stage { node, outlets: Some(outlets) }
             }
         };
@@ -225,7 +241,12 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn processor(&self, draft: &mut Draft, id: &ComponentId, pipeline: &PipelineId) -> Result<(), BuildError> {
+    fn processor(
+        &self,
+        draft: &mut Draft,
+        id: &ComponentId,
+        pipeline: &PipelineId,
+    ) -> Result<(), BuildError> {
         let (key, identity) = (processor_key(id, pipeline), self.identity(id, Vec::new()));
         if self.carry_over(draft, &key, &identity) {
             return Ok(());
@@ -277,7 +298,8 @@ impl Builder<'_> {
         let status = self.reporter(draft, &key);
         let outlets = Outlets::unwired();
         let factory = self.registry.receiver(id.type_name()).expect("the plan names known types");
-        let receiver = factory.create(&*settings, self.context(id, &status), outlets.clone()).map_err(failed)?;
+        let receiver =
+            factory.create(&*settings, self.context(id, &status), outlets.clone()).map_err(failed)?;
         receiver.bind(self.host).await.map_err(failed)?;
         self.add(draft, key, identity, Node::Receiver { receiver, outlets });
         Ok(())
@@ -328,12 +350,16 @@ impl Builder<'_> {
             let key = receiver_key(id);
             let Node::Receiver { outlets, .. } = &nodes[&key].node else { continue };
             for signal in Signal::ALL {
-                let fed = self.plan.fed_by(id, signal).map(|pipeline| Branch::Pipeline(heads[&pipeline.id].clone()));
+                let fed = self
+                    .plan
+                    .fed_by(id, signal)
+                    .map(|pipeline| Branch::Pipeline(heads[&pipeline.id].clone()));
                 wires.push(self.wire(&key, outlets.of(signal), fed.collect()));
             }
         }
         for (key, entry) in nodes.iter().filter(|(key, _)| key.kind == Kind::Connector) {
-            let (Node::Connector { outlets, .. } | Node::Stage { outlets: Some(outlets), .. }) = &entry.node else {
+            let (Node::Connector { outlets, .. } | Node::Stage { outlets: Some(outlets), .. }) = &entry.node
+            else {
                 continue;
             };
             let branch = |pipeline| Branch::Pipeline(heads[pipeline].clone());

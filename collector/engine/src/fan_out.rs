@@ -65,7 +65,9 @@ impl Branch {
     fn abandon_if_closed(&self, items: u64) -> bool {
         match self {
             Branch::Exporter(exporter) => exporter.abandon_if_closed(items),
-            Branch::Pipeline(_) | Branch::Connector(..) | Branch::Stage(_) => false,
+            Branch::Stage(stage) => stage.abandon_if_closed(items),
+            Branch::Pipeline(chain) => chain.abandon_if_closed(items),
+            Branch::Connector(..) => false,
         }
     }
 }
@@ -132,7 +134,8 @@ impl FanOut {
                 break;
             }
             tokio::time::sleep_until(next).await;
-            let again = ask(std::mem::take(&mut answers.retry).into_iter().map(|(branch, _)| branch), batch).await;
+            let again =
+                ask(std::mem::take(&mut answers.retry).into_iter().map(|(branch, _)| branch), batch).await;
             answers.accepted += again.accepted;
             answers.rejected = answers.rejected.or(again.rejected);
             for (branch, refusal) in again.retry {

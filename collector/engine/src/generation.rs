@@ -51,6 +51,39 @@ pub(crate) enum Node {
     Extension(Arc<dyn Extension>),
 }
 
+impl Generation {
+    /// The least that a component says the collector may hold.
+    pub(crate) fn memory_limit(&self) -> Option<usize> {
+        let limit = |entry: &Entry| match &entry.node {
+            Node::Transform { node, .. } => node.transform.memory_limit(),
+            _ => None,
+        };
+        self.nodes.values().filter_map(limit).min()
+    }
+
+    pub(crate) fn extensions(&self) -> impl Iterator<Item = &Arc<dyn Extension>> {
+        self.nodes.values().filter_map(|entry| match &entry.node {
+            Node::Extension(extension) => Some(extension),
+            _ => None,
+        })
+    }
+}
+
+impl Node {
+    /// Whether both are the same instance.
+    pub(crate) fn is(&self, other: &Node) -> bool {
+        match (self, other) {
+            (Node::Receiver { receiver: a, .. }, Node::Receiver { receiver: b, .. }) => Arc::ptr_eq(a, b),
+            (Node::Transform { node: a, .. }, Node::Transform { node: b, .. }) => Arc::ptr_eq(a, b),
+            (Node::Stage { node: a, .. }, Node::Stage { node: b, .. }) => Arc::ptr_eq(a, b),
+            (Node::Exporter(a), Node::Exporter(b)) => Arc::ptr_eq(a, b),
+            (Node::Connector { node: a, .. }, Node::Connector { node: b, .. }) => Arc::ptr_eq(a, b),
+            (Node::Extension(a), Node::Extension(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
 impl Entry {
     /// Whether this entry can go on in the place of `other`.
     pub(crate) fn is_same(&self, settings: &SharedSettings, identity: &Identity) -> bool {
@@ -67,7 +100,12 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(owner: ComponentKey, outlet: Outlet, fan_out: Option<FanOut>, admission: &Admission) -> Wire {
+    pub(crate) fn new(
+        owner: ComponentKey,
+        outlet: Outlet,
+        fan_out: Option<FanOut>,
+        admission: &Admission,
+    ) -> Wire {
         let closed = CancellationToken::new();
         let target = fan_out.map(|fan_out| {
             Arc::new(Root { fan_out, admission: admission.clone(), _closed: closed.clone().drop_guard() })

@@ -23,7 +23,8 @@ pub(crate) async fn answer(
 }
 
 fn refusal(status: &StatusReporter, panic: &(dyn Any + Send)) -> Refusal {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no message");
     tracing::error!(component = %status.key(), panic = text, "a component panicked; its request failed");
     status.report(Status::Recoverable(format!("panicked: {text}")));

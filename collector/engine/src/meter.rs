@@ -8,11 +8,15 @@ use phoenix_telemetry::{Counter, Description, Metrics};
 
 const IN: Description = describe("phoenix_component_items_in", "Items that a component accepted.");
 const OUT: Description = describe("phoenix_component_items_out", "Items that a component passed on.");
-const REFUSED: Description =
-    describe("phoenix_component_items_refused", "Items that were refused, here or further on, and are the sender's again.");
-const DROPPED: Description = describe("phoenix_component_items_dropped", "Items that ended in a component, by reason.");
+const REFUSED: Description = describe(
+    "phoenix_component_items_refused",
+    "Items that were refused, here or further on, and are the sender's again.",
+);
+const DROPPED: Description =
+    describe("phoenix_component_items_dropped", "Items that ended in a component, by reason.");
 const ABSORBED: Description = describe("phoenix_component_items_absorbed", "Items that went into others.");
-const PRODUCED: Description = describe("phoenix_component_items_produced", "Items that came into being in a component.");
+const PRODUCED: Description =
+    describe("phoenix_component_items_produced", "Items that came into being in a component.");
 
 const fn describe(name: &'static str, text: &'static str) -> Description {
     Description { name, unit: "{item}", text }
@@ -71,7 +75,8 @@ impl Meter {
 
     /// Rare, so the counter is looked up each time.
     pub(crate) fn dropped(&self, reason: &'static str, items: u64) {
-        let mut attributes: Vec<_> = self.attributes.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let mut attributes: Vec<_> =
+            self.attributes.iter().map(|(key, value)| (*key, value.as_str())).collect();
         attributes.push(("reason", reason));
         self.metrics.counter(DROPPED, &attributes).add(items);
     }

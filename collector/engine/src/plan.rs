@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use phoenix_component::factory::{Descriptor, Registry, SharedSettings};
-use phoenix_config::{ComponentId, Config, KeyPath, Kind, PipelineId, Problems};
+use phoenix_config::{ComponentId, Config, Kind, Pipeline, PipelineId, Problems};
 use phoenix_pdata::Signal;
 
 /// A checked graph, ready to be built.
@@ -24,33 +24,26 @@ pub(crate) struct PlannedPipeline {
     pub(crate) exporters: Vec<ComponentId>,
 }
 
-/// A connector between two signals and the pipelines on its far side.
-pub(crate) struct PlannedConnector {
-    pub(crate) from: Signal,
-    pub(crate) to: Signal,
-    pub(crate) pipelines: Vec<PipelineId>,
-}
-
 impl Plan {
-    /// Parses every component and checks the graph; all problems are reported. None where there was an
-    /// error.
+    /// Parses every component and checks the graph; all problems are reported to `problems`, which stands at
+    /// the root of the configuration. None where there was an error.
     pub fn new(config: &Config, registry: &Registry, problems: &mut Problems) -> Option<Plan> {
         let mut settings = HashMap::new();
-        for (kind, id, section) in config.components() {
-            let parsed = problems.component(section, |problems| registry.parse(kind, id, section.node(), problems));
-            if let Some(parsed) = parsed {
+        for component in config.all_components() {
+            let mut found = component.problems();
+            let (kind, id) = (component.kind(), component.id());
+            if let Some(parsed) = registry.parse(kind, id, component.node(), &mut found) {
                 settings.insert((kind, id.clone()), parsed);
             }
+            problems.absorb(found);
         }
-        let mut pipelines: Vec<_> = config
-            .pipelines()
-            .map(|pipeline| PlannedPipeline {
-                id: pipeline.id().clone(),
-                receivers: without_repeats(pipeline.receivers()),
-                processors: pipeline.processors().to_vec(),
-                exporters: without_repeats(pipeline.exporters()),
-            })
-            .collect();
+        let planned = |pipeline: &Pipeline| PlannedPipeline {
+            id: pipeline.id.clone(),
+            receivers: without_repeats(&pipeline.receivers),
+            processors: pipeline.processors.clone(),
+            exporters: without_repeats(&pipeline.exporters),
+        };
+        let mut pipelines: Vec<_> = config.service().pipelines.iter().map(planned).collect();
         check_signals(&pipelines, config, registry, problems);
         check_connectors(&pipelines, config, registry, problems);
         match order(&pipelines) {
@@ -63,7 +56,7 @@ impl Plan {
                 return None;
             }
         }
-        let extensions = config.extensions().to_vec();
+        let extensions = config.service().extensions.clone();
         (!problems.has_errors()).then_some(Plan { pipelines, extensions, settings })
     }
 
@@ -90,18 +83,17 @@ impl Plan {
         self.pipelines.iter().filter(move |p| p.id.signal() == signal && p.receivers.contains(id))
     }
 
-    /// Each instance of each connector.
-    pub(crate) fn connectors(&self) -> BTreeMap<(ComponentId, Signal, Signal), PlannedConnector> {
-        let mut connectors = BTreeMap::new();
+    /// Each instance of each connector, as identifier, signal in and signal out, with the pipelines that it
+    /// feeds.
+    pub(crate) fn connectors(&self) -> BTreeMap<(ComponentId, Signal, Signal), Vec<PipelineId>> {
+        let mut connectors: BTreeMap<_, Vec<PipelineId>> = BTreeMap::new();
         for upstream in &self.pipelines {
             for id in upstream.exporters.iter().filter(|id| self.is_connector(id)) {
                 for downstream in self.pipelines.iter().filter(|p| p.receivers.contains(id)) {
-                    let (from, to) = (upstream.id.signal(), downstream.id.signal());
-                    let entry = connectors
-                        .entry((id.clone(), from, to))
-                        .or_insert_with(|| PlannedConnector { from, to, pipelines: Vec::new() });
-                    if !entry.pipelines.contains(&downstream.id) {
-                        entry.pipelines.push(downstream.id.clone());
+                    let instance = (id.clone(), upstream.id.signal(), downstream.id.signal());
+                    let feeds = connectors.entry(instance).or_default();
+                    if !feeds.contains(&downstream.id) {
+                        feeds.push(downstream.id.clone());
                     }
                 }
             }
@@ -124,7 +116,12 @@ fn pipeline_path(pipeline: &PlannedPipeline, list: &str) -> String {
     format!("service::pipelines::{}::{list}", pipeline.id)
 }
 
-fn check_signals(pipelines: &[PlannedPipeline], config: &Config, registry: &Registry, problems: &mut Problems) {
+fn check_signals(
+    pipelines: &[PlannedPipeline],
+    config: &Config,
+    registry: &Registry,
+    problems: &mut Problems,
+) {
     for pipeline in pipelines {
         let signal = pipeline.id.signal();
         let lists = [
@@ -133,10 +130,11 @@ fn check_signals(pipelines: &[PlannedPipeline], config: &Config, registry: &Regi
             (Kind::Exporter, "exporters", &pipeline.exporters),
         ];
         for (kind, list, ids) in lists {
-            for id in ids.iter().filter(|id| !config.has(Kind::Connector, id)) {
+            for id in ids.iter().filter(|id| config.component(Kind::Connector, id).is_none()) {
                 let Some(descriptor) = descriptor(registry, kind, id) else { continue };
                 if !descriptor.supports(signal, signal) {
-                    let supported: Vec<_> = descriptor.signals.iter().map(|support| support.from.name()).collect();
+                    let supported: Vec<_> =
+                        descriptor.signals.iter().map(|support| support.from.name()).collect();
                     problems.error_with_help(
                         &pipeline_path(pipeline, list),
                         format!("{kind} \"{id}\" does not support {signal}"),
@@ -148,9 +146,17 @@ fn check_signals(pipelines: &[PlannedPipeline], config: &Config, registry: &Regi
     }
 }
 
-fn check_connectors(pipelines: &[PlannedPipeline], config: &Config, registry: &Registry, problems: &mut Problems) {
-    let connectors: BTreeSet<_> =
-        pipelines.iter().flat_map(|p| p.exporters.iter().chain(&p.receivers)).filter(|id| config.has(Kind::Connector, id)).collect();
+fn check_connectors(
+    pipelines: &[PlannedPipeline],
+    config: &Config,
+    registry: &Registry,
+    problems: &mut Problems,
+) {
+    let connectors: BTreeSet<_> = pipelines
+        .iter()
+        .flat_map(|p| p.exporters.iter().chain(&p.receivers))
+        .filter(|id| config.component(Kind::Connector, id).is_some())
+        .collect();
     for id in connectors {
         let Some(descriptor) = descriptor(registry, Kind::Connector, id) else { continue };
         let upstream: Vec<_> = pipelines.iter().filter(|p| p.exporters.contains(id)).collect();
@@ -210,10 +216,16 @@ fn order(pipelines: &[PlannedPipeline]) -> Result<Vec<usize>, String> {
         if marks[start] == 0 {
             let mut trail = Vec::new();
             if let Err(closing) = visit(start, &feeds, &mut marks, &mut trail, &mut order) {
-                let first = trail.iter().position(|(to, _)| *to == closing).filter(|at| at + 1 < trail.len()).map_or(0, |at| at + 1);
+                let first = trail
+                    .iter()
+                    .position(|(to, _)| *to == closing)
+                    .filter(|at| at + 1 < trail.len())
+                    .map_or(0, |at| at + 1);
                 let steps: Vec<_> = trail[first..]
                     .iter()
-                    .map(|(to, connector)| format!("connector \"{connector}\" -> pipeline \"{}\"", pipelines[*to].id))
+                    .map(|(to, connector)| {
+                        format!("connector \"{connector}\" -> pipeline \"{}\"", pipelines[*to].id)
+                    })
                     .collect();
                 return Err(format!("cycle detected: {}", steps.join(" -> ")));
             }
@@ -221,9 +233,4 @@ fn order(pipelines: &[PlannedPipeline]) -> Result<Vec<usize>, String> {
     }
     order.reverse();
     Ok(order)
-}
-
-/// Where a component stands in the configuration.
-pub(crate) fn key_path(kind: Kind, id: &ComponentId) -> KeyPath {
-    KeyPath::parse(&format!("{}::{id}", kind.section()))
 }

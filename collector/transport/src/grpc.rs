@@ -51,7 +51,10 @@ fn format_timeout(timeout: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod timeout_tests {
     use super::*;
 
     #[test]

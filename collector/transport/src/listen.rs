@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use phoenix_component::{Acceptor, Cores, ListenerLease};
-use phoenix_telemetry::Counter;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Notify, watch};
 
@@ -289,7 +288,8 @@ fn deal<P: Protocol>(accepted: Accepted, listen: &Arc<Listen>, protocol: &Arc<P>
     }
     listen.metrics.connections.add(1);
     let (live, drain, protocol, listen) = (drain.connection(), drain.clone(), protocol.clone(), listen.clone());
-    let core = listen.cores.least_connections();
+    let cores = listen.cores.clone();
+    let core = cores.least_connections();
     let on_core = core.connection();
     core.spawn(async move {
         let _guards = (live, on_core);

@@ -44,7 +44,7 @@ pub struct Call {
 /// What a server does.
 pub trait UnaryService: Send + Sync + 'static {
     /// One of the methods that it offers.
-    type Method: Copy + Send + 'static;
+    type Method: Copy + Send + Sync + 'static;
 
     /// The method at `path`, for example `/package.Service/Method`; none is answered Unimplemented.
     fn resolve(&self, path: &str) -> Option<Self::Method>;

@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn details_are_google_rpc_status() {
         let status = rpc_status(Code::UNAVAILABLE, "m", Some(Duration::new(3, 5)));
-        let expected = b"\x08\x0e\x12\x01m\x1a\x34\x0a\x28type.googleapis.com/google.rpc.RetryInfo\x12\x08\x0a\x04\x08\x03\x10\x05";
+        let expected = b"\x08\x0e\x12\x01m\x1a\x32\x0a\x28type.googleapis.com/google.rpc.RetryInfo\x12\x06\x0a\x04\x08\x03\x10\x05";
         assert!(status.windows(40).any(|w| w == RETRY_INFO.as_bytes()));
         assert_eq!(status[..], expected[..]);
         assert_eq!(parse_rpc_status(&status), (Code::UNAVAILABLE, "m".to_owned()));

@@ -105,9 +105,11 @@ async fn serve(config: &Config, channel: &Weak<Channel>, id: u64, link: Link) {
     .await;
     if let (Some(channel), Some(since)) = (channel.upgrade(), since) {
         let error = match &end {
-            Ok(()) => "the server closed the connection",
-            Err(error) => error,
+            // It spoke HTTP/2 and said good-bye.
+            Ok(()) if flusher.reads() > 0 => None,
+            Ok(()) => Some("the server closed the connection"),
+            Err(error) => Some(error.as_str()),
         };
-        channel.lost(id, since, Some(error));
+        channel.lost(id, since, error);
     }
 }

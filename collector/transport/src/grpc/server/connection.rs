@@ -150,9 +150,7 @@ impl<'a, S: UnaryService> Driver<'a, S> {
             return Poll::Ready(());
         }
         self.lifetime.streams(streams, Instant::now);
-        while let Some(timer) = &mut self.timer
-            && timer.as_mut().poll(cx).is_ready()
-        {
+        while self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
             let now = Instant::now();
             match self.lifetime.verdict(now) {
                 Verdict::Stay => {}
@@ -162,9 +160,9 @@ impl<'a, S: UnaryService> Driver<'a, S> {
                 }
                 Verdict::Cut => return Poll::Ready(()),
             }
-            match self.lifetime.next(now) {
-                Some(at) => timer.as_mut().reset(at),
-                None => self.timer = None,
+            match (self.lifetime.next(now), &mut self.timer) {
+                (Some(at), Some(timer)) => timer.as_mut().reset(at),
+                _ => self.timer = None,
             }
         }
         Poll::Pending

@@ -47,7 +47,11 @@ fn a_bomb_stops_at_the_limit_and_at_the_budget() {
         let bomb = round(encoding, &[vec![0; 4 << 20]]);
         let budget = Budget::new(3 << 20);
         let limit = 1 << 20;
-        assert_eq!(plain(encoding, &bomb, limit, &budget), Err(DecodeError::TooLarge { limit }), "{encoding}");
+        assert_eq!(
+            plain(encoding, &bomb, limit, &budget),
+            Err(DecodeError::TooLarge { limit }),
+            "{encoding}"
+        );
         assert_eq!(plain(encoding, &bomb, 64 << 20, &budget), Err(DecodeError::Budget), "{encoding}");
         assert_eq!(budget.used(), 0, "{encoding}");
     }

@@ -226,9 +226,9 @@ impl Client {
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => Connection::open(destination, shared.options.tls.as_ref()).await.map_err(|source| {
-                    SendError::Connect { target: destination.target.clone(), source }
-                })?,
+                None => Connection::open(destination, shared.options.tls.as_ref())
+                    .await
+                    .map_err(|source| SendError::Connect { target: destination.target.clone(), source })?,
             };
             let request = shared.request(destination, headers, connection.is_h2());
             match connection.exchange(request, body.clone()).await {

@@ -23,7 +23,12 @@ pub struct Cors {
 impl Cors {
     /// None where no origin is allowed. `*` within an origin stands for any text, as a header it stands
     /// for any header.
-    pub fn new(origins: &[String], headers: &[String], exposed: &[String], max_age: Duration) -> Option<Cors> {
+    pub fn new(
+        origins: &[String],
+        headers: &[String],
+        exposed: &[String],
+        max_age: Duration,
+    ) -> Option<Cors> {
         let lower = |texts: &[String]| texts.iter().map(|text| text.to_ascii_lowercase()).collect();
         let mut headers: Vec<String> = lower(headers);
         if headers.is_empty() {

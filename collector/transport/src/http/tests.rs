@@ -133,7 +133,8 @@ fn bad_requests_get_their_answers() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{case}: {answer}");
         assert_eq!(running.metrics.refusals(reason) > 0, true, "{case}");
     }
-    let chunked = post("transfer-encoding: chunked\r\n", &format!("7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2000)));
+    let chunked =
+        post("transfer-encoding: chunked\r\n", &format!("7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2000)));
     assert!(running.raw(&chunked).contains("http: request body too large"));
     assert_eq!(running.budget.used(), 0);
     assert!(running.raw(b"no http at all\r\n\r\n").starts_with("HTTP/1.1 400"));
@@ -207,7 +208,9 @@ fn cross_origin_requests_are_answered() {
           access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n\r\n",
     );
     assert!(preflight.starts_with("HTTP/1.1 204"), "{preflight}");
-    for line in ["allow-origin: https://x.a.b", "allow-methods: POST", "max-age: 60", "allow-credentials: true"] {
+    for line in
+        ["allow-origin: https://x.a.b", "allow-methods: POST", "max-age: 60", "allow-credentials: true"]
+    {
         assert!(preflight.contains(&format!("access-control-{line}")), "{line}: {preflight}");
     }
 }

@@ -55,7 +55,13 @@ async fn each_kind_of_bad_request_gets_its_own_answer() {
         ("too long", &[GRPC], b"\0\0\0\0\x02abc", Code::INTERNAL, "framing"),
         ("bad flag", &[GRPC], b"\x07\0\0\0\0", Code::INTERNAL, "framing"),
         ("announces 4 GiB", &[GRPC], b"\0\xff\xff\xff\xff", Code::RESOURCE_EXHAUSTED, "too_large"),
-        ("unknown encoding", &[GRPC, ("grpc-encoding", "br")], b"\0\0\0\0\0", Code::UNIMPLEMENTED, "encoding"),
+        (
+            "unknown encoding",
+            &[GRPC, ("grpc-encoding", "br")],
+            b"\0\0\0\0\0",
+            Code::UNIMPLEMENTED,
+            "encoding",
+        ),
         ("corrupt", &[GRPC, gzip], b"\x01\0\0\0\x03abc", Code::INTERNAL, "encoding"),
         ("bomb", &[GRPC, gzip], &bomb, Code::RESOURCE_EXHAUSTED, "too_large"),
     ];

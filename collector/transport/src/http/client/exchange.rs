@@ -30,7 +30,10 @@ impl http_body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let next = self.pieces.next();
         self.left -= next.as_ref().map_or(0, Bytes::len);
         Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
@@ -51,7 +54,10 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(destination: &Destination, tls: Option<&TlsConnector>) -> io::Result<Connection> {
+    pub(super) async fn open(
+        destination: &Destination,
+        tls: Option<&TlsConnector>,
+    ) -> io::Result<Connection> {
         let open = async {
             let mut failure = io::Error::from(io::ErrorKind::NotFound);
             for address in destination.target.resolve().await? {
@@ -79,7 +85,8 @@ impl Connection {
         };
         if socket.alpn() == Some(b"h2") {
             let builder = http2::Builder::new(TokioExecutor::new());
-            let (send, connection) = builder.handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
+            let (send, connection) =
+                builder.handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
             tokio::spawn(connection);
             return Ok(Connection::Http2(send));
         }
@@ -128,7 +135,8 @@ impl Connection {
         };
         let (head, body) = response.into_parts();
         let (body, complete) = collect(body).await?;
-        let closes = head.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        let closes =
+            head.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         Ok((Response { status: head.status, headers: head.headers, body }, complete && !closes))
     }
 }

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -114,7 +114,8 @@ pub(super) async fn serve<S: HttpService>(shared: Arc<Shared<S>>, socket: Socket
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEADER_LIST_BYTES);
         let connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
-        let leave = |connection: Pin<&mut _>| hyper::server::conn::http2::Connection::graceful_shutdown(connection);
+        let leave =
+            |connection: Pin<&mut _>| hyper::server::conn::http2::Connection::graceful_shutdown(connection);
         run(connection, leave, Phase::Draining, &drain, &activity, options).await;
     } else {
         let mut builder = hyper::server::conn::http1::Builder::new();
@@ -123,7 +124,8 @@ pub(super) async fn serve<S: HttpService>(shared: Arc<Shared<S>>, socket: Socket
             .header_read_timeout(options.read_header_timeout)
             .keep_alive(options.keep_alives);
         let connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
-        let leave = |connection: Pin<&mut _>| hyper::server::conn::http1::Connection::graceful_shutdown(connection);
+        let leave =
+            |connection: Pin<&mut _>| hyper::server::conn::http1::Connection::graceful_shutdown(connection);
         // Answers say `Connection: close` while it drains; an idle connection may be about to carry a
         // request and is left alone until the end.
         run(connection, leave, Phase::Closing, &drain, &activity, options).await;
@@ -155,7 +157,9 @@ async fn run<C>(
         }
         while timed {
             let now = Instant::now();
-            let Some((end, gently)) = activity.ends(options.idle_timeout, options.write_timeout) else { break };
+            let Some((end, gently)) = activity.ends(options.idle_timeout, options.write_timeout) else {
+                break;
+            };
             if end <= now && (!gently || leaving) {
                 return Poll::Ready(());
             }

@@ -11,6 +11,8 @@ mod http;
 mod keepalive;
 mod net;
 #[cfg(test)]
+// The macros declare public items, as a component's settings are.
+#[allow(unreachable_pub)]
 mod tests;
 mod tls;
 

@@ -73,6 +73,8 @@ pub trait HttpService: Send + Sync + 'static {
     ///
     /// # Errors
     /// The answer, where it is refused without a look at the body.
+    // The answer is moved once, into the connection's task: boxing it would cost every route.
+    #[allow(clippy::result_large_err)]
     fn route(&self, head: &request::Parts) -> Result<Self::Route, Response<Bytes>>;
 
     /// Answers a request. It is dropped where the client goes away; a panic fails this request alone.

@@ -155,7 +155,10 @@ async fn run<C>(
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        while timed {
+        loop {
+            if !timed {
+                break;
+            }
             let now = Instant::now();
             let Some((end, gently)) = activity.ends(options.idle_timeout, options.write_timeout) else {
                 break;

@@ -15,6 +15,7 @@ mod budget;
 mod contracts;
 mod cores;
 pub mod factory;
+pub mod harness;
 mod health;
 mod host;
 mod leases;

@@ -19,7 +19,7 @@ use context::{Context, Note};
 use error::Fault;
 use node::{NodeDeserializer, Place};
 use serde::de::DeserializeOwned;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Most mistakes that are reported of one section.
 const MAX_FAULTS: usize = 100;
@@ -59,13 +59,16 @@ fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems)
     let mut left_out = HashSet::new();
     let mut faults: Vec<(KeyPath, Fault)> = Vec::new();
     let mut clean = true;
+    // Secrets that could not be read are left out of later runs, and stay secret.
+    let mut hidden = BTreeSet::new();
     loop {
         let context = Context::new(&left_out);
         let result = T::deserialize(NodeDeserializer::new(node, &context, Place::Root));
-        let finished = context.finish();
+        let mut finished = context.finish();
+        hidden.extend(std::mem::take(&mut finished.hidden));
         match result {
             Ok(value) => {
-                report(node, faults, &finished, problems);
+                report(node, faults, &finished, &hidden, problems);
                 return (Some(value), clean);
             }
             Err(error) => {
@@ -78,7 +81,7 @@ fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems)
                     faults.push((path.clone(), fault));
                 }
                 if path.is_empty() || faults.len() >= MAX_FAULTS || !left_out.insert(path) {
-                    report(node, faults, &finished, problems);
+                    report(node, faults, &finished, &hidden, problems);
                     return (None, false);
                 }
             }
@@ -97,19 +100,29 @@ fn culprit(path: KeyPath, fault: &Fault, node: &Node) -> KeyPath {
     }
 }
 
-fn report(node: &Node, faults: Vec<(KeyPath, Fault)>, finished: &context::Finished, problems: &mut Problems) {
+fn report(
+    node: &Node,
+    faults: Vec<(KeyPath, Fault)>,
+    finished: &context::Finished,
+    hidden: &BTreeSet<KeyPath>,
+    problems: &mut Problems,
+) {
     let base = problems.path().clone();
     let (around, _) = problems.location_of_section(node);
     for (path, note) in &finished.notes {
         let absolute = base.concat(path);
         match note {
-            Note::Secret => problems.readings_mut().secrets.push(absolute),
             Note::Text => problems.readings_mut().texts.push(absolute),
             Note::Warning(message) => {
                 let (location, _) = locate_in(node.plain(), path, &around);
                 problems.push_at(Severity::Warning, absolute, location, message.clone(), None);
             }
         }
+    }
+    for path in hidden {
+        let (location, _) = locate_in(node.plain(), path, &around);
+        problems.readings_mut().secrets.push(base.concat(path));
+        problems.readings_mut().places.push(location);
     }
     for (path, fault) in faults {
         let (message, help) = fault::explain(&path, &fault, finished);
@@ -118,9 +131,7 @@ fn report(node: &Node, faults: Vec<(KeyPath, Fault)>, finished: &context::Finish
             location = key_location(node, &path).unwrap_or(location);
         }
         let absolute = base.concat(&path);
-        let secret = problems.readings().secrets.iter().any(|secret| absolute.contains(secret));
-        problems.push_at(Severity::Error, absolute, location, message, help).secret =
-            secret || finished.hidden.contains(&path);
+        problems.push_at(Severity::Error, absolute, location, message, help);
     }
 }
 

@@ -8,25 +8,35 @@
 //! - Elsewhere: this crate knows no component; a catalog of types is handed in, and components decode themselves.
 
 mod block;
+mod config;
 mod decode;
 mod duration;
+mod expand;
 mod id;
+mod kind;
 mod node;
 mod opaque;
 mod path;
+mod print;
 mod problems;
+mod provider;
+mod resolve;
 mod source;
-mod stub;
 mod suggest;
-pub use stub::*;
+mod yaml;
 
 pub use block::{Block, PresentBlock};
+pub use config::{Component, Config, Pipeline, Service};
 pub use decode::{Settings, decode, decode_checked};
 pub use duration::{DurationError, GoDuration};
 pub use id::{ComponentId, IdError, PipelineId};
+pub use kind::{Catalog, Kind, Known};
 pub use node::{Entry, Expanded, Map, Node, Value};
 pub use opaque::{Opaque, OpaqueMap, REDACTED};
 pub use path::KeyPath;
+pub use print::{Secrets, to_json, to_yaml};
 pub use problems::{Diagnostic, Problems, Readings, Severity};
+pub use provider::{EnvProvider, FileProvider, Provider, ProviderError, Retrieved, YamlProvider};
+pub use resolve::{Resolved, Resolver};
 pub use source::{Location, Source};
 pub use suggest::nearest;

@@ -133,8 +133,8 @@ impl Node {
         path.keys().try_fold(self, |node, key| node.get(key))
     }
 
-    /// The value in words, for messages. Never shows a text, which may be a secret.
-    pub(crate) fn describe(&self) -> String {
+    /// The value in words, for messages. Never shows a text, nor what a substitution gave: it may be a secret.
+    pub fn describe(&self) -> String {
         let expanded = matches!(self.value, Value::Expanded(_));
         match self.plain() {
             Value::Null => "null".into(),

@@ -8,7 +8,6 @@ mod tests;
 use crate::node::{Node, Value};
 use crate::path::KeyPath;
 use crate::source::Location;
-use std::fmt;
 
 /// Whether a problem stops the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +31,6 @@ pub struct Diagnostic {
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
-    /// The line must not be quoted: it holds a secret.
-    pub(crate) secret: bool,
     /// The key as the section that reported it knows it.
     relative: String,
 }
@@ -43,6 +40,8 @@ pub struct Diagnostic {
 pub struct Readings {
     /// Values that were read as secrets.
     pub(crate) secrets: Vec<KeyPath>,
+    /// Where those were written: such lines are not quoted.
+    pub(crate) places: Vec<Location>,
     /// Substitutions that were read as text.
     pub(crate) texts: Vec<KeyPath>,
 }
@@ -132,6 +131,7 @@ impl Problems {
     pub fn absorb(&mut self, other: Problems) {
         self.list.extend(other.list);
         self.readings.secrets.extend(other.readings.secrets);
+        self.readings.places.extend(other.readings.places);
         self.readings.texts.extend(other.readings.texts);
     }
 
@@ -204,7 +204,7 @@ impl Problems {
         location: Location,
         message: String,
         help: Option<String>,
-    ) -> &mut Diagnostic {
+    ) {
         let mut relative = KeyPath::root();
         for key in path.keys().skip(self.section) {
             relative.push(key);
@@ -215,11 +215,8 @@ impl Problems {
             path,
             message,
             help,
-            secret: false,
             relative: relative.to_string(),
         });
-        let last = self.list.len() - 1;
-        &mut self.list[last]
     }
 
     fn report(&mut self, severity: Severity, key: &str, message: String, help: Option<String>) {
@@ -229,8 +226,7 @@ impl Problems {
             return;
         }
         let (location, _) = self.locate(&inner);
-        let secret = self.readings.secrets.iter().any(|secret| path.contains(secret));
-        self.push_at(severity, path, location, message, help).secret = secret;
+        self.push_at(severity, path, location, message, help);
     }
 
     fn has_error_around(&self, path: &KeyPath) -> bool {
@@ -276,13 +272,6 @@ impl Diagnostic {
     fn order(&self) -> (bool, &str, u32, u32) {
         let name = self.location.source().map_or("", |source| source.name());
         (!self.location.is_known(), name, self.location.line(), self.location.column())
-    }
-}
-
-/// The whole report, by place, for a terminal.
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sorted().into_iter().try_for_each(|problem| writeln!(f, "{problem}"))
     }
 }
 

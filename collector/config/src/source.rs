@@ -8,17 +8,23 @@ use std::sync::Arc;
 pub struct Source {
     name: String,
     lines: Option<String>,
+    has_positions: bool,
 }
 
 impl Source {
     /// A text whose lines may be quoted in a report.
     pub fn quotable(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
-        Arc::new(Source { name: name.into(), lines: Some(text.into()) })
+        Arc::new(Source { name: name.into(), lines: Some(text.into()), has_positions: true })
     }
 
     /// A text that is never quoted, since it may hold a secret: an environment variable, an inserted file.
     pub fn private(name: impl Into<String>) -> Arc<Source> {
-        Arc::new(Source { name: name.into(), lines: None })
+        Arc::new(Source { name: name.into(), lines: None, has_positions: true })
+    }
+
+    /// A text that users did not write as it is read, so that lines and columns say nothing: `--set`.
+    pub fn without_positions(name: impl Into<String>) -> Arc<Source> {
+        Arc::new(Source { name: name.into(), lines: None, has_positions: false })
     }
 
     /// A file's path as it was given, or the URI of another source.
@@ -50,6 +56,7 @@ impl Location {
 
     /// A place of `width` characters; line and column count from 1.
     pub fn new(source: &Arc<Source>, line: u32, column: u32, width: u32) -> Location {
+        let (line, column) = if source.has_positions { (line, column) } else { (0, 0) };
         Location { source: Some(Arc::clone(source)), line, column, width }
     }
 

@@ -45,6 +45,14 @@ impl Chain {
         }
     }
 
+    /// For data that nobody would send again: counts it as dropped where the stage at the end is gone.
+    pub(crate) fn abandon_if_closed(&self, items: u64) -> bool {
+        match &self.end {
+            End::Stage(stage) => stage.abandon_if_closed(items),
+            End::FanOut(_) => false,
+        }
+    }
+
     pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
         if self.transforms.is_empty() {
             return self.end.take(batch).await;

@@ -96,7 +96,7 @@ impl Retired {
         }
         for (key, stage, successor) in &self.stages {
             if let Some(successor) = successor {
-                let adoption = successor.adopt(stage);
+                let adoption = stage.hand_over(successor);
                 log_adoption(key, &adoption);
             }
             let left = stage.drain(deadline).await;
@@ -109,7 +109,7 @@ impl Retired {
         }
         for (key, exporter, successor) in &self.exporters {
             if let Some(successor) = successor {
-                let adoption = successor.exporter.adopt(&*exporter.exporter);
+                let adoption = exporter.hand_over(successor);
                 if adoption != Adoption::Rebuilt {
                     log_adoption(key, &adoption);
                 }

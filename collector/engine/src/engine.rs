@@ -1,6 +1,5 @@
 //! The running collector: one graph, replaced as a whole while data flows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+use crate::books::Book;
 use crate::build::{BuildError, Builder};
 use crate::clock::Clock;
 use crate::drain::Retired;
@@ -114,6 +114,11 @@ impl Engine {
         &self.0.host
     }
 
+    /// The components that it can build.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.0.registry
+    }
+
     /// Puts the graph of `plan` in the place of the one that runs, if there is one. Returns once the new
     /// one takes data; the rest of the old one drains on.
     ///
@@ -188,15 +193,20 @@ impl Engine {
         lost
     }
 
-    /// What the components of the running graph hold, by component.
-    pub async fn held(&self) -> BTreeMap<ComponentKey, Held> {
+    /// The books of every component of the running graph that holds or changes data.
+    pub async fn books(&self) -> Vec<Book> {
         let state = self.0.state.lock().await;
-        let held = state.running.nodes.iter().filter_map(|(key, entry)| match &entry.node {
-            Node::Stage { node, .. } => Some((key.clone(), node.held())),
-            Node::Exporter(node) => Some((key.clone(), node.exporter.held())),
-            _ => None,
+        let metrics = &self.0.host.metrics;
+        let books = state.running.nodes.iter().filter_map(|(key, entry)| {
+            let (held, queued) = match &entry.node {
+                Node::Stage { node, .. } => (node.held(), false),
+                Node::Exporter(node) => (node.exporter.held(), node.owns_accepted()),
+                Node::Transform { .. } | Node::Connector { .. } => (Held::default(), false),
+                Node::Receiver { .. } | Node::Extension(_) => return None,
+            };
+            Some(Book::read(key.clone(), held, queued, metrics))
         });
-        held.collect()
+        books.collect()
     }
 }
 

@@ -1,7 +1,6 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use phoenix_component::{Batch, Exporter, Lost, Refusal, StatusReporter};
+use phoenix_component::{Adoption, Batch, Exporter, Lost, Refusal, StatusReporter};
 use tokio::time::Instant;
 
 use crate::guard;
@@ -12,12 +11,13 @@ pub(crate) struct ExporterNode {
     pub(crate) exporter: Arc<dyn Exporter>,
     pub(crate) status: StatusReporter,
     pub(crate) meter: Meter,
-    closed: AtomicBool,
+    /// Set once this node takes nothing more; the node that took its place, if any, takes what still comes.
+    closed: OnceLock<Option<Arc<ExporterNode>>>,
 }
 
 impl ExporterNode {
     pub(crate) fn new(exporter: Arc<dyn Exporter>, status: StatusReporter, meter: Meter) -> ExporterNode {
-        ExporterNode { exporter, status, meter, closed: AtomicBool::new(false) }
+        ExporterNode { exporter, status, meter, closed: OnceLock::new() }
     }
 
     pub(crate) fn owns_accepted(&self) -> bool {
@@ -26,31 +26,49 @@ impl ExporterNode {
 
     pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
         let items = batch.items;
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Refusal::retryable("closed", format!("{} was stopped", self.status.key())));
+        match self.closed.get() {
+            None => {}
+            Some(Some(successor)) => return Box::pin(successor.take(batch)).await,
+            Some(None) => return Err(Refusal::retryable("closed", format!("{} was stopped", self.status.key()))),
         }
         let outcome = guard::answer(&self.status, self.exporter.export(batch)).await;
         match &outcome {
-            Ok(()) => self.meter.accepted(items),
+            Ok(()) => {
+                self.meter.accepted(items);
+                if !self.exporter.owns_accepted() {
+                    self.meter.passed_on(items);
+                }
+            }
             Err(_) => self.meter.refused(items),
         }
         outcome
     }
 
+    /// Hands what the exporter holds, and whatever still comes by way of the old graph, to the one that
+    /// took its place.
+    pub(crate) fn hand_over(&self, successor: &Arc<ExporterNode>) -> Adoption {
+        // Only a graph that ended twice could have set it before, and then to the same end.
+        let _ = self.closed.set(Some(successor.clone()));
+        successor.exporter.adopt(&*self.exporter)
+    }
+
     /// Delivers what is held until the deadline; nothing more is taken afterwards.
     pub(crate) async fn drain(&self, deadline: Instant) -> Lost {
         let lost = self.exporter.drain(deadline).await;
-        self.closed.store(true, Ordering::Release);
+        let _ = self.closed.set(None);
         lost
     }
 
-    /// For data that nobody would send again: counts it as dropped here where the exporter is stopped.
+    /// For data that nobody would send again: counts it as dropped here where the exporter is gone.
     pub(crate) fn abandon_if_closed(&self, items: u64) -> bool {
-        let closed = self.closed.load(Ordering::Acquire);
-        if closed {
-            self.meter.accepted(items);
-            self.meter.dropped("removed", items);
+        match self.closed.get() {
+            None => false,
+            Some(Some(successor)) => successor.abandon_if_closed(items),
+            Some(None) => {
+                self.meter.accepted(items);
+                self.meter.dropped("removed", items);
+                true
+            }
         }
-        closed
     }
 }

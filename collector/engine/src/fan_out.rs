@@ -65,7 +65,9 @@ impl Branch {
     fn abandon_if_closed(&self, items: u64) -> bool {
         match self {
             Branch::Exporter(exporter) => exporter.abandon_if_closed(items),
-            Branch::Pipeline(_) | Branch::Connector(..) | Branch::Stage(_) => false,
+            Branch::Stage(stage) => stage.abandon_if_closed(items),
+            Branch::Pipeline(chain) => chain.abandon_if_closed(items),
+            Branch::Connector(..) => false,
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod admission;
 mod backoff;
+mod books;
 mod build;
 mod chain;
 mod clock;
@@ -26,6 +27,7 @@ mod meter;
 mod plan;
 mod stage_node;
 
+pub use books::Book;
 pub use build::BuildError;
 pub use engine::{ApplyError, Engine, EngineOptions, SwapReport};
 pub use plan::Plan;

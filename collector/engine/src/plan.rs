@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use phoenix_component::factory::{Descriptor, Registry, SharedSettings};
-use phoenix_config::{ComponentId, Config, Kind, PipelineId, Problems};
+use phoenix_config::{ComponentId, Config, Kind, Pipeline, PipelineId, Problems};
 use phoenix_pdata::Signal;
 
 /// A checked graph, ready to be built.
@@ -25,26 +25,25 @@ pub(crate) struct PlannedPipeline {
 }
 
 impl Plan {
-    /// Parses every component and checks the graph; all problems are reported. None where there was an
-    /// error.
+    /// Parses every component and checks the graph; all problems are reported to `problems`, which stands at
+    /// the root of the configuration. None where there was an error.
     pub fn new(config: &Config, registry: &Registry, problems: &mut Problems) -> Option<Plan> {
         let mut settings = HashMap::new();
-        for (kind, id, section) in config.components() {
-            let parsed =
-                problems.component(section, |problems| registry.parse(kind, id, section.node(), problems));
-            if let Some(parsed) = parsed {
+        for component in config.all_components() {
+            let mut found = component.problems();
+            let (kind, id) = (component.kind(), component.id());
+            if let Some(parsed) = registry.parse(kind, id, component.node(), &mut found) {
                 settings.insert((kind, id.clone()), parsed);
             }
+            problems.absorb(found);
         }
-        let mut pipelines: Vec<_> = config
-            .pipelines()
-            .map(|pipeline| PlannedPipeline {
-                id: pipeline.id().clone(),
-                receivers: without_repeats(pipeline.receivers()),
-                processors: pipeline.processors().to_vec(),
-                exporters: without_repeats(pipeline.exporters()),
-            })
-            .collect();
+        let planned = |pipeline: &Pipeline| PlannedPipeline {
+            id: pipeline.id.clone(),
+            receivers: without_repeats(&pipeline.receivers),
+            processors: pipeline.processors.clone(),
+            exporters: without_repeats(&pipeline.exporters),
+        };
+        let mut pipelines: Vec<_> = config.service().pipelines.iter().map(planned).collect();
         check_signals(&pipelines, config, registry, problems);
         check_connectors(&pipelines, config, registry, problems);
         match order(&pipelines) {
@@ -57,7 +56,7 @@ impl Plan {
                 return None;
             }
         }
-        let extensions = config.extensions().to_vec();
+        let extensions = config.service().extensions.clone();
         (!problems.has_errors()).then_some(Plan { pipelines, extensions, settings })
     }
 
@@ -131,7 +130,7 @@ fn check_signals(
             (Kind::Exporter, "exporters", &pipeline.exporters),
         ];
         for (kind, list, ids) in lists {
-            for id in ids.iter().filter(|id| !config.has(Kind::Connector, id)) {
+            for id in ids.iter().filter(|id| config.component(Kind::Connector, id).is_none()) {
                 let Some(descriptor) = descriptor(registry, kind, id) else { continue };
                 if !descriptor.supports(signal, signal) {
                     let supported: Vec<_> =
@@ -156,7 +155,7 @@ fn check_connectors(
     let connectors: BTreeSet<_> = pipelines
         .iter()
         .flat_map(|p| p.exporters.iter().chain(&p.receivers))
-        .filter(|id| config.has(Kind::Connector, id))
+        .filter(|id| config.component(Kind::Connector, id).is_some())
         .collect();
     for id in connectors {
         let Some(descriptor) = descriptor(registry, Kind::Connector, id) else { continue };

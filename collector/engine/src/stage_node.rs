@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use phoenix_component::{
@@ -53,6 +53,10 @@ pub(crate) struct StageNode {
     give_up: CancellationToken,
     /// Ends the timers.
     stopped: CancellationToken,
+    /// Callers that are about to put fragments into inboxes.
+    entering: AtomicUsize,
+    /// Set once this node takes nothing more; the node that took its place, if any, takes what still comes.
+    closed: OnceLock<Option<Arc<StageNode>>>,
 }
 
 struct Shard {
@@ -121,6 +125,8 @@ impl StageNode {
             undelivered_items: AtomicUsize::new(0),
             give_up: CancellationToken::new(),
             stopped: CancellationToken::new(),
+            entering: AtomicUsize::new(0),
+            closed: OnceLock::new(),
         });
         if node.acknowledge == Acknowledge::Delivered {
             admission.watch(&node);
@@ -135,7 +141,19 @@ impl StageNode {
     /// Takes a batch into its shards, or refuses it before anything has changed.
     pub(crate) async fn take(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
         let items = batch.items;
-        match self.hold(batch) {
+        self.entering.fetch_add(1, Ordering::SeqCst);
+        let held = match self.closed.get() {
+            None => self.hold(batch),
+            Some(closed) => {
+                self.entering.fetch_sub(1, Ordering::SeqCst);
+                return match closed {
+                    Some(successor) => Box::pin(successor.take(batch)).await,
+                    None => Err(Refusal::retryable("closed", format!("{} was stopped", self.status.key()))),
+                };
+            }
+        };
+        self.entering.fetch_sub(1, Ordering::SeqCst);
+        match held {
             Ok(None) => Ok(()),
             Ok(Some(wait)) => wait.await,
             Err(refusal) => {
@@ -354,30 +372,50 @@ impl StageNode {
         held
     }
 
-    /// Hands the state of `old` over to this node, shard by shard.
-    pub(crate) fn adopt(self: &Arc<Self>, old: &Arc<StageNode>) -> Adoption {
+    /// Takes nothing more. Who is inside `hold` is out in a moment: it never waits.
+    fn close(&self, successor: Option<&Arc<StageNode>>) {
+        let _ = self.closed.set(successor.cloned());
+        while self.entering.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Hands the state of the shards, and whatever still comes by way of the old graph, to the node that
+    /// took this one's place.
+    pub(crate) fn hand_over(self: &Arc<Self>, successor: &Arc<StageNode>) -> Adoption {
+        self.close(Some(successor));
         let mut outcome = Adoption::Kept;
-        for (index, predecessor) in old.shards.iter().enumerate() {
-            old.run(index);
-            let target = index % self.shards.len();
-            let successor = &self.shards[target];
-            let mut from = predecessor.state();
-            let mut to = successor.state();
+        for (index, shard) in self.shards.iter().enumerate() {
+            self.run(index);
+            let target = index % successor.shards.len();
+            let mut from = shard.state();
+            let mut to = successor.shards[target].state();
             let adoption = to.adopt(&mut **from);
-            let waiting = if from.held() == Held::default() {
-                predecessor.waiting.swap(0, Ordering::AcqRel)
-            } else {
-                0
-            };
-            successor.waiting.fetch_add(waiting, Ordering::AcqRel);
+            let now_held = from.held() == Held::default();
             drop((from, to));
-            self.run(target);
-            match adoption {
-                Adoption::Kept => {}
-                other => outcome = other,
+            if now_held {
+                let waiting = shard.waiting.swap(0, Ordering::AcqRel);
+                successor.shards[target].waiting.fetch_add(waiting, Ordering::AcqRel);
+            }
+            successor.run(target);
+            if adoption != Adoption::Kept {
+                outcome = adoption;
             }
         }
         outcome
+    }
+
+    /// For data that nobody would send again: counts it as dropped here where the stage is gone.
+    pub(crate) fn abandon_if_closed(&self, items: u64) -> bool {
+        match self.closed.get() {
+            None => false,
+            Some(Some(successor)) => successor.abandon_if_closed(items),
+            Some(None) => {
+                self.meter.accepted(items);
+                self.meter.dropped("removed", items);
+                true
+            }
+        }
     }
 
     /// Ends the timers of a node that never came into use.
@@ -387,6 +425,7 @@ impl StageNode {
 
     /// Lets everything out and waits for its delivery; what is left at the deadline is lost and counted.
     pub(crate) async fn drain(self: &Arc<Self>, deadline: Instant) -> Lost {
+        self.close(None);
         for shard in &self.shards {
             loop {
                 let mut out = Output::with_room(SLICE);

@@ -8,8 +8,6 @@ use std::collections::{HashMap, HashSet};
 /// What a run learned about a node.
 #[derive(Clone, Debug)]
 pub(super) enum Note {
-    /// It was read as a secret.
-    Secret,
     /// It is a substitution and was read as text.
     Text,
     /// It was read, but not as it stands.
@@ -97,7 +95,6 @@ impl<'a> Context<'a> {
     pub(super) fn is_secret(&self) {
         let mut state = self.state.borrow_mut();
         let path = state.path.clone();
-        state.notes.push((path.clone(), Note::Secret));
         state.hidden.insert(path);
     }
 

@@ -1,6 +1,7 @@
 //! How a problem looks on a terminal.
 
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, Problems, Severity};
+use crate::source::Location;
 use std::fmt;
 
 /// Longest part of a source line that is quoted, in characters.
@@ -15,9 +16,37 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One line that says where and what, then the line of the source with a mark under it, then the help.
+/// The whole report, by place. A line with a secret in it is not quoted.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut secret_lines: Vec<_> = self.readings.places.iter().map(line_of).collect();
+        secret_lines.sort_unstable();
+        for problem in self.sorted() {
+            problem.headline(f)?;
+            if secret_lines.binary_search(&line_of(&problem.location)).is_err() {
+                problem.quote(f)?;
+            }
+            problem.advice(f)?;
+            f.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
+fn line_of(location: &Location) -> (&str, u32) {
+    (location.source().map_or("", |source| source.name()), location.line())
+}
+
+/// Where and what, then the help. Only a whole report knows which lines may be quoted.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.headline(f)?;
+        self.advice(f)
+    }
+}
+
+impl Diagnostic {
+    fn headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.severity)?;
         if self.location.is_known() {
             write!(f, "{}: ", self.location)?;
@@ -25,20 +54,21 @@ impl fmt::Display for Diagnostic {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        f.write_str(&self.message)?;
-        self.quote(f)?;
+        f.write_str(&self.message)
+    }
+
+    fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.help {
             Some(help) => write!(f, "\n  help: {help}"),
             None => Ok(()),
         }
     }
-}
 
-impl Diagnostic {
+    /// The line of the source with a mark under the place.
     fn quote(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line_number = self.location.line();
         let line = self.location.source().and_then(|source| source.line(line_number));
-        let (Some(line), false) = (line, self.secret) else { return Ok(()) };
+        let Some(line) = line else { return Ok(()) };
         let column = self.location.column().saturating_sub(1) as usize;
         // A long line is cut so that the place stays in view.
         let skipped = if column >= MAX_QUOTE { column - MAX_QUOTE / 2 } else { 0 };

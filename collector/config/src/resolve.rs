@@ -1,0 +1,238 @@
+//! From URIs to one tree: retrieve, merge, substitute.
+
+#[cfg(test)]
+mod tests;
+
+use crate::expand::{expand, split_scheme};
+use crate::node::{Entry, Map, Node, Value};
+use crate::path::KeyPath;
+use crate::problems::{Problems, Severity};
+use crate::provider::{EnvProvider, FileProvider, Provider, YamlProvider};
+use crate::source::{Location, Source};
+use crate::yaml;
+use std::collections::BTreeMap;
+
+/// The providers at hand, by scheme.
+#[derive(Default)]
+pub(crate) struct Providers(BTreeMap<String, Box<dyn Provider>>);
+
+impl Providers {
+    pub(crate) fn get(&self, scheme: &str) -> Option<&dyn Provider> {
+        self.0.get(scheme).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn schemes(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Makes one tree of all sources of a configuration.
+#[derive(Default)]
+pub struct Resolver {
+    providers: Providers,
+}
+
+/// A tree without references, and what there is to say about it.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    /// The tree; a map.
+    pub root: Node,
+    /// References that could not be resolved, and warnings. Goes on to collect what is wrong with the sections.
+    pub problems: Problems,
+}
+
+impl Resolver {
+    /// Without any provider.
+    pub fn new() -> Resolver {
+        Resolver::default()
+    }
+
+    /// With `file`, `yaml`, and `env` as given.
+    pub fn with_environment(environment: EnvProvider) -> Resolver {
+        Resolver::new().with(FileProvider).with(YamlProvider).with(environment)
+    }
+
+    /// With one more provider.
+    #[must_use]
+    pub fn with(mut self, provider: impl Provider + 'static) -> Resolver {
+        self.providers.0.insert(provider.scheme().to_owned(), Box::new(provider));
+        self
+    }
+
+    /// The schemes that can be read, in order.
+    pub fn schemes(&self) -> impl Iterator<Item = &str> {
+        self.providers.schemes()
+    }
+
+    /// Reads `uris` in order, then `sets` (`key=value`, keys with `.` between them), each merged over what came
+    /// before: maps by key, anything else replaced. References are replaced in the result.
+    ///
+    /// # Errors
+    /// All problems, if a source cannot be retrieved or is not a map. References that cannot be resolved leave a tree
+    /// that can still be checked: they are errors in [`Resolved::problems`].
+    pub fn resolve<S: AsRef<str>>(&self, uris: &[S], sets: &[S]) -> Result<Resolved, Box<Problems>> {
+        let mut problems = Problems::new();
+        if uris.is_empty() && sets.is_empty() {
+            problems.error_with_help(
+                "",
+                "at least one config flag must be provided",
+                "add `--config=<file>`",
+            );
+            return Err(Box::new(problems));
+        }
+        let mut merged = Node::new(Value::Map(Map::default()), Location::nowhere());
+        for uri in uris {
+            if let Some(node) = self.source(uri.as_ref(), &mut problems) {
+                merged = merge(merged, node, &mut KeyPath::root(), &mut problems);
+            }
+        }
+        for set in sets {
+            if let Some(node) = read_set(set.as_ref(), &mut problems) {
+                merged = merge(merged, node, &mut KeyPath::root(), &mut problems);
+            }
+        }
+        if problems.has_errors() {
+            return Err(Box::new(problems));
+        }
+        let root = expand(&merged, &self.providers, &mut problems);
+        Ok(Resolved { root, problems })
+    }
+
+    fn source(&self, uri: &str, problems: &mut Problems) -> Option<Node> {
+        let whole = if is_file(uri) { format!("file:{uri}") } else { uri.to_owned() };
+        let provider = split_scheme(&whole).map(|(scheme, _)| (scheme, self.providers.get(scheme)));
+        let (scheme, provider) = match provider {
+            Some((scheme, Some(provider))) => (scheme, provider),
+            Some((_, None)) => {
+                let known: Vec<&str> = self.schemes().collect();
+                let help = format!("known schemes are {}", known.join(", "));
+                problems.error_with_help("", format!("unsupported scheme on URI {uri:?}"), help);
+                return None;
+            }
+            None => {
+                problems.error("", format!("invalid uri: {uri:?}"));
+                return None;
+            }
+        };
+        let retrieved = match provider.retrieve(&whole) {
+            Ok(retrieved) => retrieved,
+            Err(error) => {
+                let (message, help) = error.into_parts();
+                let message = format!("cannot retrieve the configuration: {message}");
+                problems.push_at(Severity::Error, KeyPath::root(), Location::nowhere(), message, help);
+                return None;
+            }
+        };
+        if let Some(warning) = retrieved.warning {
+            problems.warn("", warning);
+        }
+        let source = match scheme {
+            "file" => Source::quotable(&whole["file:".len()..], &retrieved.text),
+            "yaml" => Source::quotable("--config yaml:", &retrieved.text),
+            "env" => Source::private(uri),
+            _ => Source::quotable(uri, &retrieved.text),
+        };
+        read_map(&retrieved.text, &source, problems)
+    }
+}
+
+/// Without a scheme, or with a drive's letter.
+fn is_file(uri: &str) -> bool {
+    let drive = matches!(uri.as_bytes(), [b'A'..=b'z', b':', ..]);
+    drive || !uri.contains(':')
+}
+
+fn read_set(set: &str, problems: &mut Problems) -> Option<Node> {
+    let Some((key, value)) = set.split_once('=') else {
+        problems.error_with_help(
+            "",
+            format!("missing equal sign in `--set {set}`"),
+            "write `--set=key=value`",
+        );
+        return None;
+    };
+    let text = format!("{}: {}", key.replace('.', "::").trim(), value.trim());
+    read_map(&text, &Source::without_positions(format!("--set {key}")), problems)
+}
+
+/// A source as a map; null is an empty one. Keys with `::` are unfolded.
+fn read_map(text: &str, source: &std::sync::Arc<Source>, problems: &mut Problems) -> Option<Node> {
+    let parsed = match yaml::parse(text, source) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let help = unquoted_reference(&error.location);
+            problems.push_at(Severity::Error, KeyPath::root(), error.location, error.message, help);
+            return None;
+        }
+    };
+    let location = parsed.node.location().clone();
+    if parsed.more_documents {
+        let message = "only the first YAML document is read, more follow".to_owned();
+        problems.push_at(Severity::Warning, KeyPath::root(), location.clone(), message, None);
+    }
+    match parsed.node.value() {
+        Value::Null => Some(Node::new(Value::Map(Map::default()), location)),
+        Value::Map(map) => Some(unfold(map.clone(), location)),
+        _ => {
+            let found = parsed.node.describe();
+            let message = format!("a configuration must be a map, found {found}");
+            problems.push_at(Severity::Error, KeyPath::root(), location, message, None);
+            None
+        }
+    }
+}
+
+/// A `${…}` in a flow collection needs quotes, which is easy to miss.
+fn unquoted_reference(location: &Location) -> Option<String> {
+    let line = location.source()?.line(location.line())?;
+    let flow = line.find(['{', '[']).zip(line.find("${")).is_some_and(|(flow, reference)| flow < reference);
+    flow.then(|| "inside `{}` and `[]` a `${…}` must be in quotes".to_owned())
+}
+
+/// Turns `a::b: 1` into `a: {b: 1}`, at the top.
+fn unfold(map: Map, location: Location) -> Node {
+    if !map.entries().iter().any(|entry| entry.key.contains("::")) {
+        return Node::new(Value::Map(map), location);
+    }
+    let mut unfolded = Node::new(Value::Map(Map::default()), location);
+    for entry in map.into_entries() {
+        let Entry { key, key_location, value } = entry;
+        let node = key.rsplit("::").fold(value, |value, part| {
+            let entry = Entry { key: part.into(), key_location: key_location.clone(), value };
+            Node::new(Value::Map(Map::new(vec![entry])), key_location.clone())
+        });
+        unfolded = merge(unfolded, node, &mut KeyPath::root(), &mut Problems::new());
+    }
+    unfolded
+}
+
+/// `later` over `earlier`: maps by key, anything else replaced, null included.
+fn merge(earlier: Node, later: Node, path: &mut KeyPath, problems: &mut Problems) -> Node {
+    let (Value::Map(ours), Value::Map(theirs)) = (earlier.value(), later.value()) else {
+        if earlier.as_map().is_some_and(|map| !map.is_empty()) && later.is_null() {
+            let message = format!("replaces the map written at {} with nothing", earlier.location());
+            let help = Some("write `{}` to keep what earlier sources say".to_owned());
+            problems.push_at(Severity::Warning, path.clone(), later.location().clone(), message, help);
+        }
+        return later;
+    };
+    let mut entries = ours.entries().to_vec();
+    let place: std::collections::HashMap<_, _> =
+        ours.entries().iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect();
+    for entry in theirs.entries() {
+        let Some(index) = place.get(&entry.key) else {
+            entries.push(entry.clone());
+            continue;
+        };
+        path.push(entry.key.clone());
+        let old = std::mem::take(&mut entries[*index].value);
+        let new = merge(old, entry.value.clone(), path, problems);
+        path.truncate(path.len() - 1);
+        if new.as_map().is_none() {
+            entries[*index].key_location = entry.key_location.clone();
+        }
+        entries[*index].value = new;
+    }
+    let location = if earlier.location().is_known() { earlier.location() } else { later.location() };
+    Node::new(Value::Map(Map::new(entries)), location.clone())
+}

@@ -1,0 +1,479 @@
+//! The engine with test components, under a paused clock.
+
+mod rig;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use phoenix_component::{Refusal, Status};
+use phoenix_engine::ApplyError;
+use phoenix_pdata::Signal::{Logs, Traces};
+use rig::{Answer, Rig, batch_of};
+use tokio::time::Instant;
+
+const TWO_SINKS: &str = "
+receivers: {source: {}}
+exporters: {sink/a: {}, sink/b: {}}
+service: {pipelines: {traces: {receivers: [source], exporters: [sink/a, sink/b]}}}
+";
+
+fn with_processor(processors: &str, names: &str) -> String {
+    format!(
+        "
+receivers: {{source: {{}}}}
+processors: {{{processors}}}
+exporters: {{sink: {{}}}}
+service: {{pipelines: {{traces: {{receivers: [source], processors: [{names}], exporters: [sink]}}}}}}
+"
+    )
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_reaches_every_branch_once() {
+    let rig = Rig::start(TWO_SINKS).await;
+    rig.send("source", Traces, &[1, 2, 3]).await.expect("accepted");
+    assert_eq!(rig.world.sink("sink/a").got(), [1, 2, 3]);
+    assert_eq!(rig.world.sink("sink/b").got(), [1, 2, 3]);
+    rig.assert_balanced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_branch_does_not_hold_the_other() {
+    let rig = Rig::start(TWO_SINKS).await;
+    rig.world.sink("sink/a").answers(Answer::Slow(Duration::from_secs(60)));
+    let send = rig.send("source", Traces, &[1]);
+    assert!(tokio::time::timeout(Duration::from_secs(1), send).await.is_err(), "the sender waits for the slow one");
+    assert_eq!(rig.world.sink("sink/b").got(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_branch_that_refused_is_tried_again() {
+    let rig = Rig::start(TWO_SINKS).await;
+    let (a, b) = (rig.world.sink("sink/a"), rig.world.sink("sink/b"));
+    a.answers(Answer::Refuse);
+    let recovery = tokio::spawn({
+        let a = a.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            a.answers(Answer::Accept);
+        }
+    });
+    rig.send("source", Traces, &[7]).await.expect("accepted after the recovery");
+    recovery.await.unwrap();
+    assert_eq!((a.got(), b.got()), (vec![7], vec![7]));
+    assert!(a.calls() > 1 && b.calls() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_branch_that_stays_down_is_told_to_the_sender_and_counted() {
+    let rig = Rig::start(TWO_SINKS).await;
+    rig.world.sink("sink/a").answers(Answer::Refuse);
+    let mut batch = batch_of(Traces, &[7, 8]);
+    let deadline = Instant::now() + Duration::from_secs(3);
+    batch.deadline = Some(deadline);
+    let refusal = rig.send_batch("source", batch).await.expect_err("one branch did not take it");
+    assert!(refusal.is_retryable() && Instant::now() < deadline, "told in time");
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 2);
+    assert_eq!(rig.world.sink("sink/b").got(), [7, 8]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_branch_took_the_batch_the_refusal_comes_back_at_once() {
+    let rig = Rig::start(TWO_SINKS).await;
+    let (a, b) = (rig.world.sink("sink/a"), rig.world.sink("sink/b"));
+    a.answers(Answer::Refuse);
+    b.answers(Answer::Refuse);
+    let before = Instant::now();
+    assert!(rig.send("source", Traces, &[7]).await.expect_err("refused").is_retryable());
+    assert_eq!((a.calls(), b.calls(), before.elapsed()), (1, 1, Duration::ZERO));
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_of_one_branch_does_not_keep_the_batch_from_the_others() {
+    let rig = Rig::start(TWO_SINKS).await;
+    rig.world.sink("sink/a").answers(Answer::Reject);
+    let refusal = rig.send("source", Traces, &[7]).await.expect_err("rejected by one");
+    assert!(!refusal.is_retryable());
+    assert_eq!(rig.world.sink("sink/b").got(), [7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn branches_that_commit_are_asked_after_those_that_relay() {
+    let rig = Rig::start(
+        "
+receivers: {source: {}}
+exporters: {sink/a: {owns: true}, sink/b: {}}
+service: {pipelines: {traces: {receivers: [source], exporters: [sink/a, sink/b]}}}
+",
+    )
+    .await;
+    rig.world.sink("sink/b").answers(Answer::Refuse);
+    rig.send("source", Traces, &[1]).await.expect_err("refused by the relay");
+    assert_eq!(rig.world.sink("sink/a").calls(), 0, "the sender's retry repeats nothing");
+    rig.world.sink("sink/b").answers(Answer::Accept);
+    rig.send("source", Traces, &[1]).await.expect("accepted");
+    assert_eq!(rig.world.sink("sink/a").got(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_transform_leaves_out_is_in_the_books() {
+    let rig = Rig::start(&with_processor("odd: {}", "odd")).await;
+    rig.send("source", Traces, &[1, 2, 3, 4]).await.expect("accepted");
+    rig.send("source", Traces, &[2]).await.expect("accepted, and nothing left of it");
+    assert!(!rig.send("source", Traces, &[666]).await.expect_err("rejected").is_retryable());
+    assert_eq!(rig.world.sink("sink").got(), [1, 3]);
+    let metrics = &rig.engine.host().metrics;
+    assert_eq!(metrics.sum("phoenix_component_items_dropped", &[("component_id", "odd"), ("reason", "even")]), 3);
+    assert_eq!(metrics.sum("phoenix_component_items_refused", &[("component_id", "odd")]), 1);
+    rig.assert_balanced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_fails_one_request_and_shows_in_the_components_health() {
+    let rig = Rig::start(&with_processor("odd: {}, hold: {}", "odd, hold")).await;
+    assert!(!rig.send("source", Traces, &[13]).await.expect_err("failed").is_retryable());
+    assert!(matches!(rig.status("odd"), Status::Recoverable(text) if text.contains("thirteen")));
+    rig.send("source", Traces, &[1]).await.expect("the next one passes");
+    rig.world.sink("sink").answers(Answer::Panic);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(matches!(rig.status("sink"), Status::Recoverable(_)));
+    rig.assert_balanced().await;
+
+    let rig = Rig::start(&with_processor("hold: {}", "hold")).await;
+    rig.send("source", Traces, &[13]).await.expect("taken, and lost to the panic");
+    rig.send("source", Traces, &[1]).await.expect("the stage works on");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(rig.world.sink("sink").got(), [1]);
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_component_items_dropped", &[("reason", "panic")]), 1);
+    rig.assert_balanced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_answers_when_it_holds_and_delivers_later() {
+    let rig = Rig::start(&with_processor("hold: {shards: 3}", "hold")).await;
+    rig.send("source", Traces, &[1, 2, 3, 4]).await.expect("held");
+    assert_eq!(rig.world.sink("sink").got(), [0u64; 0]);
+    rig.assert_balanced().await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let mut got = rig.world.sink("sink").got();
+    got.sort_unstable();
+    assert_eq!(got, [1, 2, 3, 4]);
+    rig.assert_balanced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sums_stay_exact_over_a_backend_that_refuses_every_second_export() {
+    let rig = Rig::start(&with_processor("sum: {}", "sum")).await;
+    rig.world.sink("sink").answers(Answer::RefuseEverySecond);
+    let mut expected = 0;
+    for id in 1..=200u64 {
+        // A client that retries what it is refused, as clients do.
+        while rig.send("source", Traces, &[id, id]).await.is_err() {}
+        expected += 2 * id;
+        tokio::time::sleep(Duration::from_millis(137)).await;
+    }
+    assert_eq!(rig.shutdown().await.items, 0);
+    assert_eq!(rig.world.sink("sink").got().iter().sum::<u64>(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delivered_means_delivered_and_all_that_wait_go_together() {
+    let rig = Arc::new(Rig::start(&with_processor("hold: {delivered: true, every_ms: 60000}", "hold")).await);
+    let sink = rig.world.sink("sink");
+    sink.answers(Answer::Slow(Duration::from_millis(10)));
+    let before = Instant::now();
+    rig.send("source", Traces, &[1]).await.expect("delivered");
+    assert_eq!((sink.got(), before.elapsed()), (vec![1], Duration::from_millis(10)), "nobody else was there to wait for");
+    let senders: Vec<_> = (0..32u64)
+        .map(|id| {
+            let rig = rig.clone();
+            tokio::spawn(async move { rig.send("source", Traces, &[id * 8]).await })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.unwrap().expect("delivered");
+    }
+    assert_eq!(sink.got().len(), 33);
+    assert!(sink.calls() <= 4, "the requests that came during one delivery go out together: {}", sink.calls());
+    assert!(before.elapsed() < Duration::from_secs(1), "nobody waited for the timer");
+    rig.assert_balanced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_delivery_hears_of_a_refusal_before_the_deadline() {
+    let rig = Rig::start(&with_processor("hold: {delivered: true}", "hold")).await;
+    rig.world.sink("sink").answers(Answer::Refuse);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut batch = batch_of(Traces, &[1]);
+    batch.deadline = Some(deadline);
+    assert!(rig.send_batch("source", batch).await.expect_err("not delivered").is_retryable());
+    assert!(Instant::now() < deadline);
+    rig.world.sink("sink").answers(Answer::Accept);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(rig.world.sink("sink").got(), [0u64; 0], "handed back, so never sent behind the sender's back");
+    rig.assert_balanced().await;
+    rig.world.sink("sink").answers(Answer::Reject);
+    assert!(!rig.send("source", Traces, &[2]).await.expect_err("rejected").is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_whose_backend_is_down_keeps_what_it_has_and_refuses_newcomers() {
+    let rig = Rig::start(&with_processor("hold: {every_ms: 0}", "hold")).await;
+    let sink = rig.world.sink("sink");
+    sink.answers(Answer::Refuse);
+    let mut accepted = Vec::new();
+    let refusal = loop {
+        let id = accepted.len() as u64 * 8;
+        match rig.send("source", Traces, &[id]).await {
+            Ok(()) => accepted.push(id),
+            Err(refusal) => break refusal,
+        }
+        settle().await;
+        assert!(accepted.len() < 100_000, "it must refuse at some point");
+    };
+    assert!(refusal.is_retryable() && refusal.delay().is_some());
+    rig.assert_balanced().await;
+    sink.answers(Answer::Accept);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let mut got = sink.got();
+    got.sort_unstable();
+    assert_eq!(got, accepted);
+}
+
+const CONNECTED: &str = "
+receivers: {source: {}}
+processors: {hold: {}}
+connectors: {pass: {}}
+exporters: {sink/a: {}, sink/b: {}}
+service:
+  pipelines:
+    traces: {receivers: [source], exporters: [pass, sink/a]}
+    traces/behind: {receivers: [pass], processors: [hold], exporters: [sink/b]}
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_joins_pipelines() {
+    let rig = Rig::start(CONNECTED).await;
+    rig.send("source", Traces, &[1]).await.expect("accepted");
+    assert_eq!(rig.world.sink("sink/a").got(), [1]);
+    assert_eq!(rig.shutdown().await.items, 0);
+    assert_eq!(rig.world.sink("sink/b").got(), [1], "the stage behind it was drained");
+}
+
+#[test]
+fn graphs_that_cannot_work_are_refused_with_the_reason() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let rig = Rig::idle();
+    let cases = [
+        (
+            "receivers: {source: {}}\nconnectors: {pass: {}, pass/2: {}}\nexporters: {sink: {}}\nservice: {pipelines: {traces/in: {receivers: [source, pass/2], exporters: [pass]}, traces/out: {receivers: [pass], exporters: [pass/2, sink]}}}",
+            "cycle detected: connector \"pass\" -> pipeline \"traces/out\" -> connector \"pass/2\" -> pipeline \"traces/in\"",
+        ),
+        (
+            "receivers: {source: {}}\nconnectors: {pass: {}}\nexporters: {sink: {}}\nservice: {pipelines: {traces: {receivers: [source], exporters: [pass, sink]}}}",
+            "connector \"pass\" used as exporter in [traces] pipeline but not used in any supported receiver pipeline",
+        ),
+        (
+            "receivers: {source: {}}\nconnectors: {pass: {}}\nexporters: {sink: {}}\nservice: {pipelines: {logs: {receivers: [source], exporters: [sink]}, traces: {receivers: [pass], exporters: [sink]}}}",
+            "connector \"pass\" used as receiver in [traces] pipeline but not used in any supported exporter pipeline",
+        ),
+    ];
+    for (yaml, expected) in cases {
+        let messages = rig.plan(yaml).expect_err(expected);
+        assert!(messages.iter().any(|message| message.contains(expected)), "{messages:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn start_and_stop_follow_the_order_of_the_data() {
+    let rig = Rig::start(
+        "
+extensions: {watcher: {}}
+receivers: {source: {}}
+processors: {hold: {}}
+exporters: {sink: {}}
+service: {extensions: [watcher], pipelines: {traces: {receivers: [source], processors: [hold], exporters: [sink]}}}
+",
+    )
+    .await;
+    rig.send("source", Traces, &[1]).await.expect("held");
+    assert_eq!(rig.shutdown().await.items, 0);
+    let expected = [
+        "start watcher", "serve source", "ready watcher true", "ready watcher false", "stop source", "export sink", "drain sink",
+        "stop watcher",
+    ];
+    assert_eq!(*rig.world.events.lock().unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_says_what_was_lost() {
+    let rig = Rig::start(&with_processor("hold: {}", "hold")).await;
+    rig.world.sink("sink").answers(Answer::Refuse);
+    rig.send("source", Traces, &[1, 2, 3]).await.expect("held");
+    let lost = rig.shutdown().await;
+    assert_eq!(lost.items, 3);
+    settle().await;
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_component_items_dropped", &[("reason", "shutdown")]), 3);
+    assert!(matches!(rig.apply(TWO_SINKS).await, Err(ApplyError::Stopping)));
+}
+
+fn names(keys: &[phoenix_component::ComponentKey]) -> Vec<String> {
+    keys.iter().map(|key| key.id.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swap_keeps_what_is_the_same_with_its_state() {
+    let rig = Rig::start(&with_processor("hold: {}", "hold")).await;
+    rig.send("source", Traces, &[1]).await.expect("held");
+    let next = "
+receivers: {source: {}, source/2: {}}
+processors: {hold: {}, odd: {}}
+exporters: {sink: {generation: 2}, sink/b: {}}
+service: {pipelines: {traces: {receivers: [source, source/2], processors: [hold, odd], exporters: [sink, sink/b]}}}
+";
+    let report = rig.apply(next).await.expect("applied");
+    assert_eq!(names(&report.kept), ["source", "hold"]);
+    assert_eq!(names(&report.changed), ["sink"]);
+    assert_eq!(names(&report.added), ["source/2", "odd", "sink/b"]);
+    assert_eq!(names(&report.removed), [""; 0]);
+    rig.send("source/2", Traces, &[3, 4]).await.expect("held with the other");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(rig.world.sink("sink/b").got(), [1, 3], "what was held before runs through the new neighbours");
+    assert_eq!(rig.world.sink("sink").drained.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_stage_adopts_or_its_predecessor_drains() {
+    for adopts in [true, false] {
+        let rig = Rig::start(&with_processor("hold: {every_ms: 3600000}", "hold")).await;
+        rig.send("source", Traces, &[1]).await.expect("held");
+        let changed = format!("hold: {{every_ms: 5000, shards: 2, adopts: {adopts}}}");
+        let report = rig.apply(&with_processor(&changed, "hold")).await.expect("applied");
+        assert_eq!(names(&report.changed), ["hold"]);
+        rig.send("source", Traces, &[2]).await.expect("held by the new one");
+        settle().await;
+        let drained = if adopts { vec![] } else { vec![1] };
+        assert_eq!(rig.world.sink("sink").got(), drained, "adopts: {adopts}");
+        tokio::time::sleep(Duration::from_secs(3601)).await;
+        let mut got = rig.world.sink("sink").got();
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+        rig.assert_balanced().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_build_changes_nothing_and_leaves_nothing_behind() {
+    let rig = Rig::start(&with_processor("hold: {}", "hold")).await;
+    rig.send("source", Traces, &[1]).await.expect("held");
+    let before = rig.engine.host().health.snapshot();
+    for broken in [
+        "receivers: {source: {generation: 2}, source/2: {fails_to_bind: true}}\nexporters: {sink/new: {}}\nservice: {pipelines: {traces: {receivers: [source, source/2], exporters: [sink/new]}}}",
+        "receivers: {source: {}}\nexporters: {sink: {fails_to_start: true}}\nservice: {pipelines: {traces: {receivers: [source], exporters: [sink]}}}",
+    ] {
+        let error = rig.apply(broken).await.expect_err("told to fail");
+        assert!(error.to_string().contains("told to fail"), "{error}");
+        assert_eq!(rig.engine.host().health.snapshot(), before);
+    }
+    rig.send("source", Traces, &[2]).await.expect("goes on");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut got = rig.world.sink("sink").got();
+    got.sort_unstable();
+    assert_eq!(got, [1, 2]);
+    assert_eq!(rig.world.sink("sink/new").drained.load(std::sync::atomic::Ordering::SeqCst), 1, "taken back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_two_old_graphs_drain() {
+    let rig = Arc::new(Rig::start(TWO_SINKS).await);
+    rig.world.sink("sink/a").answers(Answer::Hang);
+    let graph = |generation: u32| TWO_SINKS.replace("sink/a: {}", &format!("sink/a: {{generation: {generation}}}"));
+    for generation in 1..=2 {
+        // A request that hangs in each old graph.
+        let hanging = rig.clone();
+        tokio::spawn(async move { hanging.send("source", Traces, &[1]).await });
+        settle().await;
+        rig.apply(&graph(generation)).await.expect("applied");
+    }
+    let hanging = rig.clone();
+    tokio::spawn(async move { hanging.send("source", Traces, &[1]).await });
+    settle().await;
+    assert!(matches!(rig.apply(&graph(3)).await, Err(ApplyError::Busy)));
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    rig.apply(&graph(4)).await.expect("the old ones were given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_comes_and_goes() {
+    let traces_only = "receivers: {source: {}}\nexporters: {sink: {}}\nservice: {pipelines: {traces: {receivers: [source], exporters: [sink]}}}";
+    let both = "receivers: {source: {}}\nexporters: {sink: {}}\nservice: {pipelines: {traces: {receivers: [source], exporters: [sink]}, logs: {receivers: [source], exporters: [sink]}}}";
+    let rig = Rig::start(traces_only).await;
+    let unwired = |refusal: Refusal| refusal.reason() == "unwired" && refusal.is_retryable();
+    assert!(unwired(rig.send("source", Logs, &[1]).await.expect_err("not wired")));
+    rig.apply(both).await.expect("applied");
+    rig.send("source", Logs, &[1]).await.expect("wired");
+    rig.apply(traces_only).await.expect("applied");
+    assert!(unwired(rig.send("source", Logs, &[1]).await.expect_err("not wired any more")));
+}
+
+/// Any order of requests, swaps and outages: what was accepted arrives exactly once at the sink that is
+/// in every graph, and the books of every graph balance.
+#[tokio::test(start_paused = true)]
+async fn nothing_accepted_is_lost_or_doubled_over_many_swaps() {
+    use rand::{Rng as _, SeedableRng as _};
+    let graph = |rng: &mut rand::rngs::StdRng| {
+        let hold = ["hold: {}", "hold: {every_ms: 50}", "hold: {shards: 3}", "hold: {every_ms: 7, adopts: false}", "hold: {delivered: true, every_ms: 20}"];
+        let names = ["hold", "hold", "hold", ""][rng.random_range(0..4)];
+        let extra = ["", ", sink/b"][rng.random_range(0..2)];
+        let generation = rng.random_range(0..2);
+        format!(
+            "receivers: {{source: {{generation: {}}}}}\nprocessors: {{{}}}\nexporters: {{sink: {{generation: {generation}}}, sink/b: {{}}}}\nservice: {{pipelines: {{traces: {{receivers: [source], processors: [{names}], exporters: [sink{extra}]}}}}}}",
+            rng.random_range(0..2),
+            hold[rng.random_range(0..hold.len())],
+        )
+    };
+    for seed in 0..20u64 {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+        let rig = Arc::new(Rig::start(&graph(&mut rng)).await);
+        let mut senders = Vec::new();
+        for sender in 0..4u64 {
+            let rig = rig.clone();
+            let mut rng = rand::rngs::StdRng::seed_from_u64(seed * 100 + sender);
+            senders.push(tokio::spawn(async move {
+                let mut accepted = Vec::new();
+                for n in 0..100u64 {
+                    let id = sender * 1_000_000 + n * 8 + 1;
+                    if rig.send("source", Traces, &[id]).await.is_ok() {
+                        accepted.push(id);
+                    }
+                    tokio::time::sleep(Duration::from_millis(rng.random_range(0..20))).await;
+                }
+                accepted
+            }));
+        }
+        for _ in 0..30 {
+            tokio::time::sleep(Duration::from_millis(rng.random_range(0..60))).await;
+            let answer = if rng.random_bool(0.3) { Answer::RefuseEverySecond } else { Answer::Accept };
+            rig.world.sink("sink").answers(answer);
+            rig.apply(&graph(&mut rng)).await.expect("applied");
+        }
+        let mut accepted = Vec::new();
+        for sender in senders {
+            accepted.extend(sender.await.unwrap());
+        }
+        rig.world.sink("sink").answers(Answer::Accept);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        rig.assert_balanced().await;
+        assert_eq!(rig.shutdown().await.items, 0);
+        let mut got = rig.world.sink("sink").got();
+        got.sort_unstable();
+        accepted.sort_unstable();
+        assert_eq!(got, accepted, "seed {seed}");
+    }
+}

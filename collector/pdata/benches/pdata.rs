@@ -1,0 +1,158 @@
+//! What it costs to look at a request: 100 spans of about 500 bytes, 10 attributes each.
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use phoenix_pdata::{InvalidUtf8, Payload, Signal, Upsert};
+use phoenix_pdata::{coalesce, count_items, edit, split_items, take_items, validate, view};
+use prost::Message;
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    attribute(key, Value::StringValue(value.into()))
+}
+
+fn span(index: u64) -> Span {
+    Span {
+        trace_id: vec![7; 16],
+        span_id: index.to_be_bytes().to_vec(),
+        parent_span_id: vec![9; 8],
+        name: "GET /api/v1/products/{id}".into(),
+        kind: 2,
+        start_time_unix_nano: 1_700_000_000_000_000_000,
+        end_time_unix_nano: 1_700_000_000_100_000_000,
+        attributes: vec![
+            text("http.request.method", "GET"),
+            text("http.route", "/api/v1/products/{id}"),
+            text("url.scheme", "https"),
+            text("server.address", "shop.example.com"),
+            attribute("server.port", Value::IntValue(443)),
+            attribute("http.response.status_code", Value::IntValue(200)),
+            text("client.address", "10.12.33.101"),
+            text("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
+            text("network.protocol.version", "1.1"),
+            text("enduser.id", "user-1234567890"),
+        ],
+        status: Some(Status { message: String::new(), code: 1 }),
+        flags: 257,
+        ..Default::default()
+    }
+}
+
+fn request(spans: u64) -> Bytes {
+    let scope_spans = ScopeSpans {
+        scope: Some(InstrumentationScope {
+            name: "io.opentelemetry.http".into(),
+            version: "1.2.3".into(),
+            ..Default::default()
+        }),
+        spans: (0..spans).map(span).collect(),
+        ..Default::default()
+    };
+    let resource = Resource {
+        attributes: vec![
+            text("service.name", "shop"),
+            text("service.version", "2.0.1"),
+            text("host.name", "a-1"),
+        ],
+        ..Default::default()
+    };
+    let resource_spans = vec![ResourceSpans {
+        resource: Some(resource),
+        scope_spans: vec![scope_spans],
+        ..Default::default()
+    }];
+    Bytes::from(ExportTraceServiceRequest { resource_spans }.encode_to_vec())
+}
+
+fn validation(criterion: &mut Criterion) {
+    let request = request(100);
+    let mut group = criterion.benchmark_group("traces-100");
+    group.throughput(Throughput::Bytes(request.len() as u64));
+    for policy in InvalidUtf8::ALL {
+        group.bench_function(format!("validate, {}", policy.name()), |bencher| {
+            bencher.iter(|| validate(Signal::Traces, black_box(request.clone()), policy));
+        });
+    }
+    group.bench_function("prost decode", |bencher| {
+        bencher.iter(|| ExportTraceServiceRequest::decode(black_box(request.clone())));
+    });
+    group.finish();
+}
+
+fn reading(criterion: &mut Criterion) {
+    let request = request(100);
+    let payload = Payload::from(request.clone());
+    let spans = |payload: &Payload| {
+        let scopes = payload.resource_spans().flat_map(|entry| entry.scopes());
+        scopes.flat_map(|scope| scope.records()).map(|span| span.kind() as u64).sum::<u64>()
+    };
+    let attributes = |payload: &Payload| {
+        let scopes = payload.resource_spans().flat_map(|entry| entry.scopes());
+        let spans = scopes.flat_map(|scope| scope.records());
+        spans.filter(|span| span.attributes().get("network.protocol.version").is_some()).count()
+    };
+    let mut group = criterion.benchmark_group("traces-100");
+    group.throughput(Throughput::Bytes(request.len() as u64));
+    group.bench_function("count items", |bencher| {
+        bencher.iter(|| count_items(Signal::Traces, black_box(&payload)))
+    });
+    group.bench_function("view each span", |bencher| bencher.iter(|| spans(black_box(&payload))));
+    group.bench_function("view each span and its 9th attribute", |bencher| {
+        bencher.iter(|| attributes(black_box(&payload)));
+    });
+    group.finish();
+}
+
+fn changing(criterion: &mut Criterion) {
+    let request = request(100);
+    let payload = Payload::from(request.clone());
+    let mut many = Payload::default();
+    for _ in 0..10 {
+        many.append(payload.clone());
+    }
+    let mut group = criterion.benchmark_group("traces-100");
+    group.throughput(Throughput::Bytes(request.len() as u64));
+    group.bench_function("edit, one attribute of the resource and of each span", |bencher| {
+        bencher.iter(|| {
+            edit(black_box(payload.clone()), |editor| {
+                for entry in view::resource_spans(editor.message()) {
+                    if let Some(resource) = entry.resource() {
+                        editor.set_attribute(&resource, "deployment", &"prod".into(), Upsert::Upsert);
+                    }
+                    for span in entry.scopes().into_iter().flat_map(|scope| scope.records()) {
+                        editor.set_attribute(&span, "enduser.id", &"hidden".into(), Upsert::Update);
+                    }
+                }
+            })
+        });
+    });
+    group.bench_function("split in chunks of 30", |bencher| {
+        bencher.iter(|| split_items(Signal::Traces, black_box(payload.clone()), 30));
+    });
+    group.throughput(Throughput::Bytes(many.len() as u64));
+    group.bench_function("ten of them, take 450 spans", |bencher| {
+        bencher.iter(|| take_items(Signal::Traces, black_box(many.clone()), 450));
+    });
+    group.bench_function("ten of them, coalesce", |bencher| {
+        bencher.iter(|| coalesce(Signal::Traces, black_box(many.clone())));
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = validation, reading, changing
+}
+criterion_main!(benches);

@@ -17,6 +17,11 @@ pub trait Push: Send + Sync + 'static {
     /// the backend asked for; a status is what it answered with, and none means that it did not answer.
     fn push(&self, batch: Batch) -> impl Future<Output = Result<(), Refusal>> + Send;
 
+    /// What an attempt that took too long is answered with.
+    fn timed_out(&self) -> Refusal {
+        Refusal::retryable("timeout", "the attempt took longer than its timeout")
+    }
+
     /// Lets go of connections; called once, after the last attempt.
     fn stop(&self) {}
 }

@@ -116,6 +116,11 @@ impl Queue {
         self.closed = true;
     }
 
+    /// Whether everything is refused.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Whether nothing waits or is under way.
     pub(crate) fn is_idle(&self) -> bool {
         self.active == 0 && self.waiting.is_empty()

@@ -234,13 +234,21 @@ mod tests {
         // (case, settings, key that the error names, its text)
         let cases = [
             (r#"{"initial_interval": "-1s"}"#, "initial_interval", "'initial_interval' must be non-negative"),
-            (r#"{"randomization_factor": 1.5}"#, "randomization_factor", "'randomization_factor' must be within [0, 1]"),
+            (
+                r#"{"randomization_factor": 1.5}"#,
+                "randomization_factor",
+                "'randomization_factor' must be within [0, 1]",
+            ),
             (
                 r#"{"max_elapsed_time": "10s", "max_interval": "10s", "initial_interval": "11s"}"#,
                 "max_elapsed_time",
                 "'max_elapsed_time' must not be less than 'initial_interval'",
             ),
-            (r#"{"max_elapsed_time": "20s"}"#, "max_elapsed_time", "'max_elapsed_time' must not be less than 'max_interval'"),
+            (
+                r#"{"max_elapsed_time": "20s"}"#,
+                "max_elapsed_time",
+                "'max_elapsed_time' must not be less than 'max_interval'",
+            ),
         ];
         for (settings, key, text) in cases {
             let settings: RetrySettings = serde_json::from_str(settings).expect(settings);

@@ -28,7 +28,7 @@ pub mod view;
 pub mod wire;
 pub mod write;
 
-pub use edit::{Attributed, Editor, Upsert, edit};
+pub use edit::{Attributed, Editor, Upsert, edit, prune};
 pub use merge::coalesce;
 pub use payload::Payload;
 pub use shape::count_items;

@@ -1,1 +1,75 @@
-//! To be filled.
+//! Brings nothing in: for pipelines that only connectors or nobody feeds, and for checking configurations.
+
+mod receiver;
+
+use std::sync::Arc;
+
+use phoenix_component::factory::{
+    AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
+    parse_settings,
+};
+use phoenix_component::{Outlets, Receiver, StartError};
+use phoenix_config::{Node, Problems, Settings};
+use serde::Deserialize;
+
+pub use receiver::Nop;
+
+/// Settings of the `nop` receiver: there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NopConfig {}
+
+impl Settings for NopConfig {}
+
+/// Makes `nop` receivers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NopFactory;
+
+const DESCRIPTOR: Descriptor = Descriptor {
+    name: "nop",
+    aliases: &[],
+    signals: &Support::all(Stability::Beta),
+    module: env!("CARGO_PKG_NAME"),
+};
+
+impl Factory for NopFactory {
+    fn descriptor(&self) -> &Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+        parse_settings::<NopConfig>(section, problems)
+    }
+}
+
+impl ReceiverFactory for NopFactory {
+    fn create(
+        &self,
+        _settings: &dyn AnySettings,
+        _cx: CreateContext<'_>,
+        _outlets: Outlets,
+    ) -> Result<Arc<dyn Receiver>, StartError> {
+        Ok(Arc::new(Nop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
+
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_readme_is_valid() {
+        let readme = include_str!("../README.md");
+        let yaml =
+            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        let resolver = Resolver::new().with(YamlProvider);
+        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
+        let path = KeyPath::parse("receivers::nop");
+        let section = root.at(&path).expect("the section");
+        let mut problems = Problems::in_section(path, section, &Location::nowhere());
+        assert!(NopFactory.parse(section, &mut problems).is_some(), "{problems}");
+        assert!(problems.is_empty(), "{problems}");
+    }
+}

@@ -59,7 +59,7 @@ impl Editor<'_> {
         how: Upsert,
     ) -> bool {
         let attributes = owner.attributes();
-        let mut same = attributes.iter().filter(|attribute| attribute.key() == *key);
+        let mut same = attributes.with_key(key);
         match (same.next(), how) {
             (None, Upsert::Update) | (Some(_), Upsert::Insert) => false,
             (None, _) => self.append(owner.raw(), |out| put_attribute(out, T::NUMBER, key, value)),
@@ -77,7 +77,11 @@ impl Editor<'_> {
 
     /// Removes all attributes with this key. Tells whether there was one.
     pub fn remove_attribute<'v>(&mut self, owner: &impl Attributed<'v>, key: &str) -> bool {
-        self.retain_attributes(owner, |attribute| attribute.key() != *key)
+        let mut any = false;
+        for attribute in owner.attributes().with_key(key) {
+            any |= self.remove(attribute.raw());
+        }
+        any
     }
 
     /// Keeps the attributes for which `keep` says so. Tells whether any goes.

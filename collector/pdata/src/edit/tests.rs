@@ -145,3 +145,60 @@ fn bytes_that_are_no_message_do_no_harm() {
     }
     editor.finish();
 }
+
+#[test]
+fn pruning_removes_what_holds_no_items_and_nothing_else() {
+    let mut out = Vec::new();
+    let scope = |out: &mut Vec<u8>, metrics: &[&[u64]]| {
+        put_message(out, 2, |out| {
+            put_message(out, 1, |out| put_bytes(out, 1, b"scope"));
+            for points in metrics {
+                put_message(out, 2, |out| {
+                    put_bytes(out, 1, b"metric");
+                    put_message(out, 5, |out| {
+                        points.iter().for_each(|point| put_message(out, 1, |out| put_uint(out, 8, *point)));
+                    });
+                });
+            }
+        });
+    };
+    put_message(&mut out, 1, |out| {
+        scope(out, &[]);
+        scope(out, &[&[], &[1, 2]]);
+        put_uint(out, 50, 1);
+    });
+    put_message(&mut out, 1, |out| scope(out, &[&[]]));
+    let mut expected = Vec::new();
+    put_message(&mut expected, 1, |out| {
+        scope(out, &[&[1, 2]]);
+        put_uint(out, 50, 1);
+    });
+    let pruned = prune(Signal::Metrics, Payload::from(Bytes::from(out))).into_contiguous();
+    assert_eq!(pruned, expected);
+    let again = prune(Signal::Metrics, Payload::from(pruned.clone())).into_contiguous();
+    assert_eq!(again.as_ptr(), pruned.as_ptr());
+}
+
+#[test]
+fn a_change_of_an_empty_message_goes_with_one_of_what_follows_it() {
+    let payload = traces(|out| {
+        put_message(out, 11, |_| {});
+        put_bytes(out, 5, b"name");
+        put_message(out, 15, |_| {});
+    });
+    let edited = edit_span(payload, |editor, span| {
+        let event = span.events().iter().next().expect("an event");
+        editor.set_field(span.raw(), 5, |out| put_bytes(out, 5, b"renamed"));
+        editor.append(event.raw(), |out| put_bytes(out, 2, b"event"));
+        editor.append(span.raw(), |out| put_uint(out, 6, 1));
+        let status = span.status().expect("a status");
+        editor.append(status.raw(), |out| put_uint(out, 3, 2));
+    });
+    let expected = traces(|out| {
+        put_message(out, 11, |out| put_bytes(out, 2, b"event"));
+        put_bytes(out, 5, b"renamed");
+        put_message(out, 15, |out| put_uint(out, 3, 2));
+        put_uint(out, 6, 1);
+    });
+    assert_eq!(edited.into_contiguous(), expected.into_contiguous());
+}

@@ -1,0 +1,9 @@
+//! The whole collector: its house, its configurations, and its behaviour against real peers.
+
+mod accounting;
+mod backend;
+mod binary;
+mod configs;
+mod house;
+mod inside;
+mod load;

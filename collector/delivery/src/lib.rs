@@ -16,6 +16,7 @@ mod accounting;
 mod delivery;
 mod flight;
 mod metrics;
+mod partial_success;
 mod pressure;
 mod push;
 mod queue;
@@ -25,6 +26,7 @@ mod sampling;
 mod settings;
 
 pub use delivery::{Delivery, DeliveryContext};
+pub use partial_success::{MalformedResponse, PartialSuccess, PartialSuccessLog};
 pub use push::Push;
 pub use settings::{
     BatchPartition, DeliverySettings, QueueBatchSettings, QueueSettings, RetrySettings, Sizer,

@@ -26,7 +26,7 @@ impl Sampling {
             (*began, *seen) = (now, 0);
         }
         *seen += 1;
-        *seen <= FIRST || (*seen - FIRST) % THEREAFTER == 0
+        *seen <= FIRST || (*seen - FIRST).is_multiple_of(THEREAFTER)
     }
 }
 

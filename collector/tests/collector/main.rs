@@ -2,8 +2,12 @@
 
 mod accounting;
 mod backend;
+mod bad_input;
 mod binary;
 mod configs;
 mod house;
 mod inside;
 mod load;
+mod sdk;
+mod signals;
+mod swaps;

@@ -8,10 +8,10 @@ use http::{HeaderMap, StatusCode};
 use phoenix_component::{Code, Refusal};
 use phoenix_delivery::PartialSuccess;
 use phoenix_transport::grpc::{parse_rpc_status, retry_delay};
+use phoenix_transport::http::retry_after;
 
 /// The content type of requests and of answers that are looked into.
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";
-
 
 /// An answer, with as much of its body as was read.
 pub(crate) struct Answer<'a> {
@@ -30,9 +30,8 @@ impl Answer<'_> {
             if !self.is_protobuf() {
                 return Ok(None);
             }
-            return PartialSuccess::parse(&self.body).map_err(|_| {
-                Refusal::permanent("malformed_response", "error parsing protobuf response")
-            });
+            return PartialSuccess::parse(&self.body)
+                .map_err(|_| Refusal::permanent("malformed_response", "error parsing protobuf response"));
         }
         let code = code_of(self.status);
         let text = self.text(url);
@@ -56,7 +55,8 @@ impl Answer<'_> {
 
     fn text(&self, url: &str) -> String {
         let status = self.status.as_u16();
-        let head = format!("error exporting items, request to {url} responded with HTTP Status Code {status}");
+        let head =
+            format!("error exporting items, request to {url} responded with HTTP Status Code {status}");
         if !self.is_protobuf() {
             return head;
         }
@@ -75,11 +75,7 @@ impl Answer<'_> {
         if !matches!(self.status.as_u16(), 429 | 503) {
             return None;
         }
-        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        let delay = match value.parse::<u32>() {
-            Ok(seconds) => Duration::from_secs(u64::from(seconds)),
-            Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).ok()?,
-        };
+        let delay = retry_after(self.headers.get(RETRY_AFTER)?, now)?;
         (!delay.is_zero()).then_some(delay)
     }
 }
@@ -103,7 +99,11 @@ mod tests {
 
     const URL: &str = "http://h/v1/logs";
 
-    fn outcome(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<Option<PartialSuccess>, Refusal> {
+    fn outcome(
+        status: u16,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Option<PartialSuccess>, Refusal> {
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             all.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
@@ -131,7 +131,8 @@ mod tests {
         ] {
             let refusal = outcome(status, &[], b"").unwrap_err();
             assert_eq!((refusal.is_retryable(), refusal.code()), (retryable, code), "{status}");
-            let text = format!("error exporting items, request to {URL} responded with HTTP Status Code {status}");
+            let text =
+                format!("error exporting items, request to {URL} responded with HTTP Status Code {status}");
             assert_eq!(refusal.message(), text);
         }
     }
@@ -155,7 +156,9 @@ mod tests {
         let refusal = outcome(400, &protobuf, status).unwrap_err();
         assert!(refusal.message().ends_with("Code 400, Message=bad, Details=[]"), "{refusal}");
         assert_eq!(&refusal.status().unwrap().details[..], status);
-        assert!(outcome(400, &[("content-type", "text/plain")], status).unwrap_err().message().ends_with("400"));
+        assert!(
+            outcome(400, &[("content-type", "text/plain")], status).unwrap_err().message().ends_with("400")
+        );
         let partial = PartialSuccess { rejected: 3, message: "no".into() };
         assert_eq!(outcome(200, &protobuf, b"\x0a\x06\x08\x03\x12\x02no"), Ok(Some(partial)));
         assert_eq!(outcome(202, &protobuf, b"\x0a\x00"), Ok(None));

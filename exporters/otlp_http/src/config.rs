@@ -234,9 +234,9 @@ impl OtlpHttpConfig {
     pub(crate) fn encoding_of_bodies(&self) -> Option<Encoding> {
         match self.compression.as_str() {
             "" | "none" => Some(Encoding::Identity),
-            name => Encoding::ALL.into_iter().find(|encoding| {
-                *encoding != Encoding::Identity && encoding.name() == name
-            }),
+            name => Encoding::ALL
+                .into_iter()
+                .find(|encoding| *encoding != Encoding::Identity && encoding.name() == name),
         }
     }
 
@@ -335,7 +335,11 @@ mod tests {
             (r#"{"logs_endpoint": "ftp://h/x"}"#, "logs_endpoint", "unsupported protocol scheme \"ftp\""),
             (r#"{"endpoint": "http://h", "encoding": "json"}"#, "encoding", "it comes with OTLP/JSON"),
             (r#"{"endpoint": "http://h", "encoding": "xml"}"#, "encoding", "invalid encoding type: xml"),
-            (r#"{"endpoint": "http://h", "compression": "br"}"#, "compression", "unsupported compression type \"br\""),
+            (
+                r#"{"endpoint": "http://h", "compression": "br"}"#,
+                "compression",
+                "unsupported compression type \"br\"",
+            ),
             (
                 r#"{"endpoint": "http://h", "compression": "snappy", "compression_params": {"level": 3}}"#,
                 "compression_params::level",
@@ -353,7 +357,11 @@ mod tests {
             (r#"{"endpoint": "http://h", "headers": {"a b": "x"}}"#, "headers", "cannot be sent"),
             (r#"{"endpoint": "http://h", "headers": {"Host": "a b"}}"#, "headers", "cannot be sent"),
             (r#"{"endpoint": "http://h", "max_idle_conns": -1}"#, "max_idle_conns", "non-negative"),
-            (r#"{"endpoint": "http://h", "retry_on_failure": {"multiplier": -1}}"#, "retry_on_failure::multiplier", "non-negative"),
+            (
+                r#"{"endpoint": "http://h", "retry_on_failure": {"multiplier": -1}}"#,
+                "retry_on_failure::multiplier",
+                "non-negative",
+            ),
         ];
         for (settings, key, text) in cases {
             let problems = Problems::of(|problems| read(settings).validate(problems));

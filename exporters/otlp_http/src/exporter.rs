@@ -21,9 +21,9 @@ pub(crate) fn create(
     cx: &CreateContext<'_>,
     signal: Signal,
 ) -> Result<Delivery<HttpPush>, StartError> {
-    let url = config.url(signal).ok_or_else(|| {
-        StartError::new(format!("either endpoint or {signal}_endpoint must be specified"))
-    })?;
+    let url = config
+        .url(signal)
+        .ok_or_else(|| StartError::new(format!("either endpoint or {signal}_endpoint must be specified")))?;
     let parsed = parse_url(&url).map_err(|reason| StartError::new(format!("{url:?}: {reason}")))?;
     let headers =
         config.header_map().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
@@ -61,8 +61,7 @@ pub(crate) fn create(
     let default_port = if is_secure { 443 } else { 80 };
     let port = parsed.port_u16().unwrap_or(default_port).to_string();
     let host = parsed.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let attributes =
-        [("server.address", host), ("server.port", port.as_str()), ("url.path", parsed.path())];
+    let attributes = [("server.address", host), ("server.port", port.as_str()), ("url.path", parsed.path())];
     Ok(Delivery::new(push, settings, DeliveryContext::new(cx, signal, &attributes)))
 }
 

@@ -67,14 +67,16 @@ impl Backend {
             let (backend, tls) = (self.clone(), tls.clone());
             tokio::spawn(async move {
                 let service = service_fn(move |request| backend.clone().answer(request));
-                let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                match tls {
-                    // A client that does not trust the certificate breaks the handshake off.
-                    Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => drop(builder.serve_connection(TokioIo::new(stream), service).await),
-                        Err(_) => {}
-                    },
-                    None => drop(builder.serve_connection(TokioIo::new(stream), service).await),
+                let http1 = hyper::server::conn::http1::Builder::new();
+                let http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let Some(tls) = tls else {
+                    return drop(http1.serve_connection(TokioIo::new(stream), service).await);
+                };
+                // A client that does not trust the certificate breaks the handshake off.
+                let Ok(stream) = tls.accept(stream).await else { return };
+                match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => drop(http2.serve_connection(TokioIo::new(stream), service).await),
+                    _ => drop(http1.serve_connection(TokioIo::new(stream), service).await),
                 }
             });
         }
@@ -114,7 +116,9 @@ impl Rig {
     }
 
     fn failed(&self) -> i64 {
-        self.host.metrics.sum("otelcol_exporter_send_failed_log_records", &[("exporter", "otlp_http/backend")])
+        self.host
+            .metrics
+            .sum("otelcol_exporter_send_failed_log_records", &[("exporter", "otlp_http/backend")])
     }
 }
 
@@ -177,8 +181,13 @@ async fn what_may_help_is_tried_again_and_the_rest_is_not() {
     rig.exporter.export(batch(&[b"a"])).await.unwrap();
     assert_eq!(backend.count(), 4);
     let bad = rig.exporter.export(batch(&[b"b"])).await.unwrap_err();
-    let text = format!("not retryable error: Permanent error: error exporting items, request to http://{address}/v1/logs responded with HTTP Status Code 400, Message=bad, Details=[]");
-    assert_eq!((bad.message(), bad.is_retryable(), bad.code()), (text.as_str(), false, Code::INVALID_ARGUMENT));
+    let text = format!(
+        "not retryable error: Permanent error: error exporting items, request to http://{address}/v1/logs responded with HTTP Status Code 400, Message=bad, Details=[]"
+    );
+    assert_eq!(
+        (bad.message(), bad.is_retryable(), bad.code()),
+        (text.as_str(), false, Code::INVALID_ARGUMENT)
+    );
     assert!(!rig.exporter.export(batch(&[b"c"])).await.unwrap_err().is_retryable());
     rig.exporter.export(batch(&[b"d"])).await.expect("taken in part is taken");
     assert_eq!((backend.count(), rig.sent(), rig.failed()), (7, 2, 2));

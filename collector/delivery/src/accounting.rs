@@ -1,4 +1,6 @@
-//! The books under random backends, limits, swaps and ends, and the behaviour around them case by case.
+//! The books, and what becomes of a batch: case by case here, at random and on real cores in `properties`.
+
+mod properties;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,7 +13,6 @@ use phoenix_component::{
 };
 use phoenix_config::{ComponentId, GoDuration, Kind};
 use phoenix_pdata::Signal;
-use proptest::prelude::*;
 use tokio::time::Instant;
 
 use crate::{Delivery, DeliveryContext, DeliverySettings, Push, QueueSettings, RetrySettings, Sizer};
@@ -345,140 +346,4 @@ async fn a_panic_costs_its_batch_and_nothing_else() {
     let lost = exporter.drain(Instant::now() + seconds(1)).await;
     assert_eq!((lost, rig.backend.taken(), rig.failed("panic")), (Lost::default(), 1, 1));
     rig.assert_balanced(2, &[&exporter]);
-}
-
-fn answers() -> impl Strategy<Value = Vec<(Answer, u64)>> {
-    let answer = prop_oneof![
-        4 => Just(Answer::Take),
-        2 => Just(Answer::Busy(None)),
-        1 => (1..40_000u64).prop_map(|millis| Answer::Busy(Some(millis))),
-        1 => Just(Answer::Refuse),
-        1 => Just(Answer::Hang),
-    ];
-    prop::collection::vec((answer, 0..3_000u64), 1..12)
-}
-
-fn queues() -> impl Strategy<Value = Option<QueueSettings>> {
-    let sizer = prop_oneof![Just(Sizer::Requests), Just(Sizer::Items), Just(Sizer::Bytes)];
-    let queue = (1..5i64, 1..60i64, sizer, any::<bool>(), any::<bool>()).prop_map(
-        |(consumers, size, sizer, block_on_overflow, wait_for_result)| QueueSettings {
-            sizer,
-            block_on_overflow,
-            wait_for_result,
-            ..queue(consumers, size)
-        },
-    );
-    prop::option::weighted(0.8, queue)
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    /// Offers batches of that many items, without waiting.
-    Offer(Vec<u64>),
-    /// Lets milliseconds pass.
-    Pass(u64),
-    /// Replaces the exporter by one with another queue; the old one gets that many milliseconds to end.
-    Swap(Option<QueueSettings>, u64),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => prop::collection::vec(0..20u64, 1..12).prop_map(Step::Offer),
-        3 => (0..20_000u64).prop_map(Step::Pass),
-        1 => (queues(), 0..20_000u64).prop_map(|(queue, millis)| Step::Swap(queue, millis)),
-    ];
-    prop::collection::vec(step, 1..12)
-}
-
-/// What the senders heard.
-#[derive(Default)]
-struct Heard {
-    accepted: BTreeMap<u64, u64>,
-    /// Refused at the door, before anything was taken.
-    turned_away: u64,
-}
-
-async fn run(script: Vec<(Answer, u64)>, first: Option<QueueSettings>, elapsed: u32, steps: Vec<Step>) {
-    let rig = Rig::new(script);
-    let with = |queue| {
-        let mut settings = settings(queue);
-        settings.retry.max_elapsed_time = GoDuration::from_secs(elapsed);
-        Arc::new(rig.exporter(settings))
-    };
-    let mut exporter = with(first);
-    let heard: Arc<Mutex<Heard>> = Arc::default();
-    let (mut offered, mut next_id) = (0u64, 0u64);
-    let (mut senders, mut drains, mut all) = (Vec::new(), Vec::new(), vec![exporter.clone()]);
-    for step in steps {
-        match step {
-            Step::Offer(sizes) => {
-                for items in sizes {
-                    let (id, exporter, heard) = (next_id, exporter.clone(), heard.clone());
-                    next_id += 1;
-                    offered += items;
-                    senders.push(tokio::spawn(async move {
-                        let deadline = id.is_multiple_of(3).then(|| Instant::now() + seconds(9));
-                        let outcome = exporter.export(Batch { deadline, ..batch(id, items) }).await;
-                        let mut heard = heard.lock().unwrap();
-                        match outcome {
-                            Ok(()) => drop(heard.accepted.insert(id, items)),
-                            Err(refusal)
-                                if matches!(refusal.reason(), "queue_full" | "too_large" | "closed") =>
-                            {
-                                heard.turned_away += items;
-                            }
-                            Err(_) => {}
-                        }
-                    }));
-                }
-                tokio::task::yield_now().await;
-            }
-            Step::Pass(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
-            Step::Swap(queue, millis) => {
-                let old = std::mem::replace(&mut exporter, with(queue));
-                all.push(exporter.clone());
-                exporter.adopt(&*old);
-                let deadline = Instant::now() + Duration::from_millis(millis);
-                drains.push(tokio::spawn(async move { old.drain(deadline).await }));
-            }
-        }
-    }
-    let deadline = Instant::now() + seconds(40);
-    let mut lost = exporter.drain(deadline).await;
-    for drain in drains {
-        lost += drain.await.unwrap();
-    }
-    for sender in senders {
-        sender.await.unwrap();
-    }
-    let heard = heard.lock().unwrap();
-    let exporters: Vec<&Delivery<Backend>> = all.iter().map(|exporter| &**exporter).collect();
-    // A batch without items takes no room where items count: it is accepted and not sent.
-    rig.assert_balanced(offered - heard.turned_away, &exporters);
-    assert!(exporters.iter().all(|exporter| exporter.held() == Held::default()));
-    for gauge in ["otelcol_exporter_queue_size", "otelcol_exporter_in_flight_requests"] {
-        assert_eq!(rig.sum(gauge), 0, "{gauge}");
-    }
-    let book = rig.backend.0.lock().unwrap();
-    assert!(book.taken.values().all(|times| *times == 1), "sent twice: {:?}", book.taken);
-    let failed = rig.sum("otelcol_exporter_send_failed_spans");
-    assert!(lost.items <= failed, "lost {lost:?} of {failed} that failed");
-    // Whoever heard OK either has a delivery, or the failure was counted.
-    let undelivered: u64 =
-        heard.accepted.iter().filter(|(id, _)| !book.taken.contains_key(id)).map(|(_, items)| items).sum();
-    assert!(undelivered <= failed);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-    #[test]
-    fn nothing_is_lost_or_sent_twice_and_the_books_balance(
-        script in answers(),
-        first in queues(),
-        elapsed in 30..120u32,
-        steps in steps(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(run(script, first, elapsed, steps));
-    }
 }

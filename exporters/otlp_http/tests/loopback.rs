@@ -1,5 +1,8 @@
 //! Against hyper's server on loopback: what arrives, and what each answer leads to.
 
+// Helpers of tests are tests.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::VecDeque;
 use std::io::Read as _;
 use std::net::SocketAddr;

@@ -15,6 +15,8 @@ mod tests;
 use crate::node::Node;
 use crate::path::KeyPath;
 use crate::problems::{Problems, Severity, locate_in};
+use crate::source::Source;
+use crate::yaml;
 use context::{Context, Note};
 use error::Fault;
 use node::{NodeDeserializer, Place};
@@ -35,9 +37,10 @@ pub trait Settings: DeserializeOwned {
 /// Reads a section into `T`. `problems` is the section's ([`Problems::in_section`]); `None` means that an error was
 /// added to it.
 ///
-/// Rules, as otelcol's: keys must match exactly; unknown ones are errors; a number given for a text is an error, and
-/// the reverse; a list replaces a default; a string given for a list is split at `,`; `null` keeps a default; what a
-/// `${…}` stood for is text for a field of text and its parsed value for any other.
+/// Rules, as otelcol's: keys must match exactly, and unknown ones are errors; a number given for a text is an error,
+/// and the reverse; a list replaces a default; a string given for a list is split at `,`; `null` keeps the default of a
+/// list, a map, a section or a word, and is the zero of a scalar; what a `${…}` stood for is text for a field of text
+/// and its parsed value for any other.
 pub fn decode<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> Option<T> {
     let (value, clean) = decode_what_can_be(node, problems);
     value.filter(|_| clean)
@@ -53,6 +56,23 @@ pub fn decode_checked<T: Settings>(node: &Node, problems: &mut Problems) -> Opti
     value.validate(problems);
     problems.only_new_keys(false);
     (clean && problems.errors().count() == errors).then_some(value)
+}
+
+/// Reads settings from a text of their own, without substitution; for tests and examples.
+///
+/// # Errors
+/// The report of all that is wrong, warnings included.
+pub fn decode_text<T: Settings>(text: &str) -> Result<T, Box<Problems>> {
+    let node = match yaml::parse(text, &Source::quotable("settings", text)) {
+        Ok(parsed) => parsed.node,
+        Err(error) => {
+            let mut problems = Problems::new();
+            problems.push_at(Severity::Error, KeyPath::root(), error.location, error.message, None);
+            return Err(Box::new(problems));
+        }
+    };
+    let mut problems = Problems::in_section(KeyPath::root(), &node, node.location());
+    decode_checked(&node, &mut problems).ok_or_else(|| Box::new(problems))
 }
 
 fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems) -> (Option<T>, bool) {
@@ -75,12 +95,19 @@ fn decode_what_can_be<T: DeserializeOwned>(node: &Node, problems: &mut Problems)
                 let fault = error.into_fault();
                 let path = culprit(finished.path.clone(), &fault, node);
                 clean &= matches!(fault, Fault::KeepDefault);
+                if matches!(fault, Fault::Unresolved) {
+                    problems.reported_elsewhere(problems.path().concat(&path));
+                }
                 let follows =
                     matches!(&fault, Fault::Missing(field) if left_out.contains(&path.join(*field)));
                 if !matches!(fault, Fault::KeepDefault | Fault::Unresolved) && !follows {
                     faults.push((path.clone(), fault));
                 }
-                if path.is_empty() || faults.len() >= MAX_FAULTS || !left_out.insert(path) {
+                if faults.len() >= MAX_FAULTS {
+                    let message = format!("more than {MAX_FAULTS} mistakes: the rest is not shown");
+                    faults.push((KeyPath::root(), Fault::Other(message)));
+                }
+                if path.is_empty() || faults.len() > MAX_FAULTS || !left_out.insert(path) {
                     report(node, faults, &finished, &hidden, problems);
                     return (None, false);
                 }

@@ -15,7 +15,7 @@ use crate::path::KeyPath;
 use crate::problems::{Problems, Severity};
 use crate::provider::Retrieved;
 use crate::resolve::Providers;
-use crate::source::Source;
+use crate::source::{Location, Source, name_of};
 use crate::suggest::nearest;
 use crate::yaml;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ struct Expander<'a> {
     bytes: usize,
     nodes: usize,
     /// The reference in a file that the text at hand was inserted by, for messages.
-    anchor: Option<crate::source::Location>,
+    anchor: Option<Location>,
 }
 
 impl Expander<'_> {
@@ -235,7 +235,7 @@ impl Expander<'_> {
         Ok((uri, retrieved))
     }
 
-    fn location(&self, node: &Node) -> crate::source::Location {
+    fn location(&self, node: &Node) -> Location {
         self.anchor.clone().unwrap_or_else(|| node.location().clone())
     }
 
@@ -281,7 +281,7 @@ fn value_of(uri: &str, retrieved: &Retrieved) -> Option<Node> {
     if retrieved.verbatim {
         return None;
     }
-    let node = yaml::parse(&retrieved.text, &Source::private(uri)).ok()?.node;
+    let node = yaml::parse(&retrieved.text, &Source::private(name_of(uri))).ok()?.node;
     match node.value() {
         Value::String(_) => None,
         _ => Some(node),

@@ -114,11 +114,11 @@ impl<'a> Printer<'a> {
                 Shape::List([]) => self.out += " []\n",
                 Shape::Map(entries) => {
                     self.out.push('\n');
-                    self.yaml_map(entries, depth + 4, false);
+                    self.yaml_map(entries, deeper(depth), false);
                 }
                 Shape::List(items) => {
                     self.out.push('\n');
-                    self.yaml_list(items, depth + 4, false);
+                    self.yaml_list(items, deeper(depth), false);
                 }
             }
             self.path.truncate(length);
@@ -190,6 +190,11 @@ impl<'a> Printer<'a> {
         }
         self.out.push(brackets[1]);
     }
+}
+
+/// The next multiple of four, also from within an item of a list.
+fn deeper(depth: usize) -> usize {
+    (depth / 4 + 1) * 4
 }
 
 fn yaml_scalar(value: &Value) -> String {

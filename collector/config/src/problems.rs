@@ -58,8 +58,9 @@ pub struct Problems {
     section: usize,
     node: Option<Node>,
     location: Location,
-    /// Problems at or around a key that has one already are left out.
+    /// Problems at or around a key that has one already are left out, and so are those around these.
     only_new_keys: bool,
+    reported_elsewhere: Vec<KeyPath>,
 }
 
 impl Problems {
@@ -196,6 +197,11 @@ impl Problems {
         self.only_new_keys = only_new_keys;
     }
 
+    /// Counts a key that could not be resolved among those that have an error.
+    pub(crate) fn reported_elsewhere(&mut self, path: KeyPath) {
+        self.reported_elsewhere.push(path);
+    }
+
     /// Adds a problem whose place is known.
     pub(crate) fn push_at(
         &mut self,
@@ -230,9 +236,9 @@ impl Problems {
     }
 
     fn has_error_around(&self, path: &KeyPath) -> bool {
-        self.errors().any(|problem| {
-            problem.path.len() > self.section && (problem.path.contains(path) || path.contains(&problem.path))
-        })
+        let here = self.errors().map(|problem| &problem.path);
+        here.chain(&self.reported_elsewhere)
+            .any(|other| other.len() > self.section && (other.contains(path) || path.contains(other)))
     }
 
     /// The place of a value: itself if it is a scalar, else its key; the nearest thing around it if it is not there.

@@ -8,9 +8,10 @@ use crate::node::{Entry, Map, Node, Value};
 use crate::path::KeyPath;
 use crate::problems::{Problems, Severity};
 use crate::provider::{EnvProvider, FileProvider, Provider, YamlProvider};
-use crate::source::{Location, Source};
+use crate::source::{Location, Source, name_of};
 use crate::yaml;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// The providers at hand, by scheme.
 #[derive(Default)]
@@ -129,8 +130,8 @@ impl Resolver {
         let source = match scheme {
             "file" => Source::quotable(&whole["file:".len()..], &retrieved.text),
             "yaml" => Source::quotable("--config yaml:", &retrieved.text),
-            "env" => Source::private(uri),
-            _ => Source::quotable(uri, &retrieved.text),
+            "env" => Source::private(name_of(uri)),
+            _ => Source::quotable(name_of(uri), &retrieved.text),
         };
         read_map(&retrieved.text, &source, problems)
     }
@@ -156,7 +157,7 @@ fn read_set(set: &str, problems: &mut Problems) -> Option<Node> {
 }
 
 /// A source as a map; null is an empty one. Keys with `::` are unfolded.
-fn read_map(text: &str, source: &std::sync::Arc<Source>, problems: &mut Problems) -> Option<Node> {
+fn read_map(text: &str, source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
     let parsed = match yaml::parse(text, source) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -217,7 +218,7 @@ fn merge(earlier: Node, later: Node, path: &mut KeyPath, problems: &mut Problems
         return later;
     };
     let mut entries = ours.entries().to_vec();
-    let place: std::collections::HashMap<_, _> =
+    let place: HashMap<_, _> =
         ours.entries().iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect();
     for entry in theirs.entries() {
         let Some(index) = place.get(&entry.key) else {

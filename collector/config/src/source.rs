@@ -39,6 +39,19 @@ impl Source {
     }
 }
 
+/// The name of the text at a URI: without the text itself, a default, or a password.
+pub(crate) fn name_of(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once(':') else { return uri.to_owned() };
+    match scheme {
+        "yaml" => "yaml:".to_owned(),
+        "env" => format!("env:{}", rest.split(":-").next().unwrap_or_default()),
+        _ => match rest.strip_prefix("//").and_then(|rest| rest.split_once('@')) {
+            Some((user, rest)) if !user.contains('/') => format!("{scheme}://{rest}"),
+            _ => uri.to_owned(),
+        },
+    }
+}
+
 /// A place in a [`Source`]. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Location {
@@ -92,6 +105,26 @@ impl fmt::Display for Location {
             (None, _) => f.write_str("-"),
             (Some(source), 0) => f.write_str(source.name()),
             (Some(source), _) => write!(f, "{}:{}:{}", source.name(), self.line, self.column),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn names_show_no_secret() {
+        // (URI, name)
+        let cases = [
+            ("file:a.yaml", "file:a.yaml"),
+            ("env:X:-secret", "env:X"),
+            ("yaml:a: secret", "yaml:"),
+            ("https://user:secret@host/x", "https://host/x"),
+            ("https://host/x@y", "https://host/x@y"),
+        ];
+        for (uri, name) in cases {
+            assert_eq!(name_of(uri), name);
         }
     }
 }

@@ -156,7 +156,8 @@ impl<'s> Builder<'s> {
         let plain = style == ScalarStyle::Plain;
         if self.awaits_key() {
             let merges = plain && tag.is_none() && text == "<<";
-            return self.key(Key { text: text.into(), location, merges });
+            let text = if plain && tag.is_none() { key_text(text) } else { text.into() };
+            return self.key(Key { text, location, merges });
         }
         let value = match tag {
             Some(tag) => tagged(tag, text, &location)?,
@@ -248,7 +249,6 @@ impl<'s> Builder<'s> {
             Some(Kind::Map { entries, merged, key, .. }) => match key.take() {
                 Some(Key { merges: true, location, .. }) => merged.extend(maps_of(node, location)?),
                 Some(Key { text, location, .. }) => {
-                    // What is written as nothing has its place after the key.
                     entries.push(Entry { key: text, key_location: location, value: node });
                 }
                 None => {}
@@ -264,6 +264,18 @@ impl<'s> Builder<'s> {
         }
         let message = format!("more than {MAX_NODES} values once aliases are followed");
         Err(YamlError { location: location.clone(), message })
+    }
+}
+
+/// Keys are text: numbers and booleans as Go prints them.
+fn key_text(text: &str) -> Arc<str> {
+    match scalar::resolve(text) {
+        Value::Null => "<nil>".into(),
+        Value::Bool(value) => value.to_string().into(),
+        Value::Int(value) => value.to_string().into(),
+        Value::Uint(value) => value.to_string().into(),
+        Value::Float(value) => value.to_string().into(),
+        _ => text.into(),
     }
 }
 

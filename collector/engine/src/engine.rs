@@ -114,6 +114,11 @@ impl Engine {
         &self.0.host
     }
 
+    /// The components that it can build.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.0.registry
+    }
+
     /// Puts the graph of `plan` in the place of the one that runs, if there is one. Returns once the new
     /// one takes data; the rest of the old one drains on.
     ///

@@ -18,8 +18,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::Payload;
+use crate::shape;
 use crate::wire::{Field, Fields};
+use crate::{Payload, Signal};
 
 pub use attributes::{Attributed, Upsert};
 
@@ -35,6 +36,30 @@ pub fn edit(payload: Payload, mut change: impl FnMut(&mut Editor<'_>)) -> Payloa
         edited.append(Payload::from(changed.map_or(piece, Bytes::from)));
     }
     edited
+}
+
+/// Removes what holds no items, as is left when records are removed: metrics without data points, scopes
+/// without records, resources without scopes. A piece that has none of these stays shared.
+pub fn prune(signal: Signal, payload: Payload) -> Payload {
+    edit(payload, |editor| {
+        for entry in Fields::new(editor.message()).filter(shape::is_entry) {
+            prune_within(editor, entry.body, shape::RESOURCE_ENTRY, shape::item_level(signal));
+        }
+    })
+}
+
+/// Prunes a message at `level`. What is removed within something that is itself removed does no harm.
+fn prune_within(editor: &mut Editor<'_>, body: &[u8], level: shape::Level, items: shape::Level) {
+    if level == items {
+        return;
+    }
+    if shape::count(body, level, items) == 0 {
+        editor.remove(body);
+        return;
+    }
+    for child in Fields::new(body).filter(|field| shape::is_child(level, field)) {
+        prune_within(editor, child.body, level + 1, items);
+    }
 }
 
 /// Changes to a message and to the messages in it.
@@ -109,7 +134,7 @@ impl<'a> Editor<'a> {
 
     /// Sets a field that is not `repeated`: `encoded` writes it, key included. Other occurrences go.
     /// Members of a oneof exclude each other: [`Editor::clear_field`] the others.
-    pub fn set_field(&mut self, message: &'a [u8], number: u32, encoded: impl FnOnce(&mut Vec<u8>)) -> bool {
+    pub fn set_field(&mut self, message: &[u8], number: u32, encoded: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut occurrences = Fields::new(message).filter(|field| field.number() == number);
         let Some(first) = occurrences.next() else { return self.append(message, encoded) };
         occurrences.for_each(|other| {
@@ -119,9 +144,12 @@ impl<'a> Editor<'a> {
     }
 
     /// Removes every field with this number from the message. Tells whether there was one.
-    pub fn clear_field(&mut self, message: &'a [u8], number: u32) -> bool {
-        let fields = Fields::new(message).filter(|field| field.number() == number);
-        fields.map(|field| self.replace_field(&field, |_| {})).fold(false, |any, gone| any | gone)
+    pub fn clear_field(&mut self, message: &[u8], number: u32) -> bool {
+        let mut any = false;
+        for field in Fields::new(message).filter(|field| field.number() == number) {
+            any |= self.replace_field(&field, |_| {});
+        }
+        any
     }
 
     fn change(&mut self, place: &[u8], kind: Kind, write: impl FnOnce(&mut Vec<u8>)) -> bool {

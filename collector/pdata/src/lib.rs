@@ -1,7 +1,14 @@
 //! OTLP as bytes: validation, views, edits, split and merge.
 //!
-//! The data model of Phoenix *is* OTLP on the wire. A request is scanned once, on receipt, and from
-//! then on travels as the bytes that came ([`Payload`]); whoever needs a field reads it through a view.
+//! The data model of Phoenix *is* OTLP on the wire. A request is scanned once, on receipt, by
+//! [`validate()`], and from then on travels as the bytes that came ([`Payload`]); whoever needs a field
+//! reads it through a [`view`], whoever changes one goes through an [`Editor`].
+//!
+//! - Each piece of a payload is a valid request of its own, so payloads are joined by joining lists.
+//! - In a validated request, a message that is not `repeated` occurs at most once. `validate` sees to
+//!   that; everything else relies on it.
+//! - The order of fields is never assumed, and unknown fields survive.
+//! - Nothing panics on bytes that are not a request, and all work is linear in their number.
 //!
 //! This crate does no I/O and knows nothing else of Phoenix.
 
@@ -21,7 +28,7 @@ pub mod view;
 pub mod wire;
 pub mod write;
 
-pub use edit::{Attributed, Editor, Upsert, edit};
+pub use edit::{Attributed, Editor, Upsert, edit, prune};
 pub use merge::coalesce;
 pub use payload::Payload;
 pub use shape::count_items;

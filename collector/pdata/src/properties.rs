@@ -11,6 +11,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1 as common;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 
 use crate::validate::diagnose;
 use crate::view::AnyValue;
@@ -19,9 +20,14 @@ use crate::*;
 use decoded::{Decoded, Item};
 use generate::Entropy;
 
-/// Runs more cases with `PROPTEST_CASES`.
+/// More cases than proptest's 256, for they are quick; as many as `PROPTEST_CASES` says, if it does.
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        default
+    } else {
+        ProptestConfig { cases: 1000, ..default }
+    }
 }
 
 fn entropy() -> impl Strategy<Value = Vec<u8>> {
@@ -295,5 +301,70 @@ fn set(attributes: &mut Vec<common::KeyValue>, key: &str, value: common::any_val
             });
             attributes[first] = new;
         }
+    }
+}
+
+#[test]
+fn the_generator_makes_items_and_also_what_has_to_be_merged() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for signal in Signal::ALL {
+        let (mut items, mut rewritten) = (0, 0);
+        for _ in 0..200 {
+            let choices = entropy().new_tree(&mut runner).expect("a tree").current();
+            let request = Bytes::from(generate::request(signal, &mut Entropy::new(&choices)));
+            let (payload, counts) = validate(signal, request.clone(), InvalidUtf8::Reject).expect("valid");
+            items += counts.items;
+            rewritten += u64::from(payload.into_contiguous().as_ptr() != request.as_ptr());
+        }
+        assert!(items > 200 && (40..160).contains(&rewritten), "{signal}: {items}, {rewritten}");
+    }
+}
+
+/// The scan is written by hand, so each field of each message is tried on every way to it.
+#[test]
+fn each_field_takes_the_wire_types_and_texts_that_prost_takes() {
+    let values: [&[u8]; 5] = [&[1], &[0; 8], &[0], &[4, 0xff, 0, 0, 0], &[0; 4]];
+    for signal in Signal::ALL {
+        let mut tried = 0;
+        let mut ways = vec![(schema::Message::request(signal), Vec::new())];
+        while let Some((message, way)) = ways.pop() {
+            for number in 0..18 {
+                for wire in 0..8u8 {
+                    for value in values {
+                        let mut bytes = Vec::new();
+                        write::put_varint(&mut bytes, u64::from(number << 3 | u32::from(wire)));
+                        bytes.extend(value);
+                        for outer in way.iter().rev() {
+                            let mut around = Vec::new();
+                            put_bytes(&mut around, *outer, &bytes);
+                            bytes = around;
+                        }
+                        agree(signal, &bytes, &format!("{} {number} {wire} {value:?}", message.name));
+                        tried += 1;
+                    }
+                }
+            }
+            for field in message.fields {
+                if let schema::Kind::One(inner) | schema::Kind::Many(inner) = field.kind
+                    && way.len() < 9
+                {
+                    ways.push((inner, way.iter().copied().chain([field.number]).collect()));
+                }
+            }
+        }
+        assert!(tried > 10_000, "{signal}: {tried}");
+    }
+}
+
+fn agree(signal: Signal, request: &[u8], case: &str) {
+    let ours = validate(signal, Bytes::copy_from_slice(request), InvalidUtf8::Reject);
+    let table = diagnose::check(signal, request, true);
+    assert_eq!(ours.is_ok(), table.is_ok(), "{case}");
+    match (ours, Decoded::of(signal, request)) {
+        (Ok(_), decoded) => assert!(decoded.is_some(), "{case}: prost refuses it"),
+        (Err(error), Some(_)) => {
+            assert!(matches!(error.reason, Reason::TraceId(_) | Reason::SpanId(_)), "{case}: {error}");
+        }
+        (Err(_), None) => {}
     }
 }

@@ -110,6 +110,9 @@ impl<'a> Cutter<'a> {
                 if shape::is_entry(&field) {
                     self.place(piece, field, shape::RESOURCE_ENTRY);
                 } else {
+                    if !self.fits(field.raw.len(), 0) {
+                        self.finish_chunk();
+                    }
                     self.push(piece, field.raw, 0);
                 }
             }
@@ -121,6 +124,10 @@ impl<'a> Cutter<'a> {
     /// Puts a message where there is room, in parts if it must be.
     fn place(&mut self, piece: &'a Bytes, field: Field<'a>, level: Level) {
         let items = shape::count(field.body, level, self.item_level);
+        if items > 0 && self.items >= self.limits.items {
+            // Before the question of what fits, or a message that is whole would be taken apart.
+            self.finish_chunk();
+        }
         if self.fits(field.raw.len(), items) {
             return self.push(piece, field.raw, items);
         }

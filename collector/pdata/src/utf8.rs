@@ -30,3 +30,24 @@ fn is_ascii(text: &[u8]) -> bool {
     }
     text.iter().fold(0, |bits, byte| bits | byte) < 0x80
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_valid;
+
+    #[test]
+    fn each_byte_of_each_length_is_looked_at() {
+        for len in 0..200 {
+            let ascii = vec![b'a'; len];
+            assert!(is_valid(&ascii), "{len}");
+            for at in 0..len {
+                let mut invalid = ascii.clone();
+                invalid[at] = 0xff;
+                assert!(!is_valid(&invalid), "{at} of {len}");
+                let mut valid = ascii.clone();
+                valid.splice(at..=at, "é".bytes());
+                assert!(is_valid(&valid), "{at} of {len}");
+            }
+        }
+    }
+}

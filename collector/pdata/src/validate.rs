@@ -175,7 +175,8 @@ fn run<const TEXT: bool>(
     if scan.rewrite {
         return rewritten(signal, &bytes, repair);
     }
-    Ok((Payload::from(bytes.clone()), Counts { bytes: bytes.len() as u64, ..scan.counts }))
+    let counts = Counts { bytes: bytes.len() as u64, ..scan.counts };
+    Ok((Payload::from(bytes), counts))
 }
 
 #[cold]
@@ -186,5 +187,6 @@ fn rewritten(signal: Signal, bytes: &[u8], repair: bool) -> Result<(Payload, Cou
         debug_assert!(false, "a rewrite broke a valid request");
         return Err(diagnose::diagnose(signal, &bytes, false));
     }
-    Ok((Payload::from(bytes.clone()), Counts { bytes: bytes.len() as u64, ..scan.counts }))
+    let counts = Counts { bytes: bytes.len() as u64, ..scan.counts };
+    Ok((Payload::from(bytes), counts))
 }

@@ -1,1 +1,28 @@
-//! To be filled.
+//! What every client and server shares.
+
+pub mod compression;
+pub mod endpoint;
+pub mod grpc;
+mod intake;
+mod io;
+mod listen;
+mod metrics;
+mod payload;
+pub mod settings;
+mod socket;
+pub mod tls;
+
+pub use listen::{Aborted, Server};
+pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
+pub use payload::Payload;
+pub use socket::Peer;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A value in -1 to 1 that differs from one use to the next (golden ratio sequence), to spread in time
+/// what would otherwise happen at once. Nothing depends on it being unpredictable.
+fn spread() -> f64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let step = NEXT.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed);
+    step as f64 / u64::MAX as f64 * 2.0 - 1.0
+}

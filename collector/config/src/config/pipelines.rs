@@ -101,7 +101,7 @@ fn references(
         reader.error(path, at, format!("must have at least one {kind}"), None);
     }
     let mut seen = HashSet::new();
-    for (id, path_of_id, location) in &ids {
+    for (id, location) in &ids {
         if !kinds.iter().any(|kind| defined.has(*kind, id)) {
             let message = format!("references {kind} \"{id}\" which is not configured");
             let help = help_for_reference(id, kinds, defined);
@@ -114,8 +114,8 @@ fn references(
             reader.error(path, location, format!("references processor \"{id}\" multiple times"), None);
         } else {
             let message = format!("{kind} \"{id}\" is named twice, which changes nothing");
-            reader.warn(path_of_id, location, message, None);
+            reader.warn(path, location, message, None);
         }
     }
-    ids.into_iter().map(|(id, ..)| id).collect()
+    ids.into_iter().map(|(id, _)| id).collect()
 }

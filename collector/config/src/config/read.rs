@@ -242,18 +242,18 @@ impl<'a> Reader<'a> {
         let path = path.join("extensions");
         let Some(node) = service.get("extensions") else { return Vec::new() };
         let ids = self.ids(&path, node);
-        for (id, path, location) in &ids {
+        for (id, location) in &ids {
             if !defined.has(Kind::Extension, id) {
                 let message = format!("references extension \"{id}\" which is not configured");
                 let help = help_for_reference(id, &[Kind::Extension], defined);
-                self.error(path, location, message, help);
+                self.error(&path, location, message, help);
             }
         }
-        ids.into_iter().map(|(id, ..)| id).collect()
+        ids.into_iter().map(|(id, _)| id).collect()
     }
 
     /// The ids that a list names, each with its place; null is an empty list.
-    pub(super) fn ids(&mut self, path: &KeyPath, node: &Node) -> Vec<(ComponentId, KeyPath, Location)> {
+    pub(super) fn ids(&mut self, path: &KeyPath, node: &Node) -> Vec<(ComponentId, Location)> {
         let items = match node.plain() {
             Value::List(items) => items.as_slice(),
             Value::Null | Value::Unresolved => return Vec::new(),
@@ -269,7 +269,7 @@ impl<'a> Reader<'a> {
             let path = path.join(index.to_string());
             let location = if item.location().is_known() { item.location() } else { node.location() };
             match item.as_text().map(ComponentId::parse) {
-                Some(Ok(id)) => ids.push((id, path, location.clone())),
+                Some(Ok(id)) => ids.push((id, location.clone())),
                 Some(Err(error)) => self.error(&path, location, error.to_string(), None),
                 None if matches!(item.plain(), Value::Unresolved) => {}
                 None => {

@@ -11,6 +11,8 @@ use serde::de::{
 };
 use std::sync::Arc;
 
+const DURATION: &str = "a duration such as `200ms` or `1h30m`";
+
 /// What a node stands in: decides what `null` means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -43,14 +45,16 @@ impl<'a> NodeDeserializer<'a> {
         }
     }
 
-    /// A field that is null keeps its default, unless a substitution says null: that is the zero of its type, as are
-    /// elements that are null.
-    fn null_is_zero(&self) -> Result<(), Error> {
+    /// Null is the zero of a scalar, whatever its default: so it is in otelcol, and seldom meant.
+    fn null_is_zero(&self) {
         let expanded = matches!(self.node.value(), Value::Expanded(_));
-        if expanded || self.place != Place::Field { Ok(()) } else { Err(Fault::KeepDefault.into()) }
+        if !expanded && self.place == Place::Field {
+            let warning = "nothing is written here: that is zero or empty, whatever the default".to_owned();
+            self.context.note(Note::Warning(warning));
+        }
     }
 
-    /// Null never empties a list or a map that has a default.
+    /// Null keeps the default of a list, a map, a section or a word.
     fn null_is_empty(&self) -> Result<(), Error> {
         if self.place == Place::Field { Err(Fault::KeepDefault.into()) } else { Ok(()) }
     }
@@ -72,7 +76,7 @@ impl<'a> NodeDeserializer<'a> {
                 value.trunc() as i128
             }
             Value::Null => {
-                self.null_is_zero()?;
+                self.null_is_zero();
                 0
             }
             _ => return Err(self.mismatch(type_name)),
@@ -90,7 +94,7 @@ impl<'a> NodeDeserializer<'a> {
                 Ok(&expanded.text)
             }
             Value::Null => {
-                self.null_is_zero()?;
+                self.null_is_zero();
                 Ok("")
             }
             value => Err(self.context.mismatch(expected, self.node.describe(), quoted(value))),
@@ -181,7 +185,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         match self.value()? {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Null => {
-                self.null_is_zero()?;
+                self.null_is_zero();
                 visitor.visit_bool(false)
             }
             _ => Err(self.mismatch("true or false")),
@@ -198,7 +202,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
             Value::Uint(value) => visitor.visit_f64(*value as f64),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Null => {
-                self.null_is_zero()?;
+                self.null_is_zero();
                 visitor.visit_f64(0.0)
             }
             _ => Err(self.mismatch("a number")),
@@ -226,10 +230,8 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match (self.value()?, self.node.value()) {
-            (Value::Null, Value::Expanded(_)) => visitor.visit_none(),
-            (Value::Null, _) if self.place == Place::Field => Err(Fault::KeepDefault.into()),
-            (Value::Null, _) => visitor.visit_none(),
+        match self.value()? {
+            Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -263,12 +265,18 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
                     self.context.note(Note::Warning(warning));
                     visitor.visit_i64(*nanos)
                 }
+                Value::Float(_) => {
+                    let nanos = self.whole_number(i64::MIN.into(), i64::MAX.into(), DURATION)?;
+                    let warning = "a duration without a unit is taken as nanoseconds".to_owned();
+                    self.context.note(Note::Warning(warning));
+                    visitor.visit_i64(i64::try_from(nanos).map_err(Error::custom)?)
+                }
                 Value::Null => {
-                    self.null_is_zero()?;
+                    self.null_is_zero();
                     visitor.visit_i64(0)
                 }
                 Value::String(text) => visitor.visit_str(text),
-                _ => Err(self.mismatch("a duration such as `200ms` or `1h30m`")),
+                _ => Err(self.mismatch(DURATION)),
             },
             opaque::NAME => {
                 self.context.is_secret();
@@ -355,6 +363,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
             Some([entry]) => {
                 Chosen { variant: &entry.key, content: Some(&entry.value), context: self.context }
             }
+            _ if self.node.is_null() && self.place == Place::Field => return Err(Fault::KeepDefault.into()),
             _ => Chosen { variant: self.text("a string")?, content: None, context: self.context },
         };
         visitor.visit_enum(chosen)

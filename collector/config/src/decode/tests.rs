@@ -123,11 +123,16 @@ fn nothing_and_null_keep_defaults() {
     for settings in [
         "",
         "{}",
-        "{name: , count: ~, ratio: null, on: , timeout: , tags: , level: , labels: , inner: , inners: , headers: }",
+        "{tags: , level: , labels: ~, inner: , inners: null, headers: }",
         "{id: , text: , secret: , named: , tls: , queue: }",
     ] {
         reads(settings, |_| {});
     }
+    // A scalar that is null is zero, as in otelcol.
+    reads("{name: , count: ~, ratio: null, offset: , on: , timeout: }", |x| {
+        (x.name, x.count, x.ratio, x.offset, x.on) = (String::new(), 0, 0.0, 0, false);
+        x.timeout = GoDuration::ZERO;
+    });
 }
 
 #[test]
@@ -165,9 +170,12 @@ fn substitutions_fit_their_field() {
     reads("{tags: ['${NUMBER}']}", |x| x.tags = vec!["0123".into()]);
     reads("{timeout: '${SECOND}'}", |_| {});
     // Null is the zero of a type, not its default; collections stay.
-    reads("{name: '${NONE}', count: '${NONE}', on: '${NONE}', timeout: '${NONE}', tags: '${NONE}', text: '${NONE}'}", |x| {
-        (x.name, x.count, x.on, x.timeout) = (String::new(), 0, false, GoDuration::ZERO);
-    });
+    reads(
+        "{name: '${NONE}', count: '${NONE}', on: '${NONE}', timeout: '${NONE}', tags: '${NONE}', text: '${NONE}'}",
+        |x| {
+            (x.name, x.count, x.on, x.timeout) = (String::new(), 0, false, GoDuration::ZERO);
+        },
+    );
 }
 
 #[test]
@@ -181,7 +189,8 @@ fn blocks_have_three_states() {
     reads("{grpc: {enabled: false}}", |_| {});
     reads("{queue: {size: 3}}", |x| x.queue = Block::on(inner("localhost", 3)));
     reads("{queue: {enabled: false}}", |x| x.queue = Block::off());
-    let (_, problems) = read("{queue: {enabled: false, sise: 1}, tls: {enabled: 'no'}, grpc: {enabeld: true}}");
+    let (_, problems) =
+        read("{queue: {enabled: false, sise: 1}, tls: {enabled: 'no'}, grpc: {enabeld: true}}");
     assert_eq!(problems.keys(), ["queue::sise", "tls::enabled", "grpc::enabeld"], "{problems}");
     let helps: Vec<_> = problems.errors().filter_map(|problem| problem.help.as_deref()).collect();
     assert_eq!(helps, ["did you mean `size`?", "did you mean `enabled`?"]);
@@ -189,8 +198,11 @@ fn blocks_have_three_states() {
 
 #[test]
 fn opaque_maps_have_two_forms() {
-    let headers: OpaqueMap = [("a".to_owned(), Opaque::new("1")), ("b".to_owned(), Opaque::new("2"))].into_iter().collect();
-    for settings in ["{headers: {a: '1', b: '2'}}", "{headers: [{name: a, value: '1'}, {name: b, value: '2'}]}"] {
+    let headers: OpaqueMap =
+        [("a".to_owned(), Opaque::new("1")), ("b".to_owned(), Opaque::new("2"))].into_iter().collect();
+    for settings in
+        ["{headers: {a: '1', b: '2'}}", "{headers: [{name: a, value: '1'}, {name: b, value: '2'}]}"]
+    {
         reads(settings, |x| x.headers = headers.clone());
     }
     let (_, problems) = read("{headers: [{name: a, value: x}, {name: a, value: y}]}");
@@ -203,7 +215,12 @@ fn every_mistake_is_found_with_its_key_and_words() {
     let cases = [
         ("{nmae: x}", "nmae", "unknown key", "did you mean `name`?"),
         ("{size: 1, inner: {}}", "size", "unknown key", "`size` is a key of `inner`, not of this level"),
-        ("{inner: {count: 1}}", "inner::count", "unknown key", "`count` is a key of the top of this component, not of this level"),
+        (
+            "{inner: {count: 1}}",
+            "inner::count",
+            "unknown key",
+            "`count` is a key of the top of this component, not of this level",
+        ),
         ("{inner: {zzz: }}", "inner::zzz", "unknown key", "known keys are `endpoint`, `size`"),
         ("{name: 5}", "name", "expected a string, found the number 5", "put it in quotes: \"5\""),
         ("{name: true}", "name", "expected a string, found the boolean true", "put it in quotes: \"true\""),
@@ -211,17 +228,37 @@ fn every_mistake_is_found_with_its_key_and_words() {
         ("{count: '5'}", "count", "expected a whole number from 0 to 4294967295, found a string", ""),
         ("{count: -5}", "count", "expected a whole number from 0 to 4294967295, found the number -5", ""),
         ("{count: many}", "count", "expected a whole number from 0 to 4294967295, found a string", ""),
-        ("{inner: {size: 70000}}", "inner::size", "expected a whole number from 0 to 65535, found the number 70000", ""),
+        (
+            "{inner: {size: 70000}}",
+            "inner::size",
+            "expected a whole number from 0 to 65535, found the number 70000",
+            "",
+        ),
         ("{on: yes}", "on", "expected true or false, found a string", ""),
         ("{ratio: x}", "ratio", "expected a number, found a string", ""),
-        ("{level: loud}", "level", "unknown value \"loud\"", "known values are `basic`, `normal`, `detailed`"),
+        (
+            "{level: loud}",
+            "level",
+            "unknown value \"loud\"",
+            "known values are `basic`, `normal`, `detailed`",
+        ),
         ("{level: detialed}", "level", "unknown value \"detialed\"", "did you mean `detailed`?"),
-        ("{timeout: 5 seconds}", "timeout", "unknown unit \" seconds\" in duration \"5 seconds\": one of ns, us, ms, s, m, h", ""),
+        (
+            "{timeout: 5 seconds}",
+            "timeout",
+            "unknown unit \" seconds\" in duration \"5 seconds\": one of ns, us, ms, s, m, h",
+            "",
+        ),
         ("{timeout: [5s]}", "timeout", "expected a duration such as `200ms` or `1h30m`, found a list", ""),
         ("{tags: {a: b}}", "tags", "expected a list, found a map", ""),
         ("{tags: [a, 5]}", "tags::1", "expected a string, found the number 5", "put it in quotes: \"5\""),
         ("{inner: 5}", "inner", "expected a map, found the number 5", ""),
-        ("{inners: [{}, {size: x}]}", "inners::1::size", "expected a whole number from 0 to 65535, found a string", ""),
+        (
+            "{inners: [{}, {size: x}]}",
+            "inners::1::size",
+            "expected a whole number from 0 to 65535, found a string",
+            "",
+        ),
         ("{id: 'a b'}", "id", "in \"a b\" id: invalid character(s) in type \"a b\"", ""),
         ("{secret: 5}", "secret", "expected a string, found another type", "put it in quotes"),
         ("{name: '${vault:x}', zzz: 1}", "zzz", "unknown key", "known keys are "),
@@ -233,17 +270,45 @@ fn every_mistake_is_found_with_its_key_and_words() {
         assert_eq!(problems.keys(), [key], "{settings}\n{problems}");
         let problem = problems.errors().next().expect("a problem");
         assert_eq!(problem.message, message, "{settings}");
-        assert!(problem.help.as_deref().unwrap_or_default().starts_with(help), "{settings}: {:?}", problem.help);
+        assert!(
+            problem.help.as_deref().unwrap_or_default().starts_with(help),
+            "{settings}: {:?}",
+            problem.help
+        );
         assert_eq!(problem.help.is_none(), help.is_empty(), "{settings}: {:?}", problem.help);
     }
 }
 
 #[test]
 fn all_mistakes_are_found_at_once() {
-    let (_, problems) = read("{nmae: x, count: many, inner: {size: -1, ednpoint: y}, tags: [1, a, 2], on: maybe, tls: {size: x}}");
+    let (_, problems) = read(
+        "{nmae: x, count: many, inner: {size: -1, ednpoint: y}, tags: [1, a, 2], on: maybe, tls: {size: x}}",
+    );
     let mut keys = problems.keys();
     keys.sort_unstable();
-    assert_eq!(keys, ["count", "inner::ednpoint", "inner::size", "nmae", "on", "tags::0", "tags::2", "tls::size"]);
+    assert_eq!(
+        keys,
+        ["count", "inner::ednpoint", "inner::size", "nmae", "on", "tags::0", "tags::2", "tls::size"]
+    );
+}
+
+#[test]
+fn settings_can_be_read_from_a_text() {
+    assert_eq!(decode_text::<Example>("count: 7\n").map(|example| example.count).ok(), Some(7));
+    assert_eq!(decode_text::<Example>("").ok(), Some(Example::default()));
+    // (text, keys)
+    let cases: [(&str, &[&str]); 3] = [("count: 700", &["count"]), ("[", &[""]), ("nmae: 1", &["nmae"])];
+    for (text, keys) in cases {
+        assert_eq!(decode_text::<Example>(text).expect_err(text).keys(), keys, "{text}");
+    }
+}
+
+#[test]
+fn the_number_of_mistakes_is_bounded() {
+    let many: String = (0..500).map(|index| format!("k{index}: , ")).collect();
+    let (_, problems) = read(&format!("{{{many}}}"));
+    assert_eq!(problems.keys().len(), MAX_FAULTS + 1);
+    assert!(problems.to_string().contains("more than 100 mistakes: the rest is not shown"));
 }
 
 #[test]
@@ -264,7 +329,11 @@ fn validation_runs_beside_mistakes_without_repeating_them() {
         ("{ratio: x, name: ''}", false, &["ratio", "name"]),
     ];
     for (settings, read, keys) in cases {
-        assert_eq!(check(settings), (*read, keys.iter().map(|key| (*key).to_owned()).collect()), "{settings}");
+        assert_eq!(
+            check(settings),
+            (*read, keys.iter().map(|key| (*key).to_owned()).collect()),
+            "{settings}"
+        );
     }
 }
 
@@ -272,7 +341,15 @@ fn validation_runs_beside_mistakes_without_repeating_them() {
 fn warns_of_numbers_that_are_not_meant_like_this() {
     // (settings, warning)
     let cases = [
-        ("{timeout: 5}", "processors::x::timeout: a duration without a unit is taken as nanoseconds: this is 5ns"),
+        (
+            "{timeout: 5}",
+            "processors::x::timeout: a duration without a unit is taken as nanoseconds: this is 5ns",
+        ),
+        ("{timeout: 5.0}", "processors::x::timeout: a duration without a unit is taken as nanoseconds"),
+        (
+            "{count: }",
+            "processors::x::count: nothing is written here: that is zero or empty, whatever the default",
+        ),
         ("{count: 1.5}", "processors::x::count: must be a whole number: the fraction of 1.5 is cut off"),
     ];
     for (settings, warning) in cases {
@@ -335,12 +412,11 @@ proptest::proptest! {
     #[test]
     fn any_section_is_read_or_reported(text in "([{}\\[\\],:] ?|name|count|tls|grpc|headers|inner|size|level|enabled|timeout|'|~|5|true|x|[ \n-]){0,40}") {
         let resolver = Resolver::with_environment(EnvProvider::new(|_| None));
-        if let Ok(resolved) = resolver.resolve(&[format!("yaml:x: {text}")], &[]) {
-            if let Some(node) = resolved.root.get("x") {
-                let mut problems = Problems::in_section(KeyPath::parse("x"), node, node.location());
-                let read = decode::<Example>(node, &mut problems).is_some();
-                proptest::prop_assert_eq!(read, !problems.has_errors());
-            }
+        let resolved = resolver.resolve(&[format!("yaml:x: {text}")], &[]);
+        if let Some(node) = resolved.ok().as_ref().and_then(|resolved| resolved.root.get("x")) {
+            let mut problems = Problems::in_section(KeyPath::parse("x"), node, node.location());
+            let read = decode::<Example>(node, &mut problems).is_some();
+            proptest::prop_assert_eq!(read, !problems.has_errors());
         }
     }
 }

@@ -132,18 +132,18 @@ fn failures_name_the_reference_and_keep_the_rest() {
     let cases = [
         ("${UNSET:-x}", "scheme \"UNSET\" is not supported for uri \"UNSET:-x\"", "write `${env:UNSET:-x}`"),
         ("${MY_VAR:-x}", "invalid uri: \"MY_VAR:-x\"", "write `${env:MY_VAR:-x}`"),
-        ("${vault:x}", "scheme \"vault\" is not supported for uri \"vault:x\"", "known schemes are env, file, te, yaml"),
+        (
+            "${vault:x}",
+            "scheme \"vault\" is not supported for uri \"vault:x\"",
+            "known schemes are env, file, te, yaml",
+        ),
         ("${yml:x}", "scheme \"yml\" is not supported for uri \"yml:x\"", "did you mean `yaml`?"),
         (
             "${env:1X}",
             "environment variable \"1X\" has invalid name: must match regex ^[a-zA-Z_][a-zA-Z0-9_]*$",
             "",
         ),
-        (
-            "${}",
-            "environment variable \"\" has invalid name: must match regex ^[a-zA-Z_][a-zA-Z0-9_]*$",
-            "",
-        ),
+        ("${}", "environment variable \"\" has invalid name: must match regex ^[a-zA-Z_][a-zA-Z0-9_]*$", ""),
         ("${te:none}", "no text te:none", ""),
         ("${LOOP}", "too many recursive expansions", ""),
         ("a${LOOP}", "too many recursive expansions", ""),

@@ -11,7 +11,9 @@ impl Provider for Files {
 
     fn retrieve(&self, uri: &str) -> Result<Retrieved, ProviderError> {
         let text = match &uri["file:".len()..] {
-            "a.yaml" => "receivers: {otlp: {x: 1, y: [1, 2]}}\nprocessors: {batch: {timeout: 1s}}\nservice: {a: 1}\n",
+            "a.yaml" => {
+                "receivers: {otlp: {x: 1, y: [1, 2]}}\nprocessors: {batch: {timeout: 1s}}\nservice: {a: 1}\n"
+            }
             "b.yaml" => "receivers: {otlp: {y: [3]}, nop: }\nservice: {b: 2}\n",
             "null.yaml" => "processors:\n",
             "empty.yaml" => "# nothing\n",
@@ -75,9 +77,8 @@ fn later_sources_win() {
 
 #[test]
 fn places_are_those_of_the_winner() {
-    let resolved = resolver()
-        .resolve(&["a.yaml", "b.yaml"], &["processors.batch.timeout=3s"])
-        .expect("sources");
+    let resolved =
+        resolver().resolve(&["a.yaml", "b.yaml"], &["processors.batch.timeout=3s"]).expect("sources");
     // (path, place)
     let cases = [
         ("receivers::otlp::x", "a.yaml:1:23"),
@@ -111,7 +112,10 @@ fn reports_every_source_that_cannot_be_used() {
     }
     assert_eq!(problems.errors().count(), 7);
     let none = resolver().resolve::<&str>(&[], &[]).expect_err("no source");
-    assert_eq!(none.errors().next().map(|error| &*error.message), Some("at least one config flag must be provided"));
+    assert_eq!(
+        none.errors().next().map(|error| &*error.message),
+        Some("at least one config flag must be provided")
+    );
 }
 
 #[test]

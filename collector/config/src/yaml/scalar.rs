@@ -20,8 +20,7 @@ pub(crate) fn resolve(text: &str) -> Value {
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
         return Value::String(text.into());
     }
-    // An underscore never helps what starts with a point.
-    let digits = if text.starts_with('.') { text.to_owned() } else { text.replace('_', "") };
+    let digits = text.replace('_', "");
     whole(&digits).or_else(|| fraction(&digits)).unwrap_or_else(|| Value::String(text.into()))
 }
 

@@ -42,6 +42,8 @@ fn scalars_are_what_go_yaml_makes_of_them() {
         ("1.5", Value::Float(1.5)),
         ("1.", Value::Float(1.0)),
         (".5", Value::Float(0.5)),
+        (".5_0", Value::Float(0.5)),
+        ("1_0.5", Value::Float(10.5)),
         ("1e3", Value::Float(1000.0)),
         ("1e400", text("1e400")),
         (".", text(".")),
@@ -71,6 +73,17 @@ fn quotes_and_tags_make_text() {
         assert_eq!(*child(&node, key), Value::String(text.into()), "{key}");
     }
     assert_eq!(*child(&node, "f"), Value::Float(5.0));
+}
+
+#[test]
+fn keys_are_text() {
+    let node = read("{1: a, 0x10: b, '0x10': c, True: d, 1.50: e, ~: f, on: g}").expect("YAML");
+    // (key, value)
+    let cases =
+        [("1", "a"), ("16", "b"), ("0x10", "c"), ("true", "d"), ("1.5", "e"), ("<nil>", "f"), ("on", "g")];
+    for (key, value) in cases {
+        assert_eq!(node.get(key).and_then(Node::as_text), Some(value), "{key}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::view::{
 };
 use crate::write::{put_attribute, put_bytes, put_value};
 
-use super::Editor;
+use super::{Editor, Kind};
 
 /// What to do about an attribute, depending on whether there is one with its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,10 +48,10 @@ attributed! {
     ExponentialPoint 1, SummaryPoint 7, Exemplar 7,
 }
 
-impl<'a> Editor<'a> {
+impl Editor<'_> {
     /// Sets an attribute of a record, resource or scope, in the place where it is or at the end. Further
     /// attributes of the same key, which should not be there, go. Tells whether something changes.
-    pub fn set_attribute<T: Attributed<'a>>(
+    pub fn set_attribute<'v, T: Attributed<'v>>(
         &mut self,
         owner: &T,
         key: &str,
@@ -59,7 +59,7 @@ impl<'a> Editor<'a> {
         how: Upsert,
     ) -> bool {
         let attributes = owner.attributes();
-        let mut same = attributes.iter().filter(|attribute| attribute.key() == *key);
+        let mut same = attributes.with_key(key);
         match (same.next(), how) {
             (None, Upsert::Update) | (Some(_), Upsert::Insert) => false,
             (None, _) => self.append(owner.raw(), |out| put_attribute(out, T::NUMBER, key, value)),
@@ -67,24 +67,28 @@ impl<'a> Editor<'a> {
                 for other in same {
                     self.remove(other.raw());
                 }
-                let mut body = Vec::new();
-                put_bytes(&mut body, 1, key.as_bytes());
-                put_value(&mut body, 2, value);
-                self.replace(first.raw(), &body)
+                self.change(first.raw(), Kind::Value, |fresh| {
+                    put_bytes(fresh, 1, key.as_bytes());
+                    put_value(fresh, 2, value);
+                })
             }
         }
     }
 
     /// Removes all attributes with this key. Tells whether there was one.
-    pub fn remove_attribute(&mut self, owner: &impl Attributed<'a>, key: &str) -> bool {
-        self.retain_attributes(owner, |attribute| attribute.key() != *key)
+    pub fn remove_attribute<'v>(&mut self, owner: &impl Attributed<'v>, key: &str) -> bool {
+        let mut any = false;
+        for attribute in owner.attributes().with_key(key) {
+            any |= self.remove(attribute.raw());
+        }
+        any
     }
 
     /// Keeps the attributes for which `keep` says so. Tells whether any goes.
-    pub fn retain_attributes(
+    pub fn retain_attributes<'v>(
         &mut self,
-        owner: &impl Attributed<'a>,
-        mut keep: impl FnMut(KeyValue<'a>) -> bool,
+        owner: &impl Attributed<'v>,
+        mut keep: impl FnMut(KeyValue<'v>) -> bool,
     ) -> bool {
         let mut any = false;
         for attribute in owner.attributes() {

@@ -232,7 +232,7 @@ fn attributes_of(view: Attributes<'_>) -> Vec<common::KeyValue> {
     view.iter()
         .map(|attribute| common::KeyValue {
             key: attribute.key().to_string(),
-            value: attribute.value_body().map(|_| value_of(attribute.value())),
+            value: attribute.value_raw().map(|_| value_of(attribute.value())),
             key_strindex: attribute.key_strindex(),
         })
         .collect()

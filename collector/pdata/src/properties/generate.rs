@@ -8,11 +8,12 @@ use crate::write::{put_bytes, put_fixed32, put_fixed64, put_uint, put_varint, va
 /// Choices, made from bytes; all zero once they are used up.
 pub(super) struct Entropy<'a> {
     bytes: &'a [u8],
+    tidy: bool,
 }
 
 impl<'a> Entropy<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Entropy<'a> {
-        Entropy { bytes }
+        Entropy { bytes, tidy: false }
     }
 
     fn byte(&mut self) -> u8 {
@@ -49,28 +50,50 @@ impl<'a> Entropy<'a> {
     }
 }
 
-/// A request that is valid, as [`crate::validate()`] sees it.
+/// A request that is valid, as [`crate::validate()`] sees it. Every other one is tidy: it has nothing that
+/// has to be merged.
 pub(super) fn request(signal: Signal, entropy: &mut Entropy<'_>) -> Vec<u8> {
     let mut out = Vec::new();
+    entropy.tidy = entropy.below(2) == 1;
     message(&mut out, Message::request(signal), entropy, 0);
     out
 }
 
+/// The depth of data points.
+const DEEPEST_ITEM: u32 = 5;
+
 fn message(out: &mut Vec<u8>, message: &'static Message, entropy: &mut Entropy<'_>, depth: u32) {
-    for _ in 0..24 {
+    let (most, stop) = if depth < DEEPEST_ITEM { (24, 12) } else { (6, 5) };
+    // Bits of what may be there once; bit 0 is for the oneof.
+    let mut written = 0u32;
+    for _ in 0..most {
         let choice = entropy.byte();
-        match choice {
-            _ if choice % 8 == 0 => return,
-            1..12 => unknown(out, entropy),
-            _ => {
-                // Half of the time, what leads to the records.
-                let nested = message.fields.iter().find(|field| matches!(field.kind, Kind::Many(_)));
-                match nested {
-                    Some(nested) if choice > 160 && depth < 6 => field(out, nested, entropy, depth),
-                    _ => field(out, &message.fields[entropy.below(message.fields.len())], entropy, depth),
-                }
-            }
+        if choice.is_multiple_of(stop) {
+            return;
         }
+        if choice < 12 {
+            unknown(out, entropy);
+            continue;
+        }
+        // Most of the time what leads to the items, lest attributes use up all choices.
+        let onward = |field: &&Field| match field.kind {
+            Kind::Many(inner) => !matches!(inner.name, "attribute" | "entity reference"),
+            Kind::One(_) => field.oneof,
+            _ => false,
+        };
+        let ways: Vec<_> = message.fields.iter().filter(onward).collect();
+        let chosen = match ways.is_empty() || choice < 80 || depth >= DEEPEST_ITEM {
+            true => &message.fields[entropy.below(message.fields.len())],
+            false => ways[entropy.below(ways.len())],
+        };
+        let bit = if chosen.oneof { 1 } else { 1 << chosen.number };
+        if entropy.tidy && (chosen.oneof || matches!(chosen.kind, Kind::One(_))) {
+            if written & bit != 0 {
+                continue;
+            }
+            written |= bit;
+        }
+        field(out, chosen, entropy, depth);
     }
 }
 

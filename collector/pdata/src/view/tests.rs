@@ -85,3 +85,36 @@ fn views_of_bytes_that_are_no_message_end() {
         let _ = format!("{:?}", ExponentialPoint::new(body));
     }
 }
+
+#[test]
+fn attributes_are_found_however_they_are_written() {
+    let text = |text: &str| built(|out| put_bytes(out, 1, text.as_bytes()));
+    let long = "v".repeat(300);
+    let body = built(|out| {
+        // The last key counts, so this one is called "b".
+        put_message(out, 9, |out| {
+            put_bytes(out, 1, b"a");
+            put_bytes(out, 2, &text("1"));
+            put_bytes(out, 1, b"b");
+        });
+        put_message(out, 9, |out| {
+            put_bytes(out, 2, &text("2"));
+            put_bytes(out, 1, b"a");
+        });
+        put_message(out, 9, |out| put_bytes(out, 2, &text("no key")));
+        attribute(out, 9, "long", &long);
+        attribute(out, 9, &long, "3");
+        put_message(out, 9, |out| put_bytes(out, 1, b"no value"));
+        attribute(out, 9, "a", "4");
+    });
+    let attributes = Span::new(&body).attributes();
+    let show = |key: &str| attributes.get(key).map(|value| format!("{value:?}"));
+    assert_eq!(show("a").as_deref(), Some(r#"String("2")"#));
+    assert_eq!(show("b").as_deref(), Some(r#"String("1")"#));
+    assert_eq!(show("").as_deref(), Some(r#"String("no key")"#));
+    assert_eq!(show(&long).as_deref(), Some(r#"String("3")"#));
+    assert_eq!(show("no value").as_deref(), Some("Empty"));
+    assert!(show("long").is_some_and(|value| value.len() > 300));
+    assert_eq!(show("c"), None);
+    assert_eq!(attributes.with_key("a").count(), 2);
+}

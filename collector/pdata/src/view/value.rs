@@ -20,13 +20,37 @@ pub type Attributes<'a> = Many<'a, KeyValue<'a>>;
 impl<'a> Many<'a, KeyValue<'a>> {
     /// The value of the first attribute with this key.
     pub fn get(&self, key: &str) -> Option<AnyValue<'a>> {
-        self.iter().find(|attribute| attribute.key() == *key).map(|attribute| attribute.value())
+        self.with_key(key).next().map(|attribute| attribute.value())
     }
+
+    /// The attributes with this key, of which there should be one at most.
+    pub fn with_key<'k>(&self, key: &'k str) -> impl Iterator<Item = KeyValue<'a>> + use<'a, 'k> {
+        self.bodies().filter(move |body| has_key(body, key.as_bytes())).map(KeyValue::new)
+    }
+}
+
+/// Whether an attribute has this key.
+#[inline(always)]
+fn has_key(attribute: &[u8], key: &[u8]) -> bool {
+    match key_and_value(attribute) {
+        Some(found) => found == key,
+        None => KeyValue::new(attribute).key().as_bytes() == key,
+    }
+}
+
+/// The key of an attribute that is written as nearly all are: a short key, then a short value, and nothing
+/// else that might change the key.
+#[inline(always)]
+fn key_and_value(attribute: &[u8]) -> Option<&[u8]> {
+    let [0x0a, key_len @ ..0x80, rest @ ..] = attribute else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(*key_len))?;
+    let [0x12, value_len @ ..0x80, value @ ..] = rest else { return None };
+    (value.len() == usize::from(*value_len)).then_some(key)
 }
 
 impl<'a> KeyValue<'a> {
     /// The bytes of the value, if there is one.
-    pub fn value_body(&self) -> Option<&'a [u8]> {
+    pub fn value_raw(&self) -> Option<&'a [u8]> {
         self.value.0
     }
 }

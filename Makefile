@@ -1,0 +1,48 @@
+# The two commands of a fresh machine are `make run` and `make test`; `make help` lists the rest.
+CARGO ?= cargo
+CONFIG ?= configs/quickstart.yaml
+TARGET := x86_64-unknown-linux-gnu
+RELEASE := target/release/phoenix-collector
+
+.PHONY: help run test build lint bench dist fuzz clean
+
+help: ## Lists the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+run: build ## Builds the release binary and starts it on CONFIG (configs/quickstart.yaml).
+	@echo
+	@echo 'Phoenix takes OTLP on localhost:4317 (gRPC) and localhost:4318 (HTTP). From another terminal, send a span:'
+	@echo
+	@echo "  curl -i http://localhost:4318/v1/traces -H 'Content-Type: application/x-protobuf' --data-binary @examples/quickstart/span.binpb"
+	@echo
+	@echo 'It shows below. Ctrl-C stops; health is at http://localhost:13133.'
+	@echo
+	@exec $(RELEASE) --config=$(CONFIG)
+
+build: ## Builds the release binary.
+	$(CARGO) build --release --package phoenix-collector
+
+test: ## Installs what the tests need and runs them all.
+	@.ci/install-test-tools
+	$(CARGO) test --workspace
+
+lint: ## Checks formatting and lints, as CI does.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: ## Compares CPU, memory, throughput and loss with the null relay and, where installed, other collectors.
+	$(CARGO) build --release --package phoenix-collector --package phoenix-benches
+	target/release/phoenix-bench compare $(BENCH_ARGS)
+
+dist: ## Puts a static, stripped binary and its debug info into dist/.
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --package phoenix-collector --target $(TARGET)
+	@mkdir -p dist
+	objcopy --only-keep-debug target/$(TARGET)/release/phoenix-collector dist/phoenix-collector.debug
+	objcopy --strip-all --add-gnu-debuglink=dist/phoenix-collector.debug target/$(TARGET)/release/phoenix-collector dist/phoenix-collector
+	@ls -l dist; ldd dist/phoenix-collector 2>&1 || true
+
+fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
+	cd collector/pdata/fuzz && for target in $$(cargo +nightly fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
+
+clean: ## Removes what was built.
+	$(CARGO) clean && rm -rf dist .venv

@@ -1,0 +1,211 @@
+//! The figures that Phoenix must show, as data.
+
+use serde::Serialize;
+
+use crate::compare::sample::{Sample, by_round};
+use crate::compare::stats::Summary;
+use crate::compare::subjects::Kind;
+
+/// A figure of Phoenix in one workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// CPU time per item, as a ratio to the null relay's in the same round.
+    CpuRatio,
+    /// Most resident memory, in MiB.
+    PeakMib,
+    /// Throughput of one variant as a ratio to another's in the same round.
+    Throughput { of: &'static str, against: &'static str },
+    /// 99th percentile of the health endpoint's answers, in milliseconds.
+    HealthP99Ms,
+    /// Resident memory at rest, in MiB.
+    IdleMib,
+    /// From the start of the process to an open port, in milliseconds.
+    StartMs,
+    /// Size of the binary, in millions of bytes.
+    SizeMb,
+}
+
+/// What a figure has to stay within.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    /// The bound, for people.
+    pub(crate) fn label(self) -> String {
+        match self {
+            AtMost(bound) => format!("≤ {bound}"),
+            AtLeast(bound) => format!("≥ {bound}"),
+        }
+    }
+}
+
+/// A figure and its bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    pub(crate) workload: &'static str,
+    pub(crate) figure: Figure,
+    pub(crate) bound: Bound,
+}
+
+const fn goal(workload: &'static str, figure: Figure, bound: Bound) -> Goal {
+    Goal { workload, figure, bound }
+}
+
+use Bound::{AtLeast, AtMost};
+use Figure::{CpuRatio, HealthP99Ms, IdleMib, PeakMib, SizeMb, StartMs, Throughput};
+
+/// All goals.
+pub(crate) const GOALS: &[Goal] = &[
+    goal("traces-100", CpuRatio, AtMost(0.7)),
+    goal("logs-100", CpuRatio, AtMost(0.7)),
+    goal("metrics-100", CpuRatio, AtMost(0.7)),
+    goal("traces-1000", CpuRatio, AtMost(0.8)),
+    goal("traces-10", CpuRatio, AtMost(0.6)),
+    goal("batch-traces-100", CpuRatio, AtMost(0.6)),
+    goal("batch-logs-100", CpuRatio, AtMost(0.6)),
+    goal("batch-metrics-100", CpuRatio, AtMost(0.6)),
+    goal("batch-traces-10", CpuRatio, AtMost(0.35)),
+    goal("traces-100", PeakMib, AtMost(16.0)),
+    goal("logs-100", PeakMib, AtMost(16.0)),
+    goal("metrics-100", PeakMib, AtMost(16.0)),
+    goal("batch-traces-100", PeakMib, AtMost(32.0)),
+    goal("batch-logs-100", PeakMib, AtMost(32.0)),
+    goal("batch-metrics-100", PeakMib, AtMost(32.0)),
+    goal("frames-16k", CpuRatio, AtMost(0.8)),
+    goal("http-traces-100", CpuRatio, AtMost(0.5)),
+    goal("closed-loop", Throughput { of: "batch", against: "pass-through" }, AtLeast(0.8)),
+    goal("closed-loop", Throughput { of: "delivered", against: "pass-through" }, AtLeast(0.8)),
+    goal("connections", Throughput { of: "one", against: "many" }, AtLeast(0.8)),
+    goal("health", HealthP99Ms, AtMost(50.0)),
+    goal("idle", IdleMib, AtMost(8.0)),
+    goal("idle", StartMs, AtMost(10.0)),
+    goal("idle", SizeMb, AtMost(15.0)),
+];
+
+/// Whether a goal is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// In every round.
+    Met,
+    /// By the median, but not in every round.
+    MetByMedian,
+    Missed,
+    /// There are no figures.
+    NotMeasured,
+}
+
+impl Goal {
+    /// The figure over all rounds; `None` if it was not measured.
+    pub(crate) fn figure_of(&self, samples: &[Sample]) -> Option<Summary> {
+        let mine: Vec<&Sample> = samples
+            .iter()
+            .filter(|sample| sample.workload == self.workload && sample.subject == Kind::Phoenix)
+            .collect();
+        let each = |value: fn(&Sample) -> Option<f64>| Summary::of(mine.iter().filter_map(|s| value(s)));
+        match self.figure {
+            CpuRatio => Summary::of(mine.iter().filter_map(|sample| sample.cpu_ratio(samples))),
+            PeakMib => each(|sample| sample.peak_mib),
+            HealthP99Ms => each(|sample| sample.health_p99_ms),
+            IdleMib => each(|sample| Some(sample.idle_mib)),
+            StartMs => each(|sample| Some(sample.start_ms)),
+            SizeMb => each(|sample| Some(sample.binary_bytes as f64 / 1e6)),
+            Throughput { of, against } => Summary::of(
+                by_round(&mine, of, against)
+                    .filter_map(|(of, against)| Some(of.items_per_s()? / against.items_per_s()?)),
+            ),
+        }
+    }
+
+    /// Compares a figure with the bound.
+    pub(crate) fn verdict(&self, figure: Option<Summary>) -> Verdict {
+        let Some(figure) = figure else { return Verdict::NotMeasured };
+        let within = |value: f64| match self.bound {
+            AtMost(bound) => value <= bound,
+            AtLeast(bound) => value >= bound,
+        };
+        match (within(figure.median), within(figure.min) && within(figure.max)) {
+            (true, true) => Verdict::Met,
+            (true, false) => Verdict::MetByMedian,
+            (false, _) => Verdict::Missed,
+        }
+    }
+
+    /// What the figure is, for people.
+    pub(crate) fn label(&self) -> String {
+        match self.figure {
+            CpuRatio => "CPU, ratio to the null relay".to_owned(),
+            PeakMib => "peak memory, MiB".to_owned(),
+            Throughput { of, against } => format!("throughput, {of} to {against}"),
+            HealthP99Ms => "health p99, ms".to_owned(),
+            IdleMib => "idle memory, MiB".to_owned(),
+            StartMs => "start to listening, ms".to_owned(),
+            SizeMb => "binary, MB".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::sample::tests::sample;
+    use crate::compare::workloads::WORKLOADS;
+
+    #[test]
+    fn every_goal_names_a_workload_and_its_variants() {
+        for goal in GOALS {
+            let workload = WORKLOADS.iter().find(|workload| workload.name == goal.workload).unwrap();
+            if let Throughput { of, against } = goal.figure {
+                for name in [of, against] {
+                    assert!(workload.variants.iter().any(|variant| variant.name == name), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_readme_has_the_goals_and_the_workloads() {
+        let readme = include_str!("../../README.md");
+        for goal in GOALS {
+            let row = format!("| `{}` | {} | {} |", goal.workload, goal.label(), goal.bound.label());
+            assert!(readme.contains(&row), "{row}");
+        }
+        for workload in WORKLOADS {
+            let row = format!("| `{}` | {} |", workload.name, workload.about);
+            assert!(readme.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn ratios_pair_samples_of_the_same_round() {
+        let samples = [
+            sample("traces-100", "", Kind::Null, 0, 2.0),
+            sample("traces-100", "", Kind::Phoenix, 0, 1.0),
+            sample("traces-100", "", Kind::Null, 1, 4.0),
+            sample("traces-100", "", Kind::Phoenix, 1, 3.0),
+            sample("traces-100", "", Kind::Phoenix, 2, 9.0),
+            sample("traces-10", "", Kind::Phoenix, 0, 9.0),
+        ];
+        let goal = &GOALS[0];
+        let figure = goal.figure_of(&samples);
+        assert_eq!(figure, Some(Summary { median: 0.625, min: 0.5, max: 0.75 }));
+        assert_eq!(goal.verdict(figure), Verdict::MetByMedian);
+        assert_eq!(goal.verdict(Summary::of([0.6])), Verdict::Met);
+        assert_eq!(goal.verdict(Summary::of([0.8])), Verdict::Missed);
+        assert_eq!(goal.verdict(goal.figure_of(&[])), Verdict::NotMeasured);
+    }
+
+    #[test]
+    fn throughput_compares_variants_of_the_same_round() {
+        let goal = GOALS.iter().find(|goal| goal.workload == "connections").unwrap();
+        let samples = [
+            sample("connections", "one", Kind::Phoenix, 0, 1.0),
+            sample("connections", "many", Kind::Phoenix, 0, 1.0),
+            sample("connections", "many", Kind::Null, 0, 1.0),
+        ];
+        assert_eq!(goal.figure_of(&samples), Summary::of([1.0]));
+    }
+}

@@ -1,0 +1,138 @@
+//! What one run of one subject gave.
+
+use serde::Serialize;
+
+use crate::compare::procfs::CpuSource;
+use crate::compare::subjects::Kind;
+use crate::ledger::SinkReport;
+use crate::load::LoadReport;
+
+/// One run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) workload: &'static str,
+    pub(crate) variant: &'static str,
+    pub(crate) subject: Kind,
+    pub(crate) round: usize,
+    /// From the start of the process to an open port.
+    pub(crate) start_ms: f64,
+    /// Resident before the load.
+    pub(crate) idle_mib: f64,
+    pub(crate) binary_bytes: u64,
+    /// Whether it stopped when asked to.
+    pub(crate) stopped_in_time: bool,
+    /// The rest is there only if a load ran.
+    pub(crate) peak_mib: Option<f64>,
+    /// User and system time of the process from the first request to the last batch.
+    pub(crate) cpu_s: Option<f64>,
+    pub(crate) cpu_source: Option<CpuSource>,
+    pub(crate) load: Option<LoadReport>,
+    pub(crate) sink: Option<SinkReport>,
+    /// The health endpoint's answers, where it was asked.
+    pub(crate) health_p99_ms: Option<f64>,
+    pub(crate) health_failed: Option<u64>,
+}
+
+impl Sample {
+    /// CPU seconds per million accepted items.
+    pub(crate) fn cpu_per_million(&self) -> Option<f64> {
+        let items = self.load.as_ref()?.accepted_items;
+        (items > 0).then_some(self.cpu_s? / items as f64 * 1e6)
+    }
+
+    /// Accepted items per second.
+    pub(crate) fn items_per_s(&self) -> Option<f64> {
+        Some(self.load.as_ref()?.items_per_s)
+    }
+
+    /// Accepted items that did not arrive; below zero if more arrived than were accepted.
+    pub(crate) fn lost(&self) -> Option<i64> {
+        let arrived = self.sink.as_ref()?.ids.map_or(self.sink.as_ref()?.items(), |ids| ids.distinct);
+        Some(self.load.as_ref()?.accepted_items.cast_signed() - arrived.cast_signed())
+    }
+
+    /// CPU time per item as a ratio to that of the null relay in the same round.
+    pub(crate) fn cpu_ratio(&self, samples: &[Sample]) -> Option<f64> {
+        let null = samples.iter().find(|other| {
+            other.subject == Kind::Null
+                && other.workload == self.workload
+                && other.variant == self.variant
+                && other.round == self.round
+        })?;
+        Some(self.cpu_per_million()? / null.cpu_per_million()?)
+    }
+}
+
+/// Pairs of samples of the variants `of` and `against` from the same rounds.
+pub(crate) fn by_round<'a>(
+    samples: &'a [&'a Sample],
+    of: &'a str,
+    against: &'a str,
+) -> impl Iterator<Item = (&'a Sample, &'a Sample)> {
+    samples.iter().filter(move |sample| sample.variant == of).filter_map(move |sample| {
+        let other = samples.iter().find(|other| other.variant == against && other.round == sample.round)?;
+        Some((*sample, *other))
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A run that took `cpu_s` for a million items in a second.
+    pub(crate) fn sample(
+        workload: &'static str,
+        variant: &'static str,
+        subject: Kind,
+        round: usize,
+        cpu_s: f64,
+    ) -> Sample {
+        Sample {
+            workload,
+            variant,
+            subject,
+            round,
+            start_ms: 5.0,
+            idle_mib: 6.0,
+            binary_bytes: 12_000_000,
+            stopped_in_time: true,
+            peak_mib: Some(10.0),
+            cpu_s: Some(cpu_s),
+            cpu_source: Some(CpuSource::Ticks),
+            load: Some(LoadReport {
+                accepted_requests: 10_000,
+                accepted_items: 1_000_000,
+                failed: 0,
+                partial: 0,
+                bytes_per_request: 50_000,
+                wall_s: 1.0,
+                items_per_s: 1e6,
+                p50_us: 1000,
+                p99_us: 2000,
+                p999_us: 3000,
+                max_us: 4000,
+            }),
+            sink: Some(SinkReport {
+                requests: 10_000,
+                spans: 999_990,
+                log_records: 0,
+                data_points: 0,
+                bytes: 500_000_000,
+                malformed: 0,
+                refused: 0,
+                throttled: 0,
+                ids: None,
+            }),
+            health_p99_ms: None,
+            health_failed: None,
+        }
+    }
+
+    #[test]
+    fn figures_are_per_accepted_item() {
+        let sample = sample("traces-100", "", Kind::Phoenix, 0, 0.5);
+        assert_eq!(sample.cpu_per_million(), Some(0.5));
+        assert_eq!(sample.lost(), Some(10));
+        assert_eq!(sample.cpu_ratio(&[]), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! What is run, as data.
+
+use crate::client::{FrameSize, Protocol};
+use crate::compare::subjects::Kind::{self, Null, Otelcol, Phoenix, Rotel};
+use crate::compression::Compression;
+use crate::signal::Signal::{self, Logs, Metrics, Traces};
+
+/// One line of work: a load, a configuration, and who takes part.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) measure: Measure,
+    /// What each round runs; their throughputs may be compared with each other.
+    pub(crate) variants: &'static [Variant],
+}
+
+/// What a workload looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// A load from end to end.
+    Load,
+    /// A load while the health endpoint is asked.
+    Health,
+    /// No load: start and rest.
+    Idle,
+}
+
+/// A load through a configuration.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    pub(crate) name: &'static str,
+    /// The name of a file in `benches/configs`.
+    pub(crate) config: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) subjects: &'static [Kind],
+}
+
+/// What the load sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) protocol: Protocol,
+    pub(crate) signal: Signal,
+    pub(crate) items: usize,
+    /// At scale 1; enough for about a second of a fast collector's CPU time.
+    pub(crate) requests: u64,
+    pub(crate) connections: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) frame_size: FrameSize,
+    pub(crate) compression: Compression,
+    pub(crate) request_bytes: Option<usize>,
+    pub(crate) prepared: usize,
+}
+
+const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
+    Shape {
+        protocol: Protocol::Grpc,
+        signal,
+        items,
+        requests,
+        connections: 4,
+        in_flight: 8,
+        frame_size: FrameSize::Peer,
+        compression: Compression::None,
+        request_bytes: None,
+        prepared: 64,
+    }
+}
+
+const TRACES_10: Shape = shape(Traces, 10, 60_000);
+const TRACES_100: Shape = shape(Traces, 100, 30_000);
+const TRACES_1000: Shape = Shape { prepared: 16, ..shape(Traces, 1000, 5_000) };
+const LOGS_100: Shape = shape(Logs, 100, 30_000);
+const METRICS_100: Shape = shape(Metrics, 100, 30_000);
+const FRAMES_16K: Shape = Shape { frame_size: FrameSize::SixteenKib, ..TRACES_100 };
+const HTTP: Shape = Shape { protocol: Protocol::Http, ..TRACES_100 };
+const ONE_CONNECTION: Shape = Shape { connections: 1, in_flight: 32, ..TRACES_100 };
+const MANY_CONNECTIONS: Shape = Shape { connections: 32, in_flight: 1, ..TRACES_100 };
+/// Bodies of just under 20 MiB, the most that OTLP/HTTP receivers take by default.
+const LARGE_GZIP: Shape = Shape {
+    protocol: Protocol::Http,
+    compression: Compression::Gzip,
+    request_bytes: Some((20 << 20) - 4096),
+    connections: 4,
+    in_flight: 1,
+    prepared: 4,
+    ..shape(Traces, 100, 100)
+};
+
+const EVERYBODY: &[Kind] = &[Null, Phoenix, Otelcol, Rotel];
+const COLLECTORS: &[Kind] = &[Phoenix, Otelcol, Rotel];
+
+const fn only(config: &'static str, shape: Shape) -> Variant {
+    Variant { name: "", config, shape, subjects: EVERYBODY }
+}
+
+const fn load(name: &'static str, about: &'static str, variants: &'static [Variant]) -> Workload {
+    Workload { name, about, measure: Measure::Load, variants }
+}
+
+/// Everything that `compare` runs, in this order.
+pub(crate) const WORKLOADS: &[Workload] = &[
+    load("traces-100", "pass-through, 100 spans a request", &[only("pass-through", TRACES_100)]),
+    load("traces-10", "pass-through, 10 spans a request", &[only("pass-through", TRACES_10)]),
+    load("traces-1000", "pass-through, 1000 spans a request", &[only("pass-through", TRACES_1000)]),
+    load("logs-100", "pass-through, 100 log records a request", &[only("pass-through", LOGS_100)]),
+    load("metrics-100", "pass-through, 100 data points a request", &[only("pass-through", METRICS_100)]),
+    load("queue-traces-100", "pass-through with the default queue", &[only("queue", TRACES_100)]),
+    load("batch-traces-100", "memory_limiter and batch of 8192", &[only("batch", TRACES_100)]),
+    load("batch-logs-100", "memory_limiter and batch of 8192", &[only("batch", LOGS_100)]),
+    load("batch-metrics-100", "memory_limiter and batch of 8192", &[only("batch", METRICS_100)]),
+    load("batch-traces-10", "memory_limiter and batch of 8192", &[only("batch", TRACES_10)]),
+    load("frames-16k", "pass-through, DATA frames of 16 KiB", &[only("pass-through", FRAMES_16K)]),
+    load(
+        "http-traces-100",
+        "pass-through, HTTP/1.1 with protobuf in and out; the null relay stays on gRPC",
+        &[only("http", HTTP)],
+    ),
+    load(
+        "closed-loop",
+        "32 requests of 100 spans in flight: what batching does to throughput",
+        &[
+            Variant { name: "pass-through", config: "pass-through", shape: TRACES_100, subjects: COLLECTORS },
+            Variant { name: "batch", config: "batch", shape: TRACES_100, subjects: COLLECTORS },
+            Variant { name: "delivered", config: "batch-delivered", shape: TRACES_100, subjects: &[Phoenix] },
+        ],
+    ),
+    load(
+        "connections",
+        "pass-through: one connection with 32 streams against 32 connections",
+        &[
+            Variant { name: "one", config: "pass-through", shape: ONE_CONNECTION, subjects: EVERYBODY },
+            Variant { name: "many", config: "pass-through", shape: MANY_CONNECTIONS, subjects: EVERYBODY },
+        ],
+    ),
+    Workload {
+        name: "health",
+        about: "the health endpoint while gzip bodies of 20 MiB arrive",
+        measure: Measure::Health,
+        variants: &[Variant { name: "", config: "health", shape: LARGE_GZIP, subjects: &[Phoenix, Otelcol] }],
+    },
+    Workload {
+        name: "idle",
+        about: "start, memory at rest, size of the binary",
+        measure: Measure::Idle,
+        variants: &[only("pass-through", TRACES_100)],
+    },
+];
+
+/// The text of a configuration file.
+pub(crate) fn config_text(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "pass-through" => include_str!("../../configs/pass-through.yaml"),
+        "queue" => include_str!("../../configs/queue.yaml"),
+        "batch" => include_str!("../../configs/batch.yaml"),
+        "batch-delivered" => include_str!("../../configs/batch-delivered.yaml"),
+        "http" => include_str!("../../configs/http.yaml"),
+        "health" => include_str!("../../configs/health.yaml"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::compare::ports::Ports;
+
+    #[test]
+    fn names_differ_and_configurations_exist() {
+        let names: BTreeSet<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        assert_eq!(names.len(), WORKLOADS.len());
+        for workload in WORKLOADS {
+            let variants: BTreeSet<_> = workload.variants.iter().map(|variant| variant.name).collect();
+            assert_eq!(variants.len(), workload.variants.len(), "{}", workload.name);
+            for variant in workload.variants {
+                assert!(config_text(variant.config).is_some(), "{}", variant.config);
+                assert!(variant.subjects.contains(&Phoenix));
+            }
+        }
+    }
+
+    #[test]
+    fn configurations_read_only_variables_that_are_set() {
+        let set = Ports::pick().unwrap().environment().map(|(name, _)| name);
+        for variant in WORKLOADS.iter().flat_map(|workload| workload.variants) {
+            let text = config_text(variant.config).unwrap();
+            for reference in text.split("${env:").skip(1) {
+                let name = reference.split(':').next().unwrap();
+                assert!(set.contains(&name), "{name} in {}", variant.config);
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The load: a fixed number of requests in a closed loop, built before the clock starts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use clap::Args;
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::body;
+use crate::client::{Answer, Client, FrameSize, Protocol, Target};
+use crate::compression::Compression;
+use crate::payloads::Payload;
+use crate::signal::Signal;
+
+/// Pause before a request is sent again, and before a broken connection is opened again.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Of the failures only so many are printed.
+const FAILURES_SHOWN: u64 = 3;
+/// Latencies are kept in microseconds up to ten minutes.
+const LONGEST_MICROS: u64 = 600_000_000;
+
+/// What to send, how, and how much of it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LoadOptions {
+    /// Where to send, `host:port`.
+    #[arg(long, default_value = "127.0.0.1:4317")]
+    pub(crate) endpoint: String,
+    #[arg(long, value_enum, default_value = "grpc")]
+    pub(crate) protocol: Protocol,
+    #[arg(long, value_enum, default_value = "traces")]
+    pub(crate) signal: Signal,
+    /// Spans, log records or data points in a request.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) items: usize,
+    /// Repeat the items until a request has nearly this many bytes, uncompressed.
+    #[arg(long)]
+    pub(crate) request_bytes: Option<usize>,
+    /// Requests in all.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) requests: u64,
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: usize,
+    /// Requests in flight on each connection; over HTTP/1.1 each of them has its own connection.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) in_flight: usize,
+    /// Different requests built ahead.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) variants: usize,
+    /// DATA frames of gRPC.
+    #[arg(long, value_enum, default_value = "peer")]
+    pub(crate) frame_size: FrameSize,
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) compression: Compression,
+    /// Number every record, so that `sink --ids` can tell what was lost and what came twice.
+    #[arg(long)]
+    pub(crate) unique_ids: bool,
+    /// Send a refused request again until it is taken.
+    #[arg(long)]
+    pub(crate) retry: bool,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Once everything is built and connected, print `ready` and wait for a line on standard input.
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+/// What the load prints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LoadReport {
+    /// Requests that were taken, and the records in them.
+    pub(crate) accepted_requests: u64,
+    pub(crate) accepted_items: u64,
+    /// Answers other than a success, and broken connections, each try counted.
+    pub(crate) failed: u64,
+    /// Successes with a message in the answer.
+    pub(crate) partial: u64,
+    /// Mean size of a request on the wire.
+    pub(crate) bytes_per_request: u64,
+    pub(crate) wall_s: f64,
+    /// Accepted items per second.
+    pub(crate) items_per_s: f64,
+    /// Time from the first try of a request to its last answer.
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) p999_us: u64,
+    pub(crate) max_us: u64,
+}
+
+/// Runs the load to its end.
+///
+/// # Errors
+/// If no connection can be opened at the start. Later failures are counted.
+pub(crate) async fn run(options: LoadOptions) -> Result<LoadReport> {
+    ensure!(
+        options.connections > 0 && options.in_flight > 0 && options.variants > 0 && options.items > 0,
+        "connections, requests in flight, variants and items must be at least 1"
+    );
+    let shared = Arc::new(Shared::new(&options)?);
+    let mut clients = Vec::with_capacity(options.connections * options.in_flight);
+    for _ in 0..options.connections {
+        let first = Client::connect(&shared.target).await?;
+        for _ in 1..options.in_flight {
+            clients.push(match first.shared() {
+                Some(client) => client,
+                None => Client::connect(&shared.target).await?,
+            });
+        }
+        clients.push(first);
+    }
+    if options.wait {
+        wait_for_a_line().await?;
+    }
+    let start = Instant::now();
+    let workers: Vec<_> =
+        clients.into_iter().map(|client| tokio::spawn(work(shared.clone(), client))).collect();
+    let mut latencies = empty_histogram();
+    for worker in workers {
+        latencies.add(worker.await.context("a worker of the load failed")?)?;
+    }
+    Ok(shared.report(start.elapsed(), &latencies))
+}
+
+async fn wait_for_a_line() -> Result<()> {
+    println!("ready");
+    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    Ok(())
+}
+
+fn empty_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("the bounds are in order")
+}
+
+/// A payload and, where requests need not differ, its body as it is sent.
+struct Prepared {
+    payload: Payload,
+    body: Bytes,
+}
+
+/// What the workers have in common.
+struct Shared {
+    target: Target,
+    prepared: Vec<Prepared>,
+    requests: u64,
+    items_each: u64,
+    unique_ids: bool,
+    retry: bool,
+    next: AtomicU64,
+    accepted_requests: AtomicU64,
+    accepted_items: AtomicU64,
+    failed: AtomicU64,
+    partial: AtomicU64,
+}
+
+impl Shared {
+    fn new(options: &LoadOptions) -> Result<Shared> {
+        let target = Target {
+            address: options.endpoint.clone(),
+            protocol: options.protocol,
+            signal: options.signal,
+            frame_size: options.frame_size,
+            compression: options.compression,
+        };
+        let mut prepared = Vec::with_capacity(options.variants);
+        for variant in 0..options.variants as u64 {
+            let seed = options.seed.wrapping_mul(1000).wrapping_add(variant);
+            let mut payload = Payload::new(options.signal, options.items, seed);
+            if let Some(limit) = options.request_bytes {
+                payload = payload.filled_to(limit);
+            }
+            let body = wire_body(&target, &payload.bytes)?;
+            prepared.push(Prepared { payload, body });
+        }
+        let items_each = prepared.iter().map(|prepared| prepared.payload.items).max().unwrap_or_default();
+        Ok(Shared {
+            target,
+            prepared,
+            requests: options.requests,
+            items_each,
+            unique_ids: options.unique_ids,
+            retry: options.retry,
+            next: AtomicU64::new(0),
+            accepted_requests: AtomicU64::new(0),
+            accepted_items: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            partial: AtomicU64::new(0),
+        })
+    }
+
+    fn prepared(&self, request: u64) -> &Prepared {
+        &self.prepared[usize::try_from(request % self.prepared.len() as u64).expect("an index")]
+    }
+
+    fn body(&self, request: u64) -> Result<Bytes> {
+        let prepared = self.prepared(request);
+        if !self.unique_ids {
+            return Ok(prepared.body.clone());
+        }
+        wire_body(&self.target, &prepared.payload.numbered_from(1 + request * self.items_each))
+    }
+
+    fn fail(&self, reason: &str) {
+        if self.failed.fetch_add(1, Relaxed) < FAILURES_SHOWN {
+            eprintln!("request failed: {reason}");
+        }
+    }
+
+    fn report(&self, wall: Duration, latencies: &Histogram<u64>) -> LoadReport {
+        let accepted_items = self.accepted_items.load(Relaxed);
+        let bytes: usize = self.prepared.iter().map(|prepared| prepared.body.len()).sum();
+        LoadReport {
+            accepted_requests: self.accepted_requests.load(Relaxed),
+            accepted_items,
+            failed: self.failed.load(Relaxed),
+            partial: self.partial.load(Relaxed),
+            bytes_per_request: (bytes / self.prepared.len()) as u64,
+            wall_s: wall.as_secs_f64(),
+            items_per_s: accepted_items as f64 / wall.as_secs_f64(),
+            p50_us: latencies.value_at_quantile(0.5),
+            p99_us: latencies.value_at_quantile(0.99),
+            p999_us: latencies.value_at_quantile(0.999),
+            max_us: latencies.max(),
+        }
+    }
+}
+
+/// Compresses and frames a message as the target wants it.
+fn wire_body(target: &Target, message: &Bytes) -> Result<Bytes> {
+    let compressed = target.compression != Compression::None;
+    let message = if compressed { target.compression.compress(message)?.into() } else { message.clone() };
+    Ok(match target.protocol {
+        Protocol::Grpc => body::grpc_framed(&message, compressed),
+        Protocol::Http => message,
+    })
+}
+
+/// Sends one request after the other until all are sent; returns their latencies.
+async fn work(shared: Arc<Shared>, mut client: Client) -> Histogram<u64> {
+    let mut latencies = empty_histogram();
+    loop {
+        let request = shared.next.fetch_add(1, Relaxed);
+        if request >= shared.requests {
+            return latencies;
+        }
+        let body = match shared.body(request) {
+            Ok(body) => body,
+            Err(error) => {
+                shared.fail(&format!("{error:#}"));
+                continue;
+            }
+        };
+        let start = Instant::now();
+        while !attempt(&shared, &mut client, request, body.clone()).await && shared.retry {
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(LONGEST_MICROS);
+        latencies.saturating_record(micros.max(1));
+    }
+}
+
+/// Sends a request once; says whether it was taken. A broken connection is opened anew.
+async fn attempt(shared: &Shared, client: &mut Client, request: u64, body: Bytes) -> bool {
+    match client.send(&shared.target, body).await {
+        Ok(answer @ (Answer::Accepted | Answer::Partial)) => {
+            shared.accepted_requests.fetch_add(1, Relaxed);
+            shared.accepted_items.fetch_add(shared.prepared(request).payload.items, Relaxed);
+            if answer == Answer::Partial {
+                shared.partial.fetch_add(1, Relaxed);
+            }
+            true
+        }
+        Ok(Answer::Refused(reason)) => {
+            shared.fail(&reason);
+            false
+        }
+        Err(error) => {
+            shared.fail(&format!("{error:#}"));
+            tokio::time::sleep(RETRY_PAUSE).await;
+            if let Ok(fresh) = Client::connect(&shared.target).await {
+                *client = fresh;
+            }
+            false
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the subcommands do.
+
+use std::io::Write as _;
+
+use phoenix_component::factory::{Descriptor, Registry};
+use phoenix_config::{Kind, Secrets};
+
+use crate::cli::{Arguments, BUILD, Command, Format, Mode, Sources};
+use crate::{gates, load, registry, run};
+
+pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
+    gates::check(&arguments.sources.feature_gates)?;
+    let registry = registry::registry();
+    match arguments.command {
+        None => run::run(arguments.sources, registry, arguments.shutdown_timeout),
+        Some(Command::Validate) => validate(&arguments.sources, &registry),
+        Some(Command::Components) => print(&components(&registry)),
+        Some(Command::PrintConfig { mode, format, validate }) => {
+            print(&print_config(&arguments.sources, &registry, mode, format, validate)?)
+        }
+    }
+}
+
+/// Says on standard error what went wrong.
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+pub(crate) fn complain(error: &anyhow::Error) {
+    if error.is::<load::BadConfig>() {
+        eprint!("{error}");
+    } else {
+        eprintln!("Error: {error:#}");
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+fn validate(sources: &Sources, registry: &Registry) -> anyhow::Result<()> {
+    let loaded = load::load(sources, registry)?;
+    phoenix_telemetry::logs::install();
+    load::log_warnings(&loaded.problems);
+    Ok(())
+}
+
+fn print_config(
+    sources: &Sources,
+    registry: &Registry,
+    mode: Mode,
+    format: Format,
+    validate: bool,
+) -> anyhow::Result<String> {
+    let (root, problems) = match load::load(sources, registry) {
+        Ok(loaded) => (loaded.root, loaded.problems),
+        Err(error) if validate => return Err(error.into()),
+        // The report also holds what is secret, as far as the sections could be read.
+        Err(error) => (load::resolve(sources)?.root, *error.0),
+    };
+    let secrets = if mode == Mode::Redacted { Secrets::Hidden } else { Secrets::Shown };
+    Ok(match format {
+        Format::Yaml => phoenix_config::to_yaml(&root, problems.readings(), secrets),
+        Format::Json => phoenix_config::to_json(&root, problems.readings(), secrets),
+    })
+}
+
+/// The inventory in the form of `otelcol components`, with the aliases of each.
+fn components(registry: &Registry) -> String {
+    let mut out = format!(
+        "buildinfo:\n    command: {}\n    description: {}\n    version: {}\n",
+        BUILD.command, BUILD.description, BUILD.version
+    );
+    for kind in [Kind::Receiver, Kind::Processor, Kind::Exporter, Kind::Connector, Kind::Extension] {
+        let mut descriptors = registry.descriptors(kind);
+        descriptors.sort_by_key(|descriptor| descriptor.name);
+        if descriptors.is_empty() {
+            out += &format!("{}: []\n", kind.section());
+            continue;
+        }
+        out += &format!("{}:\n", kind.section());
+        for descriptor in descriptors {
+            out += &component(kind, descriptor);
+        }
+    }
+    out += "providers:\n";
+    for scheme in ["env", "file", "http", "https", "yaml"] {
+        out += &format!("    - scheme: {scheme}\n      module: phoenix-config {}\n", BUILD.version);
+    }
+    out
+}
+
+fn component(kind: Kind, descriptor: &Descriptor) -> String {
+    let mut out = format!("    - name: {}\n", descriptor.name);
+    if !descriptor.aliases.is_empty() {
+        out += &format!("      aliases: [{}]\n", descriptor.aliases.join(", "));
+    }
+    out += &format!("      module: {} {}\n      stability:\n", descriptor.module, BUILD.version);
+    if kind == Kind::Extension {
+        out += "        extension: Beta\n";
+    }
+    for support in descriptor.signals {
+        let signal = match kind {
+            Kind::Connector => format!("{}-to-{}", support.from, support.to),
+            _ => support.from.to_string(),
+        };
+        out += &format!("        {signal}: {}\n", support.stability.name());
+    }
+    out
+}

@@ -1,0 +1,61 @@
+//! From the command line's sources to a plan, with every mistake in one report.
+
+use std::fmt;
+
+use phoenix_component::factory::Registry;
+use phoenix_config::{Config, EnvProvider, Node, Problems, Resolver, Severity};
+use phoenix_engine::Plan;
+
+use crate::cli::Sources;
+use crate::http_provider::HttpProvider;
+use crate::service_telemetry::ServiceTelemetry;
+
+/// A configuration that can be run.
+pub(crate) struct Loaded {
+    pub(crate) root: Node,
+    pub(crate) plan: Plan,
+    pub(crate) telemetry: ServiceTelemetry,
+    /// Warnings, and what reading taught about secrets.
+    pub(crate) problems: Problems,
+}
+
+/// A configuration that cannot: the whole report.
+#[derive(Debug)]
+pub(crate) struct BadConfig(pub(crate) Box<Problems>);
+
+impl fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+/// The tree of all sources, without references.
+pub(crate) fn resolve(sources: &Sources) -> Result<phoenix_config::Resolved, BadConfig> {
+    Resolver::with_environment(EnvProvider::of_process())
+        .with(HttpProvider { scheme: "http" })
+        .with(HttpProvider { scheme: "https" })
+        .resolve(&sources.config, &sources.set)
+        .map_err(BadConfig)
+}
+
+/// Reads, checks and plans. Touches nothing but the sources.
+pub(crate) fn load(sources: &Sources, registry: &Registry) -> Result<Loaded, BadConfig> {
+    let phoenix_config::Resolved { root, mut problems } = resolve(sources)?;
+    let config = Config::read(&root, registry, &mut problems);
+    let telemetry = ServiceTelemetry::read(&config, &mut problems);
+    match Plan::new(&config, registry, &mut problems) {
+        Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems }),
+        _ => Err(BadConfig(Box::new(problems))),
+    }
+}
+
+/// Writes the warnings of a configuration to the log.
+pub(crate) fn log_warnings(problems: &Problems) {
+    for problem in problems.sorted() {
+        if problem.severity == Severity::Warning {
+            tracing::warn!(at = %problem.location, key = %problem.path, "{}", problem.message);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Runs the binary.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The root of the checkout.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("collector/ is in the repository").to_owned()
+}
+
+/// A command line for the collector.
+pub(crate) struct CommandLine(Command);
+
+/// The collector without arguments.
+pub(crate) fn collector() -> CommandLine {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix-collector"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    CommandLine(command)
+}
+
+/// What a run left.
+pub(crate) struct Finished {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl CommandLine {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> CommandLine {
+        self.0.arg(arg);
+        self
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> CommandLine {
+        self.0.args(args);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> CommandLine {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn finish(mut self) -> Finished {
+        let output = self.0.output().expect("the binary runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        Finished { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Starts it, and returns once it takes data.
+    pub(crate) fn start(mut self) -> Running {
+        let mut child = self.0.spawn().expect("the binary runs");
+        let log = Arc::new(Log::default());
+        for stream in [Stream::Out(child.stdout.take().expect("piped")), Stream::Err(child.stderr.take().expect("piped"))] {
+            let log = log.clone();
+            std::thread::spawn(move || match stream {
+                Stream::Out(stream) => log.read(stream),
+                Stream::Err(stream) => log.read(stream),
+            });
+        }
+        let running = Running { child, log };
+        running.wait_for_log("Everything is ready");
+        running
+    }
+}
+
+enum Stream {
+    Out(std::process::ChildStdout),
+    Err(std::process::ChildStderr),
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+impl Log {
+    fn read(&self, stream: impl std::io::Read) {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            self.lines.lock().expect("not poisoned").push(line);
+            self.more.notify_all();
+        }
+        self.more.notify_all();
+    }
+}
+
+/// A collector that runs; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    log: Arc<Log>,
+}
+
+impl Running {
+    /// Sends a signal by its name, for example `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Everything printed so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lines.lock().expect("not poisoned").join("\n")
+    }
+
+    /// How many lines so far contain `text`.
+    pub(crate) fn log_count(&self, text: &str) -> usize {
+        self.log.lines.lock().expect("not poisoned").iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until a line contains `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        self.wait_for_log_count(text, 1);
+    }
+
+    /// Waits until `count` lines contain `text`.
+    pub(crate) fn wait_for_log_count(&self, text: &str, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().expect("not poisoned");
+        while lines.iter().filter(|line| line.contains(text)).count() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no line with {text:?} came {count} times; the log:\n{}", lines.join("\n"));
+            lines = self.log.more.wait_timeout(lines, left.min(Duration::from_millis(200))).expect("not poisoned").0;
+        }
+    }
+
+    /// Stops it as an orchestrator does, and returns its exit code.
+    pub(crate) fn terminate(mut self) -> i32 {
+        self.signal("TERM");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < deadline, "it does not stop; the log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already where the test ended it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}

@@ -1,0 +1,80 @@
+//! The house: which crate may use which. See docs/architecture.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// What each crate of the core may use, directly.
+const CORE: &[(&str, &[&str])] = &[
+    ("phoenix-pdata", &[]),
+    ("phoenix-telemetry", &[]),
+    ("phoenix-config", &["phoenix-pdata"]),
+    ("phoenix-component", &["phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
+    ("phoenix-engine", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
+    ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
+    ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
+    ("phoenix-benches", &[]),
+];
+
+/// What a component may use.
+const COMPONENT: &[&str] = &[
+    "phoenix-component",
+    "phoenix-config",
+    "phoenix-delivery",
+    "phoenix-pdata",
+    "phoenix-telemetry",
+    "phoenix-transport",
+];
+
+const KINDS: [&str; 5] = ["receiver", "processor", "exporter", "connector", "extension"];
+
+fn graph() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata runs");
+    let root = metadata.workspace_root.clone();
+    let package = |package: &cargo_metadata::Package| {
+        let folder = package.manifest_path.parent().expect("a folder").strip_prefix(&root).expect("in the workspace");
+        let uses = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Normal && dependency.name.starts_with("phoenix-"))
+            .map(|dependency| dependency.name.clone());
+        (package.name.to_string(), (folder.to_string(), uses.collect()))
+    };
+    metadata.workspace_packages().into_iter().map(package).collect()
+}
+
+#[test]
+fn arrows_point_one_way() {
+    for (name, (_, uses)) in graph() {
+        let allowed: BTreeSet<&str> = match CORE.iter().find(|(crate_name, _)| *crate_name == name) {
+            Some((_, allowed)) => allowed.iter().copied().collect(),
+            None if name == "phoenix-collector" => continue,
+            None => COMPONENT.iter().copied().collect(),
+        };
+        for used in &uses {
+            assert!(allowed.contains(used.as_str()), "{name} must not use {used}");
+        }
+    }
+}
+
+#[test]
+fn folders_are_the_inventory() {
+    for (name, (folder, _)) in graph() {
+        let Some((kind, rest)) = KINDS.iter().find_map(|kind| Some((kind, name.strip_prefix(&format!("phoenix-{kind}-"))?))) else {
+            continue;
+        };
+        assert_eq!(folder, format!("{kind}s/{}", rest.replace('-', "_")), "the folder of {name}");
+    }
+}
+
+#[test]
+fn only_the_binary_uses_components_and_engine() {
+    let is_component = |name: &str| KINDS.iter().any(|kind| name.starts_with(&format!("phoenix-{kind}-")));
+    for (name, (_, uses)) in graph() {
+        if name != "phoenix-collector" {
+            for used in uses.iter().filter(|used| is_component(used) || *used == "phoenix-engine") {
+                panic!("{name} must not use {used}");
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A collector inside the test's process, from a configuration as the binary would run it, so that its
+//! books can be read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use phoenix_component::{Budget, BuildInfo, CoreThreads, Cores, Health, Host, Leases, Lost, SystemMemory};
+use phoenix_config::{Config, EnvProvider, Problems, Resolver};
+use phoenix_engine::{ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
+use phoenix_telemetry::Metrics;
+use tokio::time::Instant;
+
+#[path = "../../src/registry.rs"]
+mod registry;
+
+/// A collector on two cores.
+pub(crate) struct Inside {
+    pub(crate) engine: Engine,
+    _threads: CoreThreads,
+}
+
+impl Inside {
+    pub(crate) async fn start(yaml: &str) -> Inside {
+        let (cores, threads) = Cores::start(2).expect("threads");
+        let options = EngineOptions { drain_timeout: Duration::from_secs(3), ..EngineOptions::for_memory(2 << 30) };
+        let host = Host {
+            budget: Budget::new(options.budget_bytes),
+            cores,
+            control: tokio::runtime::Handle::current(),
+            leases: Leases::default(),
+            metrics: Metrics::default(),
+            health: Health::default(),
+            memory: Arc::new(SystemMemory),
+            build: BuildInfo::default(),
+        };
+        let inside = Inside { engine: Engine::new(Arc::new(registry::registry()), host, options), _threads: threads };
+        inside.apply(yaml).await.expect("it starts");
+        inside
+    }
+
+    /// Applies a configuration; one with mistakes is an error of the first kind.
+    pub(crate) async fn apply(&self, yaml: &str) -> Result<SwapReport, Result<ApplyError, Box<Problems>>> {
+        let plan = self.plan(yaml).map_err(Err)?;
+        self.engine.apply(&plan).await.map_err(Ok)
+    }
+
+    fn plan(&self, yaml: &str) -> Result<Plan, Box<Problems>> {
+        let resolver = Resolver::with_environment(EnvProvider::new(|_| None));
+        let resolved = resolver.resolve::<String>(&[format!("yaml:{yaml}")], &[])?;
+        let mut problems = resolved.problems;
+        let config = Config::read(&resolved.root, &**self.engine.registry(), &mut problems);
+        Plan::new(&config, self.engine.registry(), &mut problems).ok_or_else(|| Box::new(problems))
+    }
+
+    pub(crate) fn metric(&self, name: &str, attributes: &[(&str, &str)]) -> i64 {
+        self.engine.host().metrics.sum(name, attributes)
+    }
+
+    /// The books of every component, each of which must balance once the collector is quiet.
+    pub(crate) async fn balanced_books(&self) -> Vec<Book> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let books = self.engine.books().await;
+            match books.iter().find(|book| book.imbalance() != 0) {
+                None => return books,
+                Some(book) => assert!(Instant::now() < deadline, "the books do not balance: {book:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) async fn shutdown(&self, timeout: Duration) -> Lost {
+        self.engine.shutdown(Instant::now() + timeout).await
+    }
+}

@@ -1,0 +1,13 @@
+//! The whole collector: its house, its configurations, and its behaviour against real peers.
+
+mod accounting;
+mod backend;
+mod bad_input;
+mod binary;
+mod configs;
+mod house;
+mod inside;
+mod load;
+mod sdk;
+mod signals;
+mod swaps;

@@ -1,0 +1,279 @@
+//! One request, from its headers to its trailers.
+
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
+use phoenix_component::Code;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::body::{self, Limits, Received, Refused};
+use super::{Call, Shared, UnaryService};
+use crate::compression::{self, DecodeError, Encoding};
+use crate::grpc::{Status, parse_timeout};
+use crate::payload::PREFIX_BYTES;
+use crate::socket::Peer;
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const CONTENT_TYPE_GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,snappy,zstd");
+const STATUS_OK: HeaderValue = HeaderValue::from_static("0");
+/// The handler should answer at the deadline itself; this much later it is ended.
+const DEADLINE_GRACE: Duration = Duration::from_secs(1);
+
+/// Answers one request. Errors of the stream itself end it without a word: nobody listens.
+pub(super) async fn answer<S: UnaryService>(
+    shared: Arc<Shared<S>>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    peer: Peer,
+) {
+    let (head, mut body) = request.into_parts();
+    let outcome = match method_of(&shared, &head) {
+        Ok(method) => serve(&shared, method, head, &mut body, &mut respond, peer).await,
+        Err(refused) => Err(refused),
+    };
+    let sent = match outcome {
+        Ok(message) => succeed(&mut respond, message),
+        Err(Refusal::Gone) => Ok(()),
+        Err(Refusal::Http(status)) => {
+            shared.metrics.refused("not_grpc");
+            let mut response = Response::new(());
+            *response.status_mut() = status;
+            respond.send_response(response, true).map(drop)
+        }
+        Err(Refusal::Transport(status, reason)) => {
+            shared.metrics.refused(reason);
+            fail(&mut respond, &status)
+        }
+        Err(Refusal::Handler(status)) => fail(&mut respond, &status),
+    };
+    if let Err(error) = sent {
+        tracing::debug!(%peer, %error, "answer not sent");
+    }
+}
+
+enum Refusal {
+    /// The client went away.
+    Gone,
+    Http(StatusCode),
+    Transport(Status, &'static str),
+    Handler(Status),
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        refused.map_or(Refusal::Gone, |(status, reason)| Refusal::Transport(status, reason))
+    }
+}
+
+fn method_of<S: UnaryService>(shared: &Shared<S>, head: &request::Parts) -> Result<S::Method, Refusal> {
+    let content_type = head.headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let is_grpc = content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| rest.is_empty() || matches!(rest[0], b'+' | b';'));
+    if !is_grpc {
+        return Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    if head.method != Method::POST {
+        return Err(Refusal::Http(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let path = head.uri.path();
+    shared.service.resolve(path).ok_or_else(|| {
+        let text = format!("unknown method {}", path.chars().take(200).collect::<String>());
+        Refusal::Transport(Status::new(Code::UNIMPLEMENTED, text), "method")
+    })
+}
+
+fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let Some(name) = headers.get(GRPC_ENCODING) else { return Ok(Encoding::Identity) };
+    match name.as_bytes() {
+        b"identity" => Ok(Encoding::Identity),
+        b"gzip" => Ok(Encoding::Gzip),
+        // Framed in gRPC, and recognised when it is not.
+        b"snappy" => Ok(Encoding::Snappy),
+        b"zstd" => Ok(Encoding::Zstd),
+        name => {
+            let name = String::from_utf8_lossy(&name[..name.len().min(64)]).into_owned();
+            let text = format!("grpc: Decompressor is not installed for grpc-encoding {name:?}");
+            Err(Refusal::Transport(Status::new(Code::UNIMPLEMENTED, text), "encoding"))
+        }
+    }
+}
+
+async fn serve<S: UnaryService>(
+    shared: &Arc<Shared<S>>,
+    method: S::Method,
+    head: request::Parts,
+    body: &mut RecvStream,
+    respond: &mut SendResponse<Bytes>,
+    peer: Peer,
+) -> Result<Bytes, Refusal> {
+    let encoding = encoding_of(&head.headers)?;
+    let deadline = head
+        .headers
+        .get(GRPC_TIMEOUT)
+        .and_then(|text| text.to_str().ok().and_then(parse_timeout))
+        .and_then(|timeout| Instant::now().checked_add(timeout));
+    let options = &shared.options;
+    let limits = Limits {
+        max_message_bytes: options.max_message_bytes,
+        idle_timeout: options.body_idle_timeout,
+        over_budget_delay: options.over_budget_delay,
+        budget: &shared.budget,
+    };
+    let received = body::receive(body, &limits).await?;
+    if received.compressed && encoding == Encoding::Identity {
+        let text = "grpc: compressed flag set with identity or empty encoding";
+        return Err(Refusal::Transport(Status::new(Code::INTERNAL, text), "framing"));
+    }
+    let call = Call {
+        message: Bytes::new(),
+        authority: head.uri.authority().cloned(),
+        headers: head.headers,
+        peer,
+        deadline,
+    };
+    let handled = match shared.cores.idle_instead_of_this() {
+        None => while_wanted(handle(shared.clone(), method, call, received, encoding), respond, deadline).await,
+        Some(core) => {
+            let task = core.spawn(handle(shared.clone(), method, call, received, encoding));
+            while_wanted(Elsewhere(task), respond, deadline).await
+        }
+    };
+    handled.unwrap_or(Err(Refusal::Gone))
+}
+
+/// Decompresses and calls the handler; a panic becomes Internal.
+async fn handle<S: UnaryService>(
+    shared: Arc<Shared<S>>,
+    method: S::Method,
+    mut call: Call,
+    received: Received,
+    encoding: Encoding,
+) -> Result<Bytes, Refusal> {
+    let work = async {
+        call.message = match received.compressed {
+            false => received.message,
+            true => decode(&shared, encoding, received.message).await?,
+        };
+        shared.service.call(method, call).await.map_err(Refusal::Handler)
+    };
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> Refusal {
+    Refusal::Transport(Status::new(Code::INTERNAL, "the handler of this request panicked"), "panic")
+}
+
+async fn decode<S>(shared: &Shared<S>, encoding: Encoding, message: Bytes) -> Result<Bytes, Refusal> {
+    let limit = shared.options.max_message_bytes;
+    let charge = shared.budget.charge_reserve(0);
+    compression::decode(encoding, message, limit, charge).await.map_err(|error| {
+        let (status, reason) = match error {
+            DecodeError::TooLarge { limit } => {
+                let text = format!("grpc: received message after decompression larger than max {limit}");
+                (Status::new(Code::RESOURCE_EXHAUSTED, text), "too_large")
+            }
+            DecodeError::Budget => body::over_budget(shared.options.over_budget_delay),
+            DecodeError::Corrupt { .. } => {
+                let text = format!("grpc: failed to decompress the received message: {error}");
+                (Status::new(Code::INTERNAL, text), "encoding")
+            }
+        };
+        Refusal::Transport(status, reason)
+    })
+}
+
+/// Runs `work` until the client resets the stream (then None), or some time after its deadline.
+async fn while_wanted(
+    work: impl Future<Output = Result<Bytes, Refusal>>,
+    respond: &mut SendResponse<Bytes>,
+    deadline: Option<Instant>,
+) -> Option<Result<Bytes, Refusal>> {
+    let mut work = pin!(work);
+    let mut timer = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(outcome));
+        }
+        if respond.poll_reset(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if let Some(deadline) = deadline {
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline + DEADLINE_GRACE)));
+            if timer.as_mut().poll(cx).is_ready() {
+                let status = Status::new(Code::DEADLINE_EXCEEDED, "the deadline of the request has passed");
+                return Poll::Ready(Some(Err(Refusal::Transport(status, "timeout"))));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A handler that runs on another core; it ends where its request does.
+struct Elsewhere(JoinHandle<Result<Bytes, Refusal>>);
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Future for Elsewhere {
+    type Output = Result<Bytes, Refusal>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|joined| joined.unwrap_or_else(|_| Err(panicked())))
+    }
+}
+
+fn response() -> Response<()> {
+    let mut response = Response::new(());
+    *response.version_mut() = Version::HTTP_2;
+    response.headers_mut().insert(CONTENT_TYPE, CONTENT_TYPE_GRPC);
+    response
+}
+
+fn succeed(respond: &mut SendResponse<Bytes>, message: Bytes) -> Result<(), h2::Error> {
+    let Ok(length) = u32::try_from(message.len()) else {
+        return fail(respond, &Status::new(Code::INTERNAL, "the answer is too large"));
+    };
+    let framed = if message.is_empty() {
+        Bytes::from_static(&[0; PREFIX_BYTES])
+    } else {
+        let mut framed = BytesMut::with_capacity(PREFIX_BYTES + message.len());
+        framed.put_u8(0);
+        framed.put_u32(length);
+        framed.put_slice(&message);
+        framed.freeze()
+    };
+    let mut stream = respond.send_response(response(), false)?;
+    stream.send_data(framed, false)?;
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(crate::grpc::status::GRPC_STATUS, STATUS_OK);
+    stream.send_trailers(trailers)
+}
+
+/// Answers with a status and nothing else.
+fn fail(respond: &mut SendResponse<Bytes>, status: &Status) -> Result<(), h2::Error> {
+    let mut response = response();
+    status.write_to(response.headers_mut());
+    if status.code == Code::UNIMPLEMENTED {
+        response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
+    }
+    respond.send_response(response, true).map(drop)
+}

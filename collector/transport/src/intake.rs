@@ -1,0 +1,86 @@
+//! Collects a request body into one buffer, charged as it arrives.
+//!
+//! A peer that announces much and sends little costs little: the buffer starts small and doubles, and
+//! only its last step goes to the announced length, so that a complete body fits exactly.
+
+use bytes::Bytes;
+use phoenix_component::{Budget, Charge};
+
+/// What a body gets at once; larger ones must arrive first.
+const FIRST_BYTES: usize = 128 * 1024;
+
+/// The budget has no room for more of this body.
+#[derive(Debug)]
+pub(crate) struct OverBudget;
+
+pub(crate) struct Intake {
+    buffer: Vec<u8>,
+    charge: Charge,
+    announced: Option<usize>,
+}
+
+impl Intake {
+    /// `announced` is the length that the peer says the body has.
+    pub(crate) fn new(budget: &Budget, announced: Option<usize>) -> Intake {
+        Intake { buffer: Vec::new(), charge: budget.charge_reserve(0), announced }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Appends `piece`. Bytes beyond the announced length are the caller's to refuse.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), OverBudget> {
+        let needed = self.buffer.len() + piece.len();
+        if needed > self.buffer.capacity() {
+            let roomy = needed.max(FIRST_BYTES.min(self.announced.unwrap_or(0))).max(2 * self.buffer.capacity());
+            let capacity = self.announced.map_or(roomy, |announced| roomy.min(announced)).max(needed);
+            if !self.charge.try_grow(capacity - self.buffer.capacity()) {
+                return Err(OverBudget);
+            }
+            self.buffer.reserve_exact(capacity - self.buffer.len());
+        }
+        self.buffer.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The body; its charge lives with it.
+    pub(crate) fn finish(mut self) -> Bytes {
+        let unused = self.buffer.capacity() - self.buffer.len();
+        if unused > self.buffer.len() / 8 {
+            self.buffer.shrink_to_fit();
+            self.charge.shrink(unused);
+        }
+        self.charge.attach(self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announced_bodies_fit_exactly_and_grow_as_they_arrive() {
+        let budget = Budget::new(1 << 20);
+        let mut intake = Intake::new(&budget, Some(600_000));
+        intake.push(&[1; 10]).unwrap();
+        assert_eq!(budget.used(), FIRST_BYTES);
+        for _ in 0..59_999 {
+            intake.push(&[1; 10]).unwrap();
+        }
+        let body = intake.finish();
+        assert_eq!((body.len(), budget.used()), (600_000, 600_000));
+        drop(body);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn over_budget_is_an_error_that_gives_everything_back() {
+        let budget = Budget::new(1000);
+        let mut intake = Intake::new(&budget, None);
+        intake.push(&[0; 900]).unwrap();
+        assert!(intake.push(&[0; 200]).is_err());
+        drop(intake);
+        assert_eq!((budget.used(), budget.refusals()), (0, 1));
+    }
+}

@@ -1,0 +1,210 @@
+//! A socket that holds small writes back until its connection has nothing more to do.
+//!
+//! An HTTP/2 connection writes and flushes every frame by itself, so one message costs several system
+//! calls. Here a flush by the protocol does nothing; the task that drives the connection calls
+//! [`Flusher::poll_flush`] at the end of each of its polls, and what was held goes out in one call.
+//!
+//! Invariants:
+//! - Only the task that drives the connection may poll the socket or its [`Flusher`]. A socket keeps a
+//!   single waker for writing: another task that waited on it would take the connection's wake-up.
+//! - An idle connection holds no buffer: buffers are lent by the thread and given back once written.
+//! - At most [`HELD_BYTES`] are copied and held; what is larger goes to the kernel from where it lies.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+mod pings;
+#[cfg(test)]
+mod tests;
+
+use pings::PingWatch;
+
+/// Bytes that may be held back; a message of 100 spans with its frames fits.
+const HELD_BYTES: usize = 64 * 1024;
+/// Buffers that a thread keeps for the next connection that writes.
+const SPARE_BUFFERS: usize = 8;
+/// Slices given to one vectored write.
+const MAX_SLICES: usize = 32;
+
+thread_local!(static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
+
+fn lend_buffer() -> Vec<u8> {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(HELD_BYTES))
+}
+
+fn give_back(mut buffer: Vec<u8>) {
+    buffer.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < SPARE_BUFFERS {
+            spare.push(buffer);
+        }
+    });
+}
+
+struct State<S> {
+    socket: S,
+    held: Vec<u8>,
+    /// How much of `held` the kernel has taken.
+    sent: usize,
+    /// Reads that brought data.
+    reads: u64,
+    pings: Option<PingWatch>,
+}
+
+/// The socket as the protocol sees it.
+pub(crate) struct Coalesced<S>(Arc<Mutex<State<S>>>);
+
+/// The other end of [`Coalesced`], for the task that drives the connection.
+pub(crate) struct Flusher<S>(Arc<Mutex<State<S>>>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
+    /// Wraps `socket`; with `count_pings`, the HTTP/2 PING frames of a client are counted.
+    pub(crate) fn new(socket: S, count_pings: bool) -> (Coalesced<S>, Flusher<S>) {
+        let pings = count_pings.then(PingWatch::new);
+        let state = Arc::new(Mutex::new(State { socket, held: Vec::new(), sent: 0, reads: 0, pings }));
+        (Coalesced(state.clone()), Flusher(state))
+    }
+}
+
+fn lock<S>(state: &Mutex<State<S>>) -> MutexGuard<'_, State<S>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Flusher<S> {
+    /// Writes out what is held.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.0).poll_write_out(cx)
+    }
+
+    /// How many reads brought data: a peer that is alive moves this.
+    pub(crate) fn reads(&self) -> u64 {
+        lock(&self.0).reads
+    }
+
+    /// PING frames, other than acknowledgements, that the peer sent; 0 where they are not counted.
+    pub(crate) fn pings(&self) -> u64 {
+        lock(&self.0).pings.as_ref().map_or(0, PingWatch::count)
+    }
+
+    /// Polls `work` and writes out, after each poll, what it left.
+    pub(crate) async fn drive<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let outcome = work.as_mut().poll(cx);
+            // A broken socket shows in the work itself.
+            let _ = self.poll_flush(cx);
+            outcome
+        })
+        .await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
+    fn release_when_written(&mut self) {
+        if self.sent == self.held.len() && self.held.capacity() > 0 {
+            self.sent = 0;
+            give_back(std::mem::take(&mut self.held));
+        }
+    }
+
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.held.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.sent < self.held.len() {
+            match ready!(Pin::new(&mut self.socket).poll_write(cx, &self.held[self.sent..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.sent += written,
+            }
+        }
+        self.release_when_written();
+        // TLS keeps records of its own until it is flushed.
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    /// Takes some of `slices`: holds them back where they fit, else writes them after what is held.
+    fn poll_take(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        if self.held.len() + offered <= HELD_BYTES {
+            if self.held.capacity() == 0 {
+                self.held = lend_buffer();
+            }
+            slices.iter().for_each(|slice| self.held.extend_from_slice(slice));
+            return Poll::Ready(Ok(offered));
+        }
+        loop {
+            let held = self.held.len() - self.sent;
+            if held == 0 {
+                return Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+            }
+            let mut all = [IoSlice::new(&[]); MAX_SLICES];
+            all[0] = IoSlice::new(&self.held[self.sent..]);
+            let count = 1 + slices.len().min(MAX_SLICES - 1);
+            all[1..count].copy_from_slice(&slices[..count - 1]);
+            let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, &all[..count]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += written.min(held);
+            self.release_when_written();
+            if written > held {
+                return Poll::Ready(Ok(written - held));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Coalesced<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let state = &mut *lock(&self.0);
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut state.socket).poll_read(cx, buffer))?;
+        let read = &buffer.filled()[before..];
+        state.reads += u64::from(!read.is_empty());
+        if let Some(pings) = &mut state.pings {
+            pings.observe(read);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        lock(&self.0).poll_take(cx, &[IoSlice::new(data)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        lock(&self.0).poll_take(cx, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let state = &mut *lock(&self.0);
+        ready!(state.poll_write_out(cx))?;
+        Pin::new(&mut state.socket).poll_shutdown(cx)
+    }
+}

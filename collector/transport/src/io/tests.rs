@@ -1,0 +1,64 @@
+use super::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+#[tokio::test]
+async fn small_writes_leave_together_and_the_buffer_goes_back() {
+    let (mut peer, socket) = tokio::io::duplex(1 << 20);
+    let (mut io, flusher) = Coalesced::new(socket, false);
+    for _ in 0..10 {
+        io.write_all(b"0123456789").await.unwrap();
+        io.flush().await.unwrap();
+    }
+    assert_eq!(lock(&flusher.0).held.len(), 100, "nothing has left yet");
+    poll_fn(|cx| flusher.poll_flush(cx)).await.unwrap();
+    assert_eq!(lock(&flusher.0).held.capacity(), 0, "an idle connection holds no buffer");
+    let mut got = [0; 100];
+    peer.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got[90..], b"0123456789");
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_buffer_keeps_its_order_through_a_narrow_pipe() {
+    let (mut peer, socket) = tokio::io::duplex(1000);
+    let (mut io, flusher) = Coalesced::new(socket, false);
+    let data: Vec<u8> = (0..500_000u32).map(|i| (i % 251) as u8).collect();
+    let expected = data.clone();
+    let writer = tokio::spawn(async move {
+        flusher
+            .drive(async move {
+                for (index, part) in data.chunks(30_011).enumerate() {
+                    let (a, b) = part.split_at(part.len() / 3);
+                    io.write_all(a).await.unwrap();
+                    io.write_all(b).await.unwrap();
+                    if index % 3 == 0 {
+                        io.flush().await.unwrap();
+                    }
+                }
+                io.shutdown().await.unwrap();
+            })
+            .await;
+    });
+    let mut got = Vec::new();
+    peer.read_to_end(&mut got).await.unwrap();
+    writer.await.unwrap();
+    assert!(got == expected);
+}
+
+#[test]
+fn pings_are_counted_however_the_bytes_are_cut() {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut frame = |kind: u8, flags: u8, payload: usize| {
+        bytes.extend_from_slice(&[0, (payload >> 8) as u8, payload as u8, kind, flags, 0, 0, 0, 1]);
+        bytes.extend(std::iter::repeat_n(6, payload));
+    };
+    frame(4, 0, 0);
+    frame(6, 0, 8);
+    frame(0, 0, 700);
+    frame(6, 1, 8);
+    frame(6, 0, 8);
+    for cut in [1, 2, 9, 33, 10_000] {
+        let mut watch = PingWatch::new();
+        bytes.chunks(cut).for_each(|part| watch.observe(part));
+        assert_eq!(watch.count(), 2, "in pieces of {cut}");
+    }
+}

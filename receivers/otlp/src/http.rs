@@ -1,0 +1,142 @@
+//! OTLP over HTTP, with protobuf bodies.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
+use phoenix_component::{Code, Refusal};
+use phoenix_pdata::Signal;
+use phoenix_transport::grpc::{Status, rpc_status};
+use phoenix_transport::http::server::{BodyError, HttpService, Request as HttpRequest};
+
+use crate::client;
+use crate::grpc::ALL_ACCEPTED;
+use crate::intake::{Intake, NotTaken, Request};
+use crate::metrics::IntakeMetrics;
+
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
+
+pub(crate) struct OtlpHttpService {
+    pub(crate) intake: Intake,
+    pub(crate) metrics: IntakeMetrics,
+    pub(crate) include_metadata: bool,
+    /// The path of each signal.
+    pub(crate) paths: [String; 3],
+}
+
+impl HttpService for OtlpHttpService {
+    type Route = Signal;
+
+    fn route(&self, head: &request::Parts) -> Result<Signal, Response<Bytes>> {
+        let path = head.uri.path();
+        let signal = Signal::ALL.into_iter().find(|signal| self.paths[signal.index()] == path);
+        let Some(signal) = signal.filter(|signal| self.intake.takes(*signal)) else {
+            return Err(plain(StatusCode::NOT_FOUND, "404 page not found\n"));
+        };
+        if head.method != Method::POST {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed, supported: [POST]");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return Err(response);
+        }
+        if !is_protobuf(&head.headers) {
+            let text = "415 unsupported media type, supported: [application/x-protobuf]";
+            return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+        }
+        Ok(signal)
+    }
+
+    async fn call(&self, signal: Signal, request: HttpRequest) -> Response<Bytes> {
+        let body = match request.body {
+            Ok(body) => body,
+            Err(error) => return status_response(body_status(&error)),
+        };
+        let authority = request.head.uri.authority().map(|authority| authority.as_str());
+        let client =
+            self.include_metadata.then(|| client::info(&request.head.headers, authority, &request.peer));
+        let request = Request { signal, body, client, deadline: None };
+        match self.intake.take(request, &self.metrics).await {
+            Ok(()) => protobuf(StatusCode::OK, ALL_ACCEPTED),
+            Err(NotTaken::Malformed(malformed)) => {
+                status_response((StatusCode::BAD_REQUEST, Status::new(Code::INVALID_ARGUMENT, malformed.to_string())))
+            }
+            Err(NotTaken::Refused(refusal)) => status_response(refusal_status(&refusal)),
+        }
+    }
+}
+
+/// Parameters of the media type do not matter.
+fn is_protobuf(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-protobuf")
+}
+
+fn body_status(error: &BodyError) -> (StatusCode, Status) {
+    let (http, code) = match error {
+        BodyError::OverBudget { delay } => {
+            let status = Status::new(Code::UNAVAILABLE, error.to_string()).with_retry_delay(*delay);
+            return (StatusCode::SERVICE_UNAVAILABLE, status);
+        }
+        BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, Code::DEADLINE_EXCEEDED),
+        _ => (StatusCode::BAD_REQUEST, Code::INVALID_ARGUMENT),
+    };
+    (http, Status::new(code, error.to_string()))
+}
+
+/// The HTTP status for a refusal, by the gRPC code that it has over that protocol.
+fn refusal_status(refusal: &Refusal) -> (StatusCode, Status) {
+    let status = Status::from(refusal);
+    let http = match status.code {
+        Code::CANCELLED
+        | Code::DEADLINE_EXCEEDED
+        | Code::ABORTED
+        | Code::OUT_OF_RANGE
+        | Code::UNAVAILABLE
+        | Code::DATA_LOSS => StatusCode::SERVICE_UNAVAILABLE,
+        Code::RESOURCE_EXHAUSTED => StatusCode::TOO_MANY_REQUESTS,
+        Code::INVALID_ARGUMENT => StatusCode::BAD_REQUEST,
+        Code::UNAUTHENTICATED => StatusCode::UNAUTHORIZED,
+        Code::PERMISSION_DENIED => StatusCode::FORBIDDEN,
+        Code::UNIMPLEMENTED => StatusCode::NOT_FOUND,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (http, status)
+}
+
+fn status_response((http, status): (StatusCode, Status)) -> Response<Bytes> {
+    let delay = status.retry_delay();
+    let body = if status.details.is_empty() {
+        rpc_status(status.code, &status.message, None)
+    } else {
+        status.details
+    };
+    let mut response = protobuf(http, body);
+    if matches!(http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+        && let Some(delay) = delay
+    {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
+    }
+    response
+}
+
+/// Rounded up: a sender that comes back too early is refused again.
+fn whole_seconds(delay: Duration) -> u64 {
+    delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
+}
+
+fn protobuf(status: StatusCode, body: Bytes) -> Response<Bytes> {
+    answer(status, PROTOBUF, body)
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    answer(status, PLAIN, Bytes::from_static(text.as_bytes()))
+}
+
+fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

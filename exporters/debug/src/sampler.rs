@@ -27,7 +27,7 @@ impl Sampler {
         }
         self.seen += 1;
         let after = self.seen.saturating_sub(self.initial);
-        after == 0 || (self.thereafter > 0 && after % self.thereafter == 0)
+        after == 0 || (self.thereafter > 0 && after.is_multiple_of(self.thereafter))
     }
 }
 

@@ -124,7 +124,7 @@ impl BatchStage {
     ) -> bool {
         let pass = Pass { rules: self.rules, metrics: &self.metrics, trigger, now, wants };
         let held = &mut self.held;
-        let done = self.open.values_mut().fold(true, |done, open| pass.over(open, held, out) && done);
+        let done = self.open.values_mut().all(|open| pass.over(open, held, out));
         self.forget_empty();
         done
     }

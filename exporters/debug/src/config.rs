@@ -1,0 +1,111 @@
+use phoenix_config::{PresentBlock, Problems, Settings};
+use serde::Deserialize;
+
+/// How much is written of each request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Verbosity {
+    /// One line of counts.
+    #[default]
+    Basic,
+    /// And a line for each item.
+    Normal,
+    /// And every field of every item.
+    Detailed,
+}
+
+impl TryFrom<String> for Verbosity {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Verbosity, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "basic" => Ok(Verbosity::Basic),
+            "normal" => Ok(Verbosity::Normal),
+            "detailed" => Ok(Verbosity::Detailed),
+            _ => Err(format!("verbosity {text:?} is not known: one of basic, normal, detailed")),
+        }
+    }
+}
+
+/// Settings of the `debug` exporter: otelcol's keys.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DebugConfig {
+    /// How much is written of each request.
+    pub verbosity: Verbosity,
+    /// Requests of each second that are written.
+    pub sampling_initial: u32,
+    /// Of the further requests of that second one in so many is written; 0 for none.
+    pub sampling_thereafter: u32,
+    /// Whether it goes to the collector's own log.
+    pub use_internal_logger: bool,
+    /// Where else it goes: `stdout`, `stderr` or paths of files.
+    pub output_paths: Option<Vec<String>>,
+    /// Not supported yet.
+    pub sending_queue: PresentBlock<AnyKeys>,
+}
+
+/// A block whose keys are not looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AnyKeys {}
+
+impl Default for DebugConfig {
+    fn default() -> DebugConfig {
+        DebugConfig {
+            verbosity: Verbosity::Basic,
+            sampling_initial: 2,
+            sampling_thereafter: 1,
+            use_internal_logger: true,
+            output_paths: None,
+            sending_queue: PresentBlock::off(),
+        }
+    }
+}
+
+impl Settings for DebugConfig {
+    fn validate(&self, problems: &mut Problems) {
+        match &self.output_paths {
+            Some(_) if self.use_internal_logger => problems.error_with_help(
+                "output_paths",
+                "output_paths is not supported when use_internal_logger is true",
+                "set `use_internal_logger: false`",
+            ),
+            Some(paths) if paths.is_empty() => {
+                problems.error("output_paths", "must not be empty when use_internal_logger is false");
+            }
+            _ => {}
+        }
+        if self.sending_queue.is_on() {
+            problems.error_with_help(
+                "sending_queue",
+                "is not supported by this exporter yet: it writes before it answers",
+                "remove it, or set `enabled: false`",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_bad_settings_and_names_the_field() {
+        // (settings, fields that the errors name)
+        let cases: [(&str, &[&str]); 7] = [
+            ("{}", &[]),
+            (r#"{"verbosity": "Detailed", "sampling_initial": 5, "sampling_thereafter": 200}"#, &[]),
+            (r#"{"use_internal_logger": false, "output_paths": ["stdout", "/tmp/x"]}"#, &[]),
+            (r#"{"output_paths": ["stdout"]}"#, &["output_paths"]),
+            (r#"{"use_internal_logger": false, "output_paths": []}"#, &["output_paths"]),
+            (r#"{"sending_queue": {"num_consumers": 2}}"#, &["sending_queue"]),
+            (r#"{"sending_queue": {"num_consumers": 2, "enabled": false}}"#, &[]),
+        ];
+        for (settings, fields) in cases {
+            let config: DebugConfig = serde_json::from_str(settings).expect(settings);
+            assert_eq!(Problems::of(|p| config.validate(p)).keys(), fields, "{settings}");
+        }
+        serde_json::from_str::<DebugConfig>(r#"{"verbosity": "loud"}"#).expect_err("no such level");
+    }
+}

@@ -21,7 +21,7 @@ pub(crate) fn request(number: u64) -> ExportTraceServiceRequest {
         value: Some(AnyValue { value: Some(Value::StringValue(text.into())) }),
         ..Default::default()
     };
-    let span = |index| Span {
+    let span = |index: u64| Span {
         trace_id: (u128::from(number) + 1).to_be_bytes().to_vec(),
         span_id: (number * SPANS + index + 1).to_be_bytes().to_vec(),
         name: "GET /orders".into(),

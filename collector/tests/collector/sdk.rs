@@ -53,7 +53,7 @@ impl TraceService for Capture {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.keep("traces", request.get_ref());
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -64,7 +64,7 @@ impl MetricsService for Capture {
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         self.keep("metrics", request.get_ref());
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -75,7 +75,7 @@ impl LogsService for Capture {
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         self.keep("logs", request.get_ref());
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 

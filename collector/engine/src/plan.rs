@@ -46,7 +46,8 @@ impl Plan {
         let mut pipelines: Vec<_> = config.service().pipelines.iter().map(planned).collect();
         check_signals(&pipelines, config, registry, problems);
         check_connectors(&pipelines, config, registry, problems);
-        match order(&pipelines) {
+        let is_connector = |id: &ComponentId| config.component(Kind::Connector, id).is_some();
+        match order(&pipelines, &is_connector) {
             Ok(order) => {
                 let mut slots: Vec<_> = pipelines.into_iter().map(Some).collect();
                 pipelines = order.into_iter().filter_map(|index| slots[index].take()).collect();
@@ -181,11 +182,14 @@ fn check_connectors(
 }
 
 /// The pipelines in topological order, or a description of the first cycle.
-fn order(pipelines: &[PlannedPipeline]) -> Result<Vec<usize>, String> {
+fn order(
+    pipelines: &[PlannedPipeline],
+    is_connector: &impl Fn(&ComponentId) -> bool,
+) -> Result<Vec<usize>, String> {
     let feeds = |from: usize| {
         let exporters = &pipelines[from].exporters;
         (0..pipelines.len()).filter_map(move |to| {
-            exporters.iter().find(|id| pipelines[to].receivers.contains(id)).map(|connector| (to, connector))
+            exporters.iter().find(|id| is_connector(id) && pipelines[to].receivers.contains(id)).map(|connector| (to, connector))
         })
     };
     let mut order = Vec::with_capacity(pipelines.len());

@@ -36,7 +36,11 @@ impl Inside {
         };
         let inside =
             Inside { engine: Engine::new(Arc::new(registry::registry()), host, options), _threads: threads };
-        inside.apply(yaml).await.expect("it starts");
+        match inside.apply(yaml).await {
+            Ok(_) => {}
+            Err(Ok(error)) => panic!("it does not start: {error}"),
+            Err(Err(problems)) => panic!("it has mistakes: {problems}"),
+        }
         inside
     }
 

@@ -130,7 +130,6 @@ mod tests {
             ("{}", ""),
             ("protocols: {grpc: {enabled: false}}", ""),
             ("protocols: {grcp: {}}", "protocols::grcp"),
-            ("protocols: {grpc: {endpoint: ''}}", "protocols::grpc::endpoint"),
             ("protocols: {grpc: {auth: {authenticator: x}}}", "protocols::grpc::auth"),
             ("protocols: {http: {traces_url_path: 'a b'}}", "protocols::http::traces_url_path"),
             ("protocols: {http: {profiles_url_path: /p}}", "protocols::http::profiles_url_path"),

@@ -69,7 +69,10 @@ impl Default for GrpcServerSettings {
 
 impl Settings for GrpcServerSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.endpoint.is_empty(), "endpoint", "requires a non-empty \"endpoint\"");
+        if self.endpoint.is_empty() {
+            // Not an error, as in otelcol: it may be a variable that is only set where this runs.
+            problems.warn_with_help("endpoint", "is empty; the start will fail", "write `host:port`");
+        }
         buffers(problems, self.read_buffer_size, self.write_buffer_size);
         let fits = (0..=4095).contains(&self.max_recv_msg_size_mib);
         problems.require(fits, "max_recv_msg_size_mib", "must be between 0 and 4095");

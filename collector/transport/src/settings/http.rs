@@ -131,7 +131,10 @@ block! {
 
 impl Settings for HttpServerSettings {
     fn validate(&self, problems: &mut Problems) {
-        problems.require(!self.endpoint.is_empty(), "endpoint", "requires a non-empty \"endpoint\"");
+        if self.endpoint.is_empty() {
+            // Not an error, as in otelcol: it may be a variable that is only set where this runs.
+            problems.warn_with_help("endpoint", "is empty; the start will fail", "write `host:port`");
+        }
         problems.require(self.max_request_body_size >= 0, "max_request_body_size", "must not be negative");
         for name in self.compression_algorithms.iter().flatten() {
             let known = Encoding::parse(name).is_some();

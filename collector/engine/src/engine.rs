@@ -200,7 +200,9 @@ impl Engine {
         let books = state.running.nodes.iter().filter_map(|(key, entry)| {
             let (held, queued) = match &entry.node {
                 Node::Stage { node, .. } => (node.held(), false),
-                Node::Exporter(node) => (node.exporter.held(), node.owns_accepted()),
+                // Without a queue the data is its sender's until the answer.
+                Node::Exporter(node) if node.owns_accepted() => (node.exporter.held(), true),
+                Node::Exporter(_) => (Held::default(), false),
                 Node::Transform { .. } | Node::Connector { .. } => (Held::default(), false),
                 Node::Receiver { .. } | Node::Extension(_) => return None,
             };

@@ -49,8 +49,9 @@ struct Run {
 }
 
 impl Run {
-    async fn start(processors: &str, queue: &str) -> Run {
+    async fn start(processors: &str, queue: &str, behaviour: Behaviour) -> Run {
         let backend = Backend::start().await;
+        backend.behave(behaviour);
         let port = free_port();
         let inside = Inside::start(&configuration(port, &backend, processors, queue)).await;
         let stop = CancellationToken::new();
@@ -85,7 +86,7 @@ async fn for_a_while() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_steady_load_arrives_exactly_once() {
     for (case, processors, queue) in PIPELINES {
-        let run = Run::start(processors, queue).await;
+        let run = Run::start(processors, queue, Behaviour::Accept).await;
         for_a_while().await;
         run.stop.cancel();
         for_a_while().await;
@@ -103,7 +104,7 @@ async fn a_backend_that_is_slow_refuses_or_throttles_costs_nothing_accepted() {
         Behaviour::Throttle(Duration::from_millis(30)),
     ];
     for (case, processors, queue) in PIPELINES {
-        let run = Run::start(processors, queue).await;
+        let run = Run::start(processors, queue, Behaviour::Accept).await;
         for trouble in troubles {
             run.backend.behave(trouble);
             for_a_while().await;
@@ -115,7 +116,7 @@ async fn a_backend_that_is_slow_refuses_or_throttles_costs_nothing_accepted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_that_dies_and_comes_back_costs_nothing_accepted() {
     for (case, processors, queue) in PIPELINES {
-        let mut run = Run::start(processors, queue).await;
+        let mut run = Run::start(processors, queue, Behaviour::Accept).await;
         for_a_while().await;
         run.backend.kill().await;
         for_a_while().await;
@@ -128,13 +129,12 @@ async fn a_backend_that_dies_and_comes_back_costs_nothing_accepted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_backend_rejects_is_counted_by_reason() {
     for (case, processors, queue) in PIPELINES {
-        let run = Run::start(processors, queue).await;
-        run.backend.behave(Behaviour::Reject);
+        let run = Run::start(processors, queue, Behaviour::Reject).await;
         for_a_while().await;
         run.stop.cancel();
         let outcome = run.load.await.expect("no panic");
         assert!(outcome.broken.is_empty(), "{case}: {:?}", outcome.broken.first());
-        let books = run.inside.balanced_books().await;
+        let books = run.inside.empty_books().await;
         let dropped: i64 = books.iter().map(|book| book.dropped).sum();
         assert_eq!(
             dropped as usize,
@@ -155,7 +155,7 @@ async fn what_a_backend_rejects_is_counted_by_reason() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_under_load_delivers_what_was_accepted() {
     for (case, processors, queue) in PIPELINES {
-        let run = Run::start(processors, queue).await;
+        let run = Run::start(processors, queue, Behaviour::Accept).await;
         for_a_while().await;
         let lost = run.inside.shutdown(Duration::from_secs(10)).await;
         run.stop.cancel();
@@ -169,7 +169,7 @@ async fn a_shutdown_under_load_delivers_what_was_accepted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_with_a_dead_backend_says_what_is_lost() {
     for (case, processors, queue) in &PIPELINES[1..] {
-        let mut run = Run::start(processors, queue).await;
+        let mut run = Run::start(processors, queue, Behaviour::Accept).await;
         run.backend.kill().await;
         for_a_while().await;
         run.stop.cancel();

@@ -23,8 +23,6 @@ pub(crate) enum Behaviour {
     Slow(Duration),
     /// Unavailable, every so many requests.
     RefuseOneIn(u64),
-    /// Unavailable, always.
-    Refuse,
     /// ResourceExhausted with a delay, every second request.
     Throttle(Duration),
     /// InvalidArgument, always.
@@ -63,7 +61,6 @@ impl TraceService for Service {
                 return Err(Status::unavailable("told to refuse"));
             }
             Behaviour::RefuseOneIn(_) => {}
-            Behaviour::Refuse => return Err(Status::unavailable("told to refuse")),
             Behaviour::Throttle(delay) if number.is_multiple_of(2) => return Err(throttled(delay)),
             Behaviour::Throttle(_) => {}
             Behaviour::Reject => return Err(Status::invalid_argument("told to reject")),

@@ -32,7 +32,7 @@ receivers:
       grpc: {{endpoint: '127.0.0.1:{}'}}
       http: {{endpoint: '127.0.0.1:{}', max_request_body_size: 1000000}}
 exporters:
-  otlp: {{endpoint: '{}', tls: {{insecure: true}}, sending_queue: {{enabled: false}}}}
+  otlp: {{endpoint: '{}', tls: {{insecure: true}}, compression: none, sending_queue: {{enabled: false}}}}
 service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp]}}}}}}
 ",
         ports.grpc,
@@ -69,12 +69,7 @@ async fn bad_http_requests_get_the_protocols_own_errors() {
     let backend = Backend::start().await;
     let (inside, ports) = start(&backend).await;
     let good = load::request(1).encode_to_vec();
-    let over_deep = (0..200).fold(Vec::new(), |inner: Vec<u8>, _| {
-        let mut outer = vec![0x2a];
-        prost::encoding::encode_varint(inner.len() as u64, &mut outer);
-        outer.extend_from_slice(&inner);
-        outer
-    });
+    let over_deep = load::over_deep().encode_to_vec();
     let not_utf8 = {
         let mut bytes = good.clone();
         let at = bytes.windows(3).position(|window| window == b"GET").expect("a name");
@@ -189,7 +184,7 @@ async fn clients_that_stop_in_the_middle_hold_nobody_up() {
     let answer = http(ports.http, POST, &good);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let used = inside.engine.host().budget.used();
-    assert!(used < 50 * 64 * 1024, "memory grows with what came, not with what was announced: {used}");
+    assert!(used <= 50 * 128 * 1024, "memory grows with what came, not with what was announced: {used}");
     drop(stalled);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while inside.engine.host().budget.used() > 0 {

@@ -43,11 +43,6 @@ impl CommandLine {
         self
     }
 
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> CommandLine {
-        self.0.env(name, value);
-        self
-    }
-
     /// Runs it to its end.
     pub(crate) fn finish(mut self) -> Finished {
         let output = self.0.output().expect("the binary runs");
@@ -116,11 +111,6 @@ impl Running {
     /// Everything printed so far.
     pub(crate) fn log(&self) -> String {
         self.log.lines.lock().expect("not poisoned").join("\n")
-    }
-
-    /// How many lines so far contain `text`.
-    pub(crate) fn log_count(&self, text: &str) -> usize {
-        self.log.lines.lock().expect("not poisoned").iter().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until a line contains `text`.

@@ -75,6 +75,19 @@ impl Inside {
         }
     }
 
+    /// The balanced books once nothing is held any more.
+    pub(crate) async fn empty_books(&self) -> Vec<Book> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let books = self.balanced_books().await;
+            if books.iter().all(|book| book.held == 0) {
+                return books;
+            }
+            assert!(Instant::now() < deadline, "something is still held: {books:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) async fn shutdown(&self, timeout: Duration) -> Lost {
         self.engine.shutdown(Instant::now() + timeout).await
     }

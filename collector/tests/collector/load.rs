@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,15 @@ pub(crate) fn request(number: u64) -> ExportTraceServiceRequest {
             ..Default::default()
         }],
     }
+}
+
+/// A request with an attribute of lists within lists, deeper than anybody may nest.
+pub(crate) fn over_deep() -> ExportTraceServiceRequest {
+    let nest = |value, _| Value::ArrayValue(ArrayValue { values: vec![AnyValue { value: Some(value) }] });
+    let deep = (0..150).fold(Value::BoolValue(true), nest);
+    let mut request = request(1);
+    request.resource_spans[0].scope_spans[0].spans[0].attributes[0].value = Some(AnyValue { value: Some(deep) });
+    request
 }
 
 /// What became of a load.

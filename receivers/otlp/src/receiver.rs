@@ -30,7 +30,8 @@ pub(crate) struct OtlpReceiver {
 struct State {
     grpc: Option<Bound>,
     http: Option<Bound>,
-    servers: Vec<Server>,
+    /// Each with the lease of its port, which a successor shares.
+    servers: Vec<(Server, ListenerLease)>,
 }
 
 /// What a protocol needs to serve, acquired before anything is changed.
@@ -86,7 +87,7 @@ impl OtlpReceiver {
                 metrics,
             )?;
             tracing::info!(receiver = self.id, endpoint = settings.endpoint, "Starting GRPC server");
-            state.servers.push(server);
+            state.servers.push((server, bound.lease));
         }
         if let (Some(settings), Some(bound)) = (self.config.protocols.http.get(), state.http.take()) {
             let server = settings.http();
@@ -108,7 +109,7 @@ impl OtlpReceiver {
                 metrics,
             )?;
             tracing::info!(receiver = self.id, endpoint = server.endpoint, "Starting HTTP server");
-            state.servers.push(started);
+            state.servers.push((started, bound.lease));
         }
         Ok(())
     }
@@ -134,7 +135,10 @@ impl Receiver for OtlpReceiver {
                 std::mem::take(&mut state.servers)
             };
             let timeout = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            let drains = servers.into_iter().map(|server| tokio::spawn(server.drain(timeout)));
+            let drains = servers.into_iter().map(|(server, lease)| {
+                drop(lease);
+                tokio::spawn(server.drain(timeout))
+            });
             let mut lost = Lost::default();
             for drain in drains.collect::<Vec<_>>() {
                 // Requests that were cut off have no answer: their senders have the data still.

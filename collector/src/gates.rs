@@ -37,7 +37,9 @@ pub(crate) fn check(lists: &[String]) -> anyhow::Result<()> {
                 let valid: Vec<_> = GATES.iter().map(|(name, _)| *name).collect();
                 bail!("no such feature gate {id:?}; valid gates: {}", valid.join(", "));
             }
-            (Some((_, Meaning::Unsupported(why))), true) => bail!("feature gate {id:?} is not supported: {why}"),
+            (Some((_, Meaning::Unsupported(why))), true) => {
+                bail!("feature gate {id:?} is not supported: {why}")
+            }
             (Some((_, Meaning::Always)), false) => bail!("feature gate {id:?} cannot be disabled"),
             (Some(_), _) => {}
         }

@@ -22,12 +22,17 @@ impl Provider for HttpProvider {
         let url = format!("{}:{opaque}", self.scheme);
         let failed = |error: ureq::Error| ProviderError::new(format!("unable to fetch {url}: {error}"));
         let agent = ureq::Agent::new_with_config(
-            ureq::config::Config::builder().timeout_global(Some(TIMEOUT)).user_agent("phoenix-collector").build(),
+            ureq::config::Config::builder()
+                .timeout_global(Some(TIMEOUT))
+                .user_agent("phoenix-collector")
+                .build(),
         );
         let mut response = agent.get(&url).call().map_err(failed)?;
         if response.status() != 200 {
             let status = response.status();
-            return Err(ProviderError::new(format!("unable to fetch {url}: status {status}, and must be 200")));
+            return Err(ProviderError::new(format!(
+                "unable to fetch {url}: status {status}, and must be 200"
+            )));
         }
         let text = response.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(failed)?;
         Ok(Retrieved::yaml(text))

@@ -6,7 +6,7 @@ use phoenix_component::factory::Registry;
 pub(crate) fn registry() -> Registry {
     Registry {
         receivers: vec![
-            Box::new(phoenix_receiver_nop::NopReceiverFactory),
+            Box::new(phoenix_receiver_nop::NopFactory),
             Box::new(phoenix_receiver_otlp::OtlpReceiverFactory),
         ],
         processors: vec![
@@ -15,7 +15,7 @@ pub(crate) fn registry() -> Registry {
         ],
         exporters: vec![
             Box::new(phoenix_exporter_debug::DebugFactory),
-            Box::new(phoenix_exporter_nop::NopExporterFactory),
+            Box::new(phoenix_exporter_nop::NopFactory),
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],

@@ -111,7 +111,9 @@ impl Running {
         let loaded = match tokio::task::spawn_blocking(move || load::load(&sources, &registry)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(bad)) => {
-                tracing::error!("the new configuration has mistakes; the running one goes on unchanged\n{bad}");
+                tracing::error!(
+                    "the new configuration has mistakes; the running one goes on unchanged\n{bad}"
+                );
                 return;
             }
             Err(panic) => {
@@ -125,7 +127,9 @@ impl Running {
                 loaded.telemetry.apply(&self.logs);
                 report.log();
             }
-            Err(error) => tracing::error!(error = %error, "the new configuration was not applied; the running one goes on unchanged"),
+            Err(error) => {
+                tracing::error!(error = %error, "the new configuration was not applied; the running one goes on unchanged")
+            }
         }
     }
 }

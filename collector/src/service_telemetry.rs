@@ -61,8 +61,8 @@ impl ServiceTelemetry {
             telemetry.logs = phoenix_config::decode_checked(logs, &mut in_logs).unwrap_or_default();
             found.absorb(in_logs);
             for entry in logs.as_map().map(|map| map.entries()).unwrap_or_default() {
-                if !matches!(entry.key(), "level" | "encoding") {
-                    without_effect(&mut found, &format!("logs::{}", entry.key()));
+                if !matches!(&*entry.key, "level" | "encoding") {
+                    without_effect(&mut found, &format!("logs::{}", &*entry.key));
                 }
             }
         }

@@ -143,7 +143,9 @@ pub struct CreateContext<'a> {
 
 /// Things that all instances of one identifier share, such as a memory limiter's state.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<HashMap<(Kind, ComponentId), Arc<dyn Any + Send + Sync>>>>);
+pub struct Shared(Arc<Mutex<SharedTable>>);
+
+type SharedTable = HashMap<(Kind, ComponentId), Arc<dyn Any + Send + Sync>>;
 
 impl Shared {
     /// What the instances of `id` share, made on first use.

@@ -29,7 +29,9 @@ impl ExporterNode {
         match self.closed.get() {
             None => {}
             Some(Some(successor)) => return Box::pin(successor.take(batch)).await,
-            Some(None) => return Err(Refusal::retryable("closed", format!("{} was stopped", self.status.key()))),
+            Some(None) => {
+                return Err(Refusal::retryable("closed", format!("{} was stopped", self.status.key())));
+            }
         }
         let outcome = guard::answer(&self.status, self.exporter.export(batch)).await;
         match &outcome {

@@ -136,10 +136,17 @@ async fn what_a_backend_rejects_is_counted_by_reason() {
         assert!(outcome.broken.is_empty(), "{case}: {:?}", outcome.broken.first());
         let books = run.inside.balanced_books().await;
         let dropped: i64 = books.iter().map(|book| book.dropped).sum();
-        assert_eq!(dropped as usize, outcome.accepted_spans().len(), "{case}: accepted is dropped with a reason");
+        assert_eq!(
+            dropped as usize,
+            outcome.accepted_spans().len(),
+            "{case}: accepted is dropped with a reason"
+        );
         assert_eq!(run.backend.spans().len(), 0);
         if processors == "[]" && queue.contains("false") {
-            assert!(outcome.accepted.is_empty() && !outcome.rejected.is_empty(), "{case}: the sender hears it");
+            assert!(
+                outcome.accepted.is_empty() && !outcome.rejected.is_empty(),
+                "{case}: the sender hears it"
+            );
         }
         run.inside.shutdown(Duration::from_secs(5)).await;
     }

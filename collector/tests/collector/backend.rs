@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use tonic::{Request, Response, Status};
 
 /// How the backend answers.
@@ -55,7 +59,9 @@ impl TraceService for Service {
         match behaviour {
             Behaviour::Accept => {}
             Behaviour::Slow(time) => tokio::time::sleep(time).await,
-            Behaviour::RefuseOneIn(n) if number.is_multiple_of(n) => return Err(Status::unavailable("told to refuse")),
+            Behaviour::RefuseOneIn(n) if number.is_multiple_of(n) => {
+                return Err(Status::unavailable("told to refuse"));
+            }
             Behaviour::RefuseOneIn(_) => {}
             Behaviour::Refuse => return Err(Status::unavailable("told to refuse")),
             Behaviour::Throttle(delay) if number.is_multiple_of(2) => return Err(throttled(delay)),
@@ -84,7 +90,8 @@ fn throttled(delay: Duration) -> Status {
         nanos >>= 7;
     }
     duration.push(nanos as u8);
-    let any = [field(1, b"type.googleapis.com/google.rpc.RetryInfo"), field(2, &field(1, &duration))].concat();
+    let any =
+        [field(1, b"type.googleapis.com/google.rpc.RetryInfo"), field(2, &field(1, &duration))].concat();
     let status = [vec![0x08, 8], field(3, &any)].concat();
     Status::with_details(tonic::Code::ResourceExhausted, "told to throttle", status.into())
 }
@@ -113,9 +120,11 @@ impl Backend {
         let listener = socket.listen(1024).expect("listens");
         self.address = listener.local_addr().expect("bound");
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-        let service = TraceServiceServer::new(Service(self.state.clone())).max_decoding_message_size(64 << 20);
+        let service =
+            TraceServiceServer::new(Service(self.state.clone())).max_decoding_message_size(64 << 20);
         self.server = Some(tokio::spawn(async move {
-            let _ = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await;
+            let _ =
+                tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await;
         }));
     }
 

@@ -47,7 +47,8 @@ service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp]}}}}}}
 fn http(port: u16, head: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connects");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-    let request = format!("{head}\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let request =
+        format!("{head}\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     // The answer may come before the body is through.
     let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(body));
     let mut answer = Vec::new();
@@ -91,8 +92,18 @@ async fn bad_http_requests_get_the_protocols_own_errors() {
         ("not gzip", format!("{POST}\r\nContent-Encoding: gzip"), b"not gzip", "400"),
         ("unknown encoding", format!("{POST}\r\nContent-Encoding: br"), &good, "400"),
         ("wrong content type", "POST /v1/traces HTTP/1.1\r\nContent-Type: text/plain".into(), &good, "415"),
-        ("wrong method", "PUT /v1/traces HTTP/1.1\r\nContent-Type: application/x-protobuf".into(), &good, "405"),
-        ("signal that is not wired", "POST /v1/logs HTTP/1.1\r\nContent-Type: application/x-protobuf".into(), &good, "404"),
+        (
+            "wrong method",
+            "PUT /v1/traces HTTP/1.1\r\nContent-Type: application/x-protobuf".into(),
+            &good,
+            "405",
+        ),
+        (
+            "signal that is not wired",
+            "POST /v1/logs HTTP/1.1\r\nContent-Type: application/x-protobuf".into(),
+            &good,
+            "404",
+        ),
     ];
     for (case, head, body, status) in cases {
         let answer = http(ports.http, &head, body);
@@ -115,25 +126,49 @@ async fn bad_grpc_requests_get_the_protocols_own_errors() {
     }
     let backend = Backend::start().await;
     let (inside, ports) = start(&backend).await;
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{}", ports.grpc)).expect("endpoint");
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{}", ports.grpc))
+        .expect("endpoint");
     let mut client = tonic::client::Grpc::new(channel.connect().await.expect("connects"));
     let cases = [
-        ("malformed", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", vec![0xff; 9], Code::Internal),
-        ("too large", "/opentelemetry.proto.collector.trace.v1.TraceService/Export", vec![0; 5 << 20], Code::ResourceExhausted),
-        ("not wired", "/opentelemetry.proto.collector.logs.v1.LogsService/Export", vec![], Code::Unimplemented),
-        ("unknown", "/opentelemetry.proto.collector.trace.v1.TraceService/Import", vec![], Code::Unimplemented),
+        (
+            "malformed",
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            vec![0xff; 9],
+            Code::Internal,
+        ),
+        (
+            "too large",
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            vec![0; 5 << 20],
+            Code::ResourceExhausted,
+        ),
+        (
+            "not wired",
+            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            vec![],
+            Code::Unimplemented,
+        ),
+        (
+            "unknown",
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Import",
+            vec![],
+            Code::Unimplemented,
+        ),
     ];
     for (case, path, first, code) in cases {
         client.ready().await.expect("connected");
         let codec = ProstCodec::<Raw, ExportTraceServiceResponse>::default();
-        let answer = client.unary(tonic::Request::new(Raw { first }), path.parse().expect("a path"), codec).await;
+        let answer =
+            client.unary(tonic::Request::new(Raw { first }), path.parse().expect("a path"), codec).await;
         assert_eq!(answer.expect_err(case).code(), code, "{case}");
     }
     client.ready().await.expect("connected");
     let codec = ProstCodec::default();
     let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export".parse().expect("a path");
-    let answer: tonic::Response<ExportTraceServiceResponse> =
-        client.unary(tonic::Request::new(load::request(1)), path, codec).await.expect("the same connection still works");
+    let answer: tonic::Response<ExportTraceServiceResponse> = client
+        .unary(tonic::Request::new(load::request(1)), path, codec)
+        .await
+        .expect("the same connection still works");
     assert!(answer.into_inner().partial_success.is_some_and(|partial| partial.rejected_spans == 0));
     assert_eq!(inside.engine.host().budget.used(), 0, "nothing is left charged");
 }

@@ -52,14 +52,21 @@ impl CommandLine {
     pub(crate) fn finish(mut self) -> Finished {
         let output = self.0.output().expect("the binary runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        Finished { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Finished {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Starts it, and returns once it takes data.
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.0.spawn().expect("the binary runs");
         let log = Arc::new(Log::default());
-        for stream in [Stream::Out(child.stdout.take().expect("piped")), Stream::Err(child.stderr.take().expect("piped"))] {
+        for stream in [
+            Stream::Out(child.stdout.take().expect("piped")),
+            Stream::Err(child.stderr.take().expect("piped")),
+        ] {
             let log = log.clone();
             std::thread::spawn(move || match stream {
                 Stream::Out(stream) => log.read(stream),
@@ -127,8 +134,17 @@ impl Running {
         let mut lines = self.log.lines.lock().expect("not poisoned");
         while lines.iter().filter(|line| line.contains(text)).count() < count {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no line with {text:?} came {count} times; the log:\n{}", lines.join("\n"));
-            lines = self.log.more.wait_timeout(lines, left.min(Duration::from_millis(200))).expect("not poisoned").0;
+            assert!(
+                !left.is_zero(),
+                "no line with {text:?} came {count} times; the log:\n{}",
+                lines.join("\n")
+            );
+            lines = self
+                .log
+                .more
+                .wait_timeout(lines, left.min(Duration::from_millis(200)))
+                .expect("not poisoned")
+                .0;
         }
     }
 

@@ -45,7 +45,8 @@ struct Verdict {
 
 #[test]
 fn verdicts_are_those_of_otelcol() {
-    let text = std::fs::read_to_string(repository().join("collector/tests/collector/data/validate.json")).expect("read");
+    let text = std::fs::read_to_string(repository().join("collector/tests/collector/data/validate.json"))
+        .expect("read");
     let verdicts: Vec<Verdict> = serde_json::from_str(&text).expect("JSON");
     let folder = tempfile::tempdir().expect("made");
     for verdict in verdicts {
@@ -60,7 +61,8 @@ fn verdicts_are_those_of_otelcol() {
             _ => panic!("{}: either a configuration or arguments", verdict.case),
         }
         // That one was built without a version; ours has one.
-        let exit = if verdict.args.as_ref().is_some_and(|args| args == &["--version"]) { 0 } else { verdict.exit };
+        let exit =
+            if verdict.args.as_ref().is_some_and(|args| args == &["--version"]) { 0 } else { verdict.exit };
         let finished = command.finish();
         assert_eq!(finished.code, exit, "{}: {}", verdict.case, finished.stderr);
         let complains = finished.stderr.to_lowercase().contains("error");
@@ -97,7 +99,8 @@ fn configurations_of_others_report_exactly_what_is_missing() {
         eprintln!("skipped: there are no configurations of others beside this checkout");
         return;
     };
-    let text = std::fs::read_to_string(repository().join("collector/tests/collector/data/missing.json")).expect("read");
+    let text = std::fs::read_to_string(repository().join("collector/tests/collector/data/missing.json"))
+        .expect("read");
     let mut expected: BTreeMap<String, BTreeSet<String>> = serde_json::from_str(&text).expect("JSON");
     let mut found = BTreeMap::new();
     for path in files(&corpus) {
@@ -106,7 +109,9 @@ fn configurations_of_others_report_exactly_what_is_missing() {
         let mut missing = BTreeSet::new();
         for line in finished.stderr.lines() {
             let Some((at, rest)) = line.split_once(": unknown type: \"") else { continue };
-            let kind = ["receivers", "processors", "exporters", "connectors", "extensions"].into_iter().find(|kind| at.contains(kind));
+            let kind = ["receivers", "processors", "exporters", "connectors", "extensions"]
+                .into_iter()
+                .find(|kind| at.contains(kind));
             let kind = kind.unwrap_or_else(|| panic!("{name}: no section in {line}"));
             missing.insert(format!("{kind} {}", rest.split('"').next().expect("a name")));
         }

@@ -32,11 +32,14 @@ fn graph() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata runs");
     let root = metadata.workspace_root.clone();
     let package = |package: &cargo_metadata::Package| {
-        let folder = package.manifest_path.parent().expect("a folder").strip_prefix(&root).expect("in the workspace");
+        let folder =
+            package.manifest_path.parent().expect("a folder").strip_prefix(&root).expect("in the workspace");
         let uses = package
             .dependencies
             .iter()
-            .filter(|dependency| dependency.kind == DependencyKind::Normal && dependency.name.starts_with("phoenix-"))
+            .filter(|dependency| {
+                dependency.kind == DependencyKind::Normal && dependency.name.starts_with("phoenix-")
+            })
             .map(|dependency| dependency.name.clone());
         (package.name.to_string(), (folder.to_string(), uses.collect()))
     };
@@ -60,7 +63,9 @@ fn arrows_point_one_way() {
 #[test]
 fn folders_are_the_inventory() {
     for (name, (folder, _)) in graph() {
-        let Some((kind, rest)) = KINDS.iter().find_map(|kind| Some((kind, name.strip_prefix(&format!("phoenix-{kind}-"))?))) else {
+        let Some((kind, rest)) =
+            KINDS.iter().find_map(|kind| Some((kind, name.strip_prefix(&format!("phoenix-{kind}-"))?)))
+        else {
             continue;
         };
         assert_eq!(folder, format!("{kind}s/{}", rest.replace('-', "_")), "the folder of {name}");

@@ -22,7 +22,8 @@ pub(crate) struct Inside {
 impl Inside {
     pub(crate) async fn start(yaml: &str) -> Inside {
         let (cores, threads) = Cores::start(2).expect("threads");
-        let options = EngineOptions { drain_timeout: Duration::from_secs(3), ..EngineOptions::for_memory(2 << 30) };
+        let options =
+            EngineOptions { drain_timeout: Duration::from_secs(3), ..EngineOptions::for_memory(2 << 30) };
         let host = Host {
             budget: Budget::new(options.budget_bytes),
             cores,
@@ -33,7 +34,8 @@ impl Inside {
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),
         };
-        let inside = Inside { engine: Engine::new(Arc::new(registry::registry()), host, options), _threads: threads };
+        let inside =
+            Inside { engine: Engine::new(Arc::new(registry::registry()), host, options), _threads: threads };
         inside.apply(yaml).await.expect("it starts");
         inside
     }

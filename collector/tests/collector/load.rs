@@ -16,9 +16,12 @@ pub(crate) const SPANS: u64 = 5;
 
 /// A request of [`SPANS`] spans, whose identifiers follow from `number`.
 pub(crate) fn request(number: u64) -> ExportTraceServiceRequest {
-    let attribute =
-        |key: &str, text: &str| KeyValue { key: key.into(), value: Some(AnyValue { value: Some(Value::StringValue(text.into())) }), ..Default::default() };
-    let span = |index| Span {
+    let attribute = |key: &str, text: &str| KeyValue {
+        key: key.into(),
+        value: Some(AnyValue { value: Some(Value::StringValue(text.into())) }),
+        ..Default::default()
+    };
+    let span = |index: u64| Span {
         trace_id: (u128::from(number) + 1).to_be_bytes().to_vec(),
         span_id: (number * SPANS + index + 1).to_be_bytes().to_vec(),
         name: "GET /orders".into(),
@@ -30,7 +33,11 @@ pub(crate) fn request(number: u64) -> ExportTraceServiceRequest {
     let scope = ScopeSpans { spans: (0..SPANS).map(span).collect(), ..Default::default() };
     let resource = Resource { attributes: vec![attribute("service.name", "orders")], ..Default::default() };
     ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans { resource: Some(resource), scope_spans: vec![scope], ..Default::default() }],
+        resource_spans: vec![ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![scope],
+            ..Default::default()
+        }],
     }
 }
 
@@ -57,7 +64,8 @@ impl Outcome {
 
     /// The identifiers of all spans that were accepted, sorted.
     pub(crate) fn accepted_spans(&self) -> Vec<u64> {
-        let mut ids: Vec<u64> = self.accepted.iter().flat_map(|n| (0..SPANS).map(move |i| n * SPANS + i + 1)).collect();
+        let mut ids: Vec<u64> =
+            self.accepted.iter().flat_map(|n| (0..SPANS).map(move |i| n * SPANS + i + 1)).collect();
         ids.sort_unstable();
         ids
     }
@@ -67,7 +75,8 @@ impl Outcome {
 /// refused for now is sent again, as SDKs do; after `stop` nothing new is begun.
 pub(crate) async fn run(endpoint: String, clients: usize, stop: CancellationToken) -> Outcome {
     let next = Arc::new(AtomicU64::new(0));
-    let tasks: Vec<_> = (0..clients).map(|_| tokio::spawn(client(endpoint.clone(), next.clone(), stop.clone()))).collect();
+    let tasks: Vec<_> =
+        (0..clients).map(|_| tokio::spawn(client(endpoint.clone(), next.clone(), stop.clone()))).collect();
     let mut outcome = Outcome::default();
     for task in tasks {
         outcome.add(task.await.expect("no panic"));

@@ -7,10 +7,18 @@ use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use prost::Message;
 use serde::Deserialize;
 use tonic::{Request, Response, Status};
@@ -45,7 +53,7 @@ impl TraceService for Capture {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.keep("traces", request.get_ref());
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -56,7 +64,7 @@ impl MetricsService for Capture {
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         self.keep("metrics", request.get_ref());
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -67,7 +75,7 @@ impl LogsService for Capture {
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         self.keep("logs", request.get_ref());
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -111,8 +119,9 @@ service:
     logs: {{receivers: [otlp], exporters: [otlp]}}
 "
     );
-    let running =
-        tokio::task::spawn_blocking(move || collector().arg(format!("--config=yaml:{configuration}")).start());
+    let running = tokio::task::spawn_blocking(move || {
+        collector().arg(format!("--config=yaml:{configuration}")).start()
+    });
     let running = running.await.expect("started");
     let script = repository().join("collector/tests/collector/sdk/send.py");
     let output = tokio::task::spawn_blocking(move || {

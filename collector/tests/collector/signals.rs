@@ -44,7 +44,9 @@ fn the_version_the_components_and_the_configuration_are_printed() {
     }
     let configuration = "receivers: {nop: {}}\nexporters: {otlphttp: {endpoint: 'http://localhost:4318', headers: {key: 'secret value'}}}\nservice: {pipelines: {traces: {receivers: [nop], exporters: [otlphttp]}}}\n";
     let print = |mode: &str| {
-        let finished = collector().args(["print-config", &format!("--mode={mode}"), &format!("--config=yaml:{configuration}")]).finish();
+        let finished = collector()
+            .args(["print-config", &format!("--mode={mode}"), &format!("--config=yaml:{configuration}")])
+            .finish();
         assert_eq!(finished.code, 0, "{}", finished.stderr);
         finished.stdout
     };

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use phoenix_component::{Budget, Cores, Leases};
 use phoenix_transport::ServerMetrics;
 use phoenix_transport::endpoint::Target;
+use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Method, Options};
 use phoenix_transport::grpc::server::{self, Call, UnaryService};
-use phoenix_transport::grpc::Status;
 
 const PATHS: [&str; 3] = [
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -45,8 +45,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lease = Leases::default().listen_tcp(&listen)?;
     let budget = Budget::new(256 << 20);
     let relay = Relay { upstream, methods };
-    let _server =
-        server::start(&lease, None, relay, server::Options::default(), &cores, &budget, ServerMetrics::detached())?;
+    let _server = server::start(
+        &lease,
+        None,
+        relay,
+        server::Options::default(),
+        &cores,
+        &budget,
+        ServerMetrics::detached(),
+    )?;
     loop {
         std::thread::park();
     }

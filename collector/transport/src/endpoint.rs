@@ -79,7 +79,8 @@ impl Target {
             (Scheme::Http, rest)
         } else if let Some(rest) = text.strip_prefix("https://") {
             (Scheme::Https, rest)
-        } else if let Some(rest) = text.strip_prefix("dns://").or_else(|| text.strip_prefix("passthrough://")) {
+        } else if let Some(rest) = text.strip_prefix("dns://").or_else(|| text.strip_prefix("passthrough://"))
+        {
             // An authority names the server to ask; the system's resolver is asked in any case.
             (Scheme::None, rest.split_once('/').map_or(rest, |(_, name)| name))
         } else {

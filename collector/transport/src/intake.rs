@@ -33,7 +33,8 @@ impl Intake {
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), OverBudget> {
         let needed = self.buffer.len() + piece.len();
         if needed > self.buffer.capacity() {
-            let roomy = needed.max(FIRST_BYTES.min(self.announced.unwrap_or(0))).max(2 * self.buffer.capacity());
+            let roomy =
+                needed.max(FIRST_BYTES.min(self.announced.unwrap_or(0))).max(2 * self.buffer.capacity());
             let capacity = self.announced.map_or(roomy, |announced| roomy.min(announced)).max(needed);
             if !self.charge.try_grow(capacity - self.buffer.capacity()) {
                 return Err(OverBudget);

@@ -3,6 +3,7 @@
 pub mod compression;
 pub mod endpoint;
 pub mod grpc;
+pub mod http;
 mod intake;
 mod io;
 mod listen;

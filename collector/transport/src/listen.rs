@@ -142,10 +142,8 @@ impl Server {
             return Aborted::default();
         }
         let live = &self.drain.live;
-        let aborted = Aborted {
-            connections: live.connections.load(Relaxed),
-            requests: live.requests.load(Relaxed),
-        };
+        let aborted =
+            Aborted { connections: live.connections.load(Relaxed), requests: live.requests.load(Relaxed) };
         self.phase.send_replace(Phase::Aborting);
         let _ = tokio::time::timeout(ABORT_GRACE, self.until_empty()).await;
         aborted
@@ -178,7 +176,11 @@ pub(crate) struct Listen {
 }
 
 /// Starts to accept on `lease`.
-pub(crate) fn start<P: Protocol>(lease: &ListenerLease, listen: Listen, protocol: Arc<P>) -> io::Result<Server> {
+pub(crate) fn start<P: Protocol>(
+    lease: &ListenerLease,
+    listen: Listen,
+    protocol: Arc<P>,
+) -> io::Result<Server> {
     let acceptor = lease.acceptor()?;
     let (phase, receiver) = watch::channel(Phase::Serving);
     let drain = Drain { phase: receiver, live: Arc::default() };
@@ -287,7 +289,8 @@ fn deal<P: Protocol>(accepted: Accepted, listen: &Arc<Listen>, protocol: &Arc<P>
         return;
     }
     listen.metrics.connections.add(1);
-    let (live, drain, protocol, listen) = (drain.connection(), drain.clone(), protocol.clone(), listen.clone());
+    let (live, drain, protocol, listen) =
+        (drain.connection(), drain.clone(), protocol.clone(), listen.clone());
     let cores = listen.cores.clone();
     let core = cores.least_connections();
     let on_core = core.connection();

@@ -1,20 +1,35 @@
 //! The shared blocks of configuration, with otelcol's keys and defaults.
 //!
-//! Each component's settings embed these; serde's `flatten` would lose the strictness about unknown keys,
-//! so a component that adds keys of its own to a block repeats the block's fields through the macros
-//! [`grpc_client_settings`](crate::grpc_client_settings) and
-//! [`http_client_settings`](crate::http_client_settings).
+//! Serde's `flatten` would lose the strictness about unknown keys, so a component that adds keys of its
+//! own to a block declares its settings through [`grpc_client_settings`](crate::grpc_client_settings),
+//! [`http_client_settings`](crate::http_client_settings) or
+//! [`http_server_settings`](crate::http_server_settings), which repeat the block's fields.
 
+mod compression;
+mod grpc;
+mod http;
+mod keepalive;
+mod net;
+#[cfg(test)]
+// The macros declare public items, as a component's settings are.
+#[allow(unreachable_pub)]
+mod tests;
 mod tls;
 
-use phoenix_config::Problems;
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use phoenix_config::{OpaqueMap, Problems};
 use serde::de::IgnoredAny;
 
+pub use compression::{Compression, CompressionParams};
+pub use grpc::{Dialer, GrpcClientBlock, GrpcServerSettings, validate_grpc_client};
+pub use http::{Cors, HttpClientBlock, HttpServerSettings, validate_http_client};
+pub use keepalive::{ClientKeepalive, EnforcementPolicy, ServerKeepalive, ServerParameters};
+pub use net::Transport;
 pub(crate) use tls::{Material, Source};
 pub use tls::{TlsClientSettings, TlsServerSettings};
 
 /// A key that otelcol knows and Phoenix does not offer yet: whatever stands there is refused, with the
-/// reason, in [`refuse`]. Null is as good as absent.
+/// reason, by [`refuse`]. Null is as good as absent.
 pub type NotYet = Option<IgnoredAny>;
 
 /// Reports `key` where it is set.
@@ -24,3 +39,28 @@ pub fn refuse(problems: &mut Problems, key: &str, value: &NotYet, reason: &str) 
 
 /// Why authenticators and middlewares are refused.
 pub const WITH_EXTENSIONS: &str = "it comes with the extensions of a later version";
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = HeaderName::try_from(name).map_err(|_| format!("{name:?} is no header name"))?;
+    let mut value =
+        HeaderValue::from_str(value).map_err(|_| format!("the value of {name:?} cannot be sent"))?;
+    // What is configured may be a secret.
+    value.set_sensitive(true);
+    Ok((parsed, value))
+}
+
+fn header_map(headers: &OpaqueMap) -> HeaderMap {
+    headers.iter().filter_map(|(name, value)| header(name, value.reveal()).ok()).collect()
+}
+
+fn validate_headers(headers: &OpaqueMap, problems: &mut Problems) {
+    problems.within("headers", |problems| validate_names(headers, problems));
+}
+
+fn validate_names(headers: &OpaqueMap, problems: &mut Problems) {
+    for (name, value) in headers.iter() {
+        if let Err(message) = header(name, value.reveal()) {
+            problems.error(name, message);
+        }
+    }
+}

@@ -18,6 +18,8 @@ use crate::socket::{Plain, Socket};
 
 mod choices;
 mod material;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub(crate) use choices::{CurveChoice, SuiteChoice, Version};
@@ -101,7 +103,8 @@ impl TlsAcceptor {
         };
         let certificate = certificates("cert_file", material.certificate)?;
         let key = private_key("key_file", material.key)?;
-        let mut config = builder.with_single_cert(certificate, key).map_err(material::pair_error(&material))?;
+        let mut config =
+            builder.with_single_cert(certificate, key).map_err(material::pair_error(&material))?;
         config.alpn_protocols = alpn.names();
         Ok(TlsAcceptor(Arc::new(config).into()))
     }
@@ -145,9 +148,10 @@ impl TlsConnector {
             material::add_roots(&mut roots, "ca_file", material.ca)?;
         }
         let identity = match material.certificate.is_set() {
-            true => {
-                Some((certificates("cert_file", material.certificate)?, private_key("key_file", material.key)?))
-            }
+            true => Some((
+                certificates("cert_file", material.certificate)?,
+                private_key("key_file", material.key)?,
+            )),
             false => None,
         };
         let server_name = match settings.server_name_override.as_str() {
@@ -201,8 +205,8 @@ impl TlsConnector {
 
 impl Parts {
     fn build(&self, roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
-        let builder =
-            ClientConfig::builder_with_provider(self.provider.clone()).with_protocol_versions(&self.versions)?;
+        let builder = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&self.versions)?;
         let builder = if self.skip_verify {
             builder.dangerous().with_custom_certificate_verifier(verify::anything(&self.provider))
         } else {

@@ -1,1 +1,12 @@
-//! To be filled.
+//! The `otlp_http` exporter (also `otlphttp`): OTLP over HTTP, as protobuf.
+//!
+//! Queue, retries and books are `phoenix-delivery`'s, connections `phoenix-transport`'s; what is here are
+//! the settings and the meaning of answers.
+
+mod answer;
+mod config;
+mod exporter;
+mod factory;
+
+pub use config::OtlpHttpConfig;
+pub use factory::OtlpHttpFactory;

@@ -34,8 +34,9 @@ impl UnaryService for GrpcService {
 
     async fn call(&self, signal: Signal, call: Call) -> Result<Bytes, Status> {
         let Call { message, headers, authority, peer, deadline } = call;
-        let client =
-            self.include_metadata.then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
+        let client = self
+            .include_metadata
+            .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
         let request = Request { signal, body: message, client, deadline: answer_by(deadline) };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),

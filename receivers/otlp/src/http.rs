@@ -36,7 +36,8 @@ impl HttpService for OtlpHttpService {
             return Err(plain(StatusCode::NOT_FOUND, "404 page not found\n"));
         };
         if head.method != Method::POST {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed, supported: [POST]");
+            let mut response =
+                plain(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed, supported: [POST]");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return Err(response);
         }
@@ -58,9 +59,10 @@ impl HttpService for OtlpHttpService {
         let request = Request { signal, body, client, deadline: None };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => protobuf(StatusCode::OK, ALL_ACCEPTED),
-            Err(NotTaken::Malformed(malformed)) => {
-                status_response((StatusCode::BAD_REQUEST, Status::new(Code::INVALID_ARGUMENT, malformed.to_string())))
-            }
+            Err(NotTaken::Malformed(malformed)) => status_response((
+                StatusCode::BAD_REQUEST,
+                Status::new(Code::INVALID_ARGUMENT, malformed.to_string()),
+            )),
             Err(NotTaken::Refused(refusal)) => status_response(refusal_status(&refusal)),
         }
     }

@@ -54,8 +54,10 @@ impl Intake {
         let validated = if request.body.len() < OFFLOAD_BYTES {
             phoenix_pdata::validate(signal, request.body, policy)
         } else {
-            let scan = tokio::task::spawn_blocking(move || phoenix_pdata::validate(signal, request.body, policy));
-            scan.await.map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
+            let scan =
+                tokio::task::spawn_blocking(move || phoenix_pdata::validate(signal, request.body, policy));
+            scan.await
+                .map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
         };
         let (payload, counts): (Payload, Counts) = validated.map_err(|malformed| {
             metrics.malformed();

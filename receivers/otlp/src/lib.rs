@@ -15,3 +15,43 @@ mod http;
 mod intake;
 mod metrics;
 mod receiver;
+
+use std::sync::Arc;
+
+use phoenix_component::factory::{
+    AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
+    parse_settings, settings_of,
+};
+use phoenix_component::{Outlets, Receiver, StartError};
+use phoenix_config::{Node, Problems};
+
+pub use config::{OtlpHttpSettings, OtlpReceiverConfig, Protocols, Utf8Policy};
+
+/// Makes `otlp` receivers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OtlpReceiverFactory;
+
+impl Factory for OtlpReceiverFactory {
+    fn descriptor(&self) -> &Descriptor {
+        static SIGNALS: [Support; 3] = Support::all(Stability::Stable);
+        static DESCRIPTOR: Descriptor =
+            Descriptor { name: "otlp", aliases: &[], signals: &SIGNALS, module: env!("CARGO_PKG_NAME") };
+        &DESCRIPTOR
+    }
+
+    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+        parse_settings::<OtlpReceiverConfig>(section, problems)
+    }
+}
+
+impl ReceiverFactory for OtlpReceiverFactory {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        outlets: Outlets,
+    ) -> Result<Arc<dyn Receiver>, StartError> {
+        let config = settings_of::<OtlpReceiverConfig>(settings).clone();
+        Ok(Arc::new(receiver::OtlpReceiver::new(config, &cx, outlets)))
+    }
+}

@@ -2,7 +2,11 @@ use phoenix_pdata::Signal;
 use phoenix_telemetry::{Counter, Description, Metrics};
 
 const ACCEPTED: [Description; 3] = [
-    Description { name: "otelcol_receiver_accepted_spans", unit: "{span}", text: "Spans that the pipelines took." },
+    Description {
+        name: "otelcol_receiver_accepted_spans",
+        unit: "{span}",
+        text: "Spans that the pipelines took.",
+    },
     Description {
         name: "otelcol_receiver_accepted_metric_points",
         unit: "{datapoint}",

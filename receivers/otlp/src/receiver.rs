@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{BoxFuture, Host, ListenerLease, Lost, Outlets, Receiver, StartError, Status, StatusReporter};
+use phoenix_component::{
+    BoxFuture, Host, ListenerLease, Lost, Outlets, Receiver, StartError, Status, StatusReporter,
+};
 use phoenix_transport::tls::TlsAcceptor;
 use phoenix_transport::{Server, ServerMetrics, grpc, http};
 use tokio::time::Instant;
@@ -50,14 +52,15 @@ impl OtlpReceiver {
 
     fn bind_all(&self, host: &Host) -> Result<(), StartError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(settings) = self.config.grpc() {
+        if let Some(settings) = self.config.protocols.grpc.get() {
             let lease = settings.listen(&host.leases).map_err(StartError::because)?;
-            let tls = settings.tls_acceptor().map_err(StartError::because)?;
+            let tls = settings.tls().map_err(StartError::because)?;
             state.grpc = Some(Bound { lease, tls });
         }
-        if let Some(settings) = self.config.http() {
-            let lease = settings.server.listen(&host.leases).map_err(StartError::because)?;
-            let tls = settings.server.tls_acceptor().map_err(StartError::because)?;
+        if let Some(settings) = self.config.protocols.http.get() {
+            let settings = settings.http();
+            let lease = settings.listen(&host.leases).map_err(StartError::because)?;
+            let tls = settings.tls().map_err(StartError::because)?;
             state.http = Some(Bound { lease, tls });
         }
         Ok(())
@@ -65,7 +68,7 @@ impl OtlpReceiver {
 
     fn serve_all(&self, host: &Host) -> std::io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(settings), Some(bound)) = (self.config.grpc(), state.grpc.take()) {
+        if let (Some(settings), Some(bound)) = (self.config.protocols.grpc.get(), state.grpc.take()) {
             let service = GrpcService {
                 intake: self.intake.clone(),
                 metrics: IntakeMetrics::new(&host.metrics, &self.id, "grpc"),
@@ -82,19 +85,20 @@ impl OtlpReceiver {
                 &host.budget,
                 metrics,
             )?;
-            tracing::info!(receiver = self.id, endpoint = settings.endpoint(), "Starting GRPC server");
+            tracing::info!(receiver = self.id, endpoint = settings.endpoint, "Starting GRPC server");
             state.servers.push(server);
         }
-        if let (Some(settings), Some(bound)) = (self.config.http(), state.http.take()) {
+        if let (Some(settings), Some(bound)) = (self.config.protocols.http.get(), state.http.take()) {
+            let server = settings.http();
             let service = OtlpHttpService {
                 intake: self.intake.clone(),
                 metrics: IntakeMetrics::new(&host.metrics, &self.id, "http"),
-                include_metadata: settings.server.include_metadata,
+                include_metadata: server.include_metadata,
                 paths: settings.paths(),
             };
             let metrics = ServerMetrics::new(&host.metrics, &self.id, "http");
-            let options = settings.server.options();
-            let server = http::server::start(
+            let options = server.options();
+            let started = http::server::start(
                 &bound.lease,
                 bound.tls,
                 service,
@@ -103,8 +107,8 @@ impl OtlpReceiver {
                 &host.budget,
                 metrics,
             )?;
-            tracing::info!(receiver = self.id, endpoint = settings.server.endpoint(), "Starting HTTP server");
-            state.servers.push(server);
+            tracing::info!(receiver = self.id, endpoint = server.endpoint, "Starting HTTP server");
+            state.servers.push(started);
         }
         Ok(())
     }

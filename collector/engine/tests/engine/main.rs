@@ -46,7 +46,10 @@ async fn a_slow_branch_does_not_hold_the_other() {
     let rig = Rig::start(TWO_SINKS).await;
     rig.world.sink("sink/a").answers(Answer::Slow(Duration::from_secs(60)));
     let send = rig.send("source", Traces, &[1]);
-    assert!(tokio::time::timeout(Duration::from_secs(1), send).await.is_err(), "the sender waits for the slow one");
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), send).await.is_err(),
+        "the sender waits for the slow one"
+    );
     assert_eq!(rig.world.sink("sink/b").got(), [1]);
 }
 
@@ -128,7 +131,10 @@ async fn what_a_transform_leaves_out_is_in_the_books() {
     assert!(!rig.send("source", Traces, &[666]).await.expect_err("rejected").is_retryable());
     assert_eq!(rig.world.sink("sink").got(), [1, 3]);
     let metrics = &rig.engine.host().metrics;
-    assert_eq!(metrics.sum("phoenix_component_items_dropped", &[("component_id", "odd"), ("reason", "even")]), 3);
+    assert_eq!(
+        metrics.sum("phoenix_component_items_dropped", &[("component_id", "odd"), ("reason", "even")]),
+        3
+    );
     assert_eq!(metrics.sum("phoenix_component_items_refused", &[("component_id", "odd")]), 1);
     rig.assert_balanced().await;
 }
@@ -188,7 +194,11 @@ async fn delivered_means_delivered_and_all_that_wait_go_together() {
     sink.answers(Answer::Slow(Duration::from_millis(10)));
     let before = Instant::now();
     rig.send("source", Traces, &[1]).await.expect("delivered");
-    assert_eq!((sink.got(), before.elapsed()), (vec![1], Duration::from_millis(10)), "nobody else was there to wait for");
+    assert_eq!(
+        (sink.got(), before.elapsed()),
+        (vec![1], Duration::from_millis(10)),
+        "nobody else was there to wait for"
+    );
     let senders: Vec<_> = (0..32u64)
         .map(|id| {
             let rig = rig.clone();
@@ -199,7 +209,11 @@ async fn delivered_means_delivered_and_all_that_wait_go_together() {
         sender.await.unwrap().expect("delivered");
     }
     assert_eq!(sink.got().len(), 33);
-    assert!(sink.calls() <= 4, "the requests that came during one delivery go out together: {}", sink.calls());
+    assert!(
+        sink.calls() <= 4,
+        "the requests that came during one delivery go out together: {}",
+        sink.calls()
+    );
     assert!(before.elapsed() < Duration::from_secs(1), "nobody waited for the timer");
     rig.assert_balanced().await;
 }
@@ -215,7 +229,11 @@ async fn who_waits_for_delivery_hears_of_a_refusal_before_the_deadline() {
     assert!(Instant::now() < deadline);
     rig.world.sink("sink").answers(Answer::Accept);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(rig.world.sink("sink").got(), [0u64; 0], "handed back, so never sent behind the sender's back");
+    assert_eq!(
+        rig.world.sink("sink").got(),
+        [0u64; 0],
+        "handed back, so never sent behind the sender's back"
+    );
     rig.assert_balanced().await;
     rig.world.sink("sink").answers(Answer::Reject);
     assert!(!rig.send("source", Traces, &[2]).await.expect_err("rejected").is_retryable());
@@ -305,7 +323,13 @@ service: {extensions: [watcher], pipelines: {traces: {receivers: [source], proce
     rig.send("source", Traces, &[1]).await.expect("held");
     assert_eq!(rig.shutdown().await.items, 0);
     let expected = [
-        "start watcher", "serve source", "ready watcher true", "ready watcher false", "stop source", "export sink", "drain sink",
+        "start watcher",
+        "serve source",
+        "ready watcher true",
+        "ready watcher false",
+        "stop source",
+        "export sink",
+        "drain sink",
         "stop watcher",
     ];
     assert_eq!(*rig.world.events.lock().unwrap(), expected);
@@ -319,7 +343,10 @@ async fn a_shutdown_says_what_was_lost() {
     let lost = rig.shutdown().await;
     assert_eq!(lost.items, 3);
     settle().await;
-    assert_eq!(rig.engine.host().metrics.sum("phoenix_component_items_dropped", &[("reason", "shutdown")]), 3);
+    assert_eq!(
+        rig.engine.host().metrics.sum("phoenix_component_items_dropped", &[("reason", "shutdown")]),
+        3
+    );
     assert!(matches!(rig.apply(TWO_SINKS).await, Err(ApplyError::Stopping)));
 }
 
@@ -344,7 +371,11 @@ service: {pipelines: {traces: {receivers: [source, source/2], processors: [hold,
     assert_eq!(names(&report.removed), [""; 0]);
     rig.send("source/2", Traces, &[3, 4]).await.expect("held with the other");
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(rig.world.sink("sink/b").got(), [1, 3], "what was held before runs through the new neighbours");
+    assert_eq!(
+        rig.world.sink("sink/b").got(),
+        [1, 3],
+        "what was held before runs through the new neighbours"
+    );
     assert_eq!(rig.world.sink("sink").drained.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
@@ -393,7 +424,8 @@ async fn a_failed_build_changes_nothing_and_leaves_nothing_behind() {
 async fn at_most_two_old_graphs_drain() {
     let rig = Arc::new(Rig::start(TWO_SINKS).await);
     rig.world.sink("sink/a").answers(Answer::Hang);
-    let graph = |generation: u32| TWO_SINKS.replace("sink/a: {}", &format!("sink/a: {{generation: {generation}}}"));
+    let graph =
+        |generation: u32| TWO_SINKS.replace("sink/a: {}", &format!("sink/a: {{generation: {generation}}}"));
     for generation in 1..=2 {
         // A request that hangs in each old graph.
         let hanging = rig.clone();
@@ -428,7 +460,13 @@ async fn a_signal_comes_and_goes() {
 async fn nothing_accepted_is_lost_or_doubled_over_many_swaps() {
     use rand::{Rng as _, SeedableRng as _};
     let graph = |rng: &mut rand::rngs::StdRng| {
-        let hold = ["hold: {}", "hold: {every_ms: 50}", "hold: {shards: 3}", "hold: {every_ms: 7, adopts: false}", "hold: {delivered: true, every_ms: 20}"];
+        let hold = [
+            "hold: {}",
+            "hold: {every_ms: 50}",
+            "hold: {shards: 3}",
+            "hold: {every_ms: 7, adopts: false}",
+            "hold: {delivered: true, every_ms: 20}",
+        ];
         let names = ["hold", "hold", "hold", ""][rng.random_range(0..4)];
         let extra = ["", ", sink/b"][rng.random_range(0..2)];
         let generation = rng.random_range(0..2);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use phoenix_component::factory::*;
 use phoenix_component::*;
-use phoenix_config::{ComponentId, Config, EnvProvider, KeyPath, Location, Node, PipelineId, Problems, Resolver};
+use phoenix_config::{
+    ComponentId, Config, EnvProvider, KeyPath, Location, Node, PipelineId, Problems, Resolver,
+};
 use phoenix_engine::{ApplyError, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_pdata::{Payload, Signal};
 use serde::Deserialize;
@@ -136,15 +138,19 @@ impl Rig {
     }
 
     pub(crate) fn status(&self, id: &str) -> Status {
-        let found = self.engine.host().health.snapshot().into_iter().find(|(key, _)| key.id.to_string() == id);
+        let found =
+            self.engine.host().health.snapshot().into_iter().find(|(key, _)| key.id.to_string() == id);
         found.expect("a component of that name").1
     }
 }
 
 fn plan(yaml: &str, registry: &Registry) -> Result<Plan, Vec<String>> {
-    let messages = |problems: &Problems| problems.errors().map(|problem| problem.message.clone()).collect::<Vec<_>>();
+    let messages =
+        |problems: &Problems| problems.errors().map(|problem| problem.message.clone()).collect::<Vec<_>>();
     let uri = format!("yaml:{yaml}");
-    let resolved = Resolver::with_environment(EnvProvider::new(|_| None)).resolve::<String>(&[uri], &[]).map_err(|problems| messages(&problems))?;
+    let resolved = Resolver::with_environment(EnvProvider::new(|_| None))
+        .resolve::<String>(&[uri], &[])
+        .map_err(|problems| messages(&problems))?;
     let mut problems = Problems::in_section(KeyPath::root(), &resolved.root, &Location::nowhere());
     let config = Config::read(&resolved.root, registry, &mut problems);
     Plan::new(&config, registry, &mut problems).ok_or_else(|| messages(&problems))
@@ -187,7 +193,12 @@ struct Source {
 }
 
 impl ReceiverFactory for SourceFactory {
-    fn create(&self, settings: &dyn AnySettings, cx: CreateContext<'_>, outlets: Outlets) -> Result<Arc<dyn Receiver>, StartError> {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        outlets: Outlets,
+    ) -> Result<Arc<dyn Receiver>, StartError> {
         let settings = settings_of::<SourceSettings>(settings);
         let (id, world) = (cx.id.to_string(), self.0.clone());
         Ok(Arc::new(Source { id, fails_to_bind: settings.fails_to_bind, outlets, world }))
@@ -230,16 +241,23 @@ struct SinkExporter {
 }
 
 impl ExporterFactory for SinkFactory {
-    fn create(&self, settings: &dyn AnySettings, cx: CreateContext<'_>, _: Signal) -> Result<Arc<dyn Exporter>, StartError> {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        _: Signal,
+    ) -> Result<Arc<dyn Exporter>, StartError> {
         let id = cx.id.to_string();
-        let (settings, sink, world) = (settings_of::<SinkSettings>(settings).clone(), self.0.sink(&id), self.0.clone());
+        let (settings, sink, world) =
+            (settings_of::<SinkSettings>(settings).clone(), self.0.sink(&id), self.0.clone());
         Ok(Arc::new(SinkExporter { id, settings, sink, world }))
     }
 }
 
 impl Exporter for SinkExporter {
     fn start<'a>(&'a self, _: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
-        let outcome = if self.settings.fails_to_start { Err(StartError::new("told to fail")) } else { Ok(()) };
+        let outcome =
+            if self.settings.fails_to_start { Err(StartError::new("told to fail")) } else { Ok(()) };
         Box::pin(async move { outcome })
     }
 
@@ -252,7 +270,9 @@ impl Exporter for SinkExporter {
                 Answer::Accept => {}
                 Answer::Refuse => return Err(Refusal::retryable("test", "not now")),
                 Answer::Reject => return Err(Refusal::permanent("test", "never")),
-                Answer::RefuseEverySecond if call % 2 == 1 => return Err(Refusal::retryable("test", "not now")),
+                Answer::RefuseEverySecond if call % 2 == 1 => {
+                    return Err(Refusal::retryable("test", "not now"));
+                }
                 Answer::RefuseEverySecond => {}
                 Answer::Slow(time) => tokio::time::sleep(time).await,
                 Answer::Panic => panic!("told to"),
@@ -289,7 +309,12 @@ factory!(OddFactory, "odd", NoSettings, Support::all(Stability::Stable));
 struct Odd;
 
 impl ProcessorFactory for OddFactory {
-    fn create(&self, _: &dyn AnySettings, _: CreateContext<'_>, _: &PipelineId) -> Result<Processor, StartError> {
+    fn create(
+        &self,
+        _: &dyn AnySettings,
+        _: CreateContext<'_>,
+        _: &PipelineId,
+    ) -> Result<Processor, StartError> {
         Ok(Processor::Transform(Arc::new(Odd)))
     }
 }
@@ -303,7 +328,8 @@ impl Transform for Odd {
         }
         let kept: Vec<u64> = ids.iter().copied().filter(|id| id % 2 == 1).collect();
         dropped.add("even", (ids.len() - kept.len()) as u64);
-        let next = Batch { payload: batch_of(batch.signal, &kept).payload, items: kept.len() as u64, ..batch };
+        let next =
+            Batch { payload: batch_of(batch.signal, &kept).payload, items: kept.len() as u64, ..batch };
         Ok((!kept.is_empty()).then_some(next))
     }
 }
@@ -342,14 +368,26 @@ impl Partition for ById {
             parts.entry(id % 8).or_default().push(id);
         }
         for (key, ids) in parts {
-            emit(key, Batch { payload: batch_of(batch.signal, &ids).payload, items: ids.len() as u64, ..batch.clone() });
+            emit(
+                key,
+                Batch {
+                    payload: batch_of(batch.signal, &ids).payload,
+                    items: ids.len() as u64,
+                    ..batch.clone()
+                },
+            );
         }
         Ok(())
     }
 }
 
 impl ProcessorFactory for HoldFactory {
-    fn create(&self, settings: &dyn AnySettings, _: CreateContext<'_>, _: &PipelineId) -> Result<Processor, StartError> {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        _: CreateContext<'_>,
+        _: &PipelineId,
+    ) -> Result<Processor, StartError> {
         let settings = settings_of::<HoldSettings>(settings).clone();
         let acknowledge = if settings.delivered { Acknowledge::Delivered } else { Acknowledge::Held };
         let shards = (0..settings.shards.max(1))
@@ -368,7 +406,8 @@ impl Hold {
                 open.batch.payload.append(fragment.batch.payload);
                 open.batch.items += fragment.batch.items;
                 open.batch.waiting += fragment.batch.waiting;
-                open.batch.deadline = [open.batch.deadline, fragment.batch.deadline].into_iter().flatten().min();
+                open.batch.deadline =
+                    [open.batch.deadline, fragment.batch.deadline].into_iter().flatten().min();
                 open.ack.join(fragment.ack);
             }
         }
@@ -406,7 +445,9 @@ impl Stage for Hold {
     }
 
     fn held(&self) -> Held {
-        self.open.as_ref().map_or(Held::default(), |open| Held { items: open.batch.items, bytes: open.batch.payload.len() })
+        self.open
+            .as_ref()
+            .map_or(Held::default(), |open| Held { items: open.batch.items, bytes: open.batch.payload.len() })
     }
 
     fn adopt(&mut self, old: &mut dyn Stage) -> Adoption {
@@ -438,9 +479,18 @@ struct Sum {
 }
 
 impl ProcessorFactory for SumFactory {
-    fn create(&self, _: &dyn AnySettings, _: CreateContext<'_>, _: &PipelineId) -> Result<Processor, StartError> {
+    fn create(
+        &self,
+        _: &dyn AnySettings,
+        _: CreateContext<'_>,
+        _: &PipelineId,
+    ) -> Result<Processor, StartError> {
         let shards: Vec<Box<dyn Stage>> = vec![Box::new(Sum::default())];
-        Ok(Processor::Stage(StageSpec { partition: Arc::new(Unpartitioned), shards, acknowledge: Acknowledge::Held }))
+        Ok(Processor::Stage(StageSpec {
+            partition: Arc::new(Unpartitioned),
+            shards,
+            acknowledge: Acknowledge::Held,
+        }))
     }
 }
 
@@ -458,7 +508,10 @@ impl Stage for Sum {
         if let Some(signal) = self.signal.filter(|_| std::mem::take(&mut self.pending)) {
             out.produced(1);
             // The increment since the last output, so that sums of outputs are sums of inputs.
-            out.send(Batch { waiting: 0, ..batch_of(signal, &[std::mem::take(&mut self.total)]) }, Ack::none());
+            out.send(
+                Batch { waiting: 0, ..batch_of(signal, &[std::mem::take(&mut self.total)]) },
+                Ack::none(),
+            );
         }
     }
 

@@ -44,7 +44,9 @@ pub(super) fn decompress(
             inflate(context, body, &mut out).map(drop)
         })?,
         // A framed stream of nothing is empty; a block never is.
-        Encoding::Snappy if !body.is_empty() && !body.starts_with(SNAPPY_STREAM) => snappy_block(body, &mut out)?,
+        Encoding::Snappy if !body.is_empty() && !body.starts_with(SNAPPY_STREAM) => {
+            snappy_block(body, &mut out)?
+        }
         Encoding::Snappy | Encoding::SnappyFramed => {
             read_all(snap::read::FrameDecoder::new(body), body.len(), &mut out)?;
         }

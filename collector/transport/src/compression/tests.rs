@@ -47,7 +47,11 @@ fn a_bomb_stops_at_the_limit_and_at_the_budget() {
         let bomb = round(encoding, &[vec![0; 4 << 20]]);
         let budget = Budget::new(3 << 20);
         let limit = 1 << 20;
-        assert_eq!(plain(encoding, &bomb, limit, &budget), Err(DecodeError::TooLarge { limit }), "{encoding}");
+        assert_eq!(
+            plain(encoding, &bomb, limit, &budget),
+            Err(DecodeError::TooLarge { limit }),
+            "{encoding}"
+        );
         assert_eq!(plain(encoding, &bomb, 64 << 20, &budget), Err(DecodeError::Budget), "{encoding}");
         assert_eq!(budget.used(), 0, "{encoding}");
     }
@@ -97,7 +101,7 @@ async fn large_bodies_take_the_way_around_the_runtime() {
     .take(600_000)
     .collect();
     let budget = Budget::new(10 << 20);
-    let body = Bytes::from(round(Encoding::Zstd, &[noise.clone()]));
+    let body = Bytes::from(round(Encoding::Zstd, std::slice::from_ref(&noise)));
     assert!(body.len() > OFFLOAD_BYTES);
     let got = decode(Encoding::Zstd, body, 1 << 20, budget.try_charge(0).unwrap()).await.unwrap();
     assert!(got == noise);

@@ -153,8 +153,7 @@ impl Client {
                 headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding.name()));
             }
         }
-        let scheme =
-            if options.tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
+        let scheme = if options.tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
         let config = Arc::new(Config { options, authority, scheme, headers });
         let channels = (0..cores.count()).map(|_| Arc::new(Channel::new(config.clone()))).collect();
         Ok(Client(Arc::new(Shared { cores: cores.clone(), channels, config })))

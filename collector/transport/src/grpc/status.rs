@@ -176,7 +176,8 @@ pub fn retry_delay(details: &[u8]) -> Option<Duration> {
 /// The message of a serialized `google.rpc.Status` and its code.
 pub fn parse_rpc_status(status: &[u8]) -> (Code, String) {
     let code = fields(status).filter(|(number, ..)| *number == 1).last().map_or(0, |(_, value, _)| value);
-    let message = fields(status).filter(|(number, ..)| *number == 2).last().map_or(&[][..], |(_, _, text)| text);
+    let message =
+        fields(status).filter(|(number, ..)| *number == 2).last().map_or(&[][..], |(_, _, text)| text);
     (Code(u8::try_from(code).unwrap_or(Code::UNKNOWN.0)), String::from_utf8_lossy(message).into_owned())
 }
 
@@ -237,7 +238,9 @@ mod tests {
     fn messages_survive_the_header() {
         for text in ["plain", "100 % naïve\r\n\u{1}", "", "%zz%4"] {
             let mut headers = HeaderMap::new();
-            Status::new(Code::INTERNAL, text).with_retry_delay(Duration::from_millis(1500)).write_to(&mut headers);
+            Status::new(Code::INTERNAL, text)
+                .with_retry_delay(Duration::from_millis(1500))
+                .write_to(&mut headers);
             let back = Status::from_headers(&headers).unwrap();
             assert_eq!((back.code, back.message.as_str()), (Code::INTERNAL, text));
             assert_eq!(back.retry_delay(), Some(Duration::from_millis(1500)));
@@ -259,7 +262,8 @@ mod tests {
 
     #[test]
     fn refusals_become_statuses() {
-        let upstream = Refusal::retryable("x", "full").with_status(Code::RESOURCE_EXHAUSTED, Bytes::from_static(b"\x08\x08"));
+        let upstream = Refusal::retryable("x", "full")
+            .with_status(Code::RESOURCE_EXHAUSTED, Bytes::from_static(b"\x08\x08"));
         let status = Status::from(&upstream);
         assert_eq!((status.code, &status.details[..]), (Code::RESOURCE_EXHAUSTED, &b"\x08\x08"[..]));
         assert_eq!(Status::from(&Refusal::permanent("x", "no")).code, Code::INTERNAL);

@@ -78,8 +78,7 @@ pub(super) fn serve_with_tls(
     let lease = Leases::default().listen_tcp("127.0.0.1:0").unwrap();
     let echo = Echo { gate: Arc::new(Semaphore::new(0)), calls: Arc::default() };
     let metrics = ServerMetrics::detached();
-    let server =
-        server::start(&lease, tls, echo.clone(), options, &cores, &budget, metrics.clone()).unwrap();
+    let server = server::start(&lease, tls, echo.clone(), options, &cores, &budget, metrics.clone()).unwrap();
     Running { server, echo, budget, metrics, cores, _threads: threads }
 }
 
@@ -156,8 +155,13 @@ async fn compressed_messages_arrive_plain() {
     let running = serve(large(), Budget::new(64 * MIB));
     for encoding in [Encoding::Gzip, Encoding::Snappy, Encoding::Zstd] {
         let compressor = Compressor::new(encoding, 0);
-        let compressor = if encoding == Encoding::Snappy { Compressor::new(Encoding::SnappyFramed, 0) } else { compressor };
-        let client = Client::new(client::Options { compressor, ..running.options() }, &running.cores).unwrap();
+        let compressor = if encoding == Encoding::Snappy {
+            Compressor::new(Encoding::SnappyFramed, 0)
+        } else {
+            compressor
+        };
+        let client =
+            Client::new(client::Options { compressor, ..running.options() }, &running.cores).unwrap();
         for size in [0, 10, 60_000, 3_000_000] {
             let message = noise(size);
             assert!(call(&client, message.clone()).await.unwrap() == message, "{encoding} {size}");

@@ -22,7 +22,9 @@ impl Version {
             "" => Ok(None),
             "1.2" => Ok(Some(Version::Tls12)),
             "1.3" => Ok(Some(Version::Tls13)),
-            "1.0" | "1.1" => Err(format!("TLS version {text} is not offered: it is not safe; use 1.2 or 1.3")),
+            "1.0" | "1.1" => {
+                Err(format!("TLS version {text} is not offered: it is not safe; use 1.2 or 1.3"))
+            }
             _ => Err(format!("unsupported TLS version: {text:?}")),
         }
     }
@@ -60,7 +62,9 @@ impl SuiteChoice {
             .find(|suite| suite.suite().as_str().is_some_and(|known| known == in_rustls));
         found.map(|suite| SuiteChoice(*suite)).ok_or_else(|| {
             if KNOWN_TO_GO.contains(&name) {
-                format!("TLS cipher suite {name:?} is not offered: only suites with forward secrecy and AEAD are")
+                format!(
+                    "TLS cipher suite {name:?} is not offered: only suites with forward secrecy and AEAD are"
+                )
             } else {
                 format!("invalid TLS cipher suite: {name:?}")
             }
@@ -110,8 +114,11 @@ impl CurveChoice {
 pub(super) fn provider(material: &Material<'_>) -> Result<Arc<CryptoProvider>, TlsError> {
     let mut provider = ring::default_provider();
     if !material.cipher_suites.is_empty() {
-        let chosen: Result<Vec<_>, _> =
-            material.cipher_suites.iter().map(|name| SuiteChoice::parse(name).map(|choice| choice.0)).collect();
+        let chosen: Result<Vec<_>, _> = material
+            .cipher_suites
+            .iter()
+            .map(|name| SuiteChoice::parse(name).map(|choice| choice.0))
+            .collect();
         let mut chosen = chosen.map_err(TlsError::Settings)?;
         if !chosen.iter().any(|suite| suite.tls13().is_some()) {
             chosen.extend(ring::ALL_CIPHER_SUITES.iter().filter(|suite| suite.tls13().is_some()));

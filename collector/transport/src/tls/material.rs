@@ -17,7 +17,11 @@ impl Pem {
     fn read(what: &'static str, source: Source<'_>) -> Result<Pem, TlsError> {
         if source.file.is_empty() {
             let what = what.strip_suffix("_file").unwrap_or(what);
-            return Ok(Pem { what, origin: "as text".to_owned(), text: source.pem.reveal().as_bytes().to_vec() });
+            return Ok(Pem {
+                what,
+                origin: "as text".to_owned(),
+                text: source.pem.reveal().as_bytes().to_vec(),
+            });
         }
         let path = source.file.to_owned();
         let text = std::fs::read(&path).map_err(|source| TlsError::Read { what, path, source })?;
@@ -37,7 +41,8 @@ impl Pem {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.text).collect();
         let found = found.map_err(|error| self.wrong(format!("not valid PEM: {error}")))?;
         if found.is_empty() {
-            let key = self.holds("PRIVATE KEY") || self.holds("RSA PRIVATE KEY") || self.holds("EC PRIVATE KEY");
+            let key =
+                self.holds("PRIVATE KEY") || self.holds("RSA PRIVATE KEY") || self.holds("EC PRIVATE KEY");
             return Err(self.wrong(match key {
                 true => "holds a private key where a certificate should be",
                 false => "holds no certificate in PEM form",
@@ -56,7 +61,10 @@ pub(super) fn certificates(
 }
 
 /// The first private key.
-pub(super) fn private_key(what: &'static str, source: Source<'_>) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn private_key(
+    what: &'static str,
+    source: Source<'_>,
+) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = Pem::read(what, source)?;
     PrivateKeyDer::from_pem_slice(&pem.text).map_err(|error| match error {
         pem::Error::NoItemsFound if pem.holds("ENCRYPTED PRIVATE KEY") => {

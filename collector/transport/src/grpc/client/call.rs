@@ -174,7 +174,8 @@ async fn answer(config: &Config, response: ResponseFuture) -> Result<Bytes, Atte
     }
     let data = collect(config, &mut body).await?;
     let trailers = body.trailers().await.map_err(|error| interrupted(config, error))?;
-    let status = trailers.as_ref().and_then(Status::from_headers).or_else(|| Status::from_headers(&head.headers));
+    let status =
+        trailers.as_ref().and_then(Status::from_headers).or_else(|| Status::from_headers(&head.headers));
     match status {
         None => Err(failed(config, "ended the answer without a status")),
         Some(status) if status.code != Code::OK => Err(Attempt::Failed(status)),

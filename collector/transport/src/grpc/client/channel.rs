@@ -38,8 +38,14 @@ enum Names {
     Fixed,
     Unknown,
     Asking,
-    Known { at: Instant },
-    Failed { until: Instant, failures: u32, error: Arc<str> },
+    Known {
+        at: Instant,
+    },
+    Failed {
+        until: Instant,
+        failures: u32,
+        error: Arc<str>,
+    },
 }
 
 /// One connection, wanted or there, to one of `addresses`.
@@ -54,8 +60,15 @@ enum Link {
     Idle,
     Connecting,
     /// `active` counts the calls.
-    Ready { send: SendRequest<Framed>, since: Instant, active: Arc<AtomicUsize> },
-    Failed { until: Instant, error: Arc<str> },
+    Ready {
+        send: SendRequest<Framed>,
+        since: Instant,
+        active: Arc<AtomicUsize>,
+    },
+    Failed {
+        until: Instant,
+        error: Arc<str>,
+    },
 }
 
 /// A connection for a call.
@@ -76,8 +89,7 @@ pub(super) enum Pick {
 
 impl Channel {
     pub(super) fn new(config: Arc<Config>) -> Channel {
-        let mut state =
-            State { subchannels: Vec::new(), next: 0, next_id: 0, names: Names::Unknown };
+        let mut state = State { subchannels: Vec::new(), next: 0, next_id: 0, names: Names::Unknown };
         if let Some(address) = config.options.target.fixed() {
             state.names = Names::Fixed;
             state.set_addresses(vec![address], config.options.balancer);

@@ -147,7 +147,9 @@ async fn serve<S: UnaryService>(
         deadline,
     };
     let handled = match shared.cores.idle_instead_of_this() {
-        None => while_wanted(handle(shared.clone(), method, call, received, encoding), respond, deadline).await,
+        None => {
+            while_wanted(handle(shared.clone(), method, call, received, encoding), respond, deadline).await
+        }
         Some(core) => {
             let task = core.spawn(handle(shared.clone(), method, call, received, encoding));
             while_wanted(Elsewhere(task), respond, deadline).await
@@ -213,7 +215,8 @@ async fn while_wanted(
             return Poll::Ready(None);
         }
         if let Some(deadline) = deadline {
-            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline + DEADLINE_GRACE)));
+            let timer =
+                timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline + DEADLINE_GRACE)));
             if timer.as_mut().poll(cx).is_ready() {
                 let status = Status::new(Code::DEADLINE_EXCEEDED, "the deadline of the request has passed");
                 return Poll::Ready(Some(Err(Refusal::Transport(status, "timeout"))));

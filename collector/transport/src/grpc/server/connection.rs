@@ -93,7 +93,11 @@ pub(super) async fn serve<S: UnaryService>(shared: Arc<Shared<S>>, socket: Socke
         }
         let verdict = driver.poll(cx, !calls.is_empty());
         let flushed = flusher.poll_flush(cx);
-        if verdict.is_ready() || matches!(flushed, Poll::Ready(Err(_))) { Poll::Ready(()) } else { Poll::Pending }
+        if verdict.is_ready() || matches!(flushed, Poll::Ready(Err(_))) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }
@@ -111,11 +115,7 @@ struct Driver<'a, S> {
 }
 
 impl<'a, S: UnaryService> Driver<'a, S> {
-    fn new(
-        shared: &'a Shared<S>,
-        mut connection: Connection,
-        flusher: &'a Flusher<Socket>,
-    ) -> Driver<'a, S> {
+    fn new(shared: &'a Shared<S>, mut connection: Connection, flusher: &'a Flusher<Socket>) -> Driver<'a, S> {
         let options = &shared.options;
         let keepalive = connection
             .ping_pong()

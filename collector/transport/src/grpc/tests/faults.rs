@@ -48,14 +48,21 @@ async fn each_kind_of_bad_request_gets_its_own_answer() {
     let bomb: Vec<u8> = bomb.pieces().flat_map(|piece| piece.to_vec()).collect();
     let bomb = [&[1, 0, 0, 0, bomb.len() as u8], &bomb[..]].concat();
     let gzip = ("grpc-encoding", "gzip");
-    let cases: [(&str, &[(&'static str, &str)], &[u8], Code, &str); 9] = [
+    type Case<'a> = (&'a str, &'a [(&'static str, &'a str)], &'a [u8], Code, &'a str);
+    let cases: [Case<'_>; 9] = [
         ("cut short", &[GRPC], b"\0\0\0\0\x05abc", Code::INTERNAL, "framing"),
         ("no message", &[GRPC], b"", Code::INTERNAL, "framing"),
         ("half a prefix", &[GRPC], b"\0\0", Code::INTERNAL, "framing"),
         ("too long", &[GRPC], b"\0\0\0\0\x02abc", Code::INTERNAL, "framing"),
         ("bad flag", &[GRPC], b"\x07\0\0\0\0", Code::INTERNAL, "framing"),
         ("announces 4 GiB", &[GRPC], b"\0\xff\xff\xff\xff", Code::RESOURCE_EXHAUSTED, "too_large"),
-        ("unknown encoding", &[GRPC, ("grpc-encoding", "br")], b"\0\0\0\0\0", Code::UNIMPLEMENTED, "encoding"),
+        (
+            "unknown encoding",
+            &[GRPC, ("grpc-encoding", "br")],
+            b"\0\0\0\0\0",
+            Code::UNIMPLEMENTED,
+            "encoding",
+        ),
         ("corrupt", &[GRPC, gzip], b"\x01\0\0\0\x03abc", Code::INTERNAL, "encoding"),
         ("bomb", &[GRPC, gzip], &bomb, Code::RESOURCE_EXHAUSTED, "too_large"),
     ];

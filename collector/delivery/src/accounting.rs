@@ -1,0 +1,349 @@
+//! The books, and what becomes of a batch: case by case here, at random and on real cores in `properties`.
+
+mod properties;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use phoenix_component::factory::{CreateContext, Shared};
+use phoenix_component::{
+    Adoption, Batch, ComponentKey, Exporter, Health, Held, Host, Lost, Refusal, Status, StatusReporter,
+};
+use phoenix_config::{ComponentId, GoDuration, Kind};
+use phoenix_pdata::Signal;
+use tokio::time::Instant;
+
+use crate::{Delivery, DeliveryContext, DeliverySettings, Push, QueueSettings, RetrySettings, Sizer};
+
+/// How a backend answers one attempt, and after how long.
+#[derive(Clone, Debug)]
+enum Answer {
+    Take,
+    Busy(Option<u64>),
+    Refuse,
+    Hang,
+    Panic,
+}
+
+/// A backend that answers by a script, over and over, and knows what it took.
+#[derive(Clone)]
+struct Backend(Arc<Mutex<Book>>);
+
+struct Book {
+    script: Vec<(Answer, u64)>,
+    attempts: usize,
+    under_way: usize,
+    most_under_way: usize,
+    taken: BTreeMap<u64, usize>,
+}
+
+impl Backend {
+    fn new(script: Vec<(Answer, u64)>) -> Backend {
+        let book = Book { script, attempts: 0, under_way: 0, most_under_way: 0, taken: BTreeMap::new() };
+        Backend(Arc::new(Mutex::new(book)))
+    }
+
+    fn taken(&self) -> usize {
+        self.0.lock().unwrap().taken.values().sum()
+    }
+
+    fn attempts(&self) -> usize {
+        self.0.lock().unwrap().attempts
+    }
+
+    fn answers_from_now_on(&self, answer: Answer) {
+        self.0.lock().unwrap().script = vec![(answer, 1)];
+    }
+}
+
+struct UnderWay<'a>(&'a Backend);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().under_way -= 1;
+    }
+}
+
+impl Push for Backend {
+    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+        let (answer, millis) = {
+            let mut book = self.0.lock().unwrap();
+            let next = book.script[book.attempts % book.script.len()].clone();
+            book.attempts += 1;
+            book.under_way += 1;
+            book.most_under_way = book.most_under_way.max(book.under_way);
+            next
+        };
+        let _under_way = UnderWay(self);
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        match answer {
+            Answer::Take => {
+                let id = u64::from_be_bytes(batch.payload.into_contiguous()[..8].try_into().unwrap());
+                *self.0.lock().unwrap().taken.entry(id).or_default() += 1;
+                Ok(())
+            }
+            Answer::Busy(None) => Err(Refusal::retryable("unavailable", "busy")),
+            Answer::Busy(Some(millis)) => {
+                Err(Refusal::retryable("unavailable", "busy").after(Duration::from_millis(millis)))
+            }
+            Answer::Refuse => Err(Refusal::permanent("invalid", "no")),
+            Answer::Hang => std::future::pending().await,
+            Answer::Panic => panic!("the backend's client has a bug"),
+        }
+    }
+}
+
+/// The identifier in the payload, then a byte for each item.
+fn batch(id: u64, items: u64) -> Batch {
+    let mut payload = id.to_be_bytes().to_vec();
+    payload.resize(8 + items as usize, 0);
+    Batch::new(Signal::Traces, Bytes::from(payload).into(), items)
+}
+
+struct Rig {
+    host: Host,
+    backend: Backend,
+    key: ComponentKey,
+}
+
+impl Rig {
+    fn new(script: Vec<(Answer, u64)>) -> Rig {
+        let key = ComponentKey {
+            kind: Kind::Exporter,
+            id: ComponentId::parse("otlp/test").unwrap(),
+            scope: "traces".into(),
+        };
+        let host = Host::for_tests();
+        host.health.reset(&key, Status::Ok);
+        Rig { host, backend: Backend::new(script), key }
+    }
+
+    fn exporter(&self, settings: DeliverySettings) -> Delivery<Backend> {
+        let shared = Shared::default();
+        let status: StatusReporter = self.host.health.reporter(self.key.clone());
+        let create = CreateContext { id: &self.key.id, host: &self.host, status, shared: &shared };
+        let mut context = DeliveryContext::new(&create, Signal::Traces, &[]);
+        context.random = || 0.5;
+        Delivery::new(self.backend.clone(), settings, context)
+    }
+
+    fn sum(&self, name: &str) -> u64 {
+        u64::try_from(self.host.metrics.sum(name, &[("exporter", "otlp/test")])).unwrap()
+    }
+
+    fn failed(&self, reason: &str) -> u64 {
+        let attributes = [("exporter", "otlp/test"), ("data_type", "traces"), ("reason", reason)];
+        u64::try_from(self.host.metrics.sum("phoenix_exporter_failed_items", &attributes)).unwrap()
+    }
+
+    fn status(&self) -> Status {
+        let health: &Health = &self.host.health;
+        health.snapshot().into_iter().find(|(key, _)| *key == self.key).unwrap().1
+    }
+
+    fn assert_balanced(&self, taken: u64, exporters: &[&Delivery<Backend>]) {
+        let held: u64 = exporters.iter().map(|exporter| exporter.held().items).sum();
+        let sent = self.sum("otelcol_exporter_sent_spans");
+        let failed = self.sum("otelcol_exporter_send_failed_spans");
+        assert_eq!(taken, sent + failed + held, "in = sent {sent} + failed {failed} + held {held}");
+        assert_eq!(failed, self.sum("phoenix_exporter_failed_items"));
+    }
+}
+
+fn queue(consumers: i64, size: i64) -> QueueSettings {
+    QueueSettings { num_consumers: consumers, queue_size: size, ..QueueSettings::default() }
+}
+
+fn settings(queue: Option<QueueSettings>) -> DeliverySettings {
+    DeliverySettings { timeout: Some(Duration::from_secs(5)), retry: RetrySettings::default(), queue }
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_answers_at_once_and_refuses_what_has_no_room() {
+    let rig = Rig::new(vec![(Answer::Take, 100)]);
+    let exporter = rig.exporter(settings(Some(queue(1, 2))));
+    assert!(exporter.owns_accepted());
+    for id in 0..2 {
+        exporter.export(batch(id, 5)).await.unwrap();
+    }
+    let refusal = exporter.export(batch(2, 7)).await.unwrap_err();
+    assert_eq!((refusal.message(), refusal.is_retryable()), ("sending queue is full", true));
+    assert_eq!(rig.sum("otelcol_exporter_enqueue_failed_spans"), 7);
+    assert_eq!(rig.sum("otelcol_exporter_queue_size"), 2);
+    assert_eq!(exporter.held(), Held { items: 10, bytes: 26 });
+    rig.assert_balanced(10, &[&exporter]);
+    let lost = exporter.drain(Instant::now() + seconds(1)).await;
+    assert_eq!((lost, rig.backend.taken()), (Lost::default(), 2));
+    assert_eq!(rig.sum("otelcol_exporter_queue_size"), 0);
+    assert_eq!(rig.sum("otelcol_exporter_in_flight_requests"), 0);
+    let closed = exporter.export(batch(3, 1)).await.unwrap_err();
+    assert_eq!((closed.reason(), closed.is_retryable()), ("closed", true));
+    rig.assert_balanced(10, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sizes_count_in_the_unit_of_the_sizer() {
+    let rig = Rig::new(vec![(Answer::Hang, 0)]);
+    let items = QueueSettings { sizer: Sizer::Items, ..queue(1, 10) };
+    let exporter = rig.exporter(settings(Some(items)));
+    let huge = exporter.export(batch(0, 11)).await.unwrap_err();
+    assert_eq!((huge.message(), huge.is_retryable()), ("element size too large", false));
+    exporter.export(batch(1, 0)).await.expect("nothing is accepted and ignored");
+    exporter.export(batch(2, 10)).await.unwrap();
+    exporter.export(batch(3, 1)).await.unwrap_err();
+    assert_eq!(rig.sum("otelcol_exporter_enqueue_failed_spans"), 12);
+    rig.assert_balanced(10, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_waits_for_room_until_its_deadline() {
+    let rig = Rig::new(vec![(Answer::Take, 1000)]);
+    let blocking = QueueSettings { block_on_overflow: true, ..queue(1, 1) };
+    let exporter = rig.exporter(settings(Some(blocking)));
+    let start = Instant::now();
+    exporter.export(batch(0, 1)).await.unwrap();
+    let hasty = Batch { deadline: Some(start + Duration::from_millis(500)), ..batch(1, 1) };
+    assert_eq!(exporter.export(hasty).await.unwrap_err().reason(), "queue_full");
+    assert_eq!(start.elapsed(), Duration::from_millis(500));
+    exporter.export(batch(2, 1)).await.unwrap();
+    assert_eq!(start.elapsed(), seconds(1));
+    exporter.drain(Instant::now() + seconds(10)).await;
+    rig.assert_balanced(2, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_waits_for_the_result_hears_it() {
+    let rig = Rig::new(vec![(Answer::Take, 10), (Answer::Refuse, 10)]);
+    let waiting = QueueSettings { wait_for_result: true, ..queue(1, 10) };
+    let exporter = rig.exporter(settings(Some(waiting)));
+    assert!(!exporter.owns_accepted());
+    exporter.export(batch(0, 3)).await.unwrap();
+    let refusal = exporter.export(batch(1, 4)).await.unwrap_err();
+    assert_eq!(refusal.message(), "not retryable error: Permanent error: no");
+    assert_eq!((rig.failed("invalid"), rig.backend.taken()), (4, 1));
+    rig.assert_balanced(7, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_queue_the_sender_waits_for_the_end_of_the_retries() {
+    let rig = Rig::new(vec![
+        (Answer::Busy(None), 0),
+        (Answer::Hang, 0),
+        (Answer::Take, 0),
+        (Answer::Busy(Some(20_000)), 0),
+    ]);
+    let exporter = rig.exporter(settings(None));
+    let start = Instant::now();
+    exporter.export(batch(0, 1)).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_millis(5000 + 5000 + 7500));
+    let hasty = Batch { deadline: Some(Instant::now() + seconds(6)), ..batch(1, 2) };
+    let refusal = exporter.export(hasty).await.unwrap_err();
+    assert_eq!(refusal.message(), "request will be cancelled before next retry: Throttle (20s), error: busy");
+    assert_eq!((refusal.is_retryable(), refusal.delay()), (true, Some(seconds(20))));
+    rig.assert_balanced(3, &[&exporter]);
+    assert_eq!(exporter.held(), Held::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_goes_away_takes_its_data_along() {
+    let rig = Rig::new(vec![(Answer::Hang, 0)]);
+    let exporter = rig.exporter(settings(None));
+    let gone = tokio::time::timeout(Duration::from_millis(1), exporter.export(batch(0, 3))).await;
+    assert!(gone.is_err());
+    assert_eq!(rig.failed("cancelled"), 3);
+    rig.assert_balanced(3, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_holds_all_sends_and_no_longer_than_the_longest_interval() {
+    let rig = Rig::new(vec![(Answer::Busy(Some(20_000)), 0)]);
+    let exporter = rig.exporter(settings(Some(queue(4, 10))));
+    exporter.export(batch(0, 1)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    rig.backend.answers_from_now_on(Answer::Take);
+    let start = Instant::now();
+    for id in 1..4 {
+        exporter.export(batch(id, 1)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(19_990)).await;
+    assert_eq!((rig.backend.attempts(), exporter.held().items), (1, 4));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!((rig.backend.attempts(), exporter.held().items), (5, 0));
+    assert!(start.elapsed() < seconds(21));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_does_not_answer_is_probed_by_one_attempt_at_a_time() {
+    let rig = Rig::new(vec![(Answer::Hang, 0)]);
+    let exporter = rig.exporter(settings(Some(queue(10, 100))));
+    for id in 0..50 {
+        exporter.export(batch(id, 1)).await.unwrap();
+    }
+    tokio::time::sleep(seconds(30)).await;
+    assert!(matches!(rig.status(), Status::Recoverable(_)));
+    rig.backend.0.lock().unwrap().most_under_way = 0;
+    let before = rig.backend.attempts();
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(rig.backend.0.lock().unwrap().most_under_way, 1);
+    assert!(rig.backend.attempts() - before <= 13, "60 s hold at most 12 attempts of 5 s");
+    rig.backend.answers_from_now_on(Answer::Take);
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!((exporter.held().items, rig.backend.taken(), rig.status()), (0, 50, Status::Ok));
+    rig.assert_balanced(50, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_gives_each_batch_one_attempt_and_counts_the_rest_as_lost() {
+    let rig = Rig::new(vec![(Answer::Busy(None), 400)]);
+    let exporter = rig.exporter(settings(Some(queue(1, 10))));
+    for id in 0..5 {
+        exporter.export(batch(id, 10)).await.unwrap();
+    }
+    tokio::time::sleep(seconds(1)).await;
+    let start = Instant::now();
+    let lost = exporter.drain(start + seconds(1)).await;
+    assert_eq!(start.elapsed(), seconds(1));
+    assert_eq!(lost, Lost { items: 50, requests: 5 });
+    assert_eq!((rig.failed("shutdown"), rig.backend.attempts()), (50, 4));
+    rig.assert_balanced(50, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_takes_over_what_waits_and_what_would_be_tried_again() {
+    let rig = Rig::new(vec![(Answer::Busy(None), 10)]);
+    let old = rig.exporter(settings(Some(queue(2, 10))));
+    for id in 0..6 {
+        old.export(batch(id, 1)).await.unwrap();
+    }
+    tokio::time::sleep(seconds(1)).await;
+    let new = rig.exporter(settings(Some(queue(1, 3))));
+    assert_eq!(new.adopt(&old), Adoption::Kept);
+    assert_eq!((old.held().items, new.held().items), (2, 4), "two wait for their next attempt");
+    rig.backend.answers_from_now_on(Answer::Take);
+    assert_eq!(new.export(batch(6, 1)).await.unwrap_err().reason(), "queue_full");
+    let lost = old.drain(Instant::now() + seconds(1)).await;
+    assert_eq!((lost, old.held().items), (Lost::default(), 0));
+    tokio::time::sleep(seconds(10)).await;
+    assert_eq!((rig.backend.taken(), new.held().items), (6, 0));
+    assert_eq!(rig.sum("otelcol_exporter_queue_size"), 0);
+    rig.assert_balanced(6, &[&old, &new]);
+    assert_eq!(rig.exporter(settings(None)).adopt(&new), Adoption::Rebuilt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_its_batch_and_nothing_else() {
+    let rig = Rig::new(vec![(Answer::Panic, 0), (Answer::Take, 0)]);
+    let exporter = rig.exporter(settings(Some(queue(1, 10))));
+    for id in 0..2 {
+        exporter.export(batch(id, 1)).await.unwrap();
+    }
+    let lost = exporter.drain(Instant::now() + seconds(1)).await;
+    assert_eq!((lost, rig.backend.taken(), rig.failed("panic")), (Lost::default(), 1, 1));
+    rig.assert_balanced(2, &[&exporter]);
+}

@@ -1,0 +1,135 @@
+//! A batch on its way out, from the moment that a send is free for it until the books are closed on it.
+
+use std::sync::Arc;
+
+use phoenix_component::{Batch, Held, Refusal};
+
+use crate::Push;
+use crate::delivery::Inner;
+use crate::queue::{Answer, Element};
+use crate::retry::SHUTDOWN;
+
+/// How a send ended.
+pub(crate) enum Outcome {
+    /// Delivered.
+    Sent,
+    /// Not delivered, for a reason that would be the same without the end of the exporter.
+    Failed(Refusal),
+    /// The exporter ends, and the batch might have been delivered later.
+    CutShort(Refusal),
+}
+
+/// Holds a place among the sends. It closes the books on its batch exactly once, however it ends; dropped
+/// without an outcome, as by a panic or by a sender that went away, the batch counts as failed.
+pub(crate) struct Flight<P: Push> {
+    inner: Arc<Inner<P>>,
+    /// None once the books are closed.
+    batch: Option<Batch>,
+    answer: Answer,
+    size: u64,
+    held: Held,
+}
+
+impl<P: Push> Flight<P> {
+    /// For an element that the queue has just let out.
+    pub(crate) fn new(inner: Arc<Inner<P>>, element: Element) -> Flight<P> {
+        inner.meter.in_flight.add(1);
+        let size = inner.queue().size_of(&element.batch);
+        let held = Held { items: element.batch.items, bytes: element.batch.payload.len() };
+        Flight { inner, batch: Some(element.batch), answer: element.answer, size, held }
+    }
+
+    /// The exporter that it belongs to.
+    pub(crate) fn inner(&self) -> &Arc<Inner<P>> {
+        &self.inner
+    }
+
+    /// The batch, to send it.
+    pub(crate) fn batch(&self) -> &Batch {
+        self.batch.as_ref().expect("a flight that has not ended has its batch")
+    }
+
+    /// Closes the books, and takes the next batch where one waits. The refusal is the sender's, where one
+    /// waits in the same task.
+    pub(crate) fn end(mut self, outcome: Outcome) -> (Result<(), Refusal>, Option<Flight<P>>) {
+        let result = self.settle(outcome);
+        let inner = self.inner.clone();
+        let next = inner.queue().next();
+        (result, next.map(|element| Flight::new(inner, element)))
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> Result<(), Refusal> {
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        let inner = self.inner.clone();
+        let items = self.held.items;
+        let mut element = Element { batch, answer: self.answer.take() };
+        if let (Outcome::CutShort(_), Some(successor)) = (&outcome, inner.successor.get()) {
+            match successor.take_over(element) {
+                Some(back) => element = back,
+                None => {
+                    self.leave();
+                    return Ok(());
+                }
+            }
+        }
+        let answer = element.answer;
+        // What nobody waits for, the exporter owns.
+        let owned = inner.has_queue && answer.is_none();
+        let result = match outcome {
+            Outcome::Sent => {
+                inner.meter.sent(items);
+                Ok(())
+            }
+            Outcome::Failed(refusal) | Outcome::CutShort(refusal) => {
+                inner.meter.failed(refusal.reason(), items);
+                if owned {
+                    inner.report.dropped(&refusal, items);
+                    if refusal.reason() == SHUTDOWN {
+                        inner.lost(1, items);
+                    }
+                } else {
+                    inner.report.rejected(&refusal, items);
+                }
+                Err(refusal)
+            }
+        };
+        self.leave();
+        if let Some(answer) = answer {
+            // A sender that went away needs no answer.
+            let _ = answer.send(result.clone());
+        }
+        result
+    }
+
+    fn leave(&self) {
+        self.inner.queue().finish(self.size, self.held);
+        self.inner.meter.in_flight.add(-1);
+        self.inner.meter.queued(-(self.size as i64));
+        self.inner.changed.notify_waiters();
+    }
+}
+
+impl<P: Push> Drop for Flight<P> {
+    fn drop(&mut self) {
+        if self.batch.is_none() {
+            return;
+        }
+        let panicked = std::thread::panicking();
+        let refusal = match (panicked, self.inner.has_queue) {
+            (true, _) => Refusal::permanent("panic", "the exporter panicked"),
+            (false, true) => Refusal::retryable(SHUTDOWN, "the collector has stopped"),
+            (false, false) => Refusal::retryable("cancelled", "the sender went away"),
+        };
+        if panicked && self.inner.has_queue {
+            self.inner.report.failing(&refusal);
+        }
+        // A refusal has been counted; nobody waits for it here.
+        let _ = self.settle(Outcome::Failed(refusal));
+        if panicked {
+            self.inner.clone().send_waiting();
+        } else if self.inner.has_queue {
+            // The runtime is gone: nothing that waits will be sent.
+            self.inner.give_up_waiting();
+        }
+    }
+}

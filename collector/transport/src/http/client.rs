@@ -1,0 +1,292 @@
+//! An HTTP client: one POST at a time on connections that are kept for the next.
+//!
+//! Every core has a pool of its own. A request that finds its pooled connection closed before any byte
+//! of an answer came is sent once more, on a new one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Request, StatusCode, Uri};
+use phoenix_component::Cores;
+use tokio::sync::Semaphore;
+
+use crate::compression::{Compressor, Encoding};
+use crate::endpoint::{EndpointError, Target};
+use crate::payload::Payload;
+use crate::tls::TlsConnector;
+
+mod exchange;
+mod pool;
+
+use exchange::Connection;
+use pool::Pool;
+
+/// Bytes of an answer that are read; the rest is cut off.
+pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// How a client connects and what it sends with every request.
+#[derive(Clone)]
+pub struct Options {
+    /// For `https://` endpoints.
+    pub tls: Option<TlsConnector>,
+    /// For a whole request; none is no limit.
+    pub timeout: Option<Duration>,
+    /// Headers of every request; `Host` replaces the endpoint's.
+    pub headers: HeaderMap,
+    /// The `User-Agent`.
+    pub user_agent: String,
+    /// How bodies are compressed.
+    pub compressor: Compressor,
+    /// Idle connections to keep for each host, on each core.
+    pub max_idle_per_host: usize,
+    /// How long they are kept; none is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Connections to each host over all cores; none is no limit.
+    pub max_connections_per_host: Option<usize>,
+    /// A connection serves one request.
+    pub disable_keep_alives: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            tls: None,
+            timeout: None,
+            headers: HeaderMap::new(),
+            user_agent: concat!("phoenix/", env!("CARGO_PKG_VERSION")).to_owned(),
+            compressor: Compressor::new(Encoding::Identity, 0),
+            max_idle_per_host: 100,
+            idle_timeout: Some(Duration::from_secs(90)),
+            max_connections_per_host: None,
+            disable_keep_alives: false,
+        }
+    }
+}
+
+/// Why a client or a destination cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Not an absolute URL of `http` or `https`.
+    #[error("invalid endpoint {url:?}: {reason}")]
+    Url {
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A header cannot be sent.
+    #[error("the user agent {0:?} cannot be sent")]
+    UserAgent(String),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It took too long.
+    #[error("failed to make an HTTP request: no answer from {target} within {timeout:?}")]
+    Timeout {
+        /// To whom.
+        target: Target,
+        /// The limit.
+        timeout: Duration,
+    },
+    /// No connection.
+    #[error("failed to make an HTTP request: cannot connect to {target}: {source}")]
+    Connect {
+        /// To whom.
+        target: Target,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The connection broke, or what came over it is no HTTP.
+    #[error("failed to make an HTTP request: {target}: {source}")]
+    Exchange {
+        /// With whom.
+        target: Target,
+        /// What happened.
+        source: hyper::Error,
+    },
+    /// The body could not be compressed.
+    #[error("cannot compress the request: {0}")]
+    Compress(#[source] std::io::Error),
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// At most [`MAX_RESPONSE_BYTES`] of the body.
+    pub body: Bytes,
+}
+
+/// A URL to send to, prepared for many requests.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    uri: Uri,
+    target: Target,
+    secure: bool,
+    host: HeaderValue,
+}
+
+/// A client. Cloning shares its pools.
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    cores: Cores,
+    options: Options,
+    headers: HeaderMap,
+    pools: Vec<Pool>,
+    limits: Mutex<HashMap<Target, Arc<Semaphore>>>,
+}
+
+impl Client {
+    /// A client that connects on first use.
+    ///
+    /// # Errors
+    /// Where the user agent cannot be sent.
+    pub fn new(options: Options, cores: &Cores) -> Result<Client, ClientError> {
+        let mut headers = options.headers.clone();
+        if !headers.contains_key(USER_AGENT) {
+            let agent = HeaderValue::from_str(&options.user_agent)
+                .map_err(|_| ClientError::UserAgent(options.user_agent.clone()))?;
+            headers.insert(USER_AGENT, agent);
+        }
+        // Answers are small: nothing is gained by compressing them.
+        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
+        if options.compressor.encoding() != Encoding::Identity {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(options.compressor.encoding().name()));
+        }
+        let pools = (0..cores.count()).map(|_| Pool::default()).collect();
+        let shared = Shared { cores: cores.clone(), options, headers, pools, limits: Mutex::default() };
+        Ok(Client(Arc::new(shared)))
+    }
+
+    /// Prepares requests to `url`.
+    ///
+    /// # Errors
+    /// Where it is no absolute URL of `http` or `https`.
+    pub fn destination(&self, url: &str) -> Result<Destination, ClientError> {
+        let wrong = |reason: String| ClientError::Url { url: url.to_owned(), reason };
+        let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong("it must begin with http:// or https://".to_owned())),
+        };
+        let authority = uri.authority().ok_or_else(|| wrong("it has no host".to_owned()))?;
+        let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let target = Target::parse_host(host_and_port, if secure { 443 } else { 80 })
+            .map_err(|error: EndpointError| wrong(error.to_string()))?;
+        let host = match self.0.headers.get(HOST) {
+            Some(host) => host.clone(),
+            None => HeaderValue::from_str(host_and_port).map_err(|error| wrong(error.to_string()))?,
+        };
+        Ok(Destination { uri, target, secure, host })
+    }
+
+    /// Posts `body`, compressed as configured. `headers` come on top of the client's own, which win.
+    ///
+    /// # Errors
+    /// Where there is no answer; any answer, whatever its status, is no error.
+    pub async fn post(
+        &self,
+        destination: &Destination,
+        headers: &HeaderMap,
+        body: Payload,
+    ) -> Result<Response, SendError> {
+        let work = self.post_without_limit(destination, headers, body);
+        match self.0.options.timeout {
+            None => work.await,
+            Some(timeout) => tokio::time::timeout(timeout, work)
+                .await
+                .unwrap_or_else(|_| Err(SendError::Timeout { target: destination.target.clone(), timeout })),
+        }
+    }
+
+    async fn post_without_limit(
+        &self,
+        destination: &Destination,
+        headers: &HeaderMap,
+        body: Payload,
+    ) -> Result<Response, SendError> {
+        let shared = &*self.0;
+        let body = shared.compress(body).await.map_err(SendError::Compress)?;
+        let _permit = shared.permit(&destination.target).await;
+        let pool = &shared.pools[shared.cores.current_index()];
+        let mut fresh_only = false;
+        loop {
+            let kept = if fresh_only { None } else { pool.take(destination, shared.options.idle_timeout) };
+            let was_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => Connection::open(destination, shared.options.tls.as_ref())
+                    .await
+                    .map_err(|source| SendError::Connect { target: destination.target.clone(), source })?,
+            };
+            let request = shared.request(destination, headers, connection.is_h2());
+            match connection.exchange(request, body.clone()).await {
+                Ok((response, reusable)) => {
+                    if reusable && !shared.options.disable_keep_alives {
+                        pool.keep(destination, connection, &shared.options);
+                    }
+                    return Ok(response);
+                }
+                // Closed by the server while it lay in the pool: nothing came back.
+                Err(error) if was_kept && exchange::is_stale(&error) => fresh_only = true,
+                Err(source) => {
+                    return Err(SendError::Exchange { target: destination.target.clone(), source });
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn request(&self, destination: &Destination, headers: &HeaderMap, h2: bool) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = http::Method::POST;
+        let mut all = self.headers.clone();
+        for name in headers.keys().filter(|name| !self.headers.contains_key(*name)) {
+            headers.get_all(name).iter().for_each(|value| {
+                all.append(name.clone(), value.clone());
+            });
+        }
+        if h2 {
+            all.remove(HOST);
+            *request.uri_mut() = destination.uri.clone();
+        } else {
+            all.insert(HOST, destination.host.clone());
+            // HTTP/1.1 names the path alone.
+            let path = destination.uri.path_and_query().cloned();
+            *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+        }
+        *request.headers_mut() = all;
+        request
+    }
+
+    async fn compress(&self, body: Payload) -> std::io::Result<Payload> {
+        const OFFLOAD_BYTES: usize = 1 << 20;
+        let compressor = self.options.compressor;
+        if compressor.encoding() != Encoding::Identity && body.len() > OFFLOAD_BYTES {
+            return crate::compression::off_the_runtime(move || compressor.compress(body)).await;
+        }
+        compressor.compress(body)
+    }
+
+    async fn permit(&self, target: &Target) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let limit = self.options.max_connections_per_host?;
+        let semaphore = {
+            let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+            limits.entry(target.clone()).or_insert_with(|| Arc::new(Semaphore::new(limit))).clone()
+        };
+        // The semaphore is never closed.
+        semaphore.acquire_owned().await.ok()
+    }
+}

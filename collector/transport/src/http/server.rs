@@ -1,0 +1,169 @@
+//! An HTTP server for requests that are collected whole.
+//!
+//! HTTP/1.1 and HTTP/2: by ALPN with TLS, by the first bytes without. The requests of an HTTP/1.1
+//! connection run within its task. Bodies are charged to the budget as they arrive, decompressed, and
+//! handed over together with whatever went wrong with them, so that the service words the answer.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, request};
+use phoenix_component::{Budget, Cores, ListenerLease};
+
+use super::cors::Cors;
+use crate::compression::Encoding;
+use crate::listen::{self, Drain, Listen, Protocol, Server};
+use crate::metrics::ServerMetrics;
+use crate::socket::{Peer, Socket};
+use crate::tls::TlsAcceptor;
+
+mod body;
+mod connection;
+mod serve;
+
+/// One request, complete.
+#[derive(Debug)]
+pub struct Request {
+    /// Method, target and headers.
+    pub head: request::Parts,
+    /// Who sent it.
+    pub peer: Peer,
+    /// The decompressed body, charged to the budget, or why there is none.
+    pub body: Result<Bytes, BodyError>,
+}
+
+/// Why a body was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Larger than the limit, on the wire or decompressed.
+    #[error("http: request body too large")]
+    TooLarge,
+    /// A snappy block that says that it is larger than the limit.
+    #[error("snappy: decoded size exceeds max request body size")]
+    SnappyTooLarge,
+    /// A `Content-Encoding` that is unknown or not allowed.
+    #[error("unsupported Content-Encoding: {0}")]
+    UnsupportedEncoding(String),
+    /// Not what its encoding says.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The budget has no room for it; the client may try again after the delay.
+    #[error("data refused due to high memory usage")]
+    OverBudget {
+        /// How long to wait.
+        delay: Duration,
+    },
+    /// It did not arrive in time.
+    #[error("the request body did not arrive in time")]
+    Timeout,
+    /// The client stopped in the middle.
+    #[error("unexpected EOF")]
+    Interrupted,
+}
+
+/// What a server does.
+pub trait HttpService: Send + Sync + 'static {
+    /// One of the things that it offers.
+    type Route: Copy + Send + Sync + 'static;
+
+    /// What `head` asks for, before the body is read.
+    ///
+    /// # Errors
+    /// The answer, where it is refused without a look at the body.
+    // The answer is moved once, into the connection's task: boxing it would cost every route.
+    #[allow(clippy::result_large_err)]
+    fn route(&self, head: &request::Parts) -> Result<Self::Route, Response<Bytes>>;
+
+    /// Answers a request. It is dropped where the client goes away; a panic fails this request alone.
+    fn call(&self, route: Self::Route, request: Request) -> impl Future<Output = Response<Bytes>> + Send;
+}
+
+/// Limits and times of a server. A `Duration` that is `None` means never.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest body in bytes, on the wire and again decompressed.
+    pub max_body_bytes: usize,
+    /// The encodings that are decoded; none means that bodies are handed over as they come.
+    pub encodings: Option<Vec<Encoding>>,
+    /// Cross-origin requests.
+    pub cors: Option<Cors>,
+    /// Set on every answer.
+    pub response_headers: HeaderMap,
+    /// For a request with its body.
+    pub read_timeout: Option<Duration>,
+    /// For the head of a request.
+    pub read_header_timeout: Option<Duration>,
+    /// From the head of a request to the end of its answer.
+    pub write_timeout: Option<Duration>,
+    /// Between requests.
+    pub idle_timeout: Option<Duration>,
+    /// Whether a connection serves more than one request.
+    pub keep_alives: bool,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// A request whose body does not go on for this long is refused, whatever the other times say.
+    pub body_idle_timeout: Duration,
+    /// The delay that clients hear when the budget is exhausted.
+    pub over_budget_delay: Duration,
+}
+
+impl Default for Options {
+    /// otelcol's defaults for OTLP, with a bound where it has none.
+    fn default() -> Options {
+        Options {
+            max_body_bytes: 20 << 20,
+            encodings: Some(Encoding::ALL.to_vec()),
+            cors: None,
+            response_headers: HeaderMap::new(),
+            read_timeout: None,
+            read_header_timeout: None,
+            write_timeout: None,
+            idle_timeout: None,
+            keep_alives: true,
+            max_connections: 16_384,
+            body_idle_timeout: Duration::from_secs(30),
+            over_budget_delay: Duration::from_secs(1),
+        }
+    }
+}
+
+struct Shared<S> {
+    service: Arc<S>,
+    options: Options,
+    budget: Budget,
+    cores: Cores,
+    metrics: ServerMetrics,
+}
+
+/// Starts to serve `service` on `lease`. Needs no runtime: connections run on `cores`.
+///
+/// # Errors
+/// Where the process has no file descriptor left.
+pub fn start<S: HttpService>(
+    lease: &ListenerLease,
+    tls: Option<TlsAcceptor>,
+    service: S,
+    options: Options,
+    cores: &Cores,
+    budget: &Budget,
+    metrics: ServerMetrics,
+) -> io::Result<Server> {
+    let listen = Listen {
+        cores: cores.clone(),
+        tls,
+        max_connections: options.max_connections,
+        metrics: metrics.clone(),
+    };
+    let (cores, budget) = (cores.clone(), budget.clone());
+    let shared = Shared { service: Arc::new(service), options, budget, cores, metrics };
+    listen::start(lease, listen, Arc::new(shared))
+}
+
+impl<S: HttpService> Protocol for Shared<S> {
+    fn serve(self: Arc<Self>, socket: Socket, peer: Peer, drain: Drain) -> impl Future<Output = ()> + Send {
+        connection::serve(self, socket, peer, drain)
+    }
+}

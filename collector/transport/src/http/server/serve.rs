@@ -1,0 +1,129 @@
+//! One request, from its head to its answer.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::header::{CONNECTION, HeaderValue, ORIGIN};
+use http::{Response, StatusCode, Version};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::connection::{Activity, Busy};
+use super::{BodyError, HttpService, Request, Shared, body};
+use crate::listen::{Drain, LiveGuard, Phase};
+use crate::socket::Peer;
+
+/// The body of an answer; the request counts as under way until it is dropped.
+pub(super) struct Answer {
+    data: Option<Bytes>,
+    _busy: Busy,
+    _live: LiveGuard,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer<S: HttpService>(
+    shared: Arc<Shared<S>>,
+    request: http::Request<Incoming>,
+    peer: Peer,
+    drain: Drain,
+    activity: Arc<Activity>,
+) -> Response<Answer> {
+    let (live, busy) = (drain.request(), activity.busy());
+    let version = request.version();
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut response = inner(&shared, request, peer).await;
+    let options = &shared.options;
+    if let Some(cors) = &options.cors {
+        cors.decorate(origin.as_ref(), response.headers_mut());
+    }
+    for (name, value) in &options.response_headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    if version < Version::HTTP_2 && drain.phase() >= Phase::Draining {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|data| Answer { data: (!data.is_empty()).then_some(data), _busy: busy, _live: live })
+}
+
+async fn inner<S: HttpService>(
+    shared: &Arc<Shared<S>>,
+    request: http::Request<Incoming>,
+    peer: Peer,
+) -> Response<Bytes> {
+    let (mut head, mut incoming) = request.into_parts();
+    if let Some(answer) = shared.options.cors.as_ref().and_then(|cors| cors.preflight(&head)) {
+        return answer;
+    }
+    let route = match shared.service.route(&head) {
+        Ok(route) => route,
+        Err(answer) => {
+            shared.metrics.refused("method");
+            return answer;
+        }
+    };
+    let body = body::receive(&mut head.headers, &mut incoming, &shared.options, &shared.budget).await;
+    if let Err(error) = &body {
+        shared.metrics.refused(match error {
+            BodyError::TooLarge | BodyError::SnappyTooLarge => "too_large",
+            BodyError::UnsupportedEncoding(_) | BodyError::Corrupt(_) => "encoding",
+            BodyError::OverBudget { .. } => "budget",
+            BodyError::Timeout => "timeout",
+            BodyError::Interrupted => "framing",
+        });
+    }
+    drop(incoming);
+    let work = {
+        let service = shared.service.clone();
+        async move {
+            let call = async { service.call(route, Request { head, peer, body }).await };
+            AssertUnwindSafe(call).catch_unwind().await.ok()
+        }
+    };
+    let answer = match shared.cores.idle_instead_of_this() {
+        None => work.await,
+        Some(core) => {
+            let mut task = AbortOnDrop(core.spawn(work));
+            (&mut task.0).await.ok().flatten()
+        }
+    };
+    answer.unwrap_or_else(|| {
+        shared.metrics.refused("panic");
+        let mut response = Response::new(Bytes::from_static(b"the handler of this request panicked"));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+/// Work on another core ends where its request does.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

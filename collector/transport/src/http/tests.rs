@@ -1,0 +1,225 @@
+//! Server and client against each other and against raw sockets, on loopback.
+
+use std::io::{Read as _, Write as _};
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, request};
+use phoenix_component::{Budget, CoreThreads, Cores, Leases};
+
+use super::client::{self, Client};
+use super::server::{self, BodyError, HttpService, Request};
+use super::*;
+use crate::compression::{Compressor, Encoding};
+use crate::{Aborted, Server, ServerMetrics};
+
+struct Echo;
+
+impl HttpService for Echo {
+    type Route = ();
+
+    fn route(&self, head: &request::Parts) -> Result<(), Response<Bytes>> {
+        if head.method == Method::POST {
+            return Ok(());
+        }
+        let mut response = Response::new(Bytes::from_static(b"405"));
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        Err(response)
+    }
+
+    async fn call(&self, (): (), request: Request) -> Response<Bytes> {
+        match request.body {
+            Ok(body) if body == "panic" => panic!("asked to"),
+            Ok(body) => Response::new(body),
+            Err(error) => {
+                let mut response = Response::new(Bytes::from(error.to_string()));
+                *response.status_mut() = match error {
+                    BodyError::OverBudget { .. } | BodyError::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                response
+            }
+        }
+    }
+}
+
+struct Running {
+    server: Server,
+    budget: Budget,
+    cores: Cores,
+    metrics: ServerMetrics,
+    _threads: CoreThreads,
+}
+
+fn serve(options: server::Options, budget: Budget, tls: Option<crate::tls::TlsAcceptor>) -> Running {
+    let (cores, threads) = Cores::start(2).unwrap();
+    let lease = Leases::default().listen_tcp("127.0.0.1:0").unwrap();
+    let metrics = ServerMetrics::detached();
+    let server = server::start(&lease, tls, Echo, options, &cores, &budget, metrics.clone()).unwrap();
+    Running { server, budget, cores, metrics, _threads: threads }
+}
+
+impl Running {
+    fn client(&self, options: client::Options) -> (Client, client::Destination) {
+        let client = Client::new(options, &self.cores).unwrap();
+        let url = format!("http://{}/v1/traces", self.server.local_addr().unwrap());
+        let destination = client.destination(&url).unwrap();
+        (client, destination)
+    }
+
+    /// Sends `bytes` and returns all that comes back until the server closes.
+    fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = std::net::TcpStream::connect(self.server.local_addr().unwrap()).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+fn noise(bytes: usize) -> Vec<u8> {
+    (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+#[tokio::test]
+async fn bodies_of_all_sizes_and_encodings_go_both_ways_and_give_their_memory_back() {
+    let running = serve(server::Options::default(), Budget::new(64 << 20), None);
+    for encoding in Encoding::ALL {
+        let options = client::Options { compressor: Compressor::new(encoding, 0), ..Default::default() };
+        let (client, destination) = running.client(options);
+        for size in [0, 1, 5_000, 60_000, 5_000_000] {
+            let body = noise(size);
+            let sent = client.post(&destination, &HeaderMap::new(), Bytes::from(body.clone()).into()).await;
+            let response = sent.unwrap();
+            assert_eq!(response.status, 200, "{encoding} {size}");
+            let end = size.min(client::MAX_RESPONSE_BYTES);
+            assert!(response.body == body[..end], "{encoding} {size}");
+        }
+    }
+    assert_eq!(running.server.drain(Duration::from_secs(1)).await.requests, 0);
+    assert_eq!(running.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests() {
+    let running = serve(server::Options::default(), Budget::unlimited(), None);
+    let (client, destination) = running.client(client::Options::default());
+    for _ in 0..50 {
+        client.post(&destination, &HeaderMap::new(), Bytes::from_static(b"x").into()).await.unwrap();
+    }
+    assert_eq!(running.metrics.connections.value(), 1);
+}
+
+#[test]
+fn bad_requests_get_their_answers() {
+    let options = server::Options {
+        max_body_bytes: 1000,
+        body_idle_timeout: Duration::from_millis(30),
+        ..Default::default()
+    };
+    let running = serve(options, Budget::new(10 << 20), None);
+    let post = |headers: &str, body: &str| {
+        format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes()
+    };
+    for (case, request, status, reason) in [
+        ("method", b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(), "405", "method"),
+        ("too large", post("content-length: 1001\r\n", ""), "400", "too_large"),
+        ("encoding", post("content-encoding: br\r\ncontent-length: 1\r\n", "x"), "400", "encoding"),
+        ("corrupt", post("content-encoding: gzip\r\ncontent-length: 1\r\n", "x"), "400", "encoding"),
+        ("stalled", post("content-length: 10\r\n", "x"), "503", "timeout"),
+        ("panic", post("content-length: 5\r\n", "panic"), "500", "panic"),
+    ] {
+        let answer = running.raw(&request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{case}: {answer}");
+        assert!(running.metrics.refusals(reason) > 0, "{case}");
+    }
+    let chunked =
+        post("transfer-encoding: chunked\r\n", &format!("7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2000)));
+    assert!(running.raw(&chunked).contains("http: request body too large"));
+    assert_eq!(running.budget.used(), 0);
+    assert!(running.raw(b"no http at all\r\n\r\n").starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn over_budget_is_seen_by_the_service() {
+    let running = serve(server::Options::default(), Budget::new(10_000), None);
+    let (client, destination) = running.client(client::Options::default());
+    let sent = client.post(&destination, &HeaderMap::new(), Bytes::from(noise(50_000)).into()).await.unwrap();
+    assert_eq!(sent.status, 503);
+    assert_eq!((running.metrics.refusals("budget"), running.budget.used()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_drain_under_load_fails_no_request() {
+    let (cores, _threads) = Cores::start(2).unwrap();
+    let lease = Leases::default().listen_tcp("127.0.0.1:0").unwrap();
+    let start = || {
+        let (options, metrics) = (server::Options::default(), ServerMetrics::detached());
+        server::start(&lease, None, Echo, options, &cores, &Budget::unlimited(), metrics).unwrap()
+    };
+    let mut server = start();
+    let client = Client::new(client::Options::default(), &cores).unwrap();
+    let destination = client.destination(&format!("http://{}/", lease.local_addr().unwrap())).unwrap();
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let load: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, destination, done) = (client.clone(), destination.clone(), done.clone());
+            tokio::spawn(async move {
+                while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                    let body = Bytes::from(noise(20_000)).into();
+                    let sent = client.post(&destination, &HeaderMap::new(), body).await.unwrap();
+                    assert_eq!(sent.status, 200);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        let next = start();
+        let aborted = std::mem::replace(&mut server, next).drain(Duration::from_secs(5)).await;
+        assert_eq!(aborted, Aborted::default());
+    }
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    for joined in load {
+        joined.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn http2_is_recognised_without_tls() {
+    let running = serve(server::Options::default(), Budget::unlimited(), None);
+    let stream = tokio::net::TcpStream::connect(running.server.local_addr().unwrap()).await.unwrap();
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut send = send.ready().await.unwrap();
+    let request = http::Request::post("http://x/").body(()).unwrap();
+    let (response, mut stream) = send.send_request(request, false).unwrap();
+    stream.send_data(Bytes::from_static(b"abc"), true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    assert_eq!(body.data().await.unwrap().unwrap(), "abc");
+}
+
+#[test]
+fn cross_origin_requests_are_answered() {
+    let cors = cors::Cors::new(&["https://*.a.b".to_owned()], &[], &[], Duration::from_secs(60));
+    let running = serve(server::Options { cors, ..Default::default() }, Budget::unlimited(), None);
+    let preflight = running.raw(
+        b"OPTIONS / HTTP/1.1\r\nhost: x\r\nconnection: close\r\norigin: https://x.a.b\r\n\
+          access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n\r\n",
+    );
+    assert!(preflight.starts_with("HTTP/1.1 204"), "{preflight}");
+    for line in
+        ["allow-origin: https://x.a.b", "allow-methods: POST", "max-age: 60", "allow-credentials: true"]
+    {
+        assert!(preflight.contains(&format!("access-control-{line}")), "{line}: {preflight}");
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let read = |text: &'static str| retry_after(&http::HeaderValue::from_static(text), now);
+    assert_eq!(read("12"), Some(Duration::from_secs(12)));
+    assert_eq!(read("Sun, 09 Sep 2001 01:46:50 GMT"), Some(Duration::from_secs(10)));
+    assert_eq!((read("Sun, 09 Sep 2001 01:46:30 GMT"), read("soon"), read("-1")), (None, None, None));
+}

@@ -1,0 +1,326 @@
+use phoenix_component::{LeaseError, Leases, ListenerLease};
+use phoenix_config::{GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use serde::Deserialize;
+
+use super::{ClientKeepalive, Compression, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings};
+use super::{Transport, WITH_EXTENSIONS, refuse};
+use crate::compression::{Compressor, Encoding};
+use crate::endpoint::{Scheme, Target};
+use crate::grpc::client::{Balancer, Options};
+use crate::grpc::server;
+use crate::tls::{Alpn, TlsConnector, TlsError};
+
+/// `dialer`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dialer {
+    /// Time to connect; a listener has no use for it.
+    pub timeout: GoDuration,
+}
+
+/// A gRPC listener (`configgrpc.ServerConfig`), with the defaults of the OTLP receiver.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcServerSettings {
+    /// `host:port`, or the path of a Unix socket.
+    pub endpoint: String,
+    /// TCP or Unix.
+    pub transport: Transport,
+    /// Of no use to a listener.
+    pub dialer: Dialer,
+    /// TLS; plaintext without.
+    pub tls: PresentBlock<TlsServerSettings>,
+    /// Largest message in MiB, decompressed; 0 is 4.
+    pub max_recv_msg_size_mib: i64,
+    /// Streams of one connection at a time; 0 is the library's bound.
+    pub max_concurrent_streams: u32,
+    /// Taken for compatibility: buffers are sized by need.
+    pub read_buffer_size: i64,
+    /// Taken for compatibility: buffers are sized by need.
+    pub write_buffer_size: i64,
+    /// When connections are pinged and closed.
+    pub keepalive: ServerKeepalive,
+    /// Hands the request's metadata to the pipeline.
+    pub include_metadata: bool,
+    /// Not supported yet.
+    pub auth: NotYet,
+    /// Not supported yet.
+    pub middlewares: NotYet,
+}
+
+impl Default for GrpcServerSettings {
+    fn default() -> GrpcServerSettings {
+        GrpcServerSettings {
+            endpoint: "localhost:4317".to_owned(),
+            transport: Transport::Tcp,
+            dialer: Dialer::default(),
+            tls: PresentBlock::off(),
+            max_recv_msg_size_mib: 0,
+            max_concurrent_streams: 0,
+            read_buffer_size: 524_288,
+            write_buffer_size: 0,
+            keepalive: ServerKeepalive::default(),
+            include_metadata: false,
+            auth: None,
+            middlewares: None,
+        }
+    }
+}
+
+impl Settings for GrpcServerSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.endpoint.is_empty(), "endpoint", "requires a non-empty \"endpoint\"");
+        buffers(problems, self.read_buffer_size, self.write_buffer_size);
+        let fits = (0..=4095).contains(&self.max_recv_msg_size_mib);
+        problems.require(fits, "max_recv_msg_size_mib", "must be between 0 and 4095");
+        if let Some(tls) = self.tls.get() {
+            problems.within("tls", |problems| tls.validate(problems));
+        }
+        refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
+        refuse(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+    }
+}
+
+pub(super) fn buffers(problems: &mut Problems, read: i64, write: i64) {
+    problems.require(read >= 0, "read_buffer_size", format!("invalid read_buffer_size value: {read}"));
+    problems.require(write >= 0, "write_buffer_size", format!("invalid write_buffer_size value: {write}"));
+}
+
+/// Leases the listener of an endpoint.
+pub(super) fn listen(
+    leases: &Leases,
+    transport: Transport,
+    endpoint: &str,
+) -> Result<ListenerLease, LeaseError> {
+    match transport {
+        Transport::Tcp => leases.listen_tcp(endpoint),
+        Transport::Unix => leases.listen_unix(endpoint.as_ref()),
+    }
+}
+
+impl GrpcServerSettings {
+    /// As the server wants it.
+    pub fn options(&self) -> server::Options {
+        let mut options = server::Options::default();
+        if let Ok(mib @ 1..) = usize::try_from(self.max_recv_msg_size_mib) {
+            options.max_message_bytes = mib << 20;
+        }
+        if self.max_concurrent_streams > 0 {
+            options.max_concurrent_streams = self.max_concurrent_streams;
+        }
+        self.keepalive.apply(&mut options);
+        options
+    }
+
+    /// Leases the listener.
+    ///
+    /// # Errors
+    /// Where the endpoint cannot be had.
+    pub fn listen(&self, leases: &Leases) -> Result<ListenerLease, LeaseError> {
+        listen(leases, self.transport, &self.endpoint)
+    }
+
+    /// TLS of the listener, where there is one.
+    ///
+    /// # Errors
+    /// Where certificate or key are not usable.
+    pub fn tls(&self) -> Result<Option<crate::tls::TlsAcceptor>, TlsError> {
+        self.tls.get().map(|tls| crate::tls::TlsAcceptor::new(tls, Alpn::H2)).transpose()
+    }
+}
+
+/// The keys of a gRPC client (`configgrpc.ClientConfig`). A component with keys of its own repeats the
+/// fields with [`grpc_client_settings`](crate::grpc_client_settings).
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrpcClientBlock {
+    /// Where to.
+    pub endpoint: String,
+    /// How messages are compressed; `gzip` by default.
+    pub compression: Compression,
+    /// TLS, on by default.
+    pub tls: TlsClientSettings,
+    /// Pings, off by default.
+    pub keepalive: PresentBlock<ClientKeepalive>,
+    /// Taken for compatibility: buffers are sized by need.
+    pub read_buffer_size: i64,
+    /// Taken for compatibility: buffers are sized by need.
+    pub write_buffer_size: i64,
+    /// Waits for a connection instead of failing with the first failed attempt.
+    pub wait_for_ready: bool,
+    /// Metadata of every call.
+    pub headers: OpaqueMap,
+    /// `round_robin` or `pick_first`.
+    pub balancer_name: String,
+    /// `:authority`, where it is not the endpoint's.
+    pub authority: String,
+    /// The `user-agent`, where it is not the collector's.
+    pub user_agent: String,
+    /// Not supported yet.
+    pub auth: NotYet,
+    /// Not supported yet.
+    pub middlewares: NotYet,
+}
+
+impl Default for GrpcClientBlock {
+    fn default() -> GrpcClientBlock {
+        GrpcClientBlock {
+            endpoint: String::new(),
+            compression: Compression(Encoding::Gzip),
+            tls: TlsClientSettings::default(),
+            keepalive: PresentBlock::off(),
+            read_buffer_size: 0,
+            write_buffer_size: 524_288,
+            wait_for_ready: false,
+            headers: OpaqueMap::default(),
+            balancer_name: "round_robin".to_owned(),
+            authority: String::new(),
+            user_agent: String::new(),
+            auth: None,
+            middlewares: None,
+        }
+    }
+}
+
+/// Declares settings with the keys of a gRPC client and some more, and `grpc()`, which gives the block.
+#[macro_export]
+macro_rules! grpc_client_settings {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$own_doc:meta])* pub $own:ident: $own_type:ty = $own_default:expr,)* }) => {
+        $crate::client_settings! {
+            $(#[$doc])* pub struct $name grpc $crate::settings::GrpcClientBlock {
+                endpoint: String, compression: $crate::settings::Compression,
+                tls: $crate::settings::TlsClientSettings,
+                keepalive: phoenix_config::PresentBlock<$crate::settings::ClientKeepalive>,
+                read_buffer_size: i64, write_buffer_size: i64, wait_for_ready: bool,
+                headers: phoenix_config::OpaqueMap, balancer_name: String, authority: String,
+                user_agent: String, auth: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+            } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
+        }
+    };
+}
+
+/// What [`grpc_client_settings`](crate::grpc_client_settings) and
+/// [`http_client_settings`](crate::http_client_settings) are made of.
+#[macro_export]
+macro_rules! client_settings {
+    ($(#[$doc:meta])* pub struct $name:ident $method:ident $block:ty { $($field:ident: $type:ty,)* }
+     { $($(#[$own_doc:meta])* pub $own:ident: $own_type:ty = $own_default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $(#[doc = concat!("`", stringify!($field), "` of the client.")] pub $field: $type,)*
+            $($(#[$own_doc])* pub $own: $own_type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                let block = <$block>::default();
+                Self { $($field: block.$field,)* $($own: $own_default,)* }
+            }
+        }
+
+        impl $name {
+            /// The client's part of the settings.
+            pub fn $method(&self) -> $block {
+                // `NotYet` is `Copy`, the others are not.
+                #[allow(clippy::clone_on_copy)]
+                let block = <$block>::from_fields($(self.$field.clone(),)*);
+                block
+            }
+        }
+    };
+}
+
+impl GrpcClientBlock {
+    /// The fields in their order.
+    #[doc(hidden)]
+    #[allow(clippy::too_many_arguments)]
+    pub fn from_fields(
+        endpoint: String,
+        compression: Compression,
+        tls: TlsClientSettings,
+        keepalive: PresentBlock<ClientKeepalive>,
+        read_buffer_size: i64,
+        write_buffer_size: i64,
+        wait_for_ready: bool,
+        headers: OpaqueMap,
+        balancer_name: String,
+        authority: String,
+        user_agent: String,
+        auth: NotYet,
+        middlewares: NotYet,
+    ) -> GrpcClientBlock {
+        GrpcClientBlock {
+            endpoint,
+            compression,
+            tls,
+            keepalive,
+            read_buffer_size,
+            write_buffer_size,
+            wait_for_ready,
+            headers,
+            balancer_name,
+            authority,
+            user_agent,
+            auth,
+            middlewares,
+        }
+    }
+
+    fn balancer(&self) -> Option<Balancer> {
+        match self.balancer_name.as_str() {
+            "round_robin" => Some(Balancer::RoundRobin),
+            "pick_first" => Some(Balancer::PickFirst),
+            _ => None,
+        }
+    }
+
+    fn is_plaintext(&self, scheme: Scheme) -> bool {
+        scheme != Scheme::Https && self.tls.is_plaintext()
+    }
+
+    /// The client's options; `user_agent` is the collector's own. Reads certificates.
+    ///
+    /// # Errors
+    /// Where the endpoint or the TLS material is not usable; [`validate_grpc_client`] says so sooner.
+    pub fn options(&self, user_agent: &str) -> Result<Options, TlsError> {
+        let wrong = |error: crate::endpoint::EndpointError| TlsError::Settings(error.to_string());
+        let (scheme, target) = Target::parse_grpc(&self.endpoint).map_err(wrong)?;
+        let tls = match self.is_plaintext(scheme) {
+            true => None,
+            false => Some(TlsConnector::new(&self.tls, Alpn::H2)?),
+        };
+        Ok(Options {
+            tls,
+            authority: Some(self.authority.clone()).filter(|authority| !authority.is_empty()),
+            user_agent: if self.user_agent.is_empty() { user_agent } else { &self.user_agent }.to_owned(),
+            metadata: super::header_map(&self.headers),
+            compressor: Compressor::new(self.compression.0, 0),
+            balancer: self.balancer().unwrap_or_default(),
+            wait_for_ready: self.wait_for_ready,
+            keepalive: self.keepalive.get().map(ClientKeepalive::options),
+            ..Options::new(target)
+        })
+    }
+}
+
+/// Reports what is wrong with the client's part of a component's settings.
+pub fn validate_grpc_client(block: &GrpcClientBlock, problems: &mut Problems) {
+    if let Err(error) = Target::parse_grpc(&block.endpoint) {
+        problems.error("endpoint", error.to_string());
+    }
+    let offered = [Encoding::Identity, Encoding::Gzip, Encoding::Snappy, Encoding::Zstd];
+    let encoding = block.compression.0;
+    problems.require(
+        offered.contains(&encoding),
+        "compression",
+        format!("unsupported compression type {:?}", encoding.name()),
+    );
+    let unknown = format!("invalid balancer_name: {}", block.balancer_name);
+    problems.require(block.balancer().is_some(), "balancer_name", unknown);
+    buffers(problems, block.read_buffer_size, block.write_buffer_size);
+    super::validate_headers(&block.headers, problems);
+    problems.within("tls", |problems| block.tls.validate(problems));
+    refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
+    refuse(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
+}

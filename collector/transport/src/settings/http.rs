@@ -1,0 +1,300 @@
+use phoenix_component::{LeaseError, Leases, ListenerLease};
+use phoenix_config::{GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use serde::Deserialize;
+
+use super::grpc::{buffers, listen};
+use super::keepalive::unless_zero;
+use super::{Compression, CompressionParams, NotYet, TlsClientSettings, TlsServerSettings, Transport};
+use super::{WITH_EXTENSIONS, refuse};
+use crate::compression::Encoding;
+use crate::http::{client, cors, server};
+use crate::tls::{Alpn, TlsAcceptor, TlsConnector, TlsError};
+
+const DEFAULT_BODY_BYTES: usize = 20 << 20;
+
+/// `cors`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cors {
+    /// Origins that may send; `*` stands for any run of characters. None turns it off.
+    pub allowed_origins: Vec<String>,
+    /// Headers that they may send.
+    pub allowed_headers: Vec<String>,
+    /// Headers that they may read.
+    pub exposed_headers: Vec<String>,
+    /// Seconds for which a preflight holds.
+    pub max_age: u32,
+}
+
+/// Declares an HTTP listener's settings with keys of its own.
+#[macro_export]
+macro_rules! http_server_settings {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$own_doc:meta])* pub $own:ident: $own_type:ty = $own_default:expr,)* }) => {
+        $crate::client_settings! {
+            $(#[$doc])* pub struct $name http $crate::settings::HttpServerSettings {
+                endpoint: String, transport: $crate::settings::Transport,
+                tls: phoenix_config::PresentBlock<$crate::settings::TlsServerSettings>,
+                cors: phoenix_config::PresentBlock<$crate::settings::Cors>,
+                max_request_body_size: i64, include_metadata: bool,
+                response_headers: phoenix_config::OpaqueMap,
+                compression_algorithms: Option<Vec<String>>,
+                read_timeout: phoenix_config::GoDuration, read_header_timeout: phoenix_config::GoDuration,
+                write_timeout: phoenix_config::GoDuration, idle_timeout: phoenix_config::GoDuration,
+                keep_alives_enabled: bool,
+                auth: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+            } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
+        }
+    };
+}
+
+/// Declares settings with the keys of an HTTP client and some more, and `http()`, which gives the block.
+#[macro_export]
+macro_rules! http_client_settings {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$own_doc:meta])* pub $own:ident: $own_type:ty = $own_default:expr,)* }) => {
+        $crate::client_settings! {
+            $(#[$doc])* pub struct $name http $crate::settings::HttpClientBlock {
+                endpoint: String, proxy_url: String, tls: $crate::settings::TlsClientSettings,
+                read_buffer_size: i64, write_buffer_size: i64, timeout: phoenix_config::GoDuration,
+                headers: phoenix_config::OpaqueMap, auth: $crate::settings::NotYet,
+                compression: $crate::settings::Compression,
+                compression_params: $crate::settings::CompressionParams,
+                max_idle_conns: i64, max_idle_conns_per_host: i64, max_conns_per_host: i64,
+                idle_conn_timeout: phoenix_config::GoDuration, disable_keep_alives: bool,
+                force_attempt_http2: bool, http2_read_idle_timeout: phoenix_config::GoDuration,
+                http2_ping_timeout: phoenix_config::GoDuration,
+                cookies: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+            } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
+        }
+    };
+}
+
+/// Declares a block with its defaults and the constructor that the macros above use.
+macro_rules! block {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            /// The fields in their order.
+            #[doc(hidden)]
+            #[allow(clippy::too_many_arguments)]
+            pub fn from_fields($($field: $type,)*) -> $name {
+                $name { $($field,)* }
+            }
+        }
+    };
+}
+
+block! {
+    /// An HTTP listener (`confighttp.ServerConfig`), with the defaults of the OTLP receiver.
+    HttpServerSettings {
+        /// `host:port`, or the path of a Unix socket.
+        endpoint: String = "localhost:4318".to_owned(),
+        /// TCP or Unix.
+        transport: Transport = Transport::Tcp,
+        /// TLS; plaintext without.
+        tls: PresentBlock<TlsServerSettings> = PresentBlock::off(),
+        /// Cross-origin requests.
+        cors: PresentBlock<Cors> = PresentBlock::off(),
+        /// Largest body in bytes, on the wire and decompressed; 0 is 20 MiB.
+        max_request_body_size: i64 = 0,
+        /// Hands the request's headers to the pipeline.
+        include_metadata: bool = false,
+        /// Set on every answer.
+        response_headers: OpaqueMap = OpaqueMap::default(),
+        /// Encodings that are decoded, instead of all; `""` is none; an empty list turns decoding off.
+        compression_algorithms: Option<Vec<String>> = None,
+        /// For a request with its body; 0 is no limit.
+        read_timeout: GoDuration = GoDuration::ZERO,
+        /// For the head of a request; 0 is no limit.
+        read_header_timeout: GoDuration = GoDuration::ZERO,
+        /// From the head of a request to the end of its answer; 0 is no limit.
+        write_timeout: GoDuration = GoDuration::ZERO,
+        /// Between requests; 0 is no limit.
+        idle_timeout: GoDuration = GoDuration::ZERO,
+        /// Whether a connection serves more than one request.
+        keep_alives_enabled: bool = true,
+        /// Not supported yet.
+        auth: NotYet = None,
+        /// Not supported yet.
+        middlewares: NotYet = None,
+    }
+}
+
+impl Settings for HttpServerSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(!self.endpoint.is_empty(), "endpoint", "requires a non-empty \"endpoint\"");
+        problems.require(self.max_request_body_size >= 0, "max_request_body_size", "must not be negative");
+        for name in self.compression_algorithms.iter().flatten() {
+            let known = Encoding::parse(name).is_some();
+            problems.require(
+                known,
+                "compression_algorithms",
+                format!("unsupported compression type {name:?}"),
+            );
+        }
+        if let Some(cors) = self.cors.get()
+            && cors.allowed_origins.is_empty()
+            && !cors.allowed_headers.is_empty()
+        {
+            problems.warn("cors.allowed_headers", "has no effect without `allowed_origins`");
+        }
+        problems
+            .within("response_headers", |problems| super::validate_names(&self.response_headers, problems));
+        if let Some(tls) = self.tls.get() {
+            problems.within("tls", |problems| tls.validate(problems));
+        }
+        refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
+        refuse(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+    }
+}
+
+impl HttpServerSettings {
+    /// As the server wants it.
+    pub fn options(&self) -> server::Options {
+        let names = self.compression_algorithms.as_ref();
+        let encodings = match names {
+            None => Some(Encoding::ALL.to_vec()),
+            Some(names) if names.is_empty() => None,
+            Some(names) => Some(names.iter().filter_map(|name| Encoding::parse(name)).collect()),
+        };
+        let cors = self.cors.get().and_then(|cors| {
+            let age = std::time::Duration::from_secs(u64::from(cors.max_age));
+            cors::Cors::new(&cors.allowed_origins, &cors.allowed_headers, &cors.exposed_headers, age)
+        });
+        server::Options {
+            max_body_bytes: match usize::try_from(self.max_request_body_size) {
+                Ok(bytes @ 1..) => bytes,
+                _ => DEFAULT_BODY_BYTES,
+            },
+            encodings,
+            cors,
+            response_headers: super::header_map(&self.response_headers),
+            read_timeout: unless_zero(self.read_timeout),
+            read_header_timeout: unless_zero(self.read_header_timeout),
+            write_timeout: unless_zero(self.write_timeout),
+            idle_timeout: unless_zero(self.idle_timeout),
+            keep_alives: self.keep_alives_enabled,
+            ..server::Options::default()
+        }
+    }
+
+    /// Leases the listener.
+    ///
+    /// # Errors
+    /// Where the endpoint cannot be had.
+    pub fn listen(&self, leases: &Leases) -> Result<ListenerLease, LeaseError> {
+        listen(leases, self.transport, &self.endpoint)
+    }
+
+    /// TLS of the listener, where there is one.
+    ///
+    /// # Errors
+    /// Where certificate or key are not usable.
+    pub fn tls(&self) -> Result<Option<TlsAcceptor>, TlsError> {
+        self.tls.get().map(|tls| TlsAcceptor::new(tls, Alpn::H2OrHttp1)).transpose()
+    }
+}
+
+block! {
+    /// An HTTP client (`confighttp.ClientConfig`), with the defaults of the OTLP exporter.
+    HttpClientBlock {
+        /// Base URL.
+        endpoint: String = String::new(),
+        /// Not supported yet.
+        proxy_url: String = String::new(),
+        /// For `https://` endpoints.
+        tls: TlsClientSettings = TlsClientSettings::default(),
+        /// Taken for compatibility: buffers are sized by need.
+        read_buffer_size: i64 = 0,
+        /// Taken for compatibility: buffers are sized by need.
+        write_buffer_size: i64 = 524_288,
+        /// For a whole request; 0 is no limit.
+        timeout: GoDuration = GoDuration::from_millis(30_000),
+        /// Headers of every request; `Host` replaces the endpoint's.
+        headers: OpaqueMap = OpaqueMap::default(),
+        /// Not supported yet.
+        auth: NotYet = None,
+        /// How bodies are compressed.
+        compression: Compression = Compression(Encoding::Gzip),
+        /// Its level.
+        compression_params: CompressionParams = CompressionParams::default(),
+        /// Idle connections to keep; 0 is no limit.
+        max_idle_conns: i64 = 100,
+        /// Idle connections to keep for each host; 0 is the library's default.
+        max_idle_conns_per_host: i64 = 0,
+        /// Connections to each host; 0 is no limit.
+        max_conns_per_host: i64 = 0,
+        /// How long idle connections are kept; 0 is for ever.
+        idle_conn_timeout: GoDuration = GoDuration::from_millis(90_000),
+        /// A connection serves one request.
+        disable_keep_alives: bool = false,
+        /// Offers HTTP/2 in the TLS handshake.
+        force_attempt_http2: bool = true,
+        /// Not supported yet, unless 0.
+        http2_read_idle_timeout: GoDuration = GoDuration::ZERO,
+        /// Not supported yet, unless 0.
+        http2_ping_timeout: GoDuration = GoDuration::ZERO,
+        /// Not supported yet.
+        cookies: NotYet = None,
+        /// Not supported yet.
+        middlewares: NotYet = None,
+    }
+}
+
+impl HttpClientBlock {
+    /// The client's options; `user_agent` is the collector's own. Reads certificates.
+    ///
+    /// # Errors
+    /// Where the TLS material is not usable.
+    pub fn options(&self, user_agent: &str) -> Result<client::Options, TlsError> {
+        let alpn = if self.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
+        let positive = |number: i64| usize::try_from(number).ok().filter(|number| *number > 0);
+        let idle = positive(self.max_idle_conns_per_host).or(positive(self.max_idle_conns));
+        Ok(client::Options {
+            tls: Some(TlsConnector::new(&self.tls, alpn)?),
+            timeout: unless_zero(self.timeout),
+            headers: super::header_map(&self.headers),
+            user_agent: user_agent.to_owned(),
+            compressor: self.compression.compressor(&self.compression_params),
+            max_idle_per_host: idle.unwrap_or(usize::MAX),
+            idle_timeout: unless_zero(self.idle_conn_timeout),
+            max_connections_per_host: positive(self.max_conns_per_host),
+            disable_keep_alives: self.disable_keep_alives,
+        })
+    }
+}
+
+/// Reports what is wrong with the client's part of a component's settings.
+pub fn validate_http_client(block: &HttpClientBlock, problems: &mut Problems) {
+    let not_yet = |key| format!("`{key}` is not supported yet: it comes in a later version");
+    problems.require(block.proxy_url.is_empty(), "proxy_url", not_yet("proxy_url"));
+    for (key, value) in [
+        ("http2_read_idle_timeout", block.http2_read_idle_timeout),
+        ("http2_ping_timeout", block.http2_ping_timeout),
+    ] {
+        problems.require(value == GoDuration::ZERO, key, not_yet(key));
+    }
+    for (key, value) in [
+        ("max_idle_conns", block.max_idle_conns),
+        ("max_idle_conns_per_host", block.max_idle_conns_per_host),
+        ("max_conns_per_host", block.max_conns_per_host),
+    ] {
+        problems.require(value >= 0, key, "must not be negative");
+    }
+    buffers(problems, block.read_buffer_size, block.write_buffer_size);
+    block.compression.validate(&block.compression_params, problems);
+    super::validate_headers(&block.headers, problems);
+    problems.within("tls", |problems| block.tls.validate(problems));
+    refuse(problems, "cookies", &block.cookies, "it comes in a later version");
+    refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
+    refuse(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
+}

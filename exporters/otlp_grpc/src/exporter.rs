@@ -1,0 +1,163 @@
+//! One attempt over gRPC, and what its answer means.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use phoenix_component::factory::CreateContext;
+use phoenix_component::{Batch, Code, Refusal, StartError};
+use phoenix_delivery::{
+    Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
+};
+use phoenix_pdata::Signal;
+use phoenix_transport::endpoint::Target;
+use phoenix_transport::grpc::Status;
+use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
+use phoenix_transport::tls::{Alpn, TlsConnector};
+use tokio::time::Instant;
+
+use crate::OtlpGrpcConfig;
+
+/// The exporter of one signal. Nothing is connected before the first batch.
+pub(crate) fn create(
+    config: &OtlpGrpcConfig,
+    cx: &CreateContext<'_>,
+    signal: Signal,
+) -> Result<Delivery<GrpcPush>, StartError> {
+    let (scheme, target) = Target::parse_grpc(&config.endpoint).map_err(StartError::because)?;
+    let mut options = Options::new(target.clone());
+    if !config.is_plaintext(scheme) {
+        options.tls = Some(TlsConnector::new(&config.tls, Alpn::H2).map_err(StartError::because)?);
+    }
+    options.authority = Some(config.authority.clone()).filter(|authority| !authority.is_empty());
+    options.user_agent = match config.user_agent.as_str() {
+        "" => cx.host.build.user_agent(),
+        agent => agent.to_owned(),
+    };
+    options.metadata =
+        config.metadata().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
+    options.compressor = config.compressor();
+    options.balancer = config.balancer().unwrap_or_default();
+    options.wait_for_ready = config.wait_for_ready;
+    options.keepalive = config.keepalive.get().map(|keepalive| Keepalive {
+        time: keepalive.time.as_duration(),
+        timeout: keepalive.timeout.as_duration(),
+        permit_without_stream: keepalive.permit_without_stream,
+    });
+    options.max_response_bytes = MAX_RESPONSE_BYTES;
+    let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
+    let push = GrpcPush {
+        method: client.method(path(signal)),
+        client,
+        timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
+        metadata: HeaderMap::new(),
+        partial: PartialSuccessLog::new(cx.status.key(), signal),
+    };
+    let settings = DeliverySettings {
+        // The client's own covers the same, and the server hears of it.
+        timeout: None,
+        retry: config.retry_on_failure.clone(),
+        queue: config.sending_queue.get().cloned(),
+    };
+    let destination = match &target {
+        Target::Host { host, port } => Some((host.as_str(), port.to_string())),
+        Target::Unix(_) => None,
+    };
+    let attributes = destination.as_ref().map(|(host, port)| [(ADDRESS, *host), (PORT, port.as_str())]);
+    let attributes = attributes.as_ref().map_or(&[][..], |attributes| &attributes[..]);
+    Ok(Delivery::new(push, settings, DeliveryContext::new(cx, signal, attributes)))
+}
+
+const ADDRESS: &str = "server.address";
+const PORT: &str = "server.port";
+
+/// Longest answer that is read.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
+}
+
+/// Sends one signal to one target.
+pub(crate) struct GrpcPush {
+    client: Client,
+    method: Method,
+    timeout: Option<Duration>,
+    /// Of single requests: none.
+    metadata: HeaderMap,
+    partial: PartialSuccessLog,
+}
+
+impl Push for GrpcPush {
+    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+        let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = [self.timeout, left].into_iter().flatten().min();
+        let message = batch.payload.into_iter().collect();
+        let answer = self.client.call(&self.method, message, timeout, &self.metadata).await;
+        match PartialSuccess::parse(&answer.map_err(refusal)?) {
+            Ok(None) => {}
+            Ok(Some(partial)) => self.partial.warn(&partial),
+            Err(_) => {
+                let text = "grpc: failed to unmarshal the received message";
+                return Err(refusal(Status::new(Code::INTERNAL, text)));
+            }
+        }
+        Ok(())
+    }
+
+    fn timed_out(&self) -> Refusal {
+        refusal(Status::new(Code::DEADLINE_EXCEEDED, "context deadline exceeded"))
+    }
+}
+
+/// What a status means for the batch, as the OTLP specification and otelcol have it.
+fn refusal(status: Status) -> Refusal {
+    let delay = status.retry_delay();
+    let retryable = match status.code {
+        Code::CANCELLED
+        | Code::DEADLINE_EXCEEDED
+        | Code::ABORTED
+        | Code::OUT_OF_RANGE
+        | Code::UNAVAILABLE
+        | Code::DATA_LOSS => true,
+        // Without a word on when, the backend does not expect to recover.
+        Code::RESOURCE_EXHAUSTED => delay.is_some(),
+        _ => false,
+    };
+    let text = status.to_string();
+    let refusal = match retryable {
+        true => Refusal::retryable(status.code.name(), text),
+        false => Refusal::permanent(status.code.name(), text),
+    };
+    let refusal = match delay.filter(|delay| retryable && !delay.is_zero()) {
+        Some(delay) => refusal.after(delay),
+        None => refusal,
+    };
+    refusal.with_status(status.code, status.details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_is_retried_or_not_as_the_specification_says() {
+        for code in 1..=17 {
+            let refusal = refusal(Status::new(Code(code), "x"));
+            assert_eq!(refusal.is_retryable(), [1, 4, 10, 11, 14, 15].contains(&code), "{code}");
+            assert_eq!((refusal.code(), refusal.delay()), (Code(code), None));
+        }
+        let exhausted = |delay| refusal(Status::new(Code::RESOURCE_EXHAUSTED, "x").with_retry_delay(delay));
+        let told = exhausted(Duration::from_secs(7));
+        assert_eq!((told.is_retryable(), told.delay()), (true, Some(Duration::from_secs(7))));
+        let at_once = exhausted(Duration::ZERO);
+        assert_eq!((at_once.is_retryable(), at_once.delay()), (true, None));
+        assert!(!at_once.status().unwrap().details.is_empty(), "the sender hears what the backend said");
+        let bad =
+            refusal(Status::new(Code::INVALID_ARGUMENT, "bad").with_retry_delay(Duration::from_secs(1)));
+        assert_eq!((bad.delay(), bad.message()), (None, "rpc error: code = InvalidArgument desc = bad"));
+    }
+}

@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use phoenix_component::factory::{
+    AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
+    parse_settings, settings_of,
+};
+use phoenix_component::{Exporter, StartError};
+use phoenix_config::{Node, Problems};
+use phoenix_pdata::Signal;
+
+use crate::OtlpGrpcConfig;
+use crate::exporter;
+
+/// Makes `otlp_grpc` exporters.
+pub struct OtlpGrpcFactory;
+
+const DESCRIPTOR: Descriptor = Descriptor {
+    name: "otlp_grpc",
+    aliases: &["otlp"],
+    signals: &Support::all(Stability::Stable),
+    module: env!("CARGO_PKG_NAME"),
+};
+
+impl Factory for OtlpGrpcFactory {
+    fn descriptor(&self) -> &Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+        parse_settings::<OtlpGrpcConfig>(section, problems)
+    }
+}
+
+impl ExporterFactory for OtlpGrpcFactory {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        signal: Signal,
+    ) -> Result<Arc<dyn Exporter>, StartError> {
+        Ok(Arc::new(exporter::create(settings_of(settings), &cx, signal)?))
+    }
+}

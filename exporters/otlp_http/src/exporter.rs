@@ -1,0 +1,102 @@
+//! One attempt over HTTP.
+
+use std::time::SystemTime;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
+use phoenix_component::factory::CreateContext;
+use phoenix_component::{Batch, Refusal, StartError};
+use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
+use phoenix_pdata::Signal;
+use phoenix_transport::http::client::{Client, Destination, Options, SendError};
+use phoenix_transport::tls::{Alpn, TlsConnector};
+
+use crate::OtlpHttpConfig;
+use crate::answer::{Answer, PROTOBUF};
+use crate::config::parse_url;
+
+/// The exporter of one signal. Nothing is connected before the first batch.
+pub(crate) fn create(
+    config: &OtlpHttpConfig,
+    cx: &CreateContext<'_>,
+    signal: Signal,
+) -> Result<Delivery<HttpPush>, StartError> {
+    let url = config
+        .url(signal)
+        .ok_or_else(|| StartError::new(format!("either endpoint or {signal}_endpoint must be specified")))?;
+    let parsed = parse_url(&url).map_err(|reason| StartError::new(format!("{url:?}: {reason}")))?;
+    let headers =
+        config.header_map().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
+    let alpn = if config.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
+    let is_secure = parsed.scheme_str() == Some("https");
+    let tls = match is_secure {
+        true => Some(TlsConnector::new(&config.tls, alpn).map_err(StartError::because)?),
+        false => None,
+    };
+    let options = Options {
+        tls,
+        timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
+        headers,
+        user_agent: cx.host.build.user_agent(),
+        compressor: config.compressor(),
+        max_idle_per_host: config.max_idle_per_core(cx.host.cores.count()),
+        idle_timeout: config.idle_conn_timeout.is_positive().then(|| config.idle_conn_timeout.as_duration()),
+        max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
+        disable_keep_alives: config.disable_keep_alives,
+    };
+    let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
+    let push = HttpPush {
+        destination: client.destination(&url).map_err(StartError::because)?,
+        client,
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
+        partial: PartialSuccessLog::new(cx.status.key(), signal),
+        url,
+    };
+    let settings = DeliverySettings {
+        // The client's own covers the same.
+        timeout: None,
+        retry: config.retry_on_failure.clone(),
+        queue: config.sending_queue.get().cloned(),
+    };
+    let default_port = if is_secure { 443 } else { 80 };
+    let port = parsed.port_u16().unwrap_or(default_port).to_string();
+    let host = parsed.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let attributes = [("server.address", host), ("server.port", port.as_str()), ("url.path", parsed.path())];
+    Ok(Delivery::new(push, settings, DeliveryContext::new(cx, signal, &attributes)))
+}
+
+/// Sends one signal to one URL.
+pub(crate) struct HttpPush {
+    client: Client,
+    destination: Destination,
+    headers: HeaderMap,
+    partial: PartialSuccessLog,
+    url: String,
+}
+
+impl Push for HttpPush {
+    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+        let body = batch.payload.into_iter().collect();
+        let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
+        let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
+        if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
+            self.partial.warn(&partial);
+        }
+        Ok(())
+    }
+
+    fn timed_out(&self) -> Refusal {
+        Refusal::retryable("timeout", "failed to make an HTTP request: context deadline exceeded")
+    }
+}
+
+/// Whatever kept the backend from answering may pass.
+fn refusal(error: SendError) -> Refusal {
+    let reason = match &error {
+        SendError::Timeout { .. } => "timeout",
+        SendError::Connect { .. } => "connect",
+        SendError::Exchange { .. } => "exchange",
+        SendError::Compress(_) => return Refusal::permanent("compress", error.to_string()),
+    };
+    Refusal::retryable(reason, error.to_string())
+}

@@ -17,13 +17,14 @@ use crate::server::{Limits, serve};
 pub struct Readiness(Mutex<Option<(SystemTime, Instant)>>);
 
 impl Readiness {
-    fn set(&self, ready: bool) {
+    /// Whether that is a change.
+    fn set(&self, ready: bool) -> bool {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *since = match *since {
-            _ if !ready => None,
-            None => Some((SystemTime::now(), Instant::now())),
-            running => running,
-        };
+        if since.is_some() == ready {
+            return false;
+        }
+        *since = ready.then(|| (SystemTime::now(), Instant::now()));
+        true
     }
 
     fn up(&self) -> Option<Up> {
@@ -85,8 +86,9 @@ impl Extension for HealthCheck {
     }
 
     fn pipelines_ready(&self, ready: bool) {
-        self.readiness.set(ready);
-        tracing::info!(status = if ready { "ready" } else { "unavailable" }, "health check state change");
+        if self.readiness.set(ready) {
+            tracing::info!(status = if ready { "ready" } else { "unavailable" }, "health check state change");
+        }
     }
 
     fn stop(&self, deadline: tokio::time::Instant) -> BoxFuture<'_, ()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use phoenix_component::harness::StageHarness;
-use phoenix_component::{Batch, ClientInfo, Fragment};
+use phoenix_component::{Ack, Adoption, Batch, ClientInfo, Fragment, Now, Output, Stage};
 use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
 use phoenix_pdata::view::AnyValue;
 use phoenix_pdata::{Payload, Signal, write};
@@ -272,6 +272,41 @@ fn held_batches_answer_to_nobody() {
     rig.send(Batch { deadline: Some(tokio::time::Instant::now()), ..logs([1]) });
     let Fragment { batch, ack } = rig.harness.take_released().pop().expect("sent");
     assert_eq!((batch.waiting, batch.deadline, ack.is_awaited()), (0, None, false));
+}
+
+fn shard(settings: &str) -> Box<dyn Stage> {
+    stage(&config(settings), &Metrics::default(), "batch").shards.pop().expect("one shard")
+}
+
+fn drained(stage: &mut dyn Stage) -> Vec<(Vec<i64>, bool)> {
+    let mut out = Output::with_room(100);
+    stage.drain(Now::default(), &mut out);
+    let batches = out.take_batches();
+    batches.iter().map(|sent| (numbers(&sent.batch.payload), sent.ack.is_awaited())).collect()
+}
+
+#[test]
+fn what_is_adopted_goes_before_what_came_since() {
+    let (mut old, mut next) = (shard("{}"), shard(r#"{"send_batch_size": 100}"#));
+    let mut out = Output::with_room(1);
+    let at = |millis| Now { monotonic: Duration::from_millis(millis), unix_nanos: 0 };
+    old.ingest(Fragment { batch: logs([1]), ack: Ack::none() }, at(10), &mut out);
+    next.ingest(Fragment { batch: logs([2]), ack: Ack::none() }, at(20), &mut out);
+    assert_eq!(next.adopt(&mut *old), Adoption::Kept);
+    assert_eq!(old.wake_at(), None);
+    assert_eq!(next.wake_at(), Some(Duration::from_millis(210)), "due as it was");
+    assert_eq!(drained(&mut *next), [(vec![1, 2], false)]);
+}
+
+#[test]
+fn what_may_be_handed_back_is_not_joined_with_what_must_not() {
+    let mut stage = shard("{}");
+    let mut out = Output::with_room(1);
+    let (ack, _wait) = Ack::pair();
+    for (number, ack) in [(1, Ack::none()), (2, ack.split()), (3, ack.split()), (4, Ack::none())] {
+        stage.ingest(Fragment { batch: logs([number]), ack }, Now::default(), &mut out);
+    }
+    assert_eq!(drained(&mut *stage), [(vec![1], false), (vec![2, 3], true), (vec![4], false)]);
 }
 
 #[test]

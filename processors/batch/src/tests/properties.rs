@@ -114,11 +114,26 @@ impl Run {
     fn run_due(&mut self) {
         for _ in 0..1000 {
             if self.stage.wake_at().is_none_or(|at| at > self.now) {
-                return;
+                return self.check_nothing_is_late();
             }
             self.call(|stage, now, out| stage.tick(now, out));
         }
         panic!("called again without end");
+    }
+
+    /// What is enough for a batch is out, however often the output was full.
+    fn check_nothing_is_late(&self) {
+        let (held, config) = (self.stage.held(), &self.config);
+        let has_size = config.send_batch_size > 0 || config.send_batch_bytes > 0;
+        if config.timeout.is_zero() || !has_size {
+            assert_eq!(held, Held::default());
+        }
+        if config.send_batch_size > 0 {
+            assert!(held.items == 0 || held.items < u64::from(config.send_batch_size));
+        }
+        if config.send_batch_bytes > 0 {
+            assert!(held.bytes == 0 || held.bytes < config.send_batch_bytes);
+        }
     }
 
     fn advance(&mut self, to: Duration) {

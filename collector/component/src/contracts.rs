@@ -61,11 +61,20 @@ pub trait Receiver: Send + Sync {
     /// Acquires what intake needs (leases, files, credentials), so that nothing can fail afterwards.
     fn bind<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>>;
 
+    /// Takes over listeners and open connections of the receiver of the former configuration, as far as
+    /// the settings allow; called before `serve`. What it does not take `old` ends when it is stopped.
+    fn adopt(&self, _old: &dyn Receiver, _host: &Host) -> Adoption {
+        Adoption::Rebuilt
+    }
+
     /// Begins intake.
     fn serve(&self, host: &Host);
 
     /// Stops intake, lets requests under way finish until `deadline`, and says how many were cut off.
     fn stop(&self, deadline: Instant) -> BoxFuture<'_, Lost>;
+
+    /// For `adopt` of a successor.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// Changes or judges batches one by one, without memory of earlier ones.

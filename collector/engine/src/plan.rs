@@ -189,7 +189,10 @@ fn order(
     let feeds = |from: usize| {
         let exporters = &pipelines[from].exporters;
         (0..pipelines.len()).filter_map(move |to| {
-            exporters.iter().find(|id| is_connector(id) && pipelines[to].receivers.contains(id)).map(|connector| (to, connector))
+            exporters
+                .iter()
+                .find(|id| is_connector(id) && pipelines[to].receivers.contains(id))
+                .map(|connector| (to, connector))
         })
     };
     let mut order = Vec::with_capacity(pipelines.len());

@@ -46,7 +46,8 @@ pub(crate) fn over_deep() -> ExportTraceServiceRequest {
     let nest = |value, _| Value::ArrayValue(ArrayValue { values: vec![AnyValue { value: Some(value) }] });
     let deep = (0..150).fold(Value::BoolValue(true), nest);
     let mut request = request(1);
-    request.resource_spans[0].scope_spans[0].spans[0].attributes[0].value = Some(AnyValue { value: Some(deep) });
+    request.resource_spans[0].scope_spans[0].spans[0].attributes[0].value =
+        Some(AnyValue { value: Some(deep) });
     request
 }
 

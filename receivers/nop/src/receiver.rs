@@ -15,6 +15,10 @@ impl Receiver for Nop {
     fn stop(&self, _deadline: Instant) -> BoxFuture<'_, Lost> {
         Box::pin(async { Lost::default() })
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! The adapter: settings and outlets in, servers out.
 
-use std::sync::{Mutex, PoisonError};
+use std::any::Any;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{
-    BoxFuture, Host, ListenerLease, Lost, Outlets, Receiver, StartError, Status, StatusReporter,
+    Adoption, BoxFuture, Host, ListenerLease, Lost, Outlets, Receiver, StartError, Status, StatusReporter,
 };
+use phoenix_transport::settings::{GrpcServerSettings, HttpServerSettings};
 use phoenix_transport::tls::TlsAcceptor;
 use phoenix_transport::{Server, ServerMetrics, grpc, http};
 use tokio::time::Instant;
 
-use crate::config::OtlpReceiverConfig;
+use crate::config::{OtlpHttpSettings, OtlpReceiverConfig};
 use crate::grpc::GrpcService;
 use crate::http::OtlpHttpService;
 use crate::intake::Intake;
@@ -28,16 +30,32 @@ pub(crate) struct OtlpReceiver {
 
 #[derive(Default)]
 struct State {
-    grpc: Option<Bound>,
-    http: Option<Bound>,
-    /// Each with the lease of its port, which a successor shares.
-    servers: Vec<(Server, ListenerLease)>,
+    grpc: Protocol<grpc::server::Reconfigure<GrpcService>>,
+    http: Protocol<http::server::Reconfigure<OtlpHttpService>>,
 }
 
-/// What a protocol needs to serve, acquired before anything is changed.
-struct Bound {
-    lease: ListenerLease,
-    tls: Option<TlsAcceptor>,
+/// How far one protocol has come.
+#[derive(Default)]
+enum Protocol<R> {
+    #[default]
+    Off,
+    /// Everything that serving needs is acquired.
+    Bound(ListenerLease, Option<TlsAcceptor>),
+    /// It runs, with the lease of its port, which a successor shares.
+    Serving(ListenerLease, Server, R),
+}
+
+impl<R> Protocol<R> {
+    fn take(&mut self) -> Protocol<R> {
+        std::mem::take(self)
+    }
+
+    fn into_server(self) -> Option<Server> {
+        match self {
+            Protocol::Serving(_, server, _) => Some(server),
+            Protocol::Off | Protocol::Bound(..) => None,
+        }
+    }
 }
 
 impl OtlpReceiver {
@@ -51,73 +69,126 @@ impl OtlpReceiver {
         }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn grpc_service(&self, settings: &GrpcServerSettings, host: &Host) -> GrpcService {
+        GrpcService {
+            intake: self.intake.clone(),
+            metrics: IntakeMetrics::new(&host.metrics, &self.id, "grpc"),
+            include_metadata: settings.include_metadata,
+        }
+    }
+
+    fn http_service(&self, settings: &OtlpHttpSettings, host: &Host) -> OtlpHttpService {
+        OtlpHttpService {
+            intake: self.intake.clone(),
+            metrics: IntakeMetrics::new(&host.metrics, &self.id, "http"),
+            include_metadata: settings.include_metadata,
+            paths: settings.paths(),
+        }
+    }
+
     fn bind_all(&self, host: &Host) -> Result<(), StartError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if let Some(settings) = self.config.protocols.grpc.get() {
             let lease = settings.listen(&host.leases).map_err(StartError::because)?;
-            let tls = settings.tls().map_err(StartError::because)?;
-            state.grpc = Some(Bound { lease, tls });
+            state.grpc = Protocol::Bound(lease, settings.tls().map_err(StartError::because)?);
         }
-        if let Some(settings) = self.config.protocols.http.get() {
-            let settings = settings.http();
+        if let Some(settings) = self.config.protocols.http.get().map(OtlpHttpSettings::http) {
             let lease = settings.listen(&host.leases).map_err(StartError::because)?;
-            let tls = settings.tls().map_err(StartError::because)?;
-            state.http = Some(Bound { lease, tls });
+            state.http = Protocol::Bound(lease, settings.tls().map_err(StartError::because)?);
         }
         Ok(())
     }
 
     fn serve_all(&self, host: &Host) -> std::io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(settings), Some(bound)) = (self.config.protocols.grpc.get(), state.grpc.take()) {
-            let service = GrpcService {
-                intake: self.intake.clone(),
-                metrics: IntakeMetrics::new(&host.metrics, &self.id, "grpc"),
-                include_metadata: settings.include_metadata,
-            };
-            let metrics = ServerMetrics::new(&host.metrics, &self.id, "grpc");
-            let options = settings.options();
-            let server = grpc::server::start(
-                &bound.lease,
-                bound.tls,
-                service,
-                options,
+        let state = &mut *self.state();
+        let metrics = |transport| ServerMetrics::new(&host.metrics, &self.id, transport);
+        if let (Some(settings), Protocol::Bound(lease, tls)) =
+            (self.config.protocols.grpc.get(), &mut state.grpc)
+        {
+            let (server, reconfigure) = grpc::server::start_reconfigurable(
+                lease,
+                tls.take(),
+                self.grpc_service(settings, host),
+                settings.options(),
                 &host.cores,
                 &host.budget,
-                metrics,
+                metrics("grpc"),
             )?;
             tracing::info!(receiver = self.id, endpoint = settings.endpoint, "Starting GRPC server");
-            state.servers.push((server, bound.lease));
+            state.grpc = Protocol::Serving(lease.clone(), server, reconfigure);
         }
-        if let (Some(settings), Some(bound)) = (self.config.protocols.http.get(), state.http.take()) {
-            let server = settings.http();
-            let service = OtlpHttpService {
-                intake: self.intake.clone(),
-                metrics: IntakeMetrics::new(&host.metrics, &self.id, "http"),
-                include_metadata: server.include_metadata,
-                paths: settings.paths(),
-            };
-            let metrics = ServerMetrics::new(&host.metrics, &self.id, "http");
-            let options = server.options();
-            let started = http::server::start(
-                &bound.lease,
-                bound.tls,
-                service,
-                options,
+        if let (Some(settings), Protocol::Bound(lease, tls)) =
+            (self.config.protocols.http.get(), &mut state.http)
+        {
+            let (server, reconfigure) = http::server::start_reconfigurable(
+                lease,
+                tls.take(),
+                self.http_service(settings, host),
+                settings.http().options(),
                 &host.cores,
                 &host.budget,
-                metrics,
+                metrics("http"),
             )?;
-            tracing::info!(receiver = self.id, endpoint = server.endpoint, "Starting HTTP server");
-            state.servers.push((started, bound.lease));
+            tracing::info!(receiver = self.id, endpoint = settings.endpoint, "Starting HTTP server");
+            state.http = Protocol::Serving(lease.clone(), server, reconfigure);
         }
         Ok(())
     }
+
+    /// Takes over the servers of `old` that listen on the same endpoints in the same way: their connections
+    /// stay open, and the next request on each sees the new settings.
+    fn adopt_servers(&self, old: &OtlpReceiver, host: &Host) -> Adoption {
+        let (mut state, mut old_state) = (self.state(), old.state());
+        let mut left = 0;
+        let grpc = (self.config.protocols.grpc.get(), old.config.protocols.grpc.get());
+        if let (Some(new), Some(former)) = grpc
+            && same_grpc_listener(new, former)
+            && let Protocol::Serving(lease, server, reconfigure) = old_state.grpc.take()
+        {
+            reconfigure.set(self.grpc_service(new, host), new.options());
+            state.grpc = Protocol::Serving(lease, server, reconfigure);
+        } else {
+            left += usize::from(grpc.1.is_some());
+        }
+        let http = (self.config.protocols.http.get(), old.config.protocols.http.get());
+        if let (Some(new), Some(former)) = http
+            && same_http_listener(&new.http(), &former.http())
+            && let Protocol::Serving(lease, server, reconfigure) = old_state.http.take()
+        {
+            reconfigure.set(self.http_service(new, host), new.http().options());
+            state.http = Protocol::Serving(lease, server, reconfigure);
+        } else {
+            left += usize::from(http.1.is_some());
+        }
+        match left {
+            0 => Adoption::Kept,
+            _ => Adoption::Partly("connections to endpoints that changed".to_owned()),
+        }
+    }
+}
+
+fn same_grpc_listener(a: &GrpcServerSettings, b: &GrpcServerSettings) -> bool {
+    a.endpoint == b.endpoint && a.transport == b.transport && a.tls == b.tls
+}
+
+fn same_http_listener(a: &HttpServerSettings, b: &HttpServerSettings) -> bool {
+    a.endpoint == b.endpoint && a.transport == b.transport && a.tls == b.tls
 }
 
 impl Receiver for OtlpReceiver {
     fn bind<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async move { self.bind_all(host) })
+    }
+
+    fn adopt(&self, old: &dyn Receiver, host: &Host) -> Adoption {
+        match old.as_any().downcast_ref::<OtlpReceiver>() {
+            Some(old) => self.adopt_servers(old, host),
+            None => Adoption::Rebuilt,
+        }
     }
 
     fn serve(&self, host: &Host) {
@@ -129,23 +200,22 @@ impl Receiver for OtlpReceiver {
 
     fn stop(&self, deadline: Instant) -> BoxFuture<'_, Lost> {
         Box::pin(async move {
-            let servers = {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                (state.grpc, state.http) = (None, None);
-                std::mem::take(&mut state.servers)
-            };
+            // The leases go first: a port is free for others once nobody accepts on it.
+            let State { grpc, http } = std::mem::take(&mut *self.state());
+            let servers = grpc.into_server().into_iter().chain(http.into_server());
             let timeout = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            let drains = servers.into_iter().map(|(server, lease)| {
-                drop(lease);
-                tokio::spawn(server.drain(timeout))
-            });
+            let drains: Vec<_> = servers.map(|server| tokio::spawn(server.drain(timeout))).collect();
             let mut lost = Lost::default();
-            for drain in drains.collect::<Vec<_>>() {
+            for drain in drains {
                 // Requests that were cut off have no answer: their senders have the data still.
                 let aborted = drain.await.unwrap_or_default();
                 lost.requests += aborted.requests as u64;
             }
             lost
         })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }

@@ -1,5 +1,7 @@
 //! The engine with test components, under a paused clock.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod rig;
 
 use std::sync::Arc;

@@ -220,6 +220,10 @@ impl Receiver for Source {
         self.world.note(format!("stop {}", self.id));
         Box::pin(async { Lost::default() })
     }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Response, request};
 use phoenix_component::{Budget, Cores, ListenerLease};
@@ -151,6 +152,22 @@ pub fn start<S: HttpService>(
     budget: &Budget,
     metrics: ServerMetrics,
 ) -> io::Result<Server> {
+    Ok(start_reconfigurable(lease, tls, service, options, cores, budget, metrics)?.0)
+}
+
+/// Starts like [`start`], with a handle to change service and options while connections stay open.
+///
+/// # Errors
+/// Where the process has no file descriptor left.
+pub fn start_reconfigurable<S: HttpService>(
+    lease: &ListenerLease,
+    tls: Option<TlsAcceptor>,
+    service: S,
+    options: Options,
+    cores: &Cores,
+    budget: &Budget,
+    metrics: ServerMetrics,
+) -> io::Result<(Server, Reconfigure<S>)> {
     let listen = Listen {
         cores: cores.clone(),
         tls,
@@ -159,10 +176,27 @@ pub fn start<S: HttpService>(
     };
     let (cores, budget) = (cores.clone(), budget.clone());
     let shared = Shared { service: Arc::new(service), options, budget, cores, metrics };
-    listen::start(lease, listen, Arc::new(shared))
+    let current = Arc::new(Current(ArcSwap::from_pointee(shared)));
+    Ok((listen::start(lease, listen, current.clone())?, Reconfigure(current)))
 }
 
-impl<S: HttpService> Protocol for Shared<S> {
+/// What the connections of a server look at for each request.
+struct Current<S>(ArcSwap<Shared<S>>);
+
+/// Changes a server while its connections stay open.
+pub struct Reconfigure<S>(Arc<Current<S>>);
+
+impl<S> Reconfigure<S> {
+    /// Puts another service and other options in place. They hold for every request that comes from now
+    /// on; what is agreed when a connection opens (streams, header sizes, keepalive) holds for new ones.
+    pub fn set(&self, service: S, options: Options) {
+        let now = self.0.0.load();
+        let (budget, cores, metrics) = (now.budget.clone(), now.cores.clone(), now.metrics.clone());
+        self.0.0.store(Arc::new(Shared { service: Arc::new(service), options, budget, cores, metrics }));
+    }
+}
+
+impl<S: HttpService> Protocol for Current<S> {
     fn serve(self: Arc<Self>, socket: Socket, peer: Peer, drain: Drain) -> impl Future<Output = ()> + Send {
         connection::serve(self, socket, peer, drain)
     }

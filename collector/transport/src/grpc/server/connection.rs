@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::call;
 use super::lifecycle::{Lifetime, PingPolicy, Verdict};
-use super::{Shared, UnaryService};
+use super::{Current, Shared, UnaryService};
 use crate::grpc::keepalive::Keepalive;
 use crate::grpc::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES};
 use crate::io::{Coalesced, Flusher};
@@ -30,7 +30,13 @@ const MAX_ERROR_RESETS: usize = 1024;
 type Connection = h2::server::Connection<Coalesced<Socket>, Bytes>;
 
 /// Serves one connection until it ends.
-pub(super) async fn serve<S: UnaryService>(shared: Arc<Shared<S>>, socket: Socket, peer: Peer, drain: Drain) {
+pub(super) async fn serve<S: UnaryService>(
+    current: Arc<Current<S>>,
+    socket: Socket,
+    peer: Peer,
+    drain: Drain,
+) {
+    let shared = current.0.load_full();
     let (io, flusher) = Coalesced::new(socket, true);
     let mut builder = h2::server::Builder::new();
     builder
@@ -63,7 +69,7 @@ pub(super) async fn serve<S: UnaryService>(shared: Arc<Shared<S>>, socket: Socke
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok((request, respond)))) => {
                         let live = drain.request();
-                        let call = call::answer(shared.clone(), request, respond, peer);
+                        let call = call::answer(current.0.load_full(), request, respond, peer);
                         calls.push(async move {
                             let _live = live;
                             call.await;

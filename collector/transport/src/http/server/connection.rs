@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::{HttpService, Shared, serve as request};
+use super::{Current, HttpService, serve as request};
 use crate::listen::{Drain, Phase};
 use crate::socket::{Peer, Socket};
 
@@ -71,7 +71,13 @@ impl Drop for Busy {
 }
 
 /// Serves one connection until it ends.
-pub(super) async fn serve<S: HttpService>(shared: Arc<Shared<S>>, socket: Socket, peer: Peer, drain: Drain) {
+pub(super) async fn serve<S: HttpService>(
+    current: Arc<Current<S>>,
+    socket: Socket,
+    peer: Peer,
+    drain: Drain,
+) {
+    let shared = current.0.load_full();
     let is_h2 = socket.alpn() == Some(b"h2");
     let socket = match (is_h2, socket) {
         (true, socket) => Begun { socket, read: Vec::new(), at: 0 },
@@ -98,9 +104,10 @@ pub(super) async fn serve<S: HttpService>(shared: Arc<Shared<S>>, socket: Socket
     let is_h2 = is_h2 || socket.read.starts_with(H2_PREFACE);
     let activity = Activity::new();
     let service = {
-        let (shared, drain, activity) = (shared.clone(), drain.clone(), activity.clone());
+        let (drain, activity) = (drain.clone(), activity.clone());
         service_fn(move |incoming| {
-            let answer = request::answer(shared.clone(), incoming, peer, drain.clone(), activity.clone());
+            let answer =
+                request::answer(current.0.load_full(), incoming, peer, drain.clone(), activity.clone());
             async move { Ok::<_, Infallible>(answer.await) }
         })
     };

@@ -40,7 +40,8 @@ struct State {
 pub(crate) struct Backend {
     state: Arc<State>,
     address: SocketAddr,
-    server: Option<tokio::task::JoinHandle<()>>,
+    /// Of its own, so that its connections end with it.
+    server: Option<tokio::runtime::Runtime>,
 }
 
 #[derive(Clone)]
@@ -111,25 +112,36 @@ impl Backend {
 
     /// Listens again, on the same port.
     pub(crate) async fn revive(&mut self) {
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("set");
-        socket.bind(self.address).expect("bound");
-        let listener = socket.listen(1024).expect("listens");
-        self.address = listener.local_addr().expect("bound");
-        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-        let service =
-            TraceServiceServer::new(Service(self.state.clone())).max_decoding_message_size(64 << 20);
-        self.server = Some(tokio::spawn(async move {
-            let _ =
-                tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await;
-        }));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (state, address) = (self.state.clone(), self.address);
+        let bound = runtime.spawn(async move {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.set_reuseaddr(true).expect("set");
+            socket.bind(address).expect("bound");
+            let listener = socket.listen(1024).expect("listens");
+            let address = listener.local_addr().expect("bound");
+            let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+            let service = TraceServiceServer::new(Service(state)).max_decoding_message_size(64 << 20);
+            tokio::spawn(
+                tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming),
+            );
+            address
+        });
+        self.address = bound.await.expect("no panic");
+        self.server = Some(runtime);
     }
 
     /// Ends it, connections and all.
     pub(crate) async fn kill(&mut self) {
         if let Some(server) = self.server.take() {
-            server.abort();
-            let _ = server.await;
+            server.shutdown_background();
+        }
+        while tokio::net::TcpStream::connect(self.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -159,8 +171,8 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            server.abort();
+        if let Some(server) = self.server.take() {
+            server.shutdown_background();
         }
     }
 }

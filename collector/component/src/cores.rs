@@ -2,7 +2,9 @@
 //!
 //! Each core is a thread with a single-threaded runtime, so a request that stays on it needs no wake-up
 //! of another thread. Connections are dealt to the core with the least of them; a complete request may
-//! go to another core while its own is *behind*, that is, has not been idle for some time.
+//! go to another core while its own is *behind*: busy for nearly all of the last ten milliseconds, while the
+//! other had time to spare. (Looking at the moment only would move requests about under any even load, and
+//! each move costs two wake-ups.)
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,8 +16,12 @@ use crossbeam_utils::CachePadded;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// A core that has not been idle for this long is behind: a request of 100 spans takes about 0.1 ms.
-const BEHIND_AFTER_NANOS: u64 = 400_000;
+/// The time over which the load of a core is measured.
+const WINDOW_NANOS: u64 = 10_000_000;
+/// A core that was busy for this part of the window, in permille, is behind.
+const BEHIND: u64 = 900;
+/// A core that was busy for no more than this can help.
+const HELPFUL: u64 = 600;
 
 /// The I/O runtimes of one collector. Clones share them.
 #[derive(Clone)]
@@ -27,11 +33,25 @@ pub struct Core {
     activity: Arc<Activity>,
 }
 
+/// When a core's thread woke up and went to sleep, in nanoseconds since `epoch`. Only that thread writes,
+/// whenever it parks; anybody may read, and a torn picture costs no more than one odd choice of a core.
 struct Activity {
     epoch: Instant,
-    /// Nanoseconds since `epoch` at which the thread last woke up; 0 while it is idle.
-    busy_since: CachePadded<AtomicU64>,
     connections: AtomicUsize,
+    clock: CachePadded<Clock>,
+}
+
+#[derive(Default)]
+struct Clock {
+    /// When the thread last changed between busy and idle.
+    changed: AtomicU64,
+    /// 1 while it is busy.
+    busy: AtomicU64,
+    /// When the window began, and how long it was busy since then.
+    window: AtomicU64,
+    busy_in_window: AtomicU64,
+    /// The load over the last complete window, in permille.
+    load: AtomicU64,
 }
 
 thread_local!(static CURRENT: Cell<Option<usize>> = const { Cell::new(None) });
@@ -43,15 +63,16 @@ impl Cores {
     /// # Errors
     /// Where a thread or a runtime cannot be made.
     pub fn start(count: usize) -> std::io::Result<(Cores, CoreThreads)> {
+        let epoch = Instant::now();
         let mut cores = Vec::new();
         let mut threads = CoreThreads(Vec::new());
         for index in 0..count.max(1) {
-            let activity = Arc::new(Activity::new());
+            let activity = Arc::new(Activity::new(epoch));
             let (parked, woken) = (activity.clone(), activity.clone());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .on_thread_park(move || parked.busy_since.store(0, Relaxed))
-                .on_thread_unpark(move || woken.busy_since.store(woken.now(), Relaxed))
+                .on_thread_park(move || parked.change(false))
+                .on_thread_unpark(move || woken.change(true))
                 .build()?;
             cores.push(Core { handle: runtime.handle().clone(), activity });
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -71,7 +92,7 @@ impl Cores {
     /// # Panics
     /// Outside a runtime.
     pub fn current_runtime() -> Cores {
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(Instant::now()));
         Cores(Arc::new([Core { handle: Handle::current(), activity }]))
     }
 
@@ -95,16 +116,18 @@ impl Cores {
         self.0.iter().min_by_key(|core| core.activity.connections.load(Relaxed)).expect("at least one core")
     }
 
-    /// An idle core for a complete request, where the caller's own core is behind.
+    /// A core with time to spare for a complete request, where the caller's own core is behind.
     pub fn idle_instead_of_this(&self) -> Option<&Core> {
         if self.0.len() < 2 {
             return None;
         }
         let own = self.0.get(CURRENT.get()?)?;
-        if !own.activity.is_behind() {
+        let now = own.activity.now();
+        if own.activity.load(now) < BEHIND {
             return None;
         }
-        self.0.iter().find(|core| core.activity.busy_since.load(Relaxed) == 0)
+        let others = self.0.iter().map(|core| (core.activity.load(now), core));
+        others.filter(|(load, _)| *load <= HELPFUL).min_by_key(|(load, _)| *load).map(|(_, core)| core)
     }
 }
 
@@ -126,23 +149,41 @@ impl Core {
 }
 
 impl Activity {
-    fn new() -> Activity {
-        Activity {
-            epoch: Instant::now(),
-            // Busy until it idles for the first time.
-            busy_since: CachePadded::new(AtomicU64::new(1)),
-            connections: AtomicUsize::new(0),
-        }
+    fn new(epoch: Instant) -> Activity {
+        // A thread is busy until it sleeps for the first time.
+        let clock = Clock { busy: AtomicU64::new(1), ..Clock::default() };
+        Activity { epoch, connections: AtomicUsize::new(0), clock: CachePadded::new(clock) }
     }
 
-    /// Never 0, which means idle.
     fn now(&self) -> u64 {
-        self.epoch.elapsed().as_nanos() as u64 | 1
+        self.epoch.elapsed().as_nanos() as u64
     }
 
-    fn is_behind(&self) -> bool {
-        let since = self.busy_since.load(Relaxed);
-        since != 0 && self.now().saturating_sub(since) > BEHIND_AFTER_NANOS
+    /// The thread wakes up or goes to sleep.
+    fn change(&self, busy: bool) {
+        let (clock, now) = (&*self.clock, self.now());
+        let since = clock.changed.swap(now, Relaxed);
+        let was_busy = clock.busy.swap(u64::from(busy), Relaxed) == 1;
+        let mut in_window = clock.busy_in_window.load(Relaxed);
+        if was_busy {
+            in_window += now - since;
+        }
+        let length = now - clock.window.load(Relaxed);
+        if length >= WINDOW_NANOS {
+            clock.load.store(in_window * 1000 / length, Relaxed);
+            clock.window.store(now, Relaxed);
+            in_window = 0;
+        }
+        clock.busy_in_window.store(in_window, Relaxed);
+    }
+
+    /// Busy time in permille: of the last complete window, or of what goes on for longer than that.
+    fn load(&self, now: u64) -> u64 {
+        let clock = &*self.clock;
+        if now.saturating_sub(clock.changed.load(Relaxed)) > WINDOW_NANOS {
+            return clock.busy.load(Relaxed) * 1000;
+        }
+        clock.load.load(Relaxed)
     }
 }
 
@@ -183,24 +224,35 @@ mod tests {
     }
 
     #[test]
+    fn the_load_is_that_of_the_last_window_or_of_what_goes_on() {
+        let started = Instant::now();
+        let activity = Activity::new(started);
+        assert_eq!(activity.load(5), 0);
+        let clock = &activity.clock;
+        assert_eq!(activity.load(WINDOW_NANOS + 1), 1000, "busy all along");
+        clock.load.store(430, Relaxed);
+        clock.changed.store(WINDOW_NANOS, Relaxed);
+        assert_eq!(activity.load(WINDOW_NANOS + 7), 430);
+        clock.busy.store(0, Relaxed);
+        assert_eq!(activity.load(3 * WINDOW_NANOS), 0, "asleep for long");
+    }
+
+    #[test]
     fn a_busy_core_names_an_idle_one() {
         let (cores, _threads) = Cores::start(2).expect("threads");
-        while cores.iter().any(|core| core.activity.busy_since.load(Relaxed) != 0) {
-            std::thread::yield_now();
-        }
         let (tell, told) = std::sync::mpsc::channel();
         let inner = cores.clone();
         let busy = cores.iter().next().expect("two").spawn(async move {
             let started = Instant::now();
-            let early = inner.idle_instead_of_this().is_some();
-            while started.elapsed().as_nanos() < u128::from(2 * BEHIND_AFTER_NANOS) {
+            while started.elapsed().as_nanos() < u128::from(2 * WINDOW_NANOS) {
                 std::hint::spin_loop();
             }
-            tell.send((early, inner.idle_instead_of_this().is_some(), inner.current_index()))
-                .expect("receiver");
+            let other = inner.idle_instead_of_this().map(|core| core.handle.id());
+            tell.send((other, inner.current_index())).expect("receiver");
         });
-        let (early, late, index) = told.recv().expect("an answer");
-        assert_eq!((early, late, index), (false, true, 0));
+        let (other, index) = told.recv().expect("an answer");
+        let second = cores.iter().nth(1).expect("two").handle.id();
+        assert_eq!((other, index), (Some(second), 0));
         drop(busy);
         assert!(cores.idle_instead_of_this().is_none(), "the caller is on none of them");
     }

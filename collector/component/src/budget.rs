@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use bytes::Bytes;
 use crossbeam_utils::CachePadded;
 
+use crate::buffers;
+
 /// A share of memory, in bytes. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Inner>);
@@ -117,6 +119,12 @@ impl Drop for Charge {
 struct Charged {
     buffer: Vec<u8>,
     _charge: Charge,
+}
+
+impl Drop for Charged {
+    fn drop(&mut self) {
+        buffers::give_back(std::mem::take(&mut self.buffer));
+    }
 }
 
 impl AsRef<[u8]> for Charged {

@@ -12,6 +12,7 @@
 mod ack;
 mod batch;
 mod budget;
+pub mod buffers;
 mod contracts;
 mod cores;
 pub mod factory;

@@ -4,7 +4,7 @@
 //! only its last step goes to the announced length, so that a complete body fits exactly.
 
 use bytes::Bytes;
-use phoenix_component::{Budget, Charge};
+use phoenix_component::{Budget, Charge, buffers};
 
 /// What a body gets at once; larger ones must arrive first.
 const FIRST_BYTES: usize = 128 * 1024;
@@ -36,10 +36,17 @@ impl Intake {
             let roomy =
                 needed.max(FIRST_BYTES.min(self.announced.unwrap_or(0))).max(2 * self.buffer.capacity());
             let capacity = self.announced.map_or(roomy, |announced| roomy.min(announced)).max(needed);
-            if !self.charge.try_grow(capacity - self.buffer.capacity()) {
-                return Err(OverBudget);
+            if self.buffer.capacity() == 0 {
+                self.buffer = buffers::take(capacity);
+                if !self.charge.try_grow(self.buffer.capacity()) {
+                    return Err(OverBudget);
+                }
+            } else {
+                if !self.charge.try_grow(capacity - self.buffer.capacity()) {
+                    return Err(OverBudget);
+                }
+                self.buffer.reserve_exact(capacity - self.buffer.len());
             }
-            self.buffer.reserve_exact(capacity - self.buffer.len());
         }
         self.buffer.extend_from_slice(piece);
         Ok(())

@@ -81,7 +81,7 @@ impl Cores {
             let thread =
                 std::thread::Builder::new().name(format!("phoenix-io-{index}")).spawn(move || {
                     CURRENT.set(Some(index));
-                runtime.spawn(heartbeat());
+                    runtime.spawn(heartbeat());
                     // Either end of the channel means stop.
                     let _ = runtime.block_on(stopped);
                 })?;

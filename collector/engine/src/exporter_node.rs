@@ -46,9 +46,19 @@ impl ExporterNode {
         outcome
     }
 
+    /// The node that takes what comes here now: this one, or the last of its successors; none where that is
+    /// gone.
+    fn heir(self: &Arc<Self>) -> Option<Arc<ExporterNode>> {
+        match self.closed.get() {
+            None => Some(self.clone()),
+            Some(successor) => successor.as_ref()?.heir(),
+        }
+    }
+
     /// Hands what the exporter holds, and whatever still comes by way of the old graph, to the one that
     /// took its place.
     pub(crate) fn hand_over(&self, successor: &Arc<ExporterNode>) -> Adoption {
+        let Some(successor) = &successor.heir() else { return Adoption::Rebuilt };
         // Only a graph that ended twice could have set it before, and then to the same end.
         let _ = self.closed.set(Some(successor.clone()));
         successor.exporter.adopt(&*self.exporter)

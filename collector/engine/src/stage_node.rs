@@ -6,6 +6,7 @@
 //! a lock. A timer task comes back when the shard asked to be called.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ const SLICE: usize = 64;
 const DELIVERIES: usize = 1024;
 /// How long a sender should wait that found a stage full.
 const FULL_DELAY: Duration = Duration::from_millis(500);
+/// How long a sender is held up at most while deliveries are under way.
+const LONGEST_HOLD_UP: Duration = Duration::from_secs(1);
 /// How often a drain looks whether deliveries have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
@@ -49,6 +52,10 @@ pub(crate) struct StageNode {
     undelivered_bytes: AtomicUsize,
     undelivered: AtomicUsize,
     undelivered_items: AtomicUsize,
+    /// Deliveries that have failed at least once.
+    retrying: AtomicUsize,
+    /// Tells those who are held up that a delivery ended, or began to be retried.
+    delivered: Notify,
     /// Ends the retries of deliveries when the collector stops.
     give_up: CancellationToken,
     /// Ends the timers.
@@ -123,6 +130,8 @@ impl StageNode {
             undelivered_bytes: AtomicUsize::new(0),
             undelivered: AtomicUsize::new(0),
             undelivered_items: AtomicUsize::new(0),
+            retrying: AtomicUsize::new(0),
+            delivered: Notify::new(),
             give_up: CancellationToken::new(),
             stopped: CancellationToken::new(),
             entering: AtomicUsize::new(0),
@@ -141,6 +150,9 @@ impl StageNode {
     /// Takes a batch into its shards, or refuses it before anything has changed.
     pub(crate) async fn take(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
         let items = batch.items;
+        if self.is_ahead() {
+            self.hold_up().await;
+        }
         self.entering.fetch_add(1, Ordering::SeqCst);
         let held = match self.closed.get() {
             None => self.hold(batch),
@@ -159,6 +171,24 @@ impl StageNode {
             Err(refusal) => {
                 self.meter.refused(items);
                 Err(refusal)
+            }
+        }
+    }
+
+    /// Whether more comes in than a backend that works takes off: then senders wait a little, so that
+    /// what is held stays small. A backend that fails is no reason to wait: what it does not take is held.
+    fn is_ahead(&self) -> bool {
+        self.undelivered.load(Ordering::Relaxed) > self.host.cores.count()
+            && self.retrying.load(Ordering::Relaxed) == 0
+    }
+
+    async fn hold_up(&self) {
+        let until = Instant::now() + LONGEST_HOLD_UP;
+        loop {
+            let mut delivered = pin!(self.delivered.notified());
+            delivered.as_mut().enable();
+            if !self.is_ahead() || tokio::time::timeout_at(until, delivered).await.is_err() {
+                return;
             }
         }
     }
@@ -306,12 +336,17 @@ impl StageNode {
         let Fragment { batch, ack } = fragment;
         let (items, bytes, deadline) = (batch.items, batch.payload.len(), batch.deadline);
         let mut backoff = Backoff::new();
+        let mut failed = false;
         let outcome = loop {
             let refusal = match self.outlet.send(batch.clone()).await {
                 Ok(()) => break Ok(()),
                 Err(refusal) if !refusal.is_retryable() => break Err(refusal),
                 Err(refusal) => refusal,
             };
+            if !std::mem::replace(&mut failed, true) {
+                self.retrying.fetch_add(1, Ordering::AcqRel);
+                self.delivered.notify_waiters();
+            }
             let next = Instant::now() + backoff.wait(refusal.delay(), rand::random());
             if deadline.is_some_and(|deadline| next >= deadline) {
                 break Err(refusal);
@@ -335,6 +370,10 @@ impl StageNode {
         self.undelivered_items.fetch_sub(items as usize, Ordering::AcqRel);
         self.undelivered_bytes.fetch_sub(bytes, Ordering::AcqRel);
         self.undelivered.fetch_sub(1, Ordering::AcqRel);
+        if failed {
+            self.retrying.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.delivered.notify_waiters();
     }
 
     /// Makes sure that the timer comes back by `wake_at`.
@@ -380,9 +419,20 @@ impl StageNode {
         }
     }
 
+    /// The node that takes what comes here now: this one, or the last of its successors; none where that is
+    /// gone.
+    fn heir(self: &Arc<Self>) -> Option<Arc<StageNode>> {
+        match self.closed.get() {
+            None => Some(self.clone()),
+            Some(successor) => successor.as_ref()?.heir(),
+        }
+    }
+
     /// Hands the state of the shards, and whatever still comes by way of the old graph, to the node that
-    /// took this one's place.
+    /// took this one's place, or to the one that took that one's place meanwhile: a graph may drain for
+    /// longer than the next one lives. Drains run on the control thread, so no heir closes during this.
     pub(crate) fn hand_over(self: &Arc<Self>, successor: &Arc<StageNode>) -> Adoption {
+        let Some(successor) = &successor.heir() else { return Adoption::Rebuilt };
         self.close(Some(successor));
         let mut outcome = Adoption::Kept;
         for (index, shard) in self.shards.iter().enumerate() {

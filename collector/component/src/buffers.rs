@@ -7,11 +7,11 @@
 use std::cell::RefCell;
 
 /// Bytes that a thread keeps.
-const KEPT_BYTES: usize = 1 << 20;
+const KEPT_BYTES: usize = 4 << 20;
 /// Smaller buffers are the allocator's matter: it has them at hand.
 const SMALLEST_BYTES: usize = 8 << 10;
 /// Larger ones are rare, and a few would fill the bound.
-const LARGEST_BYTES: usize = 256 << 10;
+const LARGEST_BYTES: usize = 1 << 20;
 
 #[derive(Default)]
 struct Kept {
@@ -21,16 +21,15 @@ struct Kept {
 
 thread_local!(static KEPT: RefCell<Kept> = RefCell::default());
 
-/// An empty buffer of at least `bytes`, and at most an eighth more: a kept one, or a new one of that size.
-pub fn take(bytes: usize) -> Vec<u8> {
+/// An empty buffer of at least `bytes`, and at most an eighth more, if one is kept.
+pub fn take(bytes: usize) -> Option<Vec<u8>> {
     let fits = |buffer: &Vec<u8>| (bytes..=bytes + bytes / 8).contains(&buffer.capacity());
-    let kept = KEPT.with_borrow_mut(|kept| {
+    KEPT.with_borrow_mut(|kept| {
         let index = kept.buffers.iter().position(fits)?;
         let buffer = kept.buffers.swap_remove(index);
         kept.bytes -= buffer.capacity();
         Some(buffer)
-    });
-    kept.unwrap_or_else(|| Vec::with_capacity(bytes))
+    })
 }
 
 /// Keeps a buffer for later, if there is room.
@@ -56,21 +55,20 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_for_a_body_of_about_its_size() {
-        let buffer = take(50_000);
+        let buffer = Vec::with_capacity(50_000);
         let address = buffer.as_ptr();
         give_back(buffer);
-        assert_ne!(take(30_000).as_ptr(), address, "too large for that");
-        let again = take(48_000);
+        assert!(take(30_000).is_none(), "too large for that");
+        let again = take(48_000).expect("kept");
         assert_eq!((again.as_ptr(), again.len()), (address, 0));
+        assert!(take(48_000).is_none());
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        (0..100).for_each(|_| give_back(Vec::with_capacity(100_000)));
+        (0..100).for_each(|_| give_back(Vec::with_capacity(500_000)));
         give_back(Vec::with_capacity(10));
-        give_back(Vec::with_capacity(1 << 20));
-        KEPT.with_borrow(|kept| {
-            assert_eq!((kept.buffers.len(), kept.bytes), (10, 1_000_000));
-        });
+        give_back(Vec::with_capacity(2 << 20));
+        KEPT.with_borrow(|kept| assert_eq!((kept.buffers.len(), kept.bytes), (8, 4_000_000)));
     }
 }

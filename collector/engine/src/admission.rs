@@ -45,10 +45,12 @@ impl Admission {
         self.0.waiting.fetch_sub(requests, Ordering::AcqRel);
     }
 
-    /// Whether every admitted request waits in an open batch.
+    /// Whether little is won by waiting longer: half of the admitted requests wait in open batches. (With all
+    /// of them as the rule, one batch would be under way at a time and the cores idle in between; with a
+    /// few, every request would go by itself.)
     pub(crate) fn all_wait(&self) -> bool {
         let waiting = self.0.waiting.load(Ordering::Acquire);
-        waiting > 0 && waiting >= self.admitted()
+        waiting > 0 && 2 * waiting >= self.admitted()
     }
 }
 

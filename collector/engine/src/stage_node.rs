@@ -178,7 +178,7 @@ impl StageNode {
     /// Whether more comes in than a backend that works takes off: then senders wait a little, so that
     /// what is held stays small. A backend that fails is no reason to wait: what it does not take is held.
     fn is_ahead(&self) -> bool {
-        self.undelivered.load(Ordering::Relaxed) > self.host.cores.count()
+        self.undelivered.load(Ordering::Relaxed) > self.host.cores.count() + 1
             && self.retrying.load(Ordering::Relaxed) == 0
     }
 

@@ -33,22 +33,28 @@ impl Intake {
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), OverBudget> {
         let needed = self.buffer.len() + piece.len();
         if needed > self.buffer.capacity() {
-            let roomy =
-                needed.max(FIRST_BYTES.min(self.announced.unwrap_or(0))).max(2 * self.buffer.capacity());
-            let capacity = self.announced.map_or(roomy, |announced| roomy.min(announced)).max(needed);
-            if self.buffer.capacity() == 0 {
-                self.buffer = buffers::take(capacity);
-                if !self.charge.try_grow(self.buffer.capacity()) {
-                    return Err(OverBudget);
-                }
-            } else {
-                if !self.charge.try_grow(capacity - self.buffer.capacity()) {
-                    return Err(OverBudget);
-                }
-                self.buffer.reserve_exact(capacity - self.buffer.len());
-            }
+            self.make_room(needed)?;
         }
         self.buffer.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// A kept buffer for the whole body costs no memory that is not there already; a new one starts small.
+    fn make_room(&mut self, needed: usize) -> Result<(), OverBudget> {
+        let kept = self.announced.filter(|_| self.buffer.capacity() == 0).and_then(buffers::take);
+        if let Some(kept) = kept.filter(|kept| kept.capacity() >= needed) {
+            if !self.charge.try_grow(kept.capacity()) {
+                return Err(OverBudget);
+            }
+            self.buffer = kept;
+            return Ok(());
+        }
+        let roomy = needed.max(FIRST_BYTES.min(self.announced.unwrap_or(0))).max(2 * self.buffer.capacity());
+        let capacity = self.announced.map_or(roomy, |announced| roomy.min(announced)).max(needed);
+        if !self.charge.try_grow(capacity - self.buffer.capacity()) {
+            return Err(OverBudget);
+        }
+        self.buffer.reserve_exact(capacity - self.buffer.len());
         Ok(())
     }
 

@@ -65,6 +65,15 @@ impl Encoding {
         Encoding::ALL.into_iter().find(|encoding| encoding.name().eq_ignore_ascii_case(name))
     }
 
+    /// The coding that gRPC has under the name of this one. Its `snappy` is the framed format, of which every
+    /// implementation (gRPC-Go's codec among them) makes a stream; a block is not understood there.
+    pub(crate) const fn in_grpc(self) -> Encoding {
+        match self {
+            Encoding::Snappy => Encoding::SnappyFramed,
+            other => other,
+        }
+    }
+
     /// The name in `Content-Encoding` and `grpc-encoding`.
     pub const fn name(self) -> &'static str {
         match self {

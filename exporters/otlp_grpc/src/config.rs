@@ -272,6 +272,20 @@ mod tests {
     }
 
     #[test]
+    fn compression_names_what_grpc_means_by_it() {
+        for (name, encoding) in [
+            ("", Encoding::Identity),
+            ("none", Encoding::Identity),
+            ("gzip", Encoding::Gzip),
+            ("snappy", Encoding::SnappyFramed),
+            ("zstd", Encoding::Zstd),
+        ] {
+            let config = OtlpGrpcConfig { compression: name.to_owned(), ..OtlpGrpcConfig::default() };
+            assert_eq!(config.compressor().encoding(), encoding, "{name}");
+        }
+    }
+
+    #[test]
     fn tls_is_on_unless_plaintext_is_asked_for_and_nothing_speaks_against_it() {
         let plaintext = |settings: &str| {
             let config = read(settings);

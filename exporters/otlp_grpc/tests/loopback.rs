@@ -21,6 +21,8 @@ use phoenix_component::{Batch, Code, Exporter, Health, Host, Lost, StatusReporte
 use phoenix_config::{ComponentId, Kind};
 use phoenix_exporter_otlp_grpc::{OtlpGrpcConfig, OtlpGrpcFactory};
 use phoenix_pdata::Signal;
+use phoenix_transport::ServerMetrics;
+use phoenix_transport::grpc::{Status, server};
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -232,6 +234,39 @@ async fn a_batch_in_pieces_arrives_whole_with_each_compression() {
         let attributes = [("server.address", "127.0.0.1"), ("server.port", port.as_str())];
         assert_eq!(rig.host.metrics.sum("otelcol_exporter_sent_log_records", &attributes), 5);
     }
+}
+
+/// Takes every method, also with snappy, which tonic does not have.
+struct Own(Arc<Mutex<Vec<server::Call>>>);
+
+impl server::UnaryService for Own {
+    type Method = ();
+
+    fn resolve(&self, _: &str) -> Option<()> {
+        Some(())
+    }
+
+    async fn call(&self, (): (), call: server::Call) -> Result<Bytes, Status> {
+        self.0.lock().unwrap().push(call);
+        Ok(Bytes::new())
+    }
+}
+
+#[tokio::test]
+async fn snappy_arrives_whole_at_the_own_server() {
+    let (calls, host) = (Arc::default(), Host::for_tests());
+    let lease = host.leases.listen_tcp("127.0.0.1:0").unwrap();
+    let (own, metrics) = (Own(Arc::clone(&calls)), ServerMetrics::detached());
+    let options = server::Options::default();
+    let _server = server::start(&lease, None, own, options, &host.cores, &host.budget, metrics).unwrap();
+    let settings = serde_json::json!({"compression": "snappy"});
+    let rig = exporter(lease.local_addr().unwrap(), settings).await;
+    let sent = request(2000, "text");
+    rig.exporter.export(batch(&sent)).await.unwrap();
+    let calls = calls.lock().unwrap();
+    assert_eq!(calls[0].headers["grpc-encoding"], "snappy");
+    assert_eq!(ExportLogsServiceRequest::decode(calls[0].message.clone()).unwrap(), sent);
+    assert_eq!(rig.sent(), 2000);
 }
 
 #[tokio::test]

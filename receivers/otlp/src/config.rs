@@ -101,6 +101,8 @@ impl Settings for OtlpReceiverConfig {
 
 #[cfg(test)]
 mod tests {
+    use phoenix_config::{EnvProvider, KeyPath, Location, Resolver, YamlProvider, decode_checked};
+
     use super::*;
 
     fn problems(yaml: &str) -> Vec<String> {
@@ -108,6 +110,25 @@ mod tests {
             Ok(_) => Vec::new(),
             Err(problems) => problems.errors().map(|problem| problem.path.to_string()).collect(),
         }
+    }
+
+    #[test]
+    fn the_example_of_the_readme_is_valid() {
+        let readme = include_str!("../README.md");
+        let yaml =
+            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
+        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
+        let path = KeyPath::parse("receivers::otlp");
+        let section = root.at(&path).expect("the section");
+        let mut problems = Problems::in_section(path, section, &Location::nowhere());
+        let config = decode_checked::<OtlpReceiverConfig>(section, &mut problems).expect("valid settings");
+        assert!(problems.is_empty(), "{problems}");
+        let grpc = config.protocols.grpc.get().expect("on");
+        assert_eq!(grpc.options().max_message_bytes, 16 << 20);
+        let http = config.protocols.http.get().expect("on");
+        assert!(http.http().options().cors.is_some());
+        assert_eq!(config.invalid_utf8, Utf8Policy::Repair);
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Compressor {
         self.encoding
     }
 
+    /// The same, with gRPC's coding of that name.
+    pub(crate) fn in_grpc(self) -> Compressor {
+        Compressor { encoding: self.encoding.in_grpc(), ..self }
+    }
+
     /// Compresses `payload`; identity passes it on.
     ///
     /// # Errors

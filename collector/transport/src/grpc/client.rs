@@ -134,7 +134,7 @@ impl Client {
     ///
     /// # Errors
     /// Where the authority or the user agent cannot be sent.
-    pub fn new(options: Options, cores: &Cores) -> Result<Client, ClientError> {
+    pub fn new(mut options: Options, cores: &Cores) -> Result<Client, ClientError> {
         let text = |what, text: &str| ClientError::Text { what, text: text.to_owned() };
         let authority = options.authority.clone().unwrap_or_else(|| options.target.authority());
         let authority = authority.parse().map_err(|_| text("authority", &authority))?;
@@ -143,10 +143,11 @@ impl Client {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         let agent = HeaderValue::from_str(&options.user_agent);
         headers.insert(USER_AGENT, agent.map_err(|_| text("user agent", &options.user_agent))?);
+        options.compressor = options.compressor.in_grpc();
         match options.compressor.encoding() {
             Encoding::Identity => {}
-            // gRPC's snappy is the framed format.
-            Encoding::Snappy | Encoding::SnappyFramed => {
+            // Its name of HTTP is not known in gRPC.
+            Encoding::SnappyFramed => {
                 headers.insert(GRPC_ENCODING, HeaderValue::from_static("snappy"));
             }
             encoding => {

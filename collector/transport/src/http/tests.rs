@@ -112,11 +112,7 @@ async fn one_connection_serves_many_requests() {
 
 #[test]
 fn bad_requests_get_their_answers() {
-    let options = server::Options {
-        max_body_bytes: 1000,
-        body_idle_timeout: Duration::from_millis(30),
-        ..Default::default()
-    };
+    let options = server::Options { max_body_bytes: 1000, ..Default::default() };
     let running = serve(options, Budget::new(10 << 20), None);
     let post = |headers: &str, body: &str| {
         format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes()
@@ -126,7 +122,6 @@ fn bad_requests_get_their_answers() {
         ("too large", post("content-length: 1001\r\n", ""), "400", "too_large"),
         ("encoding", post("content-encoding: br\r\ncontent-length: 1\r\n", "x"), "400", "encoding"),
         ("corrupt", post("content-encoding: gzip\r\ncontent-length: 1\r\n", "x"), "400", "encoding"),
-        ("stalled", post("content-length: 10\r\n", "x"), "503", "timeout"),
         ("panic", post("content-length: 5\r\n", "panic"), "500", "panic"),
     ] {
         let answer = running.raw(&request);
@@ -138,6 +133,63 @@ fn bad_requests_get_their_answers() {
     assert!(running.raw(&chunked).contains("http: request body too large"));
     assert_eq!(running.budget.used(), 0);
     assert!(running.raw(b"no http at all\r\n\r\n").starts_with("HTTP/1.1 400"));
+}
+
+#[test]
+fn a_body_that_stops_is_refused() {
+    let options = server::Options { body_idle_timeout: Duration::from_millis(20), ..Default::default() };
+    let running = serve(options, Budget::new(10 << 20), None);
+    let request = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 10\r\n\r\nx";
+    let answer = running.raw(request);
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert_eq!((running.metrics.refusals("timeout"), running.budget.used()), (1, 0));
+}
+
+/// Reads one request whose body is `x`.
+fn read_request(stream: &mut std::net::TcpStream) {
+    let mut got = Vec::new();
+    while !got.ends_with(b"\r\n\r\nx") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        got.push(byte[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_breaks_is_replaced_once_and_a_new_one_is_not() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let peer = std::thread::spawn(move || {
+        let serve = |stream: &mut std::net::TcpStream| {
+            read_request(stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        };
+        let mut kept = listener.accept().unwrap().0;
+        serve(&mut kept);
+        for answers in [true, false] {
+            // The next request comes on the connection that was kept, which ends without a word.
+            read_request(&mut kept);
+            drop(kept);
+            kept = listener.accept().unwrap().0;
+            match answers {
+                true => serve(&mut kept),
+                false => read_request(&mut kept),
+            }
+        }
+        drop(kept);
+        listener.set_nonblocking(true).unwrap();
+        listener
+    });
+    let client = Client::new(client::Options::default(), &Cores::current_runtime()).unwrap();
+    let destination = client.destination(&url).unwrap();
+    let headers = HeaderMap::new();
+    let post = || client.post(&destination, &headers, Bytes::from_static(b"x").into());
+    assert_eq!(post().await.unwrap().status, 200);
+    assert_eq!(post().await.unwrap().status, 200, "on a new connection");
+    let error = post().await.unwrap_err();
+    assert!(matches!(error, client::SendError::Exchange { .. }), "{error}");
+    let listener = peer.join().unwrap();
+    assert!(listener.accept().is_err(), "there is no third attempt");
 }
 
 #[tokio::test]
@@ -161,20 +213,26 @@ async fn a_drain_under_load_fails_no_request() {
     let client = Client::new(client::Options::default(), &cores).unwrap();
     let destination = client.destination(&format!("http://{}/", lease.local_addr().unwrap())).unwrap();
     let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let load: Vec<_> = (0..8)
         .map(|_| {
             let (client, destination, done) = (client.clone(), destination.clone(), done.clone());
+            let count = sent.clone();
             tokio::spawn(async move {
                 while !done.load(std::sync::atomic::Ordering::SeqCst) {
                     let body = Bytes::from(noise(20_000)).into();
                     let sent = client.post(&destination, &HeaderMap::new(), body).await.unwrap();
                     assert_eq!(sent.status, 200);
+                    count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 }
             })
         })
         .collect();
     for _ in 0..10 {
-        tokio::time::sleep(Duration::from_millis(3)).await;
+        let goal = sent.load(std::sync::atomic::Ordering::SeqCst) + 20;
+        while sent.load(std::sync::atomic::Ordering::SeqCst) < goal {
+            tokio::task::yield_now().await;
+        }
         let next = start();
         let aborted = std::mem::replace(&mut server, next).drain(Duration::from_secs(5)).await;
         assert_eq!(aborted, Aborted::default());

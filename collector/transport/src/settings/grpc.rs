@@ -298,7 +298,7 @@ impl GrpcClientBlock {
             authority: Some(self.authority.clone()).filter(|authority| !authority.is_empty()),
             user_agent: if self.user_agent.is_empty() { user_agent } else { &self.user_agent }.to_owned(),
             metadata: super::header_map(&self.headers),
-            compressor: Compressor::new(self.compression.0, 0),
+            compressor: Compressor::new(self.compression.0.in_grpc(), 0),
             balancer: self.balancer().unwrap_or_default(),
             wait_for_ready: self.wait_for_ready,
             keepalive: self.keepalive.get().map(ClientKeepalive::options),

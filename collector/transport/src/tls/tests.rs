@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Response, request};
 use phoenix_component::{Budget, Code, Cores, Leases};
 use phoenix_config::Opaque;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -13,6 +13,8 @@ use super::*;
 use crate::grpc::Status;
 use crate::grpc::client::{self, Client};
 use crate::grpc::server::{self, Call, UnaryService};
+use crate::http::client as http_client;
+use crate::http::server::{self as http_server, HttpService};
 use crate::{Payload, ServerMetrics};
 
 struct Pair {
@@ -99,6 +101,57 @@ async fn mutual_tls_wants_a_certificate_of_the_client() {
     assert_eq!(exchange(&server, &without).await.unwrap_err().code, Code::UNAVAILABLE);
     let with = TlsClientSettings { cert_pem: client.certificate, key_pem: client.key, ..without };
     assert!(exchange(&server, &with).await.is_ok());
+}
+
+/// Says which version of HTTP the request came in.
+struct WhichVersion;
+
+impl HttpService for WhichVersion {
+    type Route = ();
+
+    fn route(&self, _: &request::Parts) -> Result<(), Response<Bytes>> {
+        Ok(())
+    }
+
+    async fn call(&self, (): (), request: http_server::Request) -> Response<Bytes> {
+        let length = request.body.map(|body| body.len());
+        Response::new(format!("{:?} {length:?}", request.head.version).into())
+    }
+}
+
+#[tokio::test]
+async fn http_is_of_the_version_that_both_sides_want() {
+    let pair = pair();
+    let settings = TlsClientSettings {
+        ca_pem: pair.certificate.clone(),
+        server_name_override: "localhost".to_owned(),
+        ..Default::default()
+    };
+    let (cores, _threads) = Cores::start(1).unwrap();
+    // (what the server offers, what the client offers, version)
+    for (server, client, version) in [
+        (Alpn::H2OrHttp1, Alpn::H2OrHttp1, "HTTP/2.0"),
+        (Alpn::H2OrHttp1, Alpn::Http1, "HTTP/1.1"),
+        (Alpn::Http1, Alpn::H2OrHttp1, "HTTP/1.1"),
+    ] {
+        let lease = Leases::default().listen_tcp("127.0.0.1:0").unwrap();
+        let tls = Some(TlsAcceptor::new(&server_settings(&pair), server).unwrap());
+        let (options, metrics) = (http_server::Options::default(), ServerMetrics::detached());
+        let budget = Budget::unlimited();
+        let _server =
+            http_server::start(&lease, tls, WhichVersion, options, &cores, &budget, metrics.clone()).unwrap();
+        let tls = Some(TlsConnector::new(&settings, client).unwrap());
+        let options = http_client::Options { tls, ..Default::default() };
+        let client = http_client::Client::new(options, &cores).unwrap();
+        let url = format!("https://{}/", lease.local_addr().unwrap());
+        let destination = client.destination(&url).unwrap();
+        for size in [0, 5, 500_000] {
+            let body = Bytes::from(vec![7; size]).into();
+            let answer = client.post(&destination, &HeaderMap::new(), body).await.unwrap();
+            assert_eq!(answer.body, format!("{version} Ok({size})"));
+        }
+        assert_eq!(metrics.connections.value(), 1, "{version}: one connection for all");
+    }
 }
 
 #[test]

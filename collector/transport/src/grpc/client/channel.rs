@@ -269,3 +269,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

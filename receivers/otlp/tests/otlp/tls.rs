@@ -1,0 +1,56 @@
+//! Both protocols over TLS, and over Unix sockets.
+
+use http::HeaderMap;
+use phoenix_config::Opaque;
+use phoenix_transport::endpoint::Target;
+use phoenix_transport::grpc::client::{self, Client};
+use phoenix_transport::http::client as http_client;
+use phoenix_transport::settings::TlsClientSettings;
+use phoenix_transport::tls::{Alpn, TlsConnector};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use crate::rig::{ACCEPTED, LOGS, Rig, export, logs};
+
+#[tokio::test]
+async fn both_protocols_are_served_over_tls() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = signing_key.serialize_pem();
+    // The escapes of Rust are those of YAML here.
+    let tls = format!("tls: {{cert_pem: {:?}, key_pem: {key:?}}}", cert.pem());
+    let (rig, _receiver) = Rig::start(&tls, &tls).await;
+    let settings = TlsClientSettings {
+        ca_pem: Opaque::new(cert.pem()),
+        server_name_override: "localhost".to_owned(),
+        ..TlsClientSettings::default()
+    };
+    let connector = |alpn| Some(TlsConnector::new(&settings, alpn).unwrap());
+    let options = client::Options { tls: connector(Alpn::H2), ..rig.grpc_options() };
+    let client = Client::new(options, &rig.host.cores).unwrap();
+    assert_eq!(export(&client, LOGS, logs(1)).await.unwrap(), ACCEPTED);
+    for alpn in [Alpn::Http1, Alpn::H2OrHttp1] {
+        let options = http_client::Options { tls: connector(alpn), ..Default::default() };
+        let client = http_client::Client::new(options, &rig.host.cores).unwrap();
+        let destination = client.destination(&format!("https://{}/v1/logs", rig.http_address())).unwrap();
+        let headers = HeaderMap::from_iter([(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/x-protobuf"),
+        )]);
+        let answer = client.post(&destination, &headers, logs(1).into()).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, ACCEPTED), "{alpn:?}");
+    }
+    assert!(export(&rig.grpc_client(), LOGS, logs(1)).await.is_err(), "no plaintext");
+    assert_eq!(rig.sink.take().len(), 3);
+}
+
+#[tokio::test]
+async fn unix_sockets_serve_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("otlp.sock");
+    let rig = Rig::new();
+    let yaml = format!("protocols: {{grpc: {{transport: unix, endpoint: {path:?}}}}}");
+    let receiver = rig.receiver(&yaml).await;
+    receiver.serve(&rig.host);
+    let options = client::Options::new(Target::Unix(path));
+    let client = Client::new(options, &rig.host.cores).unwrap();
+    assert_eq!(export(&client, LOGS, logs(1)).await.unwrap(), ACCEPTED);
+}

@@ -75,5 +75,8 @@ pub(crate) enum Format {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: phoenix_config::GoDuration = text.parse().map_err(|error| format!("{error}"))?;
-    Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
+    if parsed.is_negative() {
+        return Err("must not be negative".to_owned());
+    }
+    Ok(parsed.as_duration())
 }

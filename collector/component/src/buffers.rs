@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 /// Bytes that a thread keeps.
-const KEPT_BYTES: usize = 4 << 20;
+const KEPT_BYTES: usize = 2 << 20;
 /// Smaller buffers are the allocator's matter: it has them at hand.
 const SMALLEST_BYTES: usize = 8 << 10;
 /// Larger ones are rare, and a few would fill the bound.
@@ -25,7 +25,8 @@ thread_local!(static KEPT: RefCell<Kept> = RefCell::default());
 pub fn take(bytes: usize) -> Option<Vec<u8>> {
     let fits = |buffer: &Vec<u8>| (bytes..=bytes + bytes / 8).contains(&buffer.capacity());
     KEPT.with_borrow_mut(|kept| {
-        let index = kept.buffers.iter().position(fits)?;
+        // The last one is the most likely to be in the cache.
+        let index = kept.buffers.iter().rposition(fits)?;
         let buffer = kept.buffers.swap_remove(index);
         kept.bytes -= buffer.capacity();
         Some(buffer)
@@ -69,6 +70,6 @@ mod tests {
         (0..100).for_each(|_| give_back(Vec::with_capacity(500_000)));
         give_back(Vec::with_capacity(10));
         give_back(Vec::with_capacity(2 << 20));
-        KEPT.with_borrow(|kept| assert_eq!((kept.buffers.len(), kept.bytes), (8, 4_000_000)));
+        KEPT.with_borrow(|kept| assert_eq!((kept.buffers.len(), kept.bytes), (4, 2_000_000)));
     }
 }

@@ -21,9 +21,9 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// The time over which the load of a core is measured.
 const WINDOW_NANOS: u64 = 10_000_000;
 /// A core that was busy for this part of the window, in permille, is behind.
-const BEHIND: u64 = 850;
+const BEHIND: u64 = 900;
 /// A core that was busy for no more than this can help.
-const HELPFUL: u64 = 750;
+const HELPFUL: u64 = 600;
 
 /// The I/O runtimes of one collector. Clones share them.
 #[derive(Clone)]

@@ -52,6 +52,8 @@ pub(crate) struct StageNode {
     undelivered_bytes: AtomicUsize,
     undelivered: AtomicUsize,
     undelivered_items: AtomicUsize,
+    /// Items of the batch that was let out last.
+    last_batch_items: AtomicUsize,
     /// Deliveries that have failed at least once.
     retrying: AtomicUsize,
     /// Tells those who are held up that a delivery ended, or began to be retried.
@@ -130,6 +132,7 @@ impl StageNode {
             undelivered_bytes: AtomicUsize::new(0),
             undelivered: AtomicUsize::new(0),
             undelivered_items: AtomicUsize::new(0),
+            last_batch_items: AtomicUsize::new(0),
             retrying: AtomicUsize::new(0),
             delivered: Notify::new(),
             give_up: CancellationToken::new(),
@@ -175,11 +178,17 @@ impl StageNode {
         }
     }
 
-    /// Whether more comes in than a backend that works takes off: then senders wait a little, so that
-    /// what is held stays small. A backend that fails is no reason to wait: what it does not take is held.
+    /// Whether more comes in than a backend that works takes off: every core delivers, one more batch waits
+    /// for that, and the next one is half full. Then senders wait a little, so that what is held stays small.
+    /// A backend that fails is no reason to wait: what it does not take is held.
     fn is_ahead(&self) -> bool {
-        self.undelivered.load(Ordering::Relaxed) > self.host.cores.count() + 1
-            && self.retrying.load(Ordering::Relaxed) == 0
+        if self.undelivered.load(Ordering::Relaxed) <= self.host.cores.count()
+            || self.retrying.load(Ordering::Relaxed) > 0
+        {
+            return false;
+        }
+        let held: usize = self.shards.iter().map(|shard| shard.held_items.load(Ordering::Relaxed)).sum();
+        2 * held >= self.last_batch_items.load(Ordering::Relaxed)
     }
 
     async fn hold_up(&self) {
@@ -320,6 +329,7 @@ impl StageNode {
                 self.admission.sub_waiting(requests);
             }
             fragment.batch.owned = true;
+            self.last_batch_items.store(fragment.batch.items as usize, Ordering::Relaxed);
             self.undelivered.fetch_add(1, Ordering::AcqRel);
             self.undelivered_bytes.fetch_add(fragment.batch.payload.len(), Ordering::AcqRel);
             self.undelivered_items.fetch_add(fragment.batch.items as usize, Ordering::AcqRel);

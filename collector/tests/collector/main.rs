@@ -1,5 +1,7 @@
 //! The whole collector: its house, its configurations, and its behaviour against real peers.
 
+#![allow(clippy::print_stderr, reason = "a test that skips says so")]
+
 mod accounting;
 mod backend;
 mod bad_input;

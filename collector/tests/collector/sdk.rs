@@ -28,7 +28,9 @@ use crate::binary::{collector, free_port, repository};
 
 /// Everything that came, by signal.
 #[derive(Clone, Default)]
-struct Capture(Arc<Mutex<BTreeMap<&'static str, Vec<Vec<u8>>>>>);
+struct Capture(Arc<Mutex<Messages>>);
+
+type Messages = BTreeMap<&'static str, Vec<Vec<u8>>>;
 
 impl Capture {
     fn keep(&self, signal: &'static str, message: &impl Message) {

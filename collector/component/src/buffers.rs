@@ -6,8 +6,12 @@
 
 use std::cell::RefCell;
 
-/// Bytes that a thread keeps.
-const KEPT_BYTES: usize = 2 << 20;
+/// Bytes that a thread keeps in buffers of common sizes: more would only be colder in the cache.
+const KEPT_BYTES: usize = 1 << 20;
+/// Bytes that it keeps in all, with large buffers; these cost a page fault for each 4 KiB when they are new.
+const KEPT_BYTES_WITH_LARGE: usize = 2 << 20;
+/// From here on a buffer is large.
+const LARGE_BYTES: usize = 128 << 10;
 /// Smaller buffers are the allocator's matter: it has them at hand.
 const SMALLEST_BYTES: usize = 8 << 10;
 /// Larger ones are rare, and a few would fill the bound.
@@ -43,7 +47,8 @@ pub(crate) fn give_back(mut buffer: Vec<u8>) {
     // While a thread ends there is nothing to keep it in.
     let _ = KEPT.try_with(|kept| {
         let mut kept = kept.borrow_mut();
-        if kept.bytes + bytes <= KEPT_BYTES {
+        let bound = if bytes < LARGE_BYTES { KEPT_BYTES } else { KEPT_BYTES_WITH_LARGE };
+        if kept.bytes + bytes <= bound {
             kept.bytes += bytes;
             kept.buffers.push(buffer);
         }
@@ -71,5 +76,8 @@ mod tests {
         give_back(Vec::with_capacity(10));
         give_back(Vec::with_capacity(2 << 20));
         KEPT.with_borrow(|kept| assert_eq!((kept.buffers.len(), kept.bytes), (4, 2_000_000)));
+        (0..4).for_each(|_| drop(take(500_000)));
+        (0..100).for_each(|_| give_back(Vec::with_capacity(50_000)));
+        KEPT.with_borrow(|kept| assert_eq!((kept.buffers.len(), kept.bytes), (20, 1_000_000)));
     }
 }

@@ -94,8 +94,9 @@ pub trait Stage: Send + Any {
     /// Does what is due at `now`.
     fn tick(&mut self, now: Now, out: &mut Output);
 
-    /// Every request that the collector has admitted upstream of here waits for what this shard holds:
-    /// nothing more will come until some of it is delivered. Only called where somebody waits.
+    /// Little is won by waiting for more: at least half of the requests that the collector has admitted wait
+    /// in open batches, and few others can come before some of it is delivered. Only called where somebody
+    /// waits.
     fn all_wait(&mut self, _now: Now, _out: &mut Output) {}
 
     /// Lets go of everything, since no more is to come.

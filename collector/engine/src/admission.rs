@@ -1,7 +1,7 @@
 //! How many requests from outside are inside the collector right now.
 //!
-//! A stage that answers on delivery asks this: once every admitted request waits for what it holds,
-//! waiting longer would only keep them all.
+//! A stage that answers on delivery asks this: once half of the admitted requests wait for what it holds,
+//! waiting longer would mostly keep them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

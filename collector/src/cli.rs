@@ -1,5 +1,6 @@
 //! The command line, which is otelcol's.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -47,6 +48,22 @@ pub(crate) enum Command {
     Validate,
     /// Lists the components of this binary, as YAML.
     Components,
+    /// Prints the JSON Schema of the configuration, or its reference documentation.
+    Schema {
+        /// Only this component, for example `receivers/otlp`.
+        #[arg(long, value_name = "KIND/TYPE")]
+        component: Option<String>,
+        #[arg(long, value_enum, default_value = "json")]
+        format: SchemaFormat,
+        /// Writes all files to this folder instead of printing.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "component")]
+        output_dir: Option<PathBuf>,
+    },
+    /// Prints a script that completes this command in a shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Prints the configuration as it results from all sources.
     #[command(alias = "print-initial-config")]
     PrintConfig {
@@ -71,6 +88,14 @@ pub(crate) enum Mode {
 pub(crate) enum Format {
     Yaml,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// A JSON Schema, draft 2020-12.
+    Json,
+    /// Pages for people.
+    Markdown,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

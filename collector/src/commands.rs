@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 
+use clap::CommandFactory as _;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets};
 
 use crate::cli::{Arguments, BUILD, Command, Format, Mode, Sources};
-use crate::{gates, load, registry, run};
+use crate::{gates, load, reference, registry, run};
 
 pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
     gates::check(&arguments.sources.feature_gates)?;
@@ -15,6 +16,10 @@ pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
         None => run::run(arguments.sources, registry, arguments.shutdown_timeout),
         Some(Command::Validate) => validate(&arguments.sources, &registry),
         Some(Command::Components) => print(&components(&registry)),
+        Some(Command::Schema { component, format, output_dir }) => {
+            print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)
+        }
+        Some(Command::Completion { shell }) => print(&completion(shell)?),
         Some(Command::PrintConfig { mode, format, validate }) => {
             print(&print_config(&arguments.sources, &registry, mode, format, validate)?)
         }
@@ -33,6 +38,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
 
 fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+fn completion(shell: clap_complete::Shell) -> anyhow::Result<String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), BUILD.command, &mut script);
+    Ok(String::from_utf8(script)?)
 }
 
 fn validate(sources: &Sources, registry: &Registry) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ mod commands;
 mod gates;
 mod http_provider;
 mod load;
+mod reference;
 mod registry;
 mod run;
 mod service_telemetry;

@@ -1,6 +1,6 @@
 //! `service::telemetry`, as far as it has an effect: the log's level and encoding.
 
-use phoenix_config::{Config, KeyPath, Location, Problems, Settings};
+use phoenix_config::{Config, Described, Key, KeyPath, Location, Problems, Section, Settings, Shape};
 use phoenix_telemetry::logs::{Encoding, LogHandle};
 use serde::Deserialize;
 use tracing_subscriber::filter::LevelFilter;
@@ -11,16 +11,18 @@ pub(crate) struct ServiceTelemetry {
     logs: LogSettings,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default)]
 struct LogSettings {
+    /// The least severe records that are written.
     level: Level,
+    /// How records are written.
     encoding: LogEncoding,
 }
 
 impl Settings for LogSettings {}
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(rename_all = "lowercase")]
 enum Level {
     #[serde(alias = "DEBUG")]
@@ -40,7 +42,7 @@ enum Level {
     Fatal,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(rename_all = "lowercase")]
 enum LogEncoding {
     #[default]
@@ -89,6 +91,18 @@ impl ServiceTelemetry {
         };
         logs.set(level, encoding);
     }
+}
+
+/// What may be written under `service::telemetry`.
+pub(crate) fn shape() -> Shape {
+    let without_effect = |name, docs| Key::new(name, Shape::Any, &[docs]);
+    let keys = vec![
+        Key::new("logs", LogSettings::shape(), &["The collector's own log."]),
+        without_effect("metrics", "The collector's own metrics."),
+        without_effect("traces", "The collector's own traces."),
+        without_effect("resource", "What the collector says of itself."),
+    ];
+    Shape::Section(Section::new("Telemetry", &["The collector's own telemetry."], true, keys))
 }
 
 fn without_effect(problems: &mut Problems, key: &str) {

@@ -24,6 +24,7 @@ mod memory;
 mod outlet;
 mod refusal;
 mod stage;
+mod touch;
 
 pub use ack::{Ack, AckWait};
 pub use batch::{Batch, ClientInfo};
@@ -42,3 +43,4 @@ pub use refusal::{Code, Refusal, UpstreamStatus};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,
 };
+pub use touch::{Action, Outcome, Touch};

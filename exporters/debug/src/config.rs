@@ -1,9 +1,11 @@
-use phoenix_config::{PresentBlock, Problems, Settings};
+use phoenix_component::Touch;
+use phoenix_config::{Described, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 
 /// How much is written of each request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(try_from = "String")]
+#[described(rename_all = "lowercase", any_case)]
 pub enum Verbosity {
     /// One line of counts.
     #[default]
@@ -28,7 +30,7 @@ impl TryFrom<String> for Verbosity {
 }
 
 /// Settings of the `debug` exporter: otelcol's keys.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct DebugConfig {
     /// How much is written of each request.
@@ -41,12 +43,13 @@ pub struct DebugConfig {
     pub use_internal_logger: bool,
     /// Where else it goes: `stdout`, `stderr` or paths of files.
     pub output_paths: Option<Vec<String>>,
-    /// Not supported yet.
+    /// The queue in front.
+    #[described(unsupported = "it writes before it answers")]
     pub sending_queue: PresentBlock<AnyKeys>,
 }
 
 /// A block whose keys are not looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(default)]
 pub struct AnyKeys {}
 
@@ -60,6 +63,15 @@ impl Default for DebugConfig {
             output_paths: None,
             sending_queue: PresentBlock::off(),
         }
+    }
+}
+
+impl DebugConfig {
+    /// The files that it writes.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let paths = self.output_paths.iter().flatten().enumerate();
+        let files = paths.filter(|(_, path)| !matches!(path.as_str(), "stdout" | "stderr"));
+        files.map(|(index, path)| Touch::write(format!("output_paths::{index}"), path)).collect()
     }
 }
 

@@ -24,8 +24,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Exporter, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Exporter, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::{Payload, Signal};
 
 pub use config::{AnyKeys, DebugConfig, Verbosity};
@@ -50,6 +50,14 @@ impl Factory for DebugFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<DebugConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        DebugConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<DebugConfig>(settings).touches()
     }
 }
 

@@ -19,6 +19,7 @@ mod expand;
 mod id;
 mod kind;
 mod level;
+mod merge;
 mod node;
 mod opaque;
 mod path;
@@ -45,7 +46,7 @@ pub use phoenix_config_derive::Described;
 pub use print::{Secrets, to_json, to_yaml};
 pub use problems::{Diagnostic, Problems, Readings, Severity};
 pub use provider::{EnvProvider, FileProvider, Provider, ProviderError, Retrieved, YamlProvider};
-pub use resolve::{Resolved, Resolver};
+pub use resolve::{Missing, Resolved, Resolver};
 pub use schema::{
     ComponentShape, Described, Document, Key, Page, Section, Shape, Status, Word, Written, reference_page,
     written_section,

@@ -228,14 +228,26 @@ impl Problems {
     fn report(&mut self, severity: Severity, key: &str, message: String, help: Option<String>) {
         let inner = KeyPath::parse(key);
         let path = self.path.concat(&inner);
-        if self.only_new_keys && path.len() > self.section && self.has_error_around(&path) {
+        if self.only_new_keys && (self.has_error_around(&path) || self.follows_from_open(&path, &message)) {
             return;
         }
         let (location, _) = self.locate(&inner);
         self.push_at(severity, path, location, message, help);
     }
 
+    /// Whether a value that could not be resolved may be why this was said: a relation names both keys.
+    fn follows_from_open(&self, path: &KeyPath, message: &str) -> bool {
+        let words = || message.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        self.reported_elsewhere.iter().any(|open| {
+            let names_it = open.last().is_some_and(|key| words().any(|word| word == key));
+            names_it || (path.len() == self.section && open.len() == self.section + 1)
+        })
+    }
+
     fn has_error_around(&self, path: &KeyPath) -> bool {
+        if path.len() <= self.section {
+            return false;
+        }
         let here = self.errors().map(|problem| &problem.path);
         here.chain(&self.reported_elsewhere)
             .any(|other| other.len() > self.section && (other.contains(path) || path.contains(other)))

@@ -40,12 +40,30 @@ pub(crate) struct Sources {
     /// Feature gates to switch, separated by commas: `-id` off, `id` or `+id` on.
     #[arg(long, value_name = "LIST", global = true, allow_hyphen_values = true)]
     pub(crate) feature_gates: Vec<String>,
+    /// Refuses a configuration that refers to an environment variable that is not set and has no default, instead of
+    /// taking it as empty with a warning.
+    #[arg(long, global = true)]
+    pub(crate) strict_env: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Checks a configuration without starting anything; prints nothing where it is right.
-    Validate,
+    /// Checks a configuration without starting anything; prints nothing on standard output where it is right.
+    ///
+    /// Nothing of the environment is needed: variables that are not set and files that are not there are warned of, and
+    /// nothing is said about what depends on them.
+    #[command(
+        after_help = "Exit codes: 0 the configuration is right (and with --probe every trial went well); 1 it has mistakes;\n2 it is right, and with --probe a trial failed or was not possible."
+    )]
+    Validate {
+        /// Also tries what the configured components would touch, and reports each: names are resolved, endpoints
+        /// connected to (with TLS where that is set), listeners bound and let go, files opened.
+        #[arg(long)]
+        probe: bool,
+        /// How long each trial may take.
+        #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "probe")]
+        probe_timeout: Duration,
+    },
     /// Lists the components of this binary, as YAML.
     Components,
     /// Prints the JSON Schema of the configuration, or its reference documentation.

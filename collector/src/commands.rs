@@ -1,20 +1,23 @@
 //! What the subcommands do.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets};
 
 use crate::cli::{Arguments, BUILD, Command, Format, Mode, Sources};
-use crate::{gates, load, reference, registry, run};
+use crate::{gates, load, probe, reference, registry, run};
 
 pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
     gates::check(&arguments.sources.feature_gates)?;
     let registry = registry::registry();
     match arguments.command {
         None => run::run(arguments.sources, registry, arguments.shutdown_timeout),
-        Some(Command::Validate) => validate(&arguments.sources, &registry),
+        Some(Command::Validate { probe, probe_timeout }) => {
+            validate(&arguments.sources, &registry, probe.then_some(probe_timeout))
+        }
         Some(Command::Components) => print(&components(&registry)),
         Some(Command::Schema { component, format, output_dir }) => {
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)
@@ -31,6 +34,8 @@ pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
 pub(crate) fn complain(error: &anyhow::Error) {
     if error.is::<load::BadConfig>() {
         eprint!("{error}");
+    } else if error.is::<probe::Failed>() {
+        eprintln!("{error}");
     } else {
         eprintln!("Error: {error:#}");
     }
@@ -46,11 +51,15 @@ fn completion(shell: clap_complete::Shell) -> anyhow::Result<String> {
     Ok(String::from_utf8(script)?)
 }
 
-fn validate(sources: &Sources, registry: &Registry) -> anyhow::Result<()> {
-    let loaded = load::load(sources, registry)?;
+fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {
+    let (config, problems) = load::check(sources, registry)?;
     phoenix_telemetry::logs::install();
-    load::log_warnings(&loaded.problems);
-    Ok(())
+    load::log_warnings(&problems);
+    let Some(patience) = probe else { return Ok(()) };
+    let trials = probe::trials(&config, registry);
+    let (report, is_well) = probe::run(trials, patience)?;
+    print(&report)?;
+    if is_well { Ok(()) } else { Err(probe::Failed.into()) }
 }
 
 fn print_config(
@@ -64,7 +73,7 @@ fn print_config(
         Ok(loaded) => (loaded.root, loaded.problems),
         Err(error) if validate => return Err(error.into()),
         // The report also holds what is secret, as far as the sections could be read.
-        Err(error) => (load::resolve(sources)?.root, *error.0),
+        Err(error) => (load::resolve(sources, load::missing(sources))?.root, *error.0),
     };
     let secrets = if mode == Mode::Redacted { Secrets::Hidden } else { Secrets::Shown };
     Ok(match format {

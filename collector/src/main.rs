@@ -5,6 +5,7 @@ mod commands;
 mod gates;
 mod http_provider;
 mod load;
+mod probe;
 mod reference;
 mod registry;
 mod run;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             commands::complain(&error);
-            ExitCode::FAILURE
+            if error.is::<probe::Failed>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -33,12 +33,7 @@ const MAX_NODES: usize = 1_000_000;
 const MAX_DEPTH: usize = 2 * yaml::MAX_DEPTH;
 
 /// Replaces all references under a node. What cannot be resolved is reported and becomes [`Value::Unresolved`].
-pub(crate) fn expand(
-    root: &Node,
-    providers: &Providers,
-    missing: Missing,
-    problems: &mut Problems,
-) -> Node {
+pub(crate) fn expand(root: &Node, providers: &Providers, missing: Missing, problems: &mut Problems) -> Node {
     let mut expander = Expander {
         providers,
         missing,

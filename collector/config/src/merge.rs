@@ -94,10 +94,12 @@ impl<'p> Merger<'p> {
         }
         if earlier.as_map().is_some_and(|map| !map.is_empty()) && later.is_null() {
             let message = format!("replaces the map written at {} with nothing", earlier.location());
-            let help = "write `{}` to keep what earlier sources say, `!replace {}` if nothing is meant".to_owned();
+            let help =
+                "write `{}` to keep what earlier sources say, `!replace {}` if nothing is meant".to_owned();
             self.warn(later.location(), message, Some(help));
         }
-        if self.append_service_lists && self.is_service_list()
+        if self.append_service_lists
+            && self.is_service_list()
             && let (Value::List(_), Value::List(_)) = (earlier.value(), later.value())
         {
             return self.edited(Operator::Append, Some(earlier), later);

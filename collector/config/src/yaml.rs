@@ -15,8 +15,8 @@ mod tests;
 
 use crate::merge::Operator;
 use crate::node::{Entry, Map, Node, Value};
-use crate::suggest::nearest;
 use crate::source::{Location, Source};
+use crate::suggest::nearest;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use std::collections::HashMap;
 use std::sync::Arc;

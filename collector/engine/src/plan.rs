@@ -29,11 +29,15 @@ impl Plan {
     /// the root of the configuration. None where there was an error.
     pub fn new(config: &Config, registry: &Registry, problems: &mut Problems) -> Option<Plan> {
         let mut settings = HashMap::new();
+        // A section may be unreadable without a mistake in it, where a value is left open.
+        let mut complete = true;
         for component in config.all_components() {
             let mut found = component.problems();
             let (kind, id) = (component.kind(), component.id());
             if let Some(parsed) = registry.parse(kind, id, component.node(), &mut found) {
                 settings.insert((kind, id.clone()), parsed);
+            } else {
+                complete = false;
             }
             problems.absorb(found);
         }
@@ -58,7 +62,7 @@ impl Plan {
             }
         }
         let extensions = config.service().extensions.clone();
-        (!problems.has_errors()).then_some(Plan { pipelines, extensions, settings })
+        (complete && !problems.has_errors()).then_some(Plan { pipelines, extensions, settings })
     }
 
     pub(crate) fn settings(&self, kind: Kind, id: &ComponentId) -> SharedSettings {

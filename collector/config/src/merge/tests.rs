@@ -60,8 +60,16 @@ fn keys_can_be_removed_and_maps_replaced() {
     let cases = [
         ("processors: {batch: !remove }", "processors", r#"{"memory_limiter":{"limit_mib":100}}"#),
         ("processors: !replace {batch: }", "processors", r#"{"batch":null}"#),
-        ("service: {pipelines: {logs: {exporters: !append c}}}", "service::pipelines::logs::exporters", r#"["a","b","c"]"#),
-        ("service: {pipelines: {metrics: {receivers: !append [otlp]}}}", "service::pipelines::metrics", r#"{"receivers":["otlp"]}"#),
+        (
+            "service: {pipelines: {logs: {exporters: !append c}}}",
+            "service::pipelines::logs::exporters",
+            r#"["a","b","c"]"#,
+        ),
+        (
+            "service: {pipelines: {metrics: {receivers: !append [otlp]}}}",
+            "service::pipelines::metrics",
+            r#"{"receivers":["otlp"]}"#,
+        ),
         ("service::extensions: !append [zpages]", "service::extensions", r#"["health_check","zpages"]"#),
         ("{x: {y: !replace {z: !append [1]}}}", "x", r#"{"y":{"z":[1]}}"#),
     ];
@@ -74,7 +82,11 @@ fn keys_can_be_removed_and_maps_replaced() {
 
 #[test]
 fn three_sources_and_set_add_up() {
-    let uris = [format!("yaml:{BASE}"), "yaml:service: {extensions: !append [a]}".into(), "yaml:service: {extensions: !prepend [b]}".into()];
+    let uris = [
+        format!("yaml:{BASE}"),
+        "yaml:service: {extensions: !append [a]}".into(),
+        "yaml:service: {extensions: !prepend [b]}".into(),
+    ];
     let sets = ["service.extensions=!append [c]".to_owned()];
     let resolved = resolver().resolve(&uris, &sets).expect("sources");
     let list = resolved.root.at(&crate::KeyPath::parse("service::extensions")).expect("there").clone();
@@ -88,18 +100,33 @@ fn three_sources_and_set_add_up() {
 fn mistakes_have_their_places() {
     // (overlay, part of the report)
     let cases = [
-        ("service: {pipelines: {traces: {exporters: !remove [otlp/c]}}}", "warning: --config yaml::1:52: service::pipelines::traces::exporters: there is no `otlp/c` to remove\n"),
+        (
+            "service: {pipelines: {traces: {exporters: !remove [otlp/c]}}}",
+            "warning: --config yaml::1:52: service::pipelines::traces::exporters: there is no `otlp/c` to remove\n",
+        ),
         ("service: {pipelines: {traces: {exporters: !remove [otlp/c]}}}", "help: did you mean `otlp/a`?"),
-        ("service: {pipelines: {traces: {processors: !edit {before: {bacth: [x]}}}}}", "error: --config yaml::1:60: service::pipelines::traces::processors: there is no `bacth` in the list"),
+        (
+            "service: {pipelines: {traces: {processors: !edit {before: {bacth: [x]}}}}}",
+            "error: --config yaml::1:60: service::pipelines::traces::processors: there is no `bacth` in the list",
+        ),
         ("service: {pipelines: {traces: {processors: !edit {befor: {batch: [x]}}}}}", "unknown key `befor`"),
         ("service: {pipelines: {traces: {processors: !edit [x]}}}", "`!edit` takes a map, found a list"),
-        ("service: {pipelines: {traces: !append [x]}}", "`!append` changes a list, found a map at --config yaml::"),
-        ("service: {pipelines: {logs: {receivers: !append [x]}}}", "`!append` changes a list, found a `${…}` at --config yaml::"),
+        (
+            "service: {pipelines: {traces: !append [x]}}",
+            "`!append` changes a list, found a map at --config yaml::",
+        ),
+        (
+            "service: {pipelines: {logs: {receivers: !append [x]}}}",
+            "`!append` changes a list, found a `${…}` at --config yaml::",
+        ),
         ("service: {extensions: !append 5}", "`append` takes a list, found the number 5"),
         ("service: {extensions: [!append [x]]}", "`!append` cannot stand inside a list"),
         ("service: {extensions: !apend [x]}", "unknown tag `!apend`: did you mean `!append`?"),
         ("nothing: !remove ", "warning: --config yaml::1:10: nothing: there is no such key to remove"),
-        ("x: '${yaml:!append [a]}'", "a tag such as `!append` can only stand in a source, not in what a `${…}` inserts"),
+        (
+            "x: '${yaml:!append [a]}'",
+            "a tag such as `!append` can only stand in a source, not in what a `${…}` inserts",
+        ),
     ];
     for (overlay, part) in cases {
         let (_, problems) = over(overlay, "");
@@ -118,7 +145,9 @@ fn items_that_may_be_secret_are_not_shown() {
 fn the_gate_of_otelcol_adds_to_lists_under_service() {
     let overlay = "yaml:{receivers: {otlp: {x: [2]}}, service: {extensions: [health_check, zpages], pipelines: {traces: {exporters: [debug], processors: [batch]}}}}";
     let base = format!("yaml:{BASE}");
-    let resolved = resolver().append_service_lists(true).resolve(&[base.as_str(), "yaml:receivers: {otlp: {x: [1]}}", overlay], &[]);
+    let resolved = resolver()
+        .append_service_lists(true)
+        .resolve(&[base.as_str(), "yaml:receivers: {otlp: {x: [1]}}", overlay], &[]);
     let root = resolved.expect("sources").root;
     let at = |path: &str| {
         let node = root.at(&crate::KeyPath::parse(path)).expect("there");

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use phoenix_component::factory::{Factory, Registry};
-use phoenix_config::{ComponentShape, Document, Kind, Page, Shape, reference_page};
+use phoenix_component::ignored_types;
+use phoenix_config::{ComponentShape, Document, IgnoredType, Kind, Page, Shape, reference_page};
 
 use crate::cli::SchemaFormat;
 use crate::service_telemetry;
@@ -89,7 +90,9 @@ fn shape_of(kind: Kind, factory: &dyn Factory) -> ComponentShape {
 pub(crate) fn document(registry: &Registry) -> Document {
     let of_kind = |kind| registry.factories(kind).into_iter().map(move |factory| shape_of(kind, factory));
     let components = Kind::ALL.into_iter().flat_map(of_kind).collect();
-    Document { components, telemetry: service_telemetry::shape() }
+    let ignored_of = |kind| ignored_types(kind).map(move |(name, why)| IgnoredType { kind, name, why });
+    let ignored = Kind::ALL.into_iter().flat_map(ignored_of).collect();
+    Document { components, ignored, telemetry: service_telemetry::shape() }
 }
 
 /// The pages of the reference, by path.

@@ -73,6 +73,13 @@ impl ServiceTelemetry {
                 without_effect(&mut found, key);
             }
         }
+        if section.get("metrics").is_some_and(|metrics| metrics.get("address").is_some()) {
+            found.warn_with_help(
+                "metrics::address",
+                "`address` was replaced by `readers`",
+                "write `readers: [{pull: {exporter: {prometheus: {host: …, port: …}}}}]`",
+            );
+        }
         problems.absorb(found);
         telemetry
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use phoenix_config::{Catalog, ComponentId, Kind, Known, Node, PipelineId, Problems, Shape};
 use phoenix_pdata::Signal;
 
+use crate::legacy;
 use crate::{
     Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError,
     StatusReporter, Touch,
@@ -340,7 +341,12 @@ impl Registry {
         section: &Node,
         problems: &mut Problems,
     ) -> Option<SharedSettings> {
-        self.factory(kind, id.type_name())?.parse(section, problems)
+        let factory = self.factory(kind, id.type_name())?;
+        let settings = factory.parse(section, problems);
+        if settings.is_none() {
+            problems.explain_unknown_keys(&factory.shape());
+        }
+        settings
     }
 }
 
@@ -352,7 +358,7 @@ impl Catalog for Registry {
             }
             descriptor.aliases.contains(&type_name).then_some(Known::Alias(descriptor.name))
         });
-        found.unwrap_or(Known::Unknown)
+        found.unwrap_or_else(|| legacy::known(kind, type_name))
     }
 
     fn types(&self, kind: Kind) -> Vec<&str> {

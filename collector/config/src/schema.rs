@@ -12,6 +12,6 @@ mod shape;
 mod tests;
 
 pub use described::{Described, Written, written_section};
-pub use json::{ComponentShape, Document};
+pub use json::{ComponentShape, Document, IgnoredType};
 pub use reference::{Page, reference_page};
 pub use shape::{Key, Section, Shape, Status, Word};

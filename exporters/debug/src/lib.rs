@@ -38,7 +38,7 @@ pub struct DebugFactory;
 
 const DESCRIPTOR: Descriptor = Descriptor {
     name: "debug",
-    aliases: &[],
+    aliases: &["logging"],
     signals: &Support::all(Stability::Alpha),
     module: env!("CARGO_PKG_NAME"),
 };
@@ -49,6 +49,14 @@ impl Factory for DebugFactory {
     }
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+        // Which of them was written, only the section knows.
+        if let (Some(_), Some(_)) = (section.get("loglevel"), section.get("verbosity")) {
+            problems.error_with_help(
+                "loglevel",
+                "'loglevel' and 'verbosity' are incompatible",
+                "use only 'verbosity' instead",
+            );
+        }
         parse_settings::<DebugConfig>(section, problems)
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Defined {
     ids: [HashSet<ComponentId>; Kind::ALL.len()],
     /// Sections that cannot be read: nothing can be said about what is missing there.
     unclear: [bool; Kind::ALL.len()],
+    /// Extensions of types that are left out.
+    ignored: HashSet<ComponentId>,
 }
 
 impl Defined {
@@ -40,7 +42,8 @@ pub(super) fn read(root: &Node, catalog: &dyn Catalog, problems: &mut Problems) 
     let known: Vec<&str> = Kind::ALL.map(Kind::section).into_iter().chain([SERVICE]).collect();
     reader.keys(&KeyPath::root(), root, &known);
     let mut config = Config::default();
-    let mut defined = Defined { ids: Default::default(), unclear: Default::default() };
+    let mut defined =
+        Defined { ids: Default::default(), unclear: Default::default(), ignored: HashSet::new() };
     let mut entries = 0;
     for kind in Kind::ALL {
         entries += reader.section(kind, &mut config, &mut defined);
@@ -140,6 +143,11 @@ impl<'a> Reader<'a> {
                 self.error(&path, &entry.key_location, message, None);
                 continue;
             }
+            if let Known::Ignored(why) = self.catalog.known(kind, id.type_name()) {
+                self.warn(&path, &entry.key_location, format!("ignored: {why}"), Some("remove it".into()));
+                defined.ignored.insert(id);
+                continue;
+            }
             if let Some(type_name) = self.type_name(kind, &id, &path, &entry.key_location) {
                 config.components[kind.index()].push(Component {
                     kind,
@@ -164,13 +172,12 @@ impl<'a> Reader<'a> {
                 self.warn(path, at, message, None);
                 Some(canonical.to_owned())
             }
-            Known::Removed(hint) => {
-                self.error(path, at, hint.to_owned(), None);
-                None
-            }
-            Known::Unknown => {
+            gone => {
                 let message = format!("unknown type: {written:?} for id: \"{id}\"");
-                let help = self.help_for_type(kind, written);
+                let help = match gone {
+                    Known::Removed(hint) => hint.to_owned(),
+                    _ => self.help_for_type(kind, written),
+                };
                 self.error(path, at, message, Some(help));
                 None
             }
@@ -249,7 +256,7 @@ impl<'a> Reader<'a> {
                 self.error(&path, location, message, help);
             }
         }
-        ids.into_iter().map(|(id, _)| id).collect()
+        ids.into_iter().map(|(id, _)| id).filter(|id| !defined.ignored.contains(id)).collect()
     }
 
     /// The ids that a list names, each with its place; null is an empty list.
@@ -286,12 +293,6 @@ impl<'a> Reader<'a> {
             return;
         }
         self.keys(path, node, &TELEMETRY_KEYS);
-        let metrics = node.get("metrics").and_then(Node::as_map);
-        if let Some(address) = metrics.and_then(|metrics| metrics.entry("address")) {
-            let help = "write `readers: [{pull: {exporter: {prometheus: {host: …, port: …}}}}]`".to_owned();
-            let path = path.join("metrics").join("address");
-            self.error(&path, &address.key_location, "unknown key: `address` was removed".into(), Some(help));
-        }
     }
 }
 

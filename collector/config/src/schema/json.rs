@@ -27,11 +27,24 @@ pub struct ComponentShape {
     pub shape: Shape,
 }
 
+/// A type that is accepted and left out.
+#[derive(Clone, Copy, Debug)]
+pub struct IgnoredType {
+    /// What it was.
+    pub kind: Kind,
+    /// Its type.
+    pub name: &'static str,
+    /// Why it is left out.
+    pub why: &'static str,
+}
+
 /// The whole configuration of a distribution.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// All components.
     pub components: Vec<ComponentShape>,
+    /// Types that are accepted and left out.
+    pub ignored: Vec<IgnoredType>,
     /// `service::telemetry`.
     pub telemetry: Shape,
 }
@@ -88,6 +101,10 @@ impl Document {
                 });
                 patterns.insert(format!("^\\s*{alias}{NAME}"), settings);
             }
+        }
+        for ignored in self.ignored.iter().filter(|ignored| ignored.kind == kind) {
+            let any = json!({ "deprecated": true, "description": format!("Ignored: {}.", ignored.why) });
+            patterns.insert(format!("^\\s*{}{NAME}", ignored.name), any);
         }
         let section = json!({
             "description": format!("The {}, each under its id: `type` or `type/name`.", kind.section()),

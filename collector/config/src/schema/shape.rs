@@ -187,6 +187,26 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// The paths of the sections that have a key of this name, without those inside lists and maps.
+    pub(crate) fn places_of<'s>(
+        &'s self,
+        name: &str,
+        path: &mut Vec<&'s str>,
+        found: &mut Vec<Vec<&'s str>>,
+    ) {
+        let Some(section) = self.section() else { return };
+        if section.keys.iter().any(|key| key.name == name || key.aliases.contains(&name)) {
+            found.push(path.clone());
+        }
+        for key in &section.keys {
+            path.push(key.name);
+            key.shape.places_of(name, path, found);
+            path.pop();
+        }
+    }
+}
+
 impl Word {
     /// A word and its doc comment.
     pub fn new(name: &'static str, docs: &[&str], aliases: &[&'static str]) -> Word {

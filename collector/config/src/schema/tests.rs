@@ -89,7 +89,7 @@ fn schema() -> serde_json::Value {
         aliases: vec!["sample"],
         shape: Example::shape(),
     };
-    let document = Document { components: vec![component], telemetry: Shape::Any };
+    let document = Document { components: vec![component], ignored: Vec::new(), telemetry: Shape::Any };
     document.to_json()
 }
 
@@ -139,5 +139,28 @@ fn a_page_lists_every_key_once() {
         "Settings of an example.\n\nA second paragraph.",
     ] {
         assert!(text.contains(row), "{row}\n{text}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_found_wherever_they_belong() {
+    use crate::{KeyPath, Problems, decode, parse_yaml};
+    // (settings, help)
+    let cases = [
+        ("{endpoint: x, size: 5}", "`size` is a key of `inner` and `present`, not of this level"),
+        (
+            "{endpoint: x, inner: {timeout: 5s}}",
+            "`timeout` is a key of the top of this component, not of this level",
+        ),
+        ("{endpoint: x, inner: {sise: 5}}", "did you mean `size`?"),
+        ("{endpoint: x, inner: {zzz: 5}}", "known keys are `size`, `enabled`"),
+    ];
+    for (settings, help) in cases {
+        let node = parse_yaml("settings", settings).expect("YAML");
+        let mut problems = Problems::in_section(KeyPath::parse("exporters::example"), &node, node.location());
+        assert!(decode::<Example>(&node, &mut problems).is_none());
+        problems.explain_unknown_keys(&Example::shape());
+        let found = problems.errors().next().and_then(|problem| problem.help.clone());
+        assert_eq!(found.as_deref(), Some(help), "{settings}");
     }
 }

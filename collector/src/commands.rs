@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use phoenix_component::factory::{Descriptor, Registry};
-use phoenix_config::{Kind, Secrets};
+use phoenix_config::{Kind, Secrets, Severity};
 
 use crate::cli::{Arguments, BUILD, Command, Format, Mode, Sources};
 use crate::{gates, load, probe, reference, registry, run};
@@ -32,13 +32,23 @@ pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
 /// Says on standard error what went wrong.
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 pub(crate) fn complain(error: &anyhow::Error) {
-    if error.is::<load::BadConfig>() {
+    if let Some(load::BadConfig(problems)) = error.downcast_ref() {
+        let count =
+            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let problems = problems.sorted();
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         eprint!("{error}");
+        eprintln!("{}, {}", count(errors, "error"), count(problems.len() - errors, "warning"));
     } else if error.is::<probe::Failed>() {
         eprintln!("{error}");
     } else {
         eprintln!("Error: {error:#}");
     }
+}
+
+#[expect(clippy::print_stderr, reason = "this command's warnings are read by people")]
+fn warn(report: &str) {
+    eprint!("{report}");
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
@@ -53,8 +63,7 @@ fn completion(shell: clap_complete::Shell) -> anyhow::Result<String> {
 
 fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {
     let (config, problems) = load::check(sources, registry)?;
-    phoenix_telemetry::logs::install();
-    load::log_warnings(&problems);
+    warn(&problems.to_string());
     let Some(patience) = probe else { return Ok(()) };
     let trials = probe::trials(&config, registry);
     let (report, is_well) = probe::run(trials, patience)?;

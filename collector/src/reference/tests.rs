@@ -152,7 +152,8 @@ fn what_the_project_ships_fits_the_schema() {
     let mut checked = 0;
     for path in files {
         let text = std::fs::read_to_string(&path).expect("read");
-        if !text.contains("pipelines:") {
+        // An overlay by itself is no whole configuration.
+        if !text.contains("pipelines:") || text.contains(" !") {
             continue;
         }
         // With references as they are written: a text may stand for any value.

@@ -512,3 +512,23 @@ fn what_nothing_needs_any_more_is_left_out() {
     let names: Vec<String> = config.service().extensions.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["health_check"]);
 }
+
+proptest::proptest! {
+    /// Whatever two sources say: no panic, and what comes out can be printed and read again.
+    #[test]
+    fn any_overlay_is_merged_or_reported(
+        base in "([{}\\[\\],:] ?|service|exporters|a|b|!append |!edit |!remove |!replace |before|'|~|5|\\$\\{env:X\\}|[ \n-]){0,30}",
+        overlay in "(\\{|\\}|\\[|\\]|, |: |service: |exporters: |a|b|!append |!prepend |!edit |!remove |!replace |before: |remove: |~|5|\n  ){0,30}",
+    ) {
+        for missing in [crate::Missing::Empty, crate::Missing::Open] {
+            let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).missing(missing);
+            let sources = [format!("yaml:{base}"), format!("yaml:{overlay}")];
+            let Ok(resolved) = resolver.resolve(&sources, &[]) else { continue };
+            let mut report = resolved.problems;
+            Config::read(&resolved.root, &Distribution, &mut report);
+            let printed = to_yaml(&resolved.root, report.readings(), Secrets::Shown);
+            let again = resolver.resolve(&[format!("yaml:{printed}")], &[]).expect("what was printed is YAML");
+            proptest::prop_assert_eq!(to_yaml(&again.root, report.readings(), Secrets::Shown), printed);
+        }
+    }
+}

@@ -165,7 +165,7 @@ impl Material<'_> {
         problems.require(
             self.certificate.is_set() == self.key.is_set(),
             if self.key.is_set() { "key_file" } else { "cert_file" },
-            "provide both certificate and key, or neither",
+            "provide both certificate and key, or neither: `cert_file` or `cert_pem`, and `key_file` or `key_pem`",
         );
         let mut version = |key, text, otherwise| match Version::parse(text) {
             Ok(version) => version.unwrap_or(otherwise),

@@ -56,7 +56,7 @@ pub(crate) fn check(lists: &[String]) -> anyhow::Result<()> {
 pub(crate) fn is_on(lists: &[String], id: &str) -> bool {
     let words = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
     let is_about = |word: &&str| word.trim_start_matches(['+', '-']) == id;
-    words.filter(is_about).last().is_some_and(|word| !word.starts_with('-'))
+    words.filter(is_about).next_back().is_some_and(|word| !word.starts_with('-'))
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ plain! {
     f32 => Shape::Number { least: None, most: None }, |value| Some(f64::from(*value).into());
     String => Shape::Text, |value| Some(value.as_str().into());
     std::path::PathBuf => Shape::Text, |value| Some(value.to_string_lossy().into());
-    GoDuration => Shape::Duration, |value| Some(value.to_string().into());
+    GoDuration => Shape::Duration, |value| Some(short(&value.to_string()).into());
     ComponentId => Shape::Id, |value| Some(value.to_string().into());
     // A default is never a secret, and a secret never a default.
     Opaque => Shape::Secret, |_value| None;
@@ -92,6 +92,12 @@ plain! {
         words: Level::NAMES.iter().map(|name| Word::new(name, &[], &[])).collect(),
         any_case: true,
     }, |value| Some(value.name().into());
+}
+
+/// A duration as people write it: `5m`, where Go prints `5m0s`.
+fn short(duration: &str) -> &str {
+    let minutes = duration.strip_suffix("m0s").map(|rest| &duration[..rest.len() + 1]).unwrap_or(duration);
+    minutes.strip_suffix("h0m").map(|rest| &minutes[..rest.len() + 1]).unwrap_or(minutes)
 }
 
 impl<T: Described> Described for Option<T> {

@@ -164,3 +164,12 @@ fn unknown_keys_are_found_wherever_they_belong() {
         assert_eq!(found.as_deref(), Some(help), "{settings}");
     }
 }
+
+#[test]
+fn durations_are_written_as_people_do() {
+    for (seconds, text) in
+        [(0, "0s"), (90, "1m30s"), (300, "5m"), (3600, "1h"), (5400, "1h30m"), (3601, "1h0m1s")]
+    {
+        assert_eq!(GoDuration::from_secs(seconds).written(), Some(text.into()));
+    }
+}

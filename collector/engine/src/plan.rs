@@ -49,7 +49,9 @@ impl Plan {
         };
         let mut pipelines: Vec<_> = config.service().pipelines.iter().map(planned).collect();
         check_signals(&pipelines, config, registry, problems);
-        check_connectors(&pipelines, config, registry, problems);
+        if !config.service().is_open {
+            check_connectors(&pipelines, config, registry, problems);
+        }
         let is_connector = |id: &ComponentId| config.component(Kind::Connector, id).is_some();
         match order(&pipelines, &is_connector) {
             Ok(order) => {
@@ -62,7 +64,11 @@ impl Plan {
             }
         }
         let extensions = config.service().extensions.clone();
-        (complete && !problems.has_errors()).then_some(Plan { pipelines, extensions, settings })
+        (complete && !config.service().is_open && !problems.has_errors()).then_some(Plan {
+            pipelines,
+            extensions,
+            settings,
+        })
     }
 
     pub(crate) fn settings(&self, kind: Kind, id: &ComponentId) -> SharedSettings {

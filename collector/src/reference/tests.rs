@@ -166,6 +166,32 @@ fn what_the_project_ships_fits_the_schema() {
     assert!(checked >= 4, "{checked} files");
 }
 
+/// The first example of each component's README, over a pipeline that does nothing.
+#[test]
+fn the_examples_of_the_components_fit_the_schema() {
+    let registry = registry();
+    let validator = jsonschema::draft202012::new(&document(&registry).to_json()).expect("a schema");
+    let base = "yaml:{receivers: {nop: }, exporters: {nop: }, \
+                service: {pipelines: {traces: {receivers: [nop], exporters: [nop]}}}}";
+    for kind in Kind::ALL {
+        for factory in registry.factories(kind) {
+            let readme = format!("{}/{}/README.md", kind.section(), factory.descriptor().name);
+            let text = std::fs::read_to_string(repository().join(&readme)).expect(&readme);
+            let Some(example) = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next())
+            else {
+                continue;
+            };
+            let resolver = Resolver::with_environment(EnvProvider::new(|_| Some("a text".into())));
+            let root = resolver.resolve(&[base, &format!("yaml:{example}")], &[]).expect(&readme).root;
+            let instance = json(&root);
+            let errors = validator.iter_errors(&instance);
+            let errors: Vec<String> =
+                errors.map(|error| format!("{}: {error}", error.instance_path)).collect();
+            assert_eq!(errors, [""; 0], "{readme}");
+        }
+    }
+}
+
 #[test]
 fn the_schema_refuses_what_is_refused() {
     let schema = document(&registry()).to_json();

@@ -126,6 +126,24 @@ fn validate_needs_nothing_of_the_environment() {
     assert!(!finished.stderr.contains("non-empty"), "{}", finished.stderr);
 }
 
+/// Whole parts of a configuration may come from elsewhere.
+#[test]
+fn validate_says_nothing_of_what_it_cannot_see() {
+    let folder = tempfile::tempdir().expect("made");
+    let cases = [
+        "receivers: '${file:/no/such/receivers}'\nexporters: {nop: }\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}\n",
+        "receivers: {nop: }\nexporters: {nop: }\nservice: {pipelines: {traces: {receivers: [nop], exporters: ['${env:PHX_NO_EXPORTER}']}}}\n",
+        "receivers: {nop: }\nexporters: {nop: }\nservice: {pipelines: {traces: {receivers: '${env:PHX_NO_LIST}', exporters: [nop]}}}\n",
+        "receivers: {nop: }\nexporters: {nop: }\nservice: {pipelines: '${file:/no/such/pipelines}'}\n",
+        "receivers: {nop: }\nexporters: {nop: }\nservice: '${file:/no/such/service}'\n",
+    ];
+    for config in cases {
+        let finished = run(folder.path(), &["validate"], config);
+        assert_eq!(finished.code, 0, "{config}: {}", finished.stderr);
+        assert_eq!(run(folder.path(), &["print-config"], config).code, 1, "{config}");
+    }
+}
+
 #[test]
 fn variables_that_are_not_set_can_be_errors() {
     let folder = tempfile::tempdir().expect("made");

@@ -38,7 +38,7 @@ impl Defined {
 }
 
 pub(super) fn read(root: &Node, catalog: &dyn Catalog, problems: &mut Problems) -> Config {
-    let mut reader = Reader { root, catalog, problems };
+    let mut reader = Reader { root, catalog, problems, is_open: false };
     let known: Vec<&str> = Kind::ALL.map(Kind::section).into_iter().chain([SERVICE]).collect();
     reader.keys(&KeyPath::root(), root, &known);
     let mut config = Config::default();
@@ -58,6 +58,8 @@ pub(super) struct Reader<'a> {
     root: &'a Node,
     catalog: &'a dyn Catalog,
     problems: &'a mut Problems,
+    /// Something under `service` could not be resolved.
+    is_open: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -112,7 +114,10 @@ impl<'a> Reader<'a> {
         match node.plain() {
             Value::Map(map) => Some(map.entries()),
             Value::Null => Some(&[]),
-            Value::Unresolved => None,
+            Value::Unresolved => {
+                self.is_open |= path.keys().next() == Some(SERVICE);
+                None
+            }
             _ => {
                 self.error(path, node.location(), format!("expected a map, found {}", node.describe()), None);
                 None
@@ -242,7 +247,7 @@ impl<'a> Reader<'a> {
         let pipelines = if readable { pipelines::read(self, &path, node, defined) } else { Vec::new() };
         let telemetry = node.get("telemetry").cloned().unwrap_or_default();
         self.telemetry(&path.join("telemetry"), &telemetry);
-        Service { extensions, pipelines, telemetry }
+        Service { extensions, pipelines, telemetry, is_open: self.is_open }
     }
 
     fn extensions(&mut self, path: &KeyPath, service: &Node, defined: &Defined) -> Vec<ComponentId> {
@@ -263,7 +268,11 @@ impl<'a> Reader<'a> {
     pub(super) fn ids(&mut self, path: &KeyPath, node: &Node) -> Vec<(ComponentId, Location)> {
         let items = match node.plain() {
             Value::List(items) => items.as_slice(),
-            Value::Null | Value::Unresolved => return Vec::new(),
+            Value::Null => return Vec::new(),
+            Value::Unresolved => {
+                self.is_open = true;
+                return Vec::new();
+            }
             _ => {
                 let help = node.as_text().map(|text| format!("write `[{text}]`"));
                 let message = format!("expected a list, found {}", node.describe());
@@ -278,7 +287,7 @@ impl<'a> Reader<'a> {
             match item.as_text().map(ComponentId::parse) {
                 Some(Ok(id)) => ids.push((id, location.clone())),
                 Some(Err(error)) => self.error(&path, location, error.to_string(), None),
-                None if matches!(item.plain(), Value::Unresolved) => {}
+                None if matches!(item.plain(), Value::Unresolved) => self.is_open = true,
                 None => {
                     let message = format!("expected the id of a component, found {}", item.describe());
                     self.error(&path, location, message, None);

@@ -50,6 +50,9 @@ impl Operator {
 /// The keys of `!edit`, in the order in which they take effect.
 const EDIT_KEYS: [&str; 5] = ["remove", "before", "after", "prepend", "append"];
 
+/// Most items of a list that is edited by name, old and new: each is compared with each.
+const MAX_ITEMS: usize = 10_000;
+
 /// Merges sources.
 pub(crate) struct Merger<'p> {
     pub(crate) problems: &'p mut Problems,
@@ -220,6 +223,9 @@ impl<'p> Merger<'p> {
     }
 
     fn change(&mut self, operator: Operator, changes: Vec<Node>, items: &mut Vec<Node>) {
+        if !self.is_short_enough(&changes, items) {
+            return;
+        }
         match operator {
             Operator::Remove => {
                 for unwanted in changes {
@@ -276,6 +282,9 @@ impl<'p> Merger<'p> {
         };
         for entry in map.entries() {
             let Some(changes) = self.items(&entry.value, key) else { continue };
+            if !self.is_short_enough(&changes, items) {
+                continue;
+            }
             let anchor = Node::new(Value::String(entry.key.clone()), entry.key_location.clone());
             let Some(place) = items.iter().position(|item| *item == anchor) else {
                 let message = format!("there is no {} in the list", self.named(&anchor));
@@ -285,6 +294,15 @@ impl<'p> Merger<'p> {
             };
             insert(items, if key == "after" { place + 1 } else { place }, changes);
         }
+    }
+
+    fn is_short_enough(&mut self, changes: &[Node], items: &[Node]) -> bool {
+        let fits = items.len() + changes.len() <= MAX_ITEMS;
+        if let (false, Some(first)) = (fits, changes.first()) {
+            let message = format!("a list of more than {MAX_ITEMS} items cannot be edited by name");
+            self.error(first.location(), message, Some("write it out in one source".into()));
+        }
+        fits
     }
 
     /// An item in words. Only names of components are shown: others may be secrets.

@@ -135,6 +135,13 @@ fn mistakes_have_their_places() {
 }
 
 #[test]
+fn long_lists_are_refused() {
+    let list = "x,".repeat(10_001);
+    let (_, problems) = over(&format!("service: {{extensions: !append '{list}'}}"), "");
+    assert!(problems.to_string().contains("more than 10000 items cannot be edited"), "{problems}");
+}
+
+#[test]
 fn items_that_may_be_secret_are_not_shown() {
     let (_, problems) = over("receivers: {otlp: {keys: !remove [hidden]}}", "");
     let report = format!("{}", problems.warnings().next().expect("a warning"));

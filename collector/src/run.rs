@@ -5,18 +5,23 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
-use phoenix_component::{Budget, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
+use phoenix_component::{Budget, BuildInfo, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::cli::{BUILD, Sources};
+use crate::cli::Sources;
 use crate::load;
 
 /// Runs until a signal says stop.
-pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Duration) -> anyhow::Result<()> {
+pub(crate) fn run(
+    sources: Sources,
+    build: BuildInfo,
+    registry: Registry,
+    shutdown_timeout: Duration,
+) -> anyhow::Result<()> {
     let loaded = load::load(&sources, &registry)?;
     let logs = phoenix_telemetry::logs::install();
     loaded.telemetry.apply(&logs);
@@ -35,12 +40,12 @@ pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Durati
             metrics: Metrics::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
-            build: BUILD,
+            build,
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let engine = Engine::new(Arc::new(registry), host, options);
-        tracing::info!(version = BUILD.version, io_threads = count as u64, "starting {}", BUILD.command);
+        tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
         engine.apply(&loaded.plan).await?;
         drop(loaded);
         tracing::info!("Everything is ready. Begin running and processing data.");

@@ -46,7 +46,7 @@ impl Host {
 }
 
 /// What a binary says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildInfo {
     /// The name of the command.
     pub command: &'static str,

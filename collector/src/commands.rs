@@ -1,6 +1,7 @@
 //! What the subcommands do.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
@@ -8,6 +9,9 @@ use phoenix_config::{Kind, Secrets};
 
 use crate::cli::{Arguments, Command, Format, Mode, Sources};
 use crate::{Distribution, Provider, gates, load, run};
+
+/// How long the end of a command waits for its log to be written.
+pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> anyhow::Result<()> {
     gates::check(&arguments.sources.feature_gates)?;
@@ -41,8 +45,9 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 fn validate(sources: &Sources, registry: &Registry) -> anyhow::Result<()> {
     let loaded = load::load(sources, registry)?;
-    phoenix_telemetry::logs::install();
+    let logs = phoenix_telemetry::logs::install();
     load::log_warnings(&loaded.problems);
+    logs.flush(LOG_PATIENCE);
     Ok(())
 }
 

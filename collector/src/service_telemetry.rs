@@ -1,15 +1,21 @@
 //! `service::telemetry`: what the collector says of itself, one module for each part.
 
 mod logs;
+mod resource;
+#[cfg(test)]
+mod tests;
 
+use phoenix_component::BuildInfo;
 use phoenix_config::{Config, KeyPath, Location, Node, Problems};
-use phoenix_telemetry::logs::LogHandle;
+use phoenix_telemetry::logs::{LogHandle, OutputError};
 
 use logs::LogSettings;
+use resource::ResourceSettings;
 
 /// What `service::telemetry` sets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceTelemetry {
+    resource: ResourceSettings,
     logs: LogSettings,
 }
 
@@ -20,10 +26,13 @@ impl ServiceTelemetry {
         let path = KeyPath::parse("service::telemetry");
         let mut found = Problems::in_section(path, section, &Location::nowhere());
         let mut telemetry = ServiceTelemetry::default();
+        if let Some(resource) = section.get("resource") {
+            telemetry.resource = part("resource", resource, &mut found, ResourceSettings::read);
+        }
         if let Some(logs) = section.get("logs") {
             telemetry.logs = part("logs", logs, &mut found, LogSettings::read);
         }
-        for key in ["metrics", "traces", "resource"] {
+        for key in ["metrics", "traces"] {
             if section.get(key).is_some_and(|node| !node.is_null()) {
                 without_effect(&mut found, key);
             }
@@ -33,8 +42,12 @@ impl ServiceTelemetry {
     }
 
     /// Puts the settings into effect.
-    pub(crate) fn apply(&self, logs: &LogHandle) {
-        self.logs.apply(logs);
+    ///
+    /// # Errors
+    /// Where an output of the log cannot be opened; then the log goes on as before.
+    pub(crate) fn apply(&self, build: &BuildInfo, logs: &LogHandle) -> Result<(), OutputError> {
+        let resource = self.resource.attributes(build);
+        logs.apply(self.logs.options(&resource, None))
     }
 }
 

@@ -80,6 +80,11 @@ pub fn decode_into(
     decode::decode(signal, &json, policy == InvalidUtf8::Reject, buffer)
 }
 
+/// Bytes that the protobuf of a request usually takes at most: what [`decode_into`] makes room for.
+pub fn expected_len(json: &[u8]) -> usize {
+    json.len() / 8 * 5 + 16
+}
+
 fn repaired(json: &[u8]) -> Cow<'_, [u8]> {
     if simdutf8::basic::from_utf8(json).is_ok() {
         return Cow::Borrowed(json);

@@ -32,7 +32,7 @@ pub(super) fn decode(
         failure: None,
         path: Vec::new(),
     };
-    decoder.out.reserve(json.len() / 2);
+    decoder.out.reserve(super::expected_len(json));
     decoder.expect_large(json.len() / 2);
     if decoder.request(signal).is_none() {
         return Err(decoder.error());

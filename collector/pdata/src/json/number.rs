@@ -235,7 +235,7 @@ pub(super) fn put_double(out: &mut Vec<u8>, value: f64) {
         return out.extend_from_slice(if value > 0.0 { b"\"+Inf\"" } else { b"\"-Inf\"" });
     }
     let magnitude = value.abs();
-    if value.fract() == 0.0 && magnitude < 1e15 && magnitude >= 1.0 {
+    if value.fract() == 0.0 && (1.0..1e15).contains(&magnitude) {
         return put_int(out, value as i64);
     }
     if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {

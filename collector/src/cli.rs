@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use phoenix_component::BuildInfo;
 
-/// What this binary says of itself.
-pub(crate) const BUILD: BuildInfo =
-    BuildInfo { command: "phoenix-collector", description: "Phoenix", version: env!("CARGO_PKG_VERSION") };
+use crate::Provider;
 
 /// Phoenix: an OpenTelemetry collector. It takes otelcol's configuration files, flags and ports.
 #[derive(Debug, Parser)]
@@ -25,6 +23,17 @@ pub(crate) struct Arguments {
     pub(crate) shutdown_timeout: Duration,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+/// The command line of a binary of that name and version.
+pub(crate) fn command(build: BuildInfo) -> clap::Command {
+    Arguments::command().name(build.command).version(build.version)
+}
+
+/// Reads the process's arguments for a binary of that name and version.
+pub(crate) fn parse(build: BuildInfo) -> Result<Arguments, clap::Error> {
+    let matches = command(build).try_get_matches()?;
+    Arguments::from_arg_matches(&matches)
 }
 
 /// Where the configuration comes from.
@@ -44,6 +53,9 @@ pub(crate) struct Sources {
     /// taking it as empty with a warning.
     #[arg(long, global = true)]
     pub(crate) strict_env: bool,
+    /// The schemes that this binary knows.
+    #[arg(skip = Provider::ALL)]
+    pub(crate) providers: &'static [Provider],
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,26 +3,32 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use clap::CommandFactory as _;
+use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets, Severity};
 
-use crate::cli::{Arguments, BUILD, Command, Format, Mode, Sources};
-use crate::{gates, load, probe, reference, registry, run};
+use crate::cli::{Arguments, Command, Format, Mode, Sources};
+use crate::{Distribution, Provider, cli, gates, load, probe, reference, run};
 
-pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
+/// How long the end of a command waits for its log to be written.
+pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> anyhow::Result<()> {
     gates::check(&arguments.sources.feature_gates)?;
-    let registry = registry::registry();
+    arguments.sources.providers = distribution.providers;
+    let registry = distribution.registry;
     match arguments.command {
-        None => run::run(arguments.sources, registry, arguments.shutdown_timeout),
+        None => run::run(arguments.sources, distribution.build, registry, arguments.shutdown_timeout),
         Some(Command::Validate { probe, probe_timeout }) => {
             validate(&arguments.sources, &registry, probe.then_some(probe_timeout))
         }
-        Some(Command::Components) => print(&components(&registry)),
+        Some(Command::Components) => {
+            print(&components(distribution.build, &registry, distribution.providers))
+        }
         Some(Command::Schema { component, format, output_dir }) => {
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)
         }
-        Some(Command::Completion { shell }) => print(&completion(shell)?),
+        Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?),
         Some(Command::PrintConfig { mode, format, validate }) => {
             print(&print_config(&arguments.sources, &registry, mode, format, validate)?)
         }
@@ -55,9 +61,9 @@ fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
-fn completion(shell: clap_complete::Shell) -> anyhow::Result<String> {
+fn completion(build: BuildInfo, shell: clap_complete::Shell) -> anyhow::Result<String> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), BUILD.command, &mut script);
+    clap_complete::generate(shell, &mut cli::command(build), build.command, &mut script);
     Ok(String::from_utf8(script)?)
 }
 
@@ -92,10 +98,10 @@ fn print_config(
 }
 
 /// The inventory in the form of `otelcol components`, with the aliases of each.
-fn components(registry: &Registry) -> String {
+fn components(build: BuildInfo, registry: &Registry, providers: &[Provider]) -> String {
     let mut out = format!(
         "buildinfo:\n    command: {}\n    description: {}\n    version: {}\n",
-        BUILD.command, BUILD.description, BUILD.version
+        build.command, build.description, build.version
     );
     for kind in [Kind::Receiver, Kind::Processor, Kind::Exporter, Kind::Connector, Kind::Extension] {
         let mut descriptors = registry.descriptors(kind);
@@ -106,22 +112,24 @@ fn components(registry: &Registry) -> String {
         }
         out += &format!("{}:\n", kind.section());
         for descriptor in descriptors {
-            out += &component(kind, descriptor);
+            out += &component(build, kind, descriptor);
         }
     }
     out += "providers:\n";
-    for scheme in ["env", "file", "http", "https", "yaml"] {
-        out += &format!("    - scheme: {scheme}\n      module: phoenix-config {}\n", BUILD.version);
+    for provider in providers {
+        let scheme = provider.scheme();
+        out +=
+            &format!("    - scheme: {scheme}\n      module: phoenix-config {}\n", env!("CARGO_PKG_VERSION"));
     }
     out
 }
 
-fn component(kind: Kind, descriptor: &Descriptor) -> String {
+fn component(build: BuildInfo, kind: Kind, descriptor: &Descriptor) -> String {
     let mut out = format!("    - name: {}\n", descriptor.name);
     if !descriptor.aliases.is_empty() {
         out += &format!("      aliases: [{}]\n", descriptor.aliases.join(", "));
     }
-    out += &format!("      module: {} {}\n      stability:\n", descriptor.module, BUILD.version);
+    out += &format!("      module: {} {}\n      stability:\n", descriptor.module, build.version);
     if kind == Kind::Extension {
         out += "        extension: Beta\n";
     }

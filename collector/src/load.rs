@@ -3,9 +3,12 @@
 use std::fmt;
 
 use phoenix_component::factory::Registry;
-use phoenix_config::{Config, EnvProvider, Missing, Node, Problems, Resolver, Severity};
+use phoenix_config::{
+    Config, EnvProvider, FileProvider, Missing, Node, Problems, Resolver, Severity, YamlProvider,
+};
 use phoenix_engine::Plan;
 
+use crate::Provider;
 use crate::cli::Sources;
 use crate::gates;
 use crate::http_provider::HttpProvider;
@@ -34,13 +37,16 @@ impl std::error::Error for BadConfig {}
 
 /// The tree of all sources, without references.
 pub(crate) fn resolve(sources: &Sources, missing: Missing) -> Result<phoenix_config::Resolved, BadConfig> {
-    Resolver::with_environment(EnvProvider::of_process())
-        .with(HttpProvider { scheme: "http" })
-        .with(HttpProvider { scheme: "https" })
-        .missing(missing)
-        .append_service_lists(gates::is_on(&sources.feature_gates, gates::MERGE_APPEND))
-        .resolve(&sources.config, &sources.set)
-        .map_err(BadConfig)
+    let with = |resolver: Resolver, provider: &Provider| match provider {
+        Provider::Env => resolver.with(EnvProvider::of_process()),
+        Provider::File => resolver.with(FileProvider),
+        Provider::Yaml => resolver.with(YamlProvider),
+        Provider::Http | Provider::Https => resolver.with(HttpProvider { scheme: provider.scheme() }),
+    };
+    let resolver = sources.providers.iter().fold(Resolver::new(), with).missing(missing);
+    let appends = gates::is_on(&sources.feature_gates, gates::MERGE_APPEND);
+    let resolver = resolver.append_service_lists(appends);
+    resolver.resolve(&sources.config, &sources.set).map_err(BadConfig)
 }
 
 /// Reads, checks and plans. Touches nothing but the sources.

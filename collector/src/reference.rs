@@ -11,9 +11,6 @@ use phoenix_config::{ComponentShape, Document, IgnoredType, Kind, Page, Shape, r
 use crate::cli::SchemaFormat;
 use crate::service_telemetry;
 
-#[cfg(test)]
-mod tests;
-
 const TELEMETRY: &str = "service/telemetry";
 
 /// What `schema` prints; with a folder, what it writes there instead.
@@ -87,7 +84,7 @@ fn shape_of(kind: Kind, factory: &dyn Factory) -> ComponentShape {
 }
 
 /// Everything that this distribution takes.
-pub(crate) fn document(registry: &Registry) -> Document {
+pub fn document(registry: &Registry) -> Document {
     let of_kind = |kind| registry.factories(kind).into_iter().map(move |factory| shape_of(kind, factory));
     let components = Kind::ALL.into_iter().flat_map(of_kind).collect();
     let ignored_of = |kind| ignored_types(kind).map(move |(name, why)| IgnoredType { kind, name, why });
@@ -96,7 +93,7 @@ pub(crate) fn document(registry: &Registry) -> Document {
 }
 
 /// The pages of the reference, by path.
-pub(crate) fn pages(registry: &Registry) -> BTreeMap<String, String> {
+pub fn pages(registry: &Registry) -> BTreeMap<String, String> {
     let mut pages = BTreeMap::from([
         ("README.md".to_owned(), index(registry)),
         (format!("{TELEMETRY}.md"), telemetry_page()),

@@ -1,5 +1,6 @@
 //! Settings, under otelcol's keys and with its defaults.
 
+use crate::format::Format;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use phoenix_component::Touch;
 use phoenix_config::{Block, Described, GoDuration, OpaqueMap, Problems, Settings};
@@ -28,8 +29,8 @@ pub struct OtlpHttpConfig {
     /// The URL for profiles.
     #[described(no_effect = "profiles are not sent")]
     pub profiles_endpoint: String,
-    /// How bodies are encoded; `json` is not supported yet.
-    #[described(words("proto"))]
+    /// How requests are encoded.
+    #[described(words("proto", "json"))]
     pub encoding: String,
     /// How bodies are compressed.
     #[described(words("gzip", "zstd", "snappy", "x-snappy-framed", "zlib", "deflate", "lz4", "none", ""))]
@@ -210,12 +211,7 @@ impl OtlpHttpConfig {
 
     fn validate_encoding(&self, problems: &mut Problems) {
         match self.encoding.as_str() {
-            "proto" => {}
-            "json" => problems.error_with_help(
-                "encoding",
-                "encoding `json` is not supported yet: it comes with OTLP/JSON",
-                "use `proto`",
-            ),
+            "proto" | "json" => {}
             other => problems.error("encoding", format!("invalid encoding type: {other}")),
         }
         let level = self.compression_params.level;
@@ -275,6 +271,11 @@ impl OtlpHttpConfig {
                 .into_iter()
                 .find(|encoding| *encoding != Encoding::Identity && encoding.name() == name),
         }
+    }
+
+    /// How requests are encoded.
+    pub(crate) fn format(&self) -> Format {
+        if self.encoding == "json" { Format::Json } else { Format::Protobuf }
     }
 
     pub(crate) fn compressor(&self) -> Compressor {
@@ -370,7 +371,6 @@ mod tests {
             (r#"{}"#, "endpoint", "at least one endpoint must be specified"),
             (r#"{"endpoint": "localhost:4318"}"#, "endpoint", "must be a valid URL"),
             (r#"{"logs_endpoint": "ftp://h/x"}"#, "logs_endpoint", "unsupported protocol scheme \"ftp\""),
-            (r#"{"endpoint": "http://h", "encoding": "json"}"#, "encoding", "it comes with OTLP/JSON"),
             (r#"{"endpoint": "http://h", "encoding": "xml"}"#, "encoding", "invalid encoding type: xml"),
             (
                 r#"{"endpoint": "http://h", "compression": "br"}"#,

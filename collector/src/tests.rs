@@ -6,7 +6,8 @@ use phoenix_component::factory::Registry;
 use phoenix_config::{Config, EnvProvider, Kind, Node, Problems, Resolver, Shape, YamlProvider};
 use serde_json::Value;
 
-use super::{document, pages};
+use phoenix_collector::reference::{document, pages};
+
 use crate::registry::registry;
 
 fn repository() -> PathBuf {

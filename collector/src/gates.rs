@@ -54,9 +54,9 @@ pub(crate) fn check(lists: &[String]) -> anyhow::Result<()> {
 
 /// Whether a gate that is off by default was switched on; the last word counts.
 pub(crate) fn is_on(lists: &[String], id: &str) -> bool {
-    let words = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+    let mut words = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
     let is_about = |word: &&str| word.trim_start_matches(['+', '-']) == id;
-    words.filter(is_about).next_back().is_some_and(|word| !word.starts_with('-'))
+    words.rfind(is_about).is_some_and(|word| !word.starts_with('-'))
 }
 
 #[cfg(test)]

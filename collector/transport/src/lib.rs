@@ -9,6 +9,7 @@ mod io;
 mod listen;
 mod metrics;
 mod payload;
+pub mod probe;
 pub mod settings;
 mod socket;
 pub mod tls;

@@ -272,6 +272,7 @@ impl HttpClientBlock {
             idle_timeout: unless_zero(self.idle_conn_timeout),
             max_connections_per_host: positive(self.max_conns_per_host),
             disable_keep_alives: self.disable_keep_alives,
+            ..client::Options::default()
         })
     }
 }

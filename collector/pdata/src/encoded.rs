@@ -69,17 +69,25 @@ pub(crate) struct Encoded {
     pub(crate) bytes: Bytes,
     plain: OnceLock<Bytes>,
     plain_len: usize,
-    decoder: Arc<dyn Decode>,
+    /// None where the plain bytes are there.
+    decoder: Option<Arc<dyn Decode>>,
 }
 
 impl Encoded {
     pub(crate) fn new(coding: Coding, bytes: Bytes, plain_len: usize, decoder: Arc<dyn Decode>) -> Encoded {
-        Encoded { coding, bytes, plain: OnceLock::new(), plain_len, decoder }
+        Encoded { coding, bytes, plain: OnceLock::new(), plain_len, decoder: Some(decoder) }
+    }
+
+    pub(crate) fn beside(plain: Bytes, coding: Coding, bytes: Bytes) -> Encoded {
+        Encoded { coding, bytes, plain_len: plain.len(), plain: plain.into(), decoder: None }
     }
 
     /// The plain bytes; whoever asks first pays for them, whoever shares this payload has them then.
     pub(crate) fn plain(&self) -> &Bytes {
-        self.plain.get_or_init(|| self.decoder.decode(self.coding, &self.bytes, self.plain_len))
+        self.plain.get_or_init(|| {
+            let decoder = self.decoder.as_ref().expect("without plain bytes there is a decoder");
+            decoder.decode(self.coding, &self.bytes, self.plain_len)
+        })
     }
 }
 

@@ -41,6 +41,13 @@ impl Payload {
         Payload { len: plain_len, encoded: Some(Arc::new(encoded)), ..Payload::default() }
     }
 
+    /// A request in both forms, for when some look inside and others do not.
+    pub fn beside_encoded(plain: Bytes, coding: Coding, bytes: Bytes) -> Payload {
+        let len = plain.len();
+        let encoded = Encoded::beside(plain, coding, bytes);
+        Payload { len, encoded: Some(Arc::new(encoded)), ..Payload::default() }
+    }
+
     /// The bytes as their sender compressed them with `coding`, where that is known.
     pub fn encoded(&self, coding: Coding) -> Option<&Bytes> {
         self.encoded.as_ref().filter(|encoded| encoded.coding == coding).map(|encoded| &encoded.bytes)

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use phoenix_component::{Budget, Charge};
-use phoenix_pdata::Coding;
+use phoenix_pdata::{Coding, Codings, Decode};
 use tokio::sync::Semaphore;
 
 use crate::payload::Payload;
@@ -132,7 +132,8 @@ pub enum DecodeError {
 }
 
 /// Decompresses `body` into at most `limit` bytes, which are charged to `charge` as they appear; on the
-/// caller's thread where it is small, else on a blocking thread.
+/// caller's thread where it is small, else on a blocking thread. With them comes the coding under which
+/// everybody reads `body` alike, where it is in one.
 ///
 /// # Errors
 /// See [`DecodeError`].
@@ -141,23 +142,21 @@ pub async fn decode(
     body: Bytes,
     limit: usize,
     mut charge: Charge,
-) -> Result<Bytes, DecodeError> {
+) -> Result<(Bytes, Option<Coding>), DecodeError> {
     if encoding == Encoding::Identity {
-        return if body.len() > limit { Err(DecodeError::TooLarge { limit }) } else { Ok(body) };
+        return if body.len() > limit { Err(DecodeError::TooLarge { limit }) } else { Ok((body, None)) };
     }
     let large = body.len() > OFFLOAD_BYTES;
     let work = move || {
         let mut plain = Vec::new();
-        decompress::decompress(encoding, &body, limit, &mut charge, &mut plain)?;
-        drop(body);
+        let shape = decompress::decompress(encoding, &body, limit, &mut charge, &mut plain)?;
         decompress::trim(&mut plain, &mut charge);
-        Ok(charge.attach(plain))
+        Ok((charge.attach(plain), encoding.coding_of(&body, shape)))
     };
     if large { off_the_runtime(work).await } else { work() }
 }
 
-/// Decompresses `body` like [`decode`] into a buffer that the thread keeps, and shows it to `work`. With
-/// what that makes of it comes the coding under which others read these bytes alike, where there is one.
+/// Decompresses `body` like [`decode`] into a buffer that the thread keeps, and shows it to `work`.
 ///
 /// # Errors
 /// See [`DecodeError`].
@@ -172,8 +171,7 @@ pub async fn look<T: Send + 'static>(
     let work = move || {
         scratch::lend(|plain| {
             let shape = decompress::decompress(encoding, &body, limit, &mut charge, plain)?;
-            let coding = encoding.coding_of(&body).filter(|_| shape == decompress::Shape::OneFrame);
-            Ok((work(plain), coding))
+            Ok((work(plain), encoding.coding_of(&body, shape)))
         })
     };
     if large { off_the_runtime(work).await } else { work() }
@@ -194,19 +192,34 @@ pub(crate) async fn encode(compressor: Compressor, payload: Payload, budget: &Bu
     off_the_runtime(move || compressor.compress(payload, &budget)).await
 }
 
-/// Decompresses what [`look`] has seen before, charging it to the reserve of `budget`.
+/// Decompresses once more what [`look`] has seen, charging it to the reserve of a budget.
 ///
 /// # Panics
-/// Where `body` is not what `look` saw: decompression is a function of its input.
-pub fn decode_again(coding: Coding, body: &Bytes, plain_len: usize, budget: &Budget) -> Bytes {
-    let mut charge = Budget::unlimited().charge_reserve(0);
-    let mut plain = Vec::with_capacity(plain_len + 1);
-    decompress::decompress(coding.into(), body, plain_len, &mut charge, &mut plain)
-        .expect("these bytes were decompressed before");
-    budget.charge_reserve(plain.capacity()).attach(plain)
+/// Its `decode` does for what was not seen to be whole: decompression is a function of its input.
+#[derive(Clone, Debug)]
+pub struct DecodeAgain(pub Budget);
+
+impl Decode for DecodeAgain {
+    fn decode(&self, coding: Coding, encoded: &Bytes, plain_len: usize) -> Bytes {
+        let mut charge = self.0.charge_reserve(plain_len + 1);
+        // With one byte to spare no decoder asks for more.
+        let mut plain = Vec::with_capacity(plain_len + 1);
+        decompress::decompress(coding.into(), encoded, plain_len, &mut charge, &mut plain)
+            .expect("these bytes were decompressed before");
+        charge.attach(plain)
+    }
 }
 
 impl Encoding {
+    /// The formats that bodies in this encoding may have.
+    pub fn codings(self) -> Codings {
+        let own = self.coding().map_or(Codings::NONE, Codings::only);
+        match self {
+            Encoding::Snappy => own.or(Codings::only(Coding::SnappyFramed)),
+            _ => own,
+        }
+    }
+
     /// The format of bodies in this encoding; none for identity.
     pub fn coding(self) -> Option<Coding> {
         Some(match self {
@@ -220,9 +233,10 @@ impl Encoding {
         })
     }
 
-    /// The format of this `body`: under the name `snappy` come two.
-    fn coding_of(self, body: &[u8]) -> Option<Coding> {
+    /// The format of this `body`, where that is one frame: under the name `snappy` come two.
+    fn coding_of(self, body: &[u8], shape: decompress::Shape) -> Option<Coding> {
         match self {
+            _ if shape != decompress::Shape::OneFrame => None,
             Encoding::Snappy if !decompress::is_snappy_block(body) => Some(Coding::SnappyFramed),
             encoding => encoding.coding(),
         }

@@ -1,6 +1,7 @@
 //! What every client and server shares.
 
 pub mod compression;
+mod encoded;
 pub mod endpoint;
 pub mod grpc;
 pub mod http;
@@ -13,6 +14,7 @@ pub mod settings;
 mod socket;
 pub mod tls;
 
+pub use encoded::{EncodedBody, Undecodable};
 pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
 pub use payload::Payload;

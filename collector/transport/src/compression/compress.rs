@@ -10,6 +10,7 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use lz4_flex::frame::{BlockSize, FrameEncoder as Lz4, FrameInfo};
 use phoenix_component::{Budget, buffers};
+use phoenix_pdata::Codings;
 use snap::write::FrameEncoder as Snappy;
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
 
@@ -70,10 +71,19 @@ impl Compressor {
         self.encoding
     }
 
-    /// The encoding of bodies that may go out as they came: none where a level was asked for, since nobody
-    /// knows with which one a sender compressed.
-    pub fn as_they_came(&self) -> Option<Encoding> {
-        (self.is_default && self.encoding != Encoding::Identity).then_some(self.encoding)
+    /// The coding of payloads that go out as they came: none where a level was asked for, since nobody knows
+    /// with which one a sender compressed.
+    pub fn forwards(&self) -> Codings {
+        self.encoding.coding().filter(|_| self.is_default).map_or(Codings::NONE, Codings::only)
+    }
+
+    /// The message to send for `payload`: as it came, where that is what this compressor would make.
+    pub fn message(&self, payload: phoenix_pdata::Payload) -> Payload {
+        let as_it_came = self.encoding.coding().filter(|_| self.is_default);
+        match as_it_came.and_then(|coding| payload.encoded(coding)) {
+            Some(bytes) => Payload::encoded(self.encoding, bytes.clone()),
+            None => payload.into_iter().collect(),
+        }
     }
 
     /// The same, with gRPC's coding of that name.
@@ -217,10 +227,9 @@ fn snappy(payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
 fn lz4(payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
     LZ4.with_borrow_mut(|kept| {
         // A writer that is used again cannot write a frame of nothing.
-        let mut writer = kept
-            .take()
-            .filter(|_| !payload.is_empty())
-            .unwrap_or_else(|| Lz4::with_frame_info(FrameInfo::new().block_size(BlockSize::Max256KB), Vec::new()));
+        let mut writer = kept.take().filter(|_| !payload.is_empty()).unwrap_or_else(|| {
+            Lz4::with_frame_info(FrameInfo::new().block_size(BlockSize::Max256KB), Vec::new())
+        });
         std::mem::swap(writer.get_mut(), out);
         payload.pieces().try_for_each(|piece| writer.write_all(piece))?;
         writer.try_finish().map_err(io::Error::other)?;

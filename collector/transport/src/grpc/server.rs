@@ -17,6 +17,8 @@ use http::uri::Authority;
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::Status;
+use crate::compression::Encoding;
+use crate::encoded::EncodedBody;
 use crate::listen::{self, Drain, Listen, Protocol, Server};
 use crate::metrics::ServerMetrics;
 use crate::socket::{Peer, Socket};
@@ -32,6 +34,9 @@ mod lifecycle;
 pub struct Call {
     /// The message; its memory is charged to the budget until the last slice is dropped.
     pub message: Bytes,
+    /// The message as it came, instead of `message`, where it came compressed and the service
+    /// [wants that](UnaryService::takes_encoded).
+    pub encoded: Option<EncodedBody>,
     /// Request headers, metadata among them.
     pub headers: HeaderMap,
     /// `:authority` of the request.
@@ -49,6 +54,12 @@ pub trait UnaryService: Send + Sync + 'static {
 
     /// The method at `path`, for example `/package.Service/Method`; none is answered Unimplemented.
     fn resolve(&self, path: &str) -> Option<Self::Method>;
+
+    /// Whether the service wants the message of a request as it came, compressed in `encoding`.
+    fn takes_encoded(&self, method: Self::Method, encoding: Encoding) -> bool {
+        let _ = (method, encoding);
+        false
+    }
 
     /// Answers a request. It is dropped where the client cancels; a panic fails this request alone.
     ///

@@ -15,7 +15,8 @@ use http::{HeaderMap, Response, request};
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::cors::Cors;
-use crate::compression::Encoding;
+use crate::compression::{DecodeError, Encoding};
+use crate::encoded::{EncodedBody, Undecodable};
 use crate::listen::{self, Drain, Listen, Protocol, Server};
 use crate::metrics::ServerMetrics;
 use crate::socket::{Peer, Socket};
@@ -34,6 +35,9 @@ pub struct Request {
     pub peer: Peer,
     /// The decompressed body, charged to the budget, or why there is none.
     pub body: Result<Bytes, BodyError>,
+    /// The body as it came, instead of `body`, where it came compressed and the service
+    /// [wants that](HttpService::takes_encoded).
+    pub encoded: Option<EncodedBody>,
 }
 
 /// Why a body was not taken.
@@ -65,6 +69,19 @@ pub enum BodyError {
     Interrupted,
 }
 
+impl From<Undecodable> for BodyError {
+    fn from(undecodable: Undecodable) -> BodyError {
+        match undecodable.error {
+            DecodeError::TooLarge { .. } if undecodable.encoding == Encoding::Snappy => {
+                BodyError::SnappyTooLarge
+            }
+            DecodeError::TooLarge { .. } => BodyError::TooLarge,
+            DecodeError::Budget => BodyError::OverBudget { delay: undecodable.over_budget_delay },
+            error @ DecodeError::Corrupt { .. } => BodyError::Corrupt(error.to_string()),
+        }
+    }
+}
+
 /// What a server does.
 pub trait HttpService: Send + Sync + 'static {
     /// One of the things that it offers.
@@ -77,6 +94,12 @@ pub trait HttpService: Send + Sync + 'static {
     // The answer is moved once, into the connection's task: boxing it would cost every route.
     #[allow(clippy::result_large_err)]
     fn route(&self, head: &request::Parts) -> Result<Self::Route, Response<Bytes>>;
+
+    /// Whether the service wants the body of a request as it came, compressed in `encoding`.
+    fn takes_encoded(&self, route: Self::Route, encoding: Encoding) -> bool {
+        let _ = (route, encoding);
+        false
+    }
 
     /// Answers a request. It is dropped where the client goes away; a panic fails this request alone.
     fn call(&self, route: Self::Route, request: Request) -> impl Future<Output = Response<Bytes>> + Send;

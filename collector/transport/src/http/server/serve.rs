@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 
 use super::connection::{Activity, Busy};
 use super::{BodyError, HttpService, Request, Shared, body};
+use crate::compression::Encoding;
+use crate::encoded::EncodedBody;
 use crate::listen::{Drain, LiveGuard, Phase};
 use crate::socket::Peer;
 
@@ -86,8 +88,8 @@ async fn inner<S: HttpService>(
             return answer;
         }
     };
-    let body = body::receive(&mut head.headers, &mut incoming, &shared.options, &shared.budget).await;
-    if let Err(error) = &body {
+    let wire = body::receive(&mut head.headers, &mut incoming, &shared.options, &shared.budget).await;
+    if let Err(error) = &wire {
         shared.metrics.refused(match error {
             BodyError::TooLarge | BodyError::SnappyTooLarge => "too_large",
             BodyError::UnsupportedEncoding(_) | BodyError::Corrupt(_) => "encoding",
@@ -98,9 +100,15 @@ async fn inner<S: HttpService>(
     }
     drop(incoming);
     let work = {
-        let service = shared.service.clone();
+        let shared = shared.clone();
         async move {
-            let call = async { service.call(route, Request { head, peer, body }).await };
+            let call = async {
+                let (body, encoded) = match wire {
+                    Ok((encoding, wire)) => decoded(&shared, route, encoding, wire).await,
+                    Err(error) => (Err(error), None),
+                };
+                shared.service.call(route, Request { head, peer, body, encoded }).await
+            };
             AssertUnwindSafe(call).catch_unwind().await.ok()
         }
     };
@@ -117,6 +125,30 @@ async fn inner<S: HttpService>(
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
+}
+
+/// The plain body, or the body as it came for a service that wants that.
+async fn decoded<S: HttpService>(
+    shared: &Shared<S>,
+    route: S::Route,
+    encoding: Encoding,
+    bytes: Bytes,
+) -> (Result<Bytes, BodyError>, Option<EncodedBody>) {
+    if encoding == Encoding::Identity {
+        return (Ok(bytes), None);
+    }
+    let body = EncodedBody {
+        encoding,
+        bytes,
+        limit: shared.options.max_body_bytes,
+        budget: shared.budget.clone(),
+        over_budget_delay: shared.options.over_budget_delay,
+        metrics: shared.metrics.clone(),
+    };
+    match shared.service.takes_encoded(route, encoding) {
+        true => (Ok(Bytes::new()), Some(body)),
+        false => (body.decode().await.map(|(plain, _)| plain).map_err(BodyError::from), None),
+    }
 }
 
 /// Work on another core ends where its request does.

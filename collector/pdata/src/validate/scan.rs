@@ -196,7 +196,24 @@ impl<const TEXT: bool> Scan<TEXT> {
         self.message(rest, |scan, body| scan.key_value(body, depth))
     }
 
+    #[inline(always)]
     fn key_value(&mut self, body: &[u8], depth: u32) -> Option<()> {
+        // The usual attribute, in its entirety: a short key, then a short value.
+        if let [0x0a, key_len, rest @ ..] = body
+            && *key_len < 0x80
+            && let Some((key, [0x12, value_len, value @ ..])) = rest.split_at_checked(usize::from(*key_len))
+            && usize::from(*value_len) == value.len()
+            && *value_len < 0x80
+            && depth < MAX_DEPTH
+            && (!TEXT || utf8::is_valid(key))
+        {
+            return self.any_value(value, depth + 1);
+        }
+        self.uncommon_key_value(body, depth)
+    }
+
+    #[inline(never)]
+    fn uncommon_key_value(&mut self, body: &[u8], depth: u32) -> Option<()> {
         let mut value = false;
         walk!(body, depth, rest, {
             1 Len => self.text(rest)?,
@@ -218,6 +235,10 @@ impl<const TEXT: bool> Scan<TEXT> {
             && *len < 0x80
             && (!TEXT || utf8::is_valid(text))
         {
+            return Some(());
+        }
+        // The next: a truth value, a small number, a double.
+        if let [0x10 | 0x18, 0..=0x7f] | [0x21, _, _, _, _, _, _, _, _] = body {
             return Some(());
         }
         self.uncommon_value(body, depth)

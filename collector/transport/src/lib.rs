@@ -10,6 +10,7 @@ mod io;
 mod listen;
 mod metrics;
 mod payload;
+mod running;
 pub mod settings;
 mod socket;
 pub mod tls;
@@ -18,6 +19,7 @@ pub use encoded::{EncodedBody, Undecodable};
 pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
 pub use payload::Payload;
+pub use running::Reconfigure;
 pub use socket::Peer;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

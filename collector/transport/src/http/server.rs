@@ -9,7 +9,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Response, request};
 use phoenix_component::{Budget, Cores, ListenerLease};
@@ -17,8 +16,9 @@ use phoenix_component::{Budget, Cores, ListenerLease};
 use super::cors::Cors;
 use crate::compression::{DecodeError, Encoding};
 use crate::encoded::{EncodedBody, Undecodable};
-use crate::listen::{self, Drain, Listen, Protocol, Server};
+use crate::listen::{Drain, Protocol, Server};
 use crate::metrics::ServerMetrics;
+use crate::running;
 use crate::socket::{Peer, Socket};
 use crate::tls::TlsAcceptor;
 
@@ -154,13 +154,10 @@ impl Default for Options {
     }
 }
 
-struct Shared<S> {
-    service: Arc<S>,
-    options: Options,
-    budget: Budget,
-    cores: Cores,
-    metrics: ServerMetrics,
-}
+type Shared<S> = running::Shared<S, Options>;
+type Current<S> = running::Current<S, Options>;
+/// Changes a server while its connections stay open.
+pub type Reconfigure<S> = running::Reconfigure<S, Options>;
 
 /// Starts to serve `service` on `lease`. Needs no runtime: connections run on `cores`.
 ///
@@ -191,32 +188,8 @@ pub fn start_reconfigurable<S: HttpService>(
     budget: &Budget,
     metrics: ServerMetrics,
 ) -> io::Result<(Server, Reconfigure<S>)> {
-    let listen = Listen {
-        cores: cores.clone(),
-        tls,
-        max_connections: options.max_connections,
-        metrics: metrics.clone(),
-    };
-    let (cores, budget) = (cores.clone(), budget.clone());
-    let shared = Shared { service: Arc::new(service), options, budget, cores, metrics };
-    let current = Arc::new(Current(ArcSwap::from_pointee(shared)));
-    Ok((listen::start(lease, listen, current.clone())?, Reconfigure(current)))
-}
-
-/// What the connections of a server look at for each request.
-struct Current<S>(ArcSwap<Shared<S>>);
-
-/// Changes a server while its connections stay open.
-pub struct Reconfigure<S>(Arc<Current<S>>);
-
-impl<S> Reconfigure<S> {
-    /// Puts another service and other options in place. They hold for every request that comes from now
-    /// on; what is agreed when a connection opens (streams, header sizes, keepalive) holds for new ones.
-    pub fn set(&self, service: S, options: Options) {
-        let now = self.0.0.load();
-        let (budget, cores, metrics) = (now.budget.clone(), now.cores.clone(), now.metrics.clone());
-        self.0.0.store(Arc::new(Shared { service: Arc::new(service), options, budget, cores, metrics }));
-    }
+    let (cores, budget, most) = (cores.clone(), budget.clone(), options.max_connections);
+    running::start(lease, tls, most, Shared { service: Arc::new(service), options, budget, cores, metrics })
 }
 
 impl<S: HttpService> Protocol for Current<S> {

@@ -57,12 +57,18 @@ pub(super) async fn answer<S: HttpService>(
 ) -> Response<Answer> {
     let (live, busy) = (drain.request(), activity.busy());
     let version = request.version();
-    let origin = request.headers().get(ORIGIN).cloned();
-    let mut response = inner(&shared, request, peer).await;
     let options = &shared.options;
-    if let Some(cors) = &options.cors {
-        cors.decorate(origin.as_ref(), response.headers_mut());
-    }
+    let preflight = options.cors.as_ref().and_then(|cors| cors.preflight(&request));
+    let mut response = match (preflight, &options.cors) {
+        (Some(answer), _) => answer,
+        (None, None) => inner(&shared, request, peer).await,
+        (None, Some(cors)) => {
+            let (method, origin) = (request.method().clone(), request.headers().get(ORIGIN).cloned());
+            let mut response = inner(&shared, request, peer).await;
+            cors.decorate(&method, origin.as_ref(), response.headers_mut());
+            response
+        }
+    };
     for (name, value) in &options.response_headers {
         response.headers_mut().insert(name.clone(), value.clone());
     }
@@ -78,9 +84,6 @@ async fn inner<S: HttpService>(
     peer: Peer,
 ) -> Response<Bytes> {
     let (mut head, mut incoming) = request.into_parts();
-    if let Some(answer) = shared.options.cors.as_ref().and_then(|cors| cors.preflight(&head)) {
-        return answer;
-    }
     let route = match shared.service.route(&head) {
         Ok(route) => route,
         Err(answer) => {

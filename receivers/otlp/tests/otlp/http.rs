@@ -225,6 +225,6 @@ async fn cross_origin_requests_are_answered_before_anything_else() {
     let answer = connection.logs(origin, &logs(1)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
-    assert_eq!(answer.header("access-control-expose-headers"), Some("x-seen"));
+    assert_eq!(answer.header("access-control-expose-headers"), Some("X-Seen"));
     assert_eq!(rig.sink.take().len(), 1);
 }

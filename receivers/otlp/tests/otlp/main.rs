@@ -9,3 +9,4 @@ mod http;
 mod rig;
 mod swap;
 mod tls;
+mod unix;

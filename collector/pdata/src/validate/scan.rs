@@ -237,9 +237,11 @@ impl<const TEXT: bool> Scan<TEXT> {
         {
             return Some(());
         }
-        // The next: a truth value, a small number, a double.
-        if let [0x10 | 0x18, 0..=0x7f] | [0x21, _, _, _, _, _, _, _, _] = body {
-            return Some(());
+        // The next: a truth value, a number.
+        match body {
+            [0x10 | 0x18, number @ ..] if matches!(read_varint(number), Some((_, []))) => return Some(()),
+            [0x21, _, _, _, _, _, _, _, _] => return Some(()),
+            _ => {}
         }
         self.uncommon_value(body, depth)
     }

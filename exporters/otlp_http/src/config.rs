@@ -396,4 +396,18 @@ mod tests {
         assert_eq!(config.url(Signal::Metrics).as_deref(), Some("http://h/v1/metrics"));
         assert_eq!(read(r#"{"logs_endpoint": "http://l"}"#).url(Signal::Traces), None);
     }
+
+    #[test]
+    fn endpoints_on_unix_sockets_name_the_socket_and_what_is_asked_for() {
+        for (endpoint, url) in [
+            ("unix:///run/otel.sock", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/base", "unix:///run/otel.sock:/base/v1/logs"),
+        ] {
+            let config = OtlpHttpConfig { endpoint: endpoint.to_owned(), ..OtlpHttpConfig::default() };
+            let made = config.url(Signal::Logs).unwrap();
+            assert_eq!((made.as_str(), parse_url(&made).is_ok()), (url, true));
+        }
+        assert_eq!(parse_url("unix://:/v1/logs").unwrap_err(), "unix socket path cannot be empty");
+    }
 }

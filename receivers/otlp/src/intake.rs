@@ -76,7 +76,7 @@ impl Intake {
         let signal = request.signal;
         let validated = match request.body {
             Body::Plain(plain) => self.validate(signal, plain).await,
-            Body::Encoded(body) => self.validate_encoded(signal, &body).await,
+            Body::Encoded(body) => self.validate_encoded(signal, &body, metrics).await,
         };
         if let Err(NotTaken::Malformed(_)) = &validated {
             metrics.malformed();
@@ -116,6 +116,7 @@ impl Intake {
         &self,
         signal: Signal,
         body: &EncodedBody,
+        metrics: &IntakeMetrics,
     ) -> Result<(Payload, Counts), NotTaken> {
         let (forwards, policy) = (self.outlets.of(signal).forwards(), self.invalid_utf8);
         if body.encoding().coding().is_some_and(|coding| forwards.whole(coding)) {
@@ -124,6 +125,7 @@ impl Intake {
             let counts = checked.map_err(NotTaken::Malformed)?;
             if let (Some(counts), Some(coding)) = (counts, coding.filter(|coding| forwards.whole(*coding))) {
                 let decoder = self.decoder.clone();
+                metrics.still_compressed();
                 return Ok((Payload::still_encoded(coding, body.bytes().clone(), len, decoder), counts));
             }
         }

@@ -119,7 +119,8 @@ impl Intake {
         metrics: &IntakeMetrics,
     ) -> Result<(Payload, Counts), NotTaken> {
         let (forwards, policy) = (self.outlets.of(signal).forwards(), self.invalid_utf8);
-        if body.encoding().coding().is_some_and(|coding| forwards.whole(coding)) {
+        let may_stay = body.encoding().codings().and(forwards.all).and(forwards.any) != Codings::NONE;
+        if may_stay {
             let look = move |plain: &[u8]| (phoenix_pdata::check(signal, plain, policy), plain.len());
             let ((checked, len), coding) = body.look(look).await.map_err(NotTaken::Undecodable)?;
             let counts = checked.map_err(NotTaken::Malformed)?;

@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod format;
 mod grpc;
+mod health;
 mod http;
 mod intake;
 mod metrics;

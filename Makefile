@@ -45,4 +45,4 @@ fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly a
 	cd collector/pdata/fuzz && for target in $$(cargo +nightly fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
 
 clean: ## Removes what was built.
-	$(CARGO) clean && rm -rf dist .venv
+	$(CARGO) clean && rm -rf dist .test-tools

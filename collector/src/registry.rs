@@ -19,7 +19,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
-        connectors: Vec::new(),
+        connectors: vec![Box::new(phoenix_connector_forward::ForwardFactory)],
         extensions: vec![Box::new(phoenix_extension_health_check::HealthCheckFactory)],
     }
 }

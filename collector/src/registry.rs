@@ -15,6 +15,7 @@ pub(crate) fn registry() -> Registry {
         ],
         exporters: vec![
             Box::new(phoenix_exporter_debug::DebugFactory),
+            Box::new(phoenix_exporter_file::FileFactory),
             Box::new(phoenix_exporter_nop::NopFactory),
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),

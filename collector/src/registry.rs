@@ -8,6 +8,7 @@ pub(crate) fn registry() -> Registry {
         receivers: vec![
             Box::new(phoenix_receiver_nop::NopFactory),
             Box::new(phoenix_receiver_otlp::OtlpReceiverFactory),
+            Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),
         ],
         processors: vec![
             Box::new(phoenix_processor_batch::BatchFactory),

@@ -8,6 +8,7 @@ mod bad_input;
 mod binary;
 mod configs;
 mod connectors;
+mod encodings;
 mod files;
 mod house;
 mod inside;

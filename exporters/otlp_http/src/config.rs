@@ -5,6 +5,7 @@ use phoenix_config::{Block, GoDuration, OpaqueMap, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
 use phoenix_pdata::Signal;
 use phoenix_transport::compression::{Compressor, Encoding};
+use phoenix_transport::http::client::unix_url;
 use phoenix_transport::settings::{NotYet, TlsClientSettings, WITH_EXTENSIONS, refuse};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -263,6 +264,13 @@ impl OtlpHttpConfig {
             return Some(own.clone());
         }
         let base = Some(self.endpoint.as_str()).filter(|base| !base.is_empty())?;
+        if base.starts_with("unix://") {
+            let (colon, slash) = match base.trim_start_matches("unix://").contains(":/") {
+                false => (":", "/"),
+                true => ("", if base.ends_with('/') { "" } else { "/" }),
+            };
+            return Some(format!("{base}{colon}{slash}v1/{signal}"));
+        }
         let slash = if base.ends_with('/') { "" } else { "/" };
         Some(format!("{base}{slash}v1/{signal}"))
     }
@@ -287,17 +295,25 @@ impl OtlpHttpConfig {
     }
 }
 
-/// Reads a URL with scheme and host.
+/// Reads a URL with scheme and host; one over a Unix socket reads like one of this machine.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
+    if let Some((socket, path)) = unix_url(text) {
+        if socket.is_empty() {
+            return Err("unix socket path cannot be empty".to_owned());
+        }
+        return format!("http://localhost{path}")
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| error.to_string());
+    }
     let url: Uri = text.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
     match url.scheme_str() {
         Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
         Some(scheme @ ("http" | "https")) => Err(format!("there is no host after {scheme}://")),
         Some(other) => Err(format!("unsupported protocol scheme {other:?}")),
-        None => Err("it must begin with http:// or https://".to_owned()),
+        None => Err("it must begin with http://, https:// or unix://".to_owned()),
     }
 }
 
@@ -379,5 +395,19 @@ mod tests {
         let config = read(r#"{"endpoint": "http://h"}"#);
         assert_eq!(config.url(Signal::Metrics).as_deref(), Some("http://h/v1/metrics"));
         assert_eq!(read(r#"{"logs_endpoint": "http://l"}"#).url(Signal::Traces), None);
+    }
+
+    #[test]
+    fn endpoints_on_unix_sockets_name_the_socket_and_what_is_asked_for() {
+        for (endpoint, url) in [
+            ("unix:///run/otel.sock", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/base", "unix:///run/otel.sock:/base/v1/logs"),
+        ] {
+            let config = OtlpHttpConfig { endpoint: endpoint.to_owned(), ..OtlpHttpConfig::default() };
+            let made = config.url(Signal::Logs).unwrap();
+            assert_eq!((made.as_str(), parse_url(&made).is_ok()), (url, true));
+        }
+        assert_eq!(parse_url("unix://:/v1/logs").unwrap_err(), "unix socket path cannot be empty");
     }
 }

@@ -11,6 +11,7 @@
 mod client;
 mod config;
 mod grpc;
+mod health;
 mod http;
 mod intake;
 mod metrics;

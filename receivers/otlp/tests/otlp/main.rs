@@ -3,8 +3,10 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod encoded;
 mod grpc;
 mod http;
 mod rig;
 mod swap;
 mod tls;
+mod unix;

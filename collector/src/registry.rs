@@ -22,6 +22,9 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
         connectors: vec![Box::new(phoenix_connector_forward::ForwardFactory)],
-        extensions: vec![Box::new(phoenix_extension_health_check::HealthCheckFactory)],
+        extensions: vec![
+            Box::new(phoenix_extension_health_check::HealthCheckFactory),
+            Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),
+        ],
     }
 }

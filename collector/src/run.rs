@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
-use phoenix_component::{Budget, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
+use phoenix_component::{Budget, Capabilities, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
@@ -32,6 +32,7 @@ pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Durati
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),

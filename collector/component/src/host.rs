@@ -3,7 +3,7 @@ use std::sync::Arc;
 use phoenix_telemetry::Metrics;
 use tokio::runtime::Handle;
 
-use crate::{Budget, Cores, Health, Leases, MemoryReader, SystemMemory};
+use crate::{Budget, Capabilities, Cores, Health, Leases, MemoryReader, SystemMemory};
 
 /// What the running collector offers its components. Clones share everything.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Host {
     pub control: Handle,
     /// Ports and sockets.
     pub leases: Leases,
+    /// What extensions offer.
+    pub capabilities: Capabilities,
     /// Own metrics.
     pub metrics: Metrics,
     /// The status of each component.
@@ -37,6 +39,7 @@ impl Host {
             cores: Cores::current_runtime(),
             control: Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),

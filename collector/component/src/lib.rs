@@ -13,6 +13,7 @@ mod ack;
 mod batch;
 mod budget;
 pub mod buffers;
+mod capabilities;
 mod contracts;
 mod cores;
 pub mod factory;
@@ -21,6 +22,7 @@ pub mod harness;
 mod health;
 mod host;
 mod leases;
+pub mod limiter;
 mod memory;
 mod outlet;
 mod refusal;
@@ -29,6 +31,7 @@ mod stage;
 pub use ack::{Ack, AckWait};
 pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
+pub use capabilities::{Capabilities, Offer};
 pub use contracts::{
     Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,
     StartError, Transform,

@@ -12,6 +12,7 @@ mod encodings;
 mod files;
 mod house;
 mod inside;
+mod limits;
 mod load;
 mod sdk;
 mod signals;

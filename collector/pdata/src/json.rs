@@ -48,6 +48,24 @@ pub use error::{JsonError, JsonReason};
 /// # Errors
 /// If the text is not JSON, not a request of this signal, or holds text that the policy refuses.
 pub fn decode(signal: Signal, json: &[u8], policy: InvalidUtf8) -> Result<(Payload, Counts), JsonError> {
+    let (mut bytes, counts) = decode_into(signal, json, policy, Vec::new())?;
+    if bytes.capacity() - bytes.len() > bytes.len() / 4 {
+        bytes.shrink_to_fit();
+    }
+    Ok((Payload::from(Bytes::from(bytes)), counts))
+}
+
+/// Reads a request as [`decode`] does, into a buffer of the caller's, whose content is replaced: for
+/// those who keep buffers, or account for them. The protobuf is what becomes a [`Payload`].
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_into(
+    signal: Signal,
+    json: &[u8],
+    policy: InvalidUtf8,
+    mut buffer: Vec<u8>,
+) -> Result<(Vec<u8>, Counts), JsonError> {
     let json = match policy {
         InvalidUtf8::Pass => Cow::Borrowed(json),
         InvalidUtf8::Repair => repaired(json),
@@ -58,8 +76,13 @@ pub fn decode(signal: Signal, json: &[u8], policy: InvalidUtf8) -> Result<(Paylo
             Cow::Borrowed(json)
         }
     };
-    let (bytes, counts) = decode::decode(signal, &json, policy == InvalidUtf8::Reject)?;
-    Ok((Payload::from(Bytes::from(bytes)), counts))
+    buffer.clear();
+    decode::decode(signal, &json, policy == InvalidUtf8::Reject, buffer)
+}
+
+/// Bytes that the protobuf of a request usually takes at most: what [`decode_into`] makes room for.
+pub fn expected_len(json: &[u8]) -> usize {
+    json.len() / 8 * 5 + 16
 }
 
 fn repaired(json: &[u8]) -> Cow<'_, [u8]> {

@@ -10,6 +10,7 @@ use phoenix_component::{
 use phoenix_config::{Config, EnvProvider, Problems, Resolver};
 use phoenix_engine::{ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_telemetry::Metrics;
+use phoenix_telemetry::logs::LogHandle;
 use tokio::time::Instant;
 
 #[path = "../../src/registry.rs"]
@@ -33,6 +34,7 @@ impl Inside {
             leases: Leases::default(),
             capabilities: Capabilities::default(),
             metrics: Metrics::default(),
+            logs: LogHandle::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),

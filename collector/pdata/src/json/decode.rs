@@ -16,26 +16,28 @@ use crate::wire::{MAX_DEPTH, Wire};
 use crate::write::{put_key, put_varint, varint, varint_len};
 use crate::{Counts, Signal};
 
-/// Reads a request. `strict` is whether half of a surrogate pair is refused.
-pub(super) fn decode(signal: Signal, json: &[u8], strict: bool) -> Result<(Vec<u8>, Counts), JsonError> {
+/// Reads a request into `out`, which is empty. `strict` is whether half of a surrogate pair is refused.
+pub(super) fn decode(
+    signal: Signal,
+    json: &[u8],
+    strict: bool,
+    out: Vec<u8>,
+) -> Result<(Vec<u8>, Counts), JsonError> {
     let mut decoder = Decoder {
         json,
         strict,
-        out: Vec::with_capacity(json.len() / 2),
+        out,
         counts: Counts::default(),
         widths: [1; WIDTHS],
         failure: None,
         path: Vec::new(),
     };
+    decoder.out.reserve(super::expected_len(json));
     decoder.expect_large(json.len() / 2);
     if decoder.request(signal).is_none() {
         return Err(decoder.error());
     }
-    let mut out = decoder.out;
-    if out.capacity() - out.len() > out.len() / 4 {
-        out.shrink_to_fit();
-    }
-    Ok((out, decoder.counts))
+    Ok((decoder.out, decoder.counts))
 }
 
 /// How deep messages are whose lengths are remembered: down to data points.

@@ -66,12 +66,14 @@ pub(super) fn digits(text: &[u8]) -> Option<u64> {
 #[inline(always)]
 fn eight(word: u64) -> Option<u64> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const HIGH_HALVES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     let above = word.wrapping_add(0x0606_0606_0606_0606);
-    if (word | above) & 0xf0f0_f0f0_f0f0_f0f0 != ZEROS {
+    // From `:` on, six more is beyond 0x3f.
+    if word & HIGH_HALVES != ZEROS || above & HIGH_HALVES != ZEROS {
         return None;
     }
     let word = word - ZEROS;
-    let word = word * 10 + (word >> 8);
+    let word = word.wrapping_mul(10).wrapping_add(word >> 8);
     let low = (word & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
     let high = (word >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
     Some(low.wrapping_add(high) >> 32)
@@ -233,7 +235,7 @@ pub(super) fn put_double(out: &mut Vec<u8>, value: f64) {
         return out.extend_from_slice(if value > 0.0 { b"\"+Inf\"" } else { b"\"-Inf\"" });
     }
     let magnitude = value.abs();
-    if value.fract() == 0.0 && magnitude < 1e15 && magnitude >= 1.0 {
+    if value.fract() == 0.0 && (1.0..1e15).contains(&magnitude) {
         return put_int(out, value as i64);
     }
     if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
@@ -302,6 +304,9 @@ mod tests {
             ("1.", Err(JsonReason::Number), Ok(1)),
             ("1e", Err(JsonReason::Number), Err(JsonReason::NumberText)),
             ("1x345678", Err(JsonReason::Number), Err(JsonReason::NumberText)),
+            ("1/345678", Err(JsonReason::Number), Err(JsonReason::NumberText)),
+            ("123-5678", Err(JsonReason::Number), Err(JsonReason::NumberText)),
+            ("1234567:", Err(JsonReason::Number), Err(JsonReason::NumberText)),
             ("1/345:78", Err(JsonReason::Number), Err(JsonReason::NumberText)),
             ("0x10", Err(JsonReason::Number), Err(JsonReason::NumberText)),
             (" 1", Err(JsonReason::Number), Err(JsonReason::NumberText)),

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn escapes_are_undone() {
-        let cases: [(&str, Result<&str, (usize, JsonReason)>); 19] = [
+        type Read = Result<&'static str, (usize, JsonReason)>;
+        let cases: [(&str, Read); 19] = [
             ("plain\"", Ok("plain")),
             ("\"", Ok("")),
             (r#"a\n\t\r\b\f\"\\\/z""#, Ok("a\n\t\r\u{8}\u{c}\"\\/z")),

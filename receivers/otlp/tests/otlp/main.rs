@@ -6,6 +6,7 @@
 mod encoded;
 mod grpc;
 mod http;
+mod json;
 mod rig;
 mod swap;
 mod tls;

@@ -14,6 +14,7 @@ mod house;
 mod inside;
 mod limits;
 mod load;
+mod metadata;
 mod sdk;
 mod signals;
 mod swaps;

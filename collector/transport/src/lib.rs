@@ -11,6 +11,7 @@ mod io;
 mod listen;
 mod metrics;
 mod payload;
+pub mod probe;
 mod running;
 pub mod settings;
 mod socket;

@@ -11,12 +11,12 @@ use phoenix_component::factory::{
 use phoenix_component::{
     Batch, BoxFuture, Connector, ConnectorFlow, ConnectorOutlets, Outlet, Refusal, StartError,
 };
-use phoenix_config::{Node, Problems, Settings};
+use phoenix_config::{Described, Node, Problems, Settings, Shape};
 use phoenix_pdata::Signal;
 use serde::Deserialize;
 
 /// Settings of the `forward` connector: there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForwardConfig {}
 
@@ -40,6 +40,10 @@ impl Factory for ForwardFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<ForwardConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        ForwardConfig::shape()
     }
 }
 

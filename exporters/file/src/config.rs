@@ -1,25 +1,30 @@
-use phoenix_config::{GoDuration, PresentBlock, Problems, Settings};
+use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 
 /// Settings of the `file` exporter: otelcol's keys.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileConfig {
     /// The file; with `group_by` a pattern with one `*`.
+    #[described(required)]
     pub path: String,
     /// Whether what is in the file already stays.
     pub append: bool,
     /// How the file is replaced by a new one as it grows.
     pub rotation: PresentBlock<Rotation>,
     /// `json` (a request on each line) or `proto` (each request after its length).
+    #[described(words("json", "proto"))]
     pub format: String,
-    /// The extension that encodes instead; there is none yet.
+    /// The extension that encodes instead.
+    #[described(unsupported = "this distribution has no encoding extension")]
     pub encoding: Option<String>,
     /// `zstd`, or nothing: how each request is compressed.
+    #[described(words("", "zstd"))]
     pub compression: String,
     /// How hard.
     pub compression_params: CompressionParams,
-    /// Taken for compatibility: every request is written before it is answered.
+    /// Time between flushes.
+    #[described(no_effect = "every request is written before it is answered")]
     pub flush_interval: GoDuration,
     /// One file for each value of an attribute.
     pub group_by: GroupBy,
@@ -30,7 +35,7 @@ pub struct FileConfig {
 }
 
 /// `rotation`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotation {
     /// A file that a request would make larger than this is replaced first, in MiB; 0 is 100.
@@ -44,7 +49,7 @@ pub struct Rotation {
 }
 
 /// `compression_params`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionParams {
     /// 1 (fast) to 22 (small); 0 is 3.
@@ -52,7 +57,7 @@ pub struct CompressionParams {
 }
 
 /// `group_by`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupBy {
     /// Whether it is on.

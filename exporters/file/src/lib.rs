@@ -29,7 +29,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{Exporter, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::Signal;
 
 pub use config::{CompressionParams, FileConfig, GroupBy, Rotation};
@@ -53,6 +53,10 @@ impl Factory for FileFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<FileConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        FileConfig::shape()
     }
 }
 

@@ -14,7 +14,7 @@ use phoenix_component::factory::{
 };
 use phoenix_component::limiter::MemoryLimiterConfig;
 use phoenix_component::{Extension, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use extension::MemoryLimiter;
 
@@ -36,6 +36,10 @@ impl Factory for MemoryLimiterFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<MemoryLimiterConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        MemoryLimiterConfig::shape()
     }
 }
 

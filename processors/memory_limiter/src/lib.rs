@@ -16,7 +16,7 @@ use phoenix_component::factory::{
 };
 use phoenix_component::limiter::{Limiter, Limits, MemoryLimiterConfig};
 use phoenix_component::{Processor, StartError};
-use phoenix_config::{Kind, Node, PipelineId, Problems};
+use phoenix_config::{Described, Kind, Node, PipelineId, Problems, Shape};
 
 pub use processor::MemoryLimiter;
 
@@ -40,6 +40,10 @@ impl Factory for MemoryLimiterFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<MemoryLimiterConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        MemoryLimiterConfig::shape()
     }
 }
 

@@ -1,15 +1,23 @@
-use phoenix_config::{GoDuration, Problems, Settings};
+use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::glob::Glob;
 use crate::size::ByteSize;
 
+const NO_EFFECT: &str = "has no effect here, nor in otelcol's receiver of this type";
+const NO_STORAGE: &str = "there is no storage extension yet; positions are kept over changes of the configuration, not over restarts";
+const ONE_LINE: &str = "a request is one line of JSON";
+const NEVER_REMOVED: &str = "files are never removed";
+const NO_LOCKS: &str = "files are read without locks";
+const AS_THEY_ARE: &str = "files are read as they are";
+const NO_ORDER: &str = "use `include` and `exclude`";
+
 /// The least that a fingerprint may have.
 const LEAST_FINGERPRINT: usize = 16;
 
 /// Where reading begins in files that are there at the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(rename_all = "snake_case")]
 pub enum StartAt {
     /// At their beginning.
@@ -20,7 +28,7 @@ pub enum StartAt {
 }
 
 /// Settings of the `otlp_json_file` receiver: otelcol's keys.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpJsonFileConfig {
     /// Patterns of the files to be read.
@@ -47,45 +55,65 @@ pub struct OtlpJsonFileConfig {
     pub replay_file: bool,
     /// `utf-8` or `nop`.
     pub encoding: String,
-    /// Without effect: buffers grow by need.
+    /// Bytes of a new buffer.
+    #[described(no_effect = NO_EFFECT)]
     pub initial_buffer_size: Option<ByteSize>,
-    /// Without effect: requests carry their own attributes.
+    /// Adds the name of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_name: Option<bool>,
-    /// Without effect.
+    /// Adds what is known of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_path: Option<bool>,
-    /// Without effect.
+    /// Adds what is known of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_name_resolved: Option<bool>,
-    /// Without effect.
+    /// Adds what is known of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_path_resolved: Option<bool>,
-    /// Without effect.
+    /// Adds what is known of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_owner_name: Option<bool>,
-    /// Without effect.
+    /// Adds what is known of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_owner_group_name: Option<bool>,
-    /// Without effect.
+    /// Adds what is known of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_record_number: Option<bool>,
-    /// Without effect.
+    /// Adds what is known of the file.
+    #[described(no_effect = NO_EFFECT)]
     pub include_file_record_offset: Option<bool>,
-    /// Without effect: space around JSON has no meaning.
+    /// Keeps space before a line.
+    #[described(no_effect = NO_EFFECT)]
     pub preserve_leading_whitespaces: Option<bool>,
-    /// Without effect.
+    /// Keeps space after a line.
+    #[described(no_effect = NO_EFFECT)]
     pub preserve_trailing_whitespaces: Option<bool>,
-    /// Not supported.
+    /// Removes files that were read.
+    #[described(unsupported = NEVER_REMOVED)]
     pub delete_after_read: bool,
-    /// Not supported.
+    /// Locks files while they are read.
+    #[described(unsupported = NO_LOCKS)]
     pub acquire_fs_lock: bool,
-    /// Not supported.
+    /// How files are compressed.
+    #[described(unsupported = AS_THEY_ARE)]
     pub compression: String,
-    /// Not supported.
+    /// Rounds that are remembered in the storage.
+    #[described(unsupported = NO_STORAGE)]
     pub polls_to_archive: i64,
-    /// Not supported.
+    /// The extension that remembers positions.
+    #[described(unsupported = NO_STORAGE)]
     pub storage: Option<IgnoredAny>,
-    /// Not supported.
+    /// Which files come first.
+    #[described(unsupported = NO_ORDER)]
     pub ordering_criteria: Option<IgnoredAny>,
-    /// Not supported.
+    /// Lines at the beginning that are no requests.
+    #[described(unsupported = ONE_LINE)]
     pub header: Option<IgnoredAny>,
-    /// Not supported.
+    /// Where requests begin or end.
+    #[described(unsupported = ONE_LINE)]
     pub multiline: Option<IgnoredAny>,
-    /// Not supported.
+    /// What is left out of lines.
+    #[described(unsupported = ONE_LINE)]
     pub omit_pattern: Option<IgnoredAny>,
 }
 
@@ -147,15 +175,13 @@ impl OtlpJsonFileConfig {
     }
 
     fn validate_unsupported(&self, problems: &mut Problems) {
-        const NO_STORAGE: &str = "there is no storage extension yet; positions are kept over changes of the configuration, not over restarts";
-        const ONE_LINE: &str = "a request is one line of JSON";
         let unsupported = [
-            ("delete_after_read", self.delete_after_read, "files are never removed"),
-            ("acquire_fs_lock", self.acquire_fs_lock, "files are read without locks"),
-            ("compression", !self.compression.is_empty(), "files are read as they are"),
+            ("delete_after_read", self.delete_after_read, NEVER_REMOVED),
+            ("acquire_fs_lock", self.acquire_fs_lock, NO_LOCKS),
+            ("compression", !self.compression.is_empty(), AS_THEY_ARE),
             ("polls_to_archive", self.polls_to_archive != 0, NO_STORAGE),
             ("storage", self.storage.is_some(), NO_STORAGE),
-            ("ordering_criteria", self.ordering_criteria.is_some(), "use `include` and `exclude`"),
+            ("ordering_criteria", self.ordering_criteria.is_some(), NO_ORDER),
             ("header", self.header.is_some(), ONE_LINE),
             ("multiline", self.multiline.is_some(), ONE_LINE),
             ("omit_pattern", self.omit_pattern.is_some(), ONE_LINE),
@@ -188,7 +214,7 @@ impl OtlpJsonFileConfig {
             ("preserve_trailing_whitespaces", self.preserve_trailing_whitespaces == Some(true)),
         ];
         for (key, _) in effectless.into_iter().filter(|(_, is_set)| *is_set) {
-            problems.warn(key, "has no effect here, nor in otelcol's receiver of this type");
+            problems.warn(key, NO_EFFECT);
         }
     }
 }

@@ -29,7 +29,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{Outlets, Receiver, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{OtlpJsonFileConfig, StartAt};
 pub use receiver::OtlpJsonFile;
@@ -53,6 +53,10 @@ impl Factory for OtlpJsonFileFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<OtlpJsonFileConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        OtlpJsonFileConfig::shape()
     }
 }
 

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use phoenix_config::{Described, Shape, Written};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A number of bytes: `1048576`, `1MiB`, `1kb`.
@@ -30,6 +31,17 @@ impl ByteSize {
         let factor = UNITS.iter().find(|(name, _)| *name == unit)?.1;
         let bytes = number.parse::<f64>().ok()? * factor;
         (bytes < 9e15).then_some(ByteSize(bytes as usize))
+    }
+}
+
+/// A number, or a text with a unit.
+impl Described for ByteSize {
+    fn shape() -> Shape {
+        Shape::Any
+    }
+
+    fn written(&self) -> Option<Written> {
+        Some(self.0.into())
     }
 }
 

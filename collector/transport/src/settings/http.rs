@@ -1,5 +1,5 @@
 use phoenix_component::{Capabilities, LeaseError, Leases, ListenerLease, StartError};
-use phoenix_config::{GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -16,8 +16,8 @@ use crate::tls::{Alpn, TlsAcceptor, TlsConnector, TlsError};
 
 const DEFAULT_BODY_BYTES: usize = 20 << 20;
 
-/// `cors`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Cross-origin requests: which pages of other origins may send.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cors {
     /// Origins that may send; `*` stands for any run of characters. None turns it off.
@@ -76,7 +76,7 @@ macro_rules! http_client_settings {
 macro_rules! block {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
 
@@ -108,6 +108,7 @@ block! {
         tls: PresentBlock<TlsServerSettings> = PresentBlock::off(),
         /// Cross-origin requests.
         cors: PresentBlock<Cors> = PresentBlock::off(),
+        #[described(min = 0)]
         /// Largest body in bytes, on the wire and decompressed; 0 is 20 MiB.
         max_request_body_size: i64 = 0,
         /// Hands the request's headers to the pipeline.
@@ -126,7 +127,8 @@ block! {
         idle_timeout: GoDuration = GoDuration::ZERO,
         /// Whether a connection serves more than one request.
         keep_alives_enabled: bool = true,
-        /// Not supported yet.
+        /// The extension that checks or adds credentials.
+        #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
         /// Memory limiters that are asked before a request is read.
         middlewares: Vec<Middleware> = Vec::new(),
@@ -224,20 +226,25 @@ block! {
     /// An HTTP client (`confighttp.ClientConfig`), with the defaults of the OTLP exporter.
     HttpClientBlock {
         /// Base URL.
+        #[described(required)]
         endpoint: String = String::new(),
-        /// Not supported yet.
+        /// The proxy to go through.
+        #[described(unsupported = "it comes with proxies")]
         proxy_url: String = String::new(),
         /// For `https://` endpoints.
         tls: TlsClientSettings = TlsClientSettings::default(),
-        /// Taken for compatibility: buffers are sized by need.
+        /// Bytes to read at once.
+        #[described(no_effect = "buffers are sized by need")]
         read_buffer_size: i64 = 0,
-        /// Taken for compatibility: buffers are sized by need.
+        /// Bytes to write at once.
+        #[described(no_effect = "buffers are sized by need")]
         write_buffer_size: i64 = 524_288,
         /// For a whole request; 0 is no limit.
         timeout: GoDuration = GoDuration::from_millis(30_000),
         /// Headers of every request; `Host` replaces the endpoint's.
         headers: OpaqueMap = OpaqueMap::default(),
-        /// Not supported yet.
+        /// The extension that checks or adds credentials.
+        #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
         /// How bodies are compressed.
         compression: Compression = Compression(Encoding::Gzip),
@@ -255,13 +262,17 @@ block! {
         disable_keep_alives: bool = false,
         /// Offers HTTP/2 in the TLS handshake.
         force_attempt_http2: bool = true,
-        /// Not supported yet, unless 0.
+        /// Silence on an HTTP/2 connection after which it is pinged.
+        #[described(unsupported = "connections are not pinged")]
         http2_read_idle_timeout: GoDuration = GoDuration::ZERO,
-        /// Not supported yet, unless 0.
+        /// Time for the answer to a ping.
+        #[described(unsupported = "connections are not pinged")]
         http2_ping_timeout: GoDuration = GoDuration::ZERO,
-        /// Not supported yet.
+        /// Keeping of cookies.
+        #[described(unsupported = "no OTLP backend is known to ask for them")]
         cookies: NotYet = None,
-        /// Not supported yet.
+        /// Extensions that requests go through.
+        #[described(unsupported = WITH_EXTENSIONS)]
         middlewares: Vec<IgnoredAny> = Vec::new(),
     }
 }

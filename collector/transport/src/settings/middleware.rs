@@ -1,6 +1,6 @@
 use phoenix_component::limiter::Limiter;
 use phoenix_component::{Capabilities, StartError};
-use phoenix_config::{ComponentId, Problems};
+use phoenix_config::{ComponentId, Described, Problems};
 use serde::Deserialize;
 
 use crate::Gate;
@@ -9,7 +9,7 @@ use crate::Gate;
 const MEMORY_LIMITER: &str = "memory_limiter";
 
 /// One of the `middlewares` of a listener: an extension that looks at requests before they are read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields)]
 pub struct Middleware {
     /// The extension; so far that has to be a `memory_limiter`.

@@ -25,6 +25,18 @@ pub(crate) fn collector() -> CommandLine {
     CommandLine(command)
 }
 
+/// A line of the documentation, as a shell runs it: `phoenix-collector` is the binary under test. Arguments that are
+/// added go behind it where it ends with `"$@"`.
+pub(crate) fn shell(line: &str) -> CommandLine {
+    let folder = Path::new(env!("CARGO_BIN_EXE_phoenix-collector")).parent().expect("a folder");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    let mut command = Command::new("sh");
+    command.args(["-c", line, "sh"]).env("PATH", std::env::join_paths(folders).expect("no colons"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    CommandLine(command)
+}
+
 /// What a run left.
 pub(crate) struct Finished {
     pub(crate) code: i32,
@@ -40,6 +52,17 @@ impl CommandLine {
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> CommandLine {
         self.0.args(args);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> CommandLine {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Runs it in a folder.
+    pub(crate) fn within(mut self, folder: &Path) -> CommandLine {
+        self.0.current_dir(folder);
         self
     }
 

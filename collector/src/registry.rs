@@ -1,8 +1,11 @@
+// Written by `phoenix-builder registry` from builder/phoenix.yaml: edit that.
+
 //! The components of this distribution: the only place that names them.
 
-use phoenix_component::factory::Registry;
+use phoenix_collector::Registry;
 
-/// Every component of the default distribution.
+/// Every component of this distribution.
+#[rustfmt::skip]
 pub(crate) fn registry() -> Registry {
     Registry {
         receivers: vec![
@@ -19,7 +22,10 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
-        connectors: Vec::new(),
-        extensions: vec![Box::new(phoenix_extension_health_check::HealthCheckFactory)],
+        connectors: vec![
+        ],
+        extensions: vec![
+            Box::new(phoenix_extension_health_check::HealthCheckFactory),
+        ],
     }
 }

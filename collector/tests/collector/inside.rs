@@ -9,6 +9,7 @@ use phoenix_config::{Config, EnvProvider, Problems, Resolver};
 use phoenix_engine::{ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
+use phoenix_telemetry::traces::Tracer;
 use tokio::time::Instant;
 
 #[path = "../../src/registry.rs"]
@@ -32,6 +33,7 @@ impl Inside {
             leases: Leases::default(),
             metrics: Metrics::default(),
             logs: LogHandle::default(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),

@@ -12,6 +12,7 @@ mod payload;
 pub mod settings;
 mod socket;
 pub mod tls;
+pub mod trace;
 
 pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};

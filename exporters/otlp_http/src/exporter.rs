@@ -8,8 +8,10 @@ use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Refusal, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::Signal;
+use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
 use phoenix_transport::tls::{Alpn, TlsConnector};
+use phoenix_transport::trace;
 
 use crate::OtlpHttpConfig;
 use crate::answer::{Answer, PROTOBUF};
@@ -49,6 +51,7 @@ pub(crate) fn create(
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
         headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
+        tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         url,
     };
@@ -70,14 +73,24 @@ pub(crate) struct HttpPush {
     client: Client,
     destination: Destination,
     headers: HeaderMap,
+    tracer: Tracer,
     partial: PartialSuccessLog,
     url: String,
 }
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+        let name = || "HTTP POST".to_owned();
+        let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.headers);
         let body = batch.payload.into_iter().collect();
-        let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
+        let headers = attempt.as_ref().map_or(&self.headers, |(_, headers)| headers);
+        let response = self.client.post(&self.destination, headers, body).await.map_err(|error| {
+            trace::failed(&mut attempt, &error);
+            refusal(error)
+        })?;
+        if !response.status.is_success() {
+            trace::failed(&mut attempt, &response.status);
+        }
         let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
         if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
             self.partial.warn(&partial);

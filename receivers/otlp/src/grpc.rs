@@ -37,7 +37,8 @@ impl UnaryService for GrpcService {
         let client = self
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
-        let request = Request { signal, body: message, client, deadline: answer_by(deadline) };
+        let trace = self.intake.trace(&headers);
+        let request = Request { signal, body: message, client, deadline: answer_by(deadline), trace };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),
             Err(NotTaken::Malformed(malformed)) => Err(Status::new(Code::INTERNAL, malformed.to_string())),

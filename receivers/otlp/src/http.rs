@@ -56,7 +56,8 @@ impl HttpService for OtlpHttpService {
         let authority = request.head.uri.authority().map(|authority| authority.as_str());
         let client =
             self.include_metadata.then(|| client::info(&request.head.headers, authority, &request.peer));
-        let request = Request { signal, body, client, deadline: None };
+        let trace = self.intake.trace(&request.head.headers);
+        let request = Request { signal, body, client, deadline: None, trace };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => protobuf(StatusCode::OK, ALL_ACCEPTED),
             Err(NotTaken::Malformed(malformed)) => status_response((

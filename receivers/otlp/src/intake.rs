@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use phoenix_component::{Batch, ClientInfo, Outlets, Refusal};
 use phoenix_pdata::{Counts, InvalidUtf8, Malformed, Payload, Signal};
+use phoenix_telemetry::traces::{SpanContext, Tracer};
 use tokio::time::Instant;
 
 use crate::metrics::IntakeMetrics;
@@ -19,6 +21,7 @@ const OFFLOAD_BYTES: usize = 1 << 20;
 pub(crate) struct Intake {
     outlets: Outlets,
     invalid_utf8: InvalidUtf8,
+    tracer: Tracer,
 }
 
 /// A request as its protocol delivered it.
@@ -27,6 +30,7 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     pub(crate) client: Option<Arc<ClientInfo>>,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) trace: Option<SpanContext>,
 }
 
 /// Why a request was not taken.
@@ -39,8 +43,13 @@ pub(crate) enum NotTaken {
 }
 
 impl Intake {
-    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8) -> Intake {
-        Intake { outlets, invalid_utf8 }
+    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8, tracer: Tracer) -> Intake {
+        Intake { outlets, invalid_utf8, tracer }
+    }
+
+    /// The span of the sender, where own traces are on.
+    pub(crate) fn trace(&self, headers: &HeaderMap) -> Option<SpanContext> {
+        self.tracer.extract(|name| headers.get(name)?.to_str().ok())
     }
 
     /// Whether a pipeline takes the signal now.
@@ -69,6 +78,7 @@ impl Intake {
         let mut batch = Batch::new(signal, payload, counts.items);
         batch.client = request.client;
         batch.deadline = request.deadline;
+        batch.trace = request.trace;
         let outcome = self.outlets.of(signal).send(batch).await;
         match &outcome {
             Ok(()) => metrics.accepted(signal, counts.items),

@@ -48,7 +48,7 @@ impl Sampler {
             Sampler::Ratio(ratio) => {
                 // As OpenTelemetry's SDKs: the lower half of the identifier against the ratio of its range.
                 let lower = trace_id[8..].iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-                ((lower >> 1) as f64) < ratio * (1_u64 << 63) as f64
+                (lower >> 1) < (ratio * (1_u64 << 63) as f64) as u64
             }
             Sampler::ParentBased(rules) => {
                 let rule = match parent {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use phoenix_component::Host;
-use phoenix_config::{Config, KeyPath, Location, Node, Problems};
+use phoenix_config::{Config, Described as _, Key, KeyPath, Location, Node, Problems, Section, Shape};
 use phoenix_telemetry::logs::{OutputError, RecordSink, logs_request};
 use phoenix_telemetry::traces::{SpanSink, TracerOptions, traces_request};
 use tokio::time::Instant;
@@ -73,6 +73,13 @@ impl ServiceTelemetry {
         if section.get("metrics").is_some_and(|node| !node.is_null()) {
             without_effect(&mut found, "metrics");
         }
+        if section.get("metrics").is_some_and(|metrics| metrics.get("address").is_some()) {
+            found.warn_with_help(
+                "metrics::address",
+                "`address` was replaced by `readers`",
+                "write `readers: [{pull: {exporter: {prometheus: {host: …, port: …}}}}]`",
+            );
+        }
         problems.absorb(found);
         telemetry
     }
@@ -85,6 +92,24 @@ fn part<T>(key: &str, node: &Node, found: &mut Problems, read: fn(&Node, &mut Pr
     let settings = read(node, &mut problems);
     found.absorb(problems);
     settings
+}
+
+/// What may be written under `service::telemetry`.
+pub(crate) fn shape() -> Shape {
+    let without_effect = |name, docs| Key::new(name, Shape::Any, &[docs]);
+    let keys = vec![
+        Key::new("logs", LogSettings::shape(), &["The collector's own log."]),
+        without_effect("metrics", "The collector's own metrics."),
+        Key::new("traces", Shape::Any, &["The collector's own traces; off without `processors`."]),
+        Key::new(
+            "resource",
+            Shape::Map(Box::new(Shape::Any)),
+            &[
+                "What the collector says of itself: `key: value`, where null takes a default away, or `attributes: [{name, value}]`.",
+            ],
+        ),
+    ];
+    Shape::Section(Section::new("Telemetry", &["The collector's own telemetry."], true, keys))
 }
 
 fn without_effect(problems: &mut Problems, key: &str) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use phoenix_component::factory::SharedSettings;
 use phoenix_component::{
-    Batch, BoxFuture, ComponentKey, ConnectorOutlets, Consumer, Extension, Outlet, Outlets, Receiver, Refusal,
+    Batch, BoxFuture, ComponentKey, ConnectorOutlets, Consumer, Extension, Forwards, Outlet, Outlets,
+    Receiver, Refusal,
 };
 use phoenix_config::PipelineId;
 use phoenix_telemetry::traces::Tracer;
@@ -154,5 +155,9 @@ impl Consumer for Root {
             spans::received(span, signal, items, &outcome);
             outcome
         })
+    }
+
+    fn forwards(&self) -> Forwards {
+        self.fan_out.forwards()
     }
 }

@@ -356,3 +356,13 @@ impl Pusher {
 
 /// A shared way to a backend.
 pub(super) type SharedPusher = Arc<Pusher>;
+
+impl phoenix_config::Described for Processor {
+    fn shape() -> phoenix_config::Shape {
+        phoenix_config::Shape::Any
+    }
+
+    fn written(&self) -> Option<phoenix_config::Written> {
+        None
+    }
+}

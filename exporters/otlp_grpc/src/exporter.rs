@@ -8,8 +8,9 @@ use phoenix_component::{Batch, Code, Refusal, StartError};
 use phoenix_delivery::{
     Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
 };
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
 use phoenix_telemetry::traces::Tracer;
+use phoenix_transport::compression::Compressor;
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
@@ -38,6 +39,7 @@ pub(crate) fn create(
     options.metadata =
         config.metadata().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
     options.compressor = config.compressor();
+    options.budget = cx.host.budget.clone();
     options.balancer = config.balancer().unwrap_or_default();
     options.wait_for_ready = config.wait_for_ready;
     options.keepalive = config.keepalive.get().map(|keepalive| Keepalive {
@@ -48,6 +50,7 @@ pub(crate) fn create(
     options.max_response_bytes = MAX_RESPONSE_BYTES;
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
     let push = GrpcPush {
+        compressor: config.compressor(),
         method: client.method(path(signal)),
         client,
         timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
@@ -88,6 +91,7 @@ fn path(signal: Signal) -> &'static str {
 pub(crate) struct GrpcPush {
     client: Client,
     method: Method,
+    compressor: Compressor,
     timeout: Option<Duration>,
     /// Of single requests: none.
     metadata: HeaderMap,
@@ -101,7 +105,7 @@ impl Push for GrpcPush {
         let timeout = [self.timeout, left].into_iter().flatten().min();
         let name = || path(batch.signal).trim_start_matches('/').to_owned();
         let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.metadata);
-        let message = batch.payload.into_iter().collect();
+        let message = self.compressor.message(batch.payload);
         let metadata = attempt.as_ref().map_or(&self.metadata, |(_, metadata)| metadata);
         let answer = self.client.call(&self.method, message, timeout, metadata).await;
         if let Err(status) = &answer {
@@ -116,6 +120,10 @@ impl Push for GrpcPush {
             }
         }
         Ok(())
+    }
+
+    fn forwards(&self) -> Codings {
+        self.compressor.forwards()
     }
 
     fn timed_out(&self) -> Refusal {

@@ -16,6 +16,7 @@ mod running;
 pub mod settings;
 mod socket;
 pub mod tls;
+pub mod trace;
 
 pub use encoded::{EncodedBody, Undecodable};
 pub use gate::Gate;

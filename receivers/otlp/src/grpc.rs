@@ -62,12 +62,14 @@ impl UnaryService for GrpcService {
         let client = self
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
+        let trace = self.intake.trace(&headers);
         let request = Request {
             signal,
             format: Format::Protobuf,
             body: Body::new(message, encoded),
             client,
             deadline: answer_by(deadline),
+            trace,
         };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),

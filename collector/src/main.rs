@@ -5,6 +5,7 @@ mod commands;
 mod gates;
 mod http_provider;
 mod load;
+mod own_metrics;
 mod registry;
 mod run;
 mod service_telemetry;

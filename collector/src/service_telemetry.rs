@@ -1,5 +1,12 @@
-//! `service::telemetry`, as far as it has an effect: the log's level and encoding.
+//! `service::telemetry`: own metrics and the resource that they are about; of logs the level and the encoding.
 
+mod metrics;
+mod resource;
+
+pub(crate) use metrics::{MetricsPlan, OtlpTarget, PushTarget, ReaderPlan};
+pub(crate) use resource::ResourcePlan;
+
+use metrics::MetricsSettings;
 use phoenix_config::{Config, KeyPath, Location, Problems, Settings};
 use phoenix_telemetry::logs::{Encoding, LogHandle};
 use serde::Deserialize;
@@ -9,6 +16,8 @@ use tracing_subscriber::filter::LevelFilter;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceTelemetry {
     logs: LogSettings,
+    pub(crate) metrics: MetricsPlan,
+    pub(crate) resource: ResourcePlan,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -66,16 +75,27 @@ impl ServiceTelemetry {
                 }
             }
         }
-        for key in ["metrics", "traces", "resource"] {
-            if section.get(key).is_some_and(|node| !node.is_null()) {
-                without_effect(&mut found, key);
-            }
+        if section.get("traces").is_some_and(|node| !node.is_null()) {
+            without_effect(&mut found, "traces");
+        }
+        if let Some(metrics) = section.get("metrics").filter(|node| !node.is_null()) {
+            let at = KeyPath::parse("service::telemetry::metrics");
+            let mut in_metrics = Problems::in_section(at, metrics, &Location::nowhere());
+            let settings: Option<MetricsSettings> = phoenix_config::decode_checked(metrics, &mut in_metrics);
+            telemetry.metrics = settings.map(|settings| settings.plan()).unwrap_or_default();
+            found.absorb(in_metrics);
+        }
+        if let Some(resource) = section.get("resource") {
+            let at = KeyPath::parse("service::telemetry::resource");
+            let mut in_resource = Problems::in_section(at, resource, &Location::nowhere());
+            telemetry.resource = ResourcePlan::read(resource, &mut in_resource);
+            found.absorb(in_resource);
         }
         problems.absorb(found);
         telemetry
     }
 
-    /// Puts the settings into effect.
+    /// Puts the settings of logs into effect.
     pub(crate) fn apply(&self, logs: &LogHandle) {
         let level = match self.logs.level {
             Level::Debug => LevelFilter::DEBUG,

@@ -286,12 +286,6 @@ impl<'a> Reader<'a> {
             return;
         }
         self.keys(path, node, &TELEMETRY_KEYS);
-        let metrics = node.get("metrics").and_then(Node::as_map);
-        if let Some(address) = metrics.and_then(|metrics| metrics.entry("address")) {
-            let help = "write `readers: [{pull: {exporter: {prometheus: {host: …, port: …}}}}]`".to_owned();
-            let path = path.join("metrics").join("address");
-            self.error(&path, &address.key_location, "unknown key: `address` was removed".into(), Some(help));
-        }
     }
 }
 

@@ -351,11 +351,6 @@ fn every_rule_of_the_root_has_its_words() {
         ),
         (service("extension: []"), vec!["service::extension: unknown key"], "did you mean `extensions`?"),
         (service("telemetry: {log: {}}"), vec!["service::telemetry::log: unknown key"], "did you mean `logs`?"),
-        (
-            service("telemetry: {metrics: {level: none, address: ':8888'}}"),
-            vec!["service::telemetry::metrics::address: unknown key: `address` was removed"],
-            "write `readers: ",
-        ),
         (service("telemetry: {logs: {}, metrics: , traces: {}, resource: {a: b}}"), vec![], ""),
     ];
     for (text, expected, help) in cases {

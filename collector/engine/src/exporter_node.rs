@@ -25,7 +25,7 @@ impl ExporterNode {
     }
 
     pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
-        let items = batch.items;
+        let (items, bytes) = (batch.items, batch.payload.len());
         match self.closed.get() {
             None => {}
             Some(Some(successor)) => return Box::pin(successor.take(batch)).await,
@@ -33,10 +33,12 @@ impl ExporterNode {
                 return Err(Refusal::retryable("closed", format!("{} was stopped", self.status.key())));
             }
         }
-        let outcome = guard::answer(&self.status, self.exporter.export(batch)).await;
+        let answer = guard::answer(&self.status, self.exporter.export(batch));
+        let outcome = self.meter.timing.answer(answer).await;
         match &outcome {
             Ok(()) => {
                 self.meter.accepted(items);
+                self.meter.bytes(bytes);
                 if !self.exporter.owns_accepted() {
                     self.meter.passed_on(items);
                 }

@@ -15,6 +15,7 @@ use crate::chain::TransformNode;
 use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
 use crate::fan_out::FanOut;
+use crate::meter::ReceiverMeter;
 use crate::stage_node::StageNode;
 
 /// The nodes of a graph and the plan's order of them.
@@ -105,10 +106,12 @@ impl Wire {
         outlet: Outlet,
         fan_out: Option<FanOut>,
         admission: &Admission,
+        meter: Option<ReceiverMeter>,
     ) -> Wire {
         let closed = CancellationToken::new();
         let target = fan_out.map(|fan_out| {
-            Arc::new(Root { fan_out, admission: admission.clone(), _closed: closed.clone().drop_guard() })
+            let (admission, closed) = (admission.clone(), closed.clone().drop_guard());
+            Arc::new(Root { fan_out, admission, meter, _closed: closed })
         });
         if target.is_none() {
             closed.cancel();
@@ -128,6 +131,8 @@ impl Wire {
 pub(crate) struct Root {
     fan_out: FanOut,
     admission: Admission,
+    /// Of the receiver, where one owns the outlet.
+    meter: Option<ReceiverMeter>,
     _closed: DropGuard,
 }
 
@@ -135,7 +140,13 @@ impl Consumer for Root {
     fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
         Box::pin(async move {
             let _admitted = (!batch.owned).then(|| self.admission.enter());
-            self.fan_out.take(batch).await
+            let Some(meter) = &self.meter else { return self.fan_out.take(batch).await };
+            let bytes = batch.payload.len();
+            let outcome = meter.timing.answer(self.fan_out.take(batch)).await;
+            if outcome.is_ok() {
+                meter.bytes(bytes);
+            }
+            outcome
         })
     }
 }

@@ -4,6 +4,7 @@ pub mod compression;
 pub mod endpoint;
 pub mod grpc;
 pub mod http;
+pub mod instrumentation;
 mod intake;
 mod io;
 mod listen;

@@ -2,6 +2,8 @@
 
 use phoenix_telemetry::{Counter, Description, Metrics};
 
+use crate::instrumentation::HttpMetrics;
+
 /// Connections that a listener accepted.
 pub const CONNECTIONS: Description = Description {
     name: "phoenix_transport_connections",
@@ -36,6 +38,8 @@ const REASONS: [&str; 12] = [
 pub struct ServerMetrics {
     pub(crate) connections: Counter,
     refused: [Counter; REASONS.len()],
+    /// Where it serves HTTP.
+    pub(crate) http: Option<HttpMetrics>,
 }
 
 impl ServerMetrics {
@@ -46,12 +50,14 @@ impl ServerMetrics {
             connections: metrics.counter(CONNECTIONS, &listener),
             refused: REASONS
                 .map(|reason| metrics.counter(REFUSED, &[listener[0], listener[1], ("reason", reason)])),
+            http: (transport == "http").then(|| HttpMetrics::server(metrics)),
         }
     }
 
     /// Counters that no registry knows.
     pub fn detached() -> ServerMetrics {
-        ServerMetrics { connections: Counter::detached(), refused: REASONS.map(|_| Counter::detached()) }
+        let refused = REASONS.map(|_| Counter::detached());
+        ServerMetrics { connections: Counter::detached(), refused, http: None }
     }
 
     /// Counts one refusal; `reason` is one of the table's.

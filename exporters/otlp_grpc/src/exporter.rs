@@ -12,6 +12,7 @@ use phoenix_pdata::Signal;
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
+use phoenix_transport::instrumentation::RpcMetrics;
 use phoenix_transport::tls::{Alpn, TlsConnector};
 use tokio::time::Instant;
 
@@ -51,6 +52,7 @@ pub(crate) fn create(
         timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
         metadata: HeaderMap::new(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
+        rpc: RpcMetrics::client(&cx.host.metrics, path(signal)),
     };
     let settings = DeliverySettings {
         // The client's own covers the same, and the server hears of it.
@@ -89,6 +91,7 @@ pub(crate) struct GrpcPush {
     /// Of single requests: none.
     metadata: HeaderMap,
     partial: PartialSuccessLog,
+    rpc: RpcMetrics,
 }
 
 impl Push for GrpcPush {
@@ -96,7 +99,11 @@ impl Push for GrpcPush {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
         let message = batch.payload.into_iter().collect();
+        let begun = self.rpc.begin();
         let answer = self.client.call(&self.method, message, timeout, &self.metadata).await;
+        if let Some(begun) = begun {
+            self.rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
+        }
         match PartialSuccess::parse(&answer.map_err(refusal)?) {
             Ok(None) => {}
             Ok(Some(partial)) => self.partial.warn(&partial),

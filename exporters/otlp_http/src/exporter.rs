@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Uri, Version};
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Refusal, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::Signal;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
+use phoenix_transport::instrumentation::{HttpKey, HttpMetrics};
 use phoenix_transport::tls::{Alpn, TlsConnector};
 
 use crate::OtlpHttpConfig;
@@ -44,25 +45,37 @@ pub(crate) fn create(
         max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
         disable_keep_alives: config.disable_keep_alives,
     };
+    let default_port = if is_secure { 443 } else { 80 };
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
         headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
+        http: HttpMetrics::client(&cx.host.metrics),
+        key: HttpKey::of_post(
+            bare_host(&parsed),
+            parsed.port_u16().unwrap_or(default_port),
+            Version::HTTP_11,
+        ),
         url,
     };
+    push.http.set_secure(is_secure);
     let settings = DeliverySettings {
         // The client's own covers the same.
         timeout: None,
         retry: config.retry_on_failure.clone(),
         queue: config.sending_queue.get().cloned(),
     };
-    let default_port = if is_secure { 443 } else { 80 };
     let port = parsed.port_u16().unwrap_or(default_port).to_string();
-    let host = parsed.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let host = bare_host(&parsed);
     let attributes = [("server.address", host), ("server.port", port.as_str()), ("url.path", parsed.path())];
     Ok(Delivery::new(push, settings, DeliveryContext::new(cx, signal, &attributes)))
+}
+
+/// The host without the brackets of IPv6.
+fn bare_host(url: &Uri) -> &str {
+    url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Sends one signal to one URL.
@@ -71,13 +84,22 @@ pub(crate) struct HttpPush {
     destination: Destination,
     headers: HeaderMap,
     partial: PartialSuccessLog,
+    http: HttpMetrics,
+    key: HttpKey,
     url: String,
 }
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+        let (begun, bytes) = (self.http.begin(), batch.payload.len() as u64);
         let body = batch.payload.into_iter().collect();
-        let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
+        let response = self.client.post(&self.destination, &self.headers, body).await;
+        if let Some(begun) = begun {
+            let key = self.key.clone();
+            let key = response.as_ref().map(|response| key.clone().answered(response.status)).unwrap_or(key);
+            self.http.record(key, begun.elapsed(), bytes, 0);
+        }
+        let response = response.map_err(refusal)?;
         let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
         if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
             self.partial.warn(&partial);

@@ -5,6 +5,7 @@ use phoenix_component::Code;
 use phoenix_pdata::Signal;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::server::{Call, UnaryService};
+use phoenix_transport::instrumentation::RpcMetrics;
 
 use crate::client;
 use crate::intake::{Intake, NotTaken, Request, answer_by};
@@ -17,18 +18,22 @@ pub(crate) struct GrpcService {
     pub(crate) intake: Intake,
     pub(crate) metrics: IntakeMetrics,
     pub(crate) include_metadata: bool,
+    /// By [`Signal::index`].
+    pub(crate) rpc: [RpcMetrics; 3],
 }
+
+/// The path of the export method of each signal, by [`Signal::index`].
+pub(crate) const PATHS: [&str; 3] = [
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+];
 
 impl UnaryService for GrpcService {
     type Method = Signal;
 
     fn resolve(&self, path: &str) -> Option<Signal> {
-        let signal = match path {
-            "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Signal::Traces,
-            "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Signal::Metrics,
-            "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
-            _ => return None,
-        };
+        let signal = Signal::ALL.into_iter().find(|signal| PATHS[signal.index()] == path)?;
         self.intake.takes(signal).then_some(signal)
     }
 
@@ -38,10 +43,16 @@ impl UnaryService for GrpcService {
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
         let request = Request { signal, body: message, client, deadline: answer_by(deadline) };
-        match self.intake.take(request, &self.metrics).await {
+        let rpc = &self.rpc[signal.index()];
+        let begun = rpc.begin();
+        let answer = match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),
             Err(NotTaken::Malformed(malformed)) => Err(Status::new(Code::INTERNAL, malformed.to_string())),
             Err(NotTaken::Refused(refusal)) => Err(Status::from(&refusal)),
+        };
+        if let Some(begun) = begun {
+            rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
         }
+        answer
     }
 }

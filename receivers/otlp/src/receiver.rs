@@ -8,13 +8,14 @@ use phoenix_component::factory::CreateContext;
 use phoenix_component::{
     Adoption, BoxFuture, Host, ListenerLease, Lost, Outlets, Receiver, StartError, Status, StatusReporter,
 };
+use phoenix_transport::instrumentation::RpcMetrics;
 use phoenix_transport::settings::{GrpcServerSettings, HttpServerSettings};
 use phoenix_transport::tls::TlsAcceptor;
 use phoenix_transport::{Server, ServerMetrics, grpc, http};
 use tokio::time::Instant;
 
 use crate::config::{OtlpHttpSettings, OtlpReceiverConfig};
-use crate::grpc::GrpcService;
+use crate::grpc::{GrpcService, PATHS};
 use crate::http::OtlpHttpService;
 use crate::intake::Intake;
 use crate::metrics::IntakeMetrics;
@@ -78,6 +79,7 @@ impl OtlpReceiver {
             intake: self.intake.clone(),
             metrics: IntakeMetrics::new(&host.metrics, &self.id, "grpc"),
             include_metadata: settings.include_metadata,
+            rpc: PATHS.map(|path| RpcMetrics::server(&host.metrics, path)),
         }
     }
 

@@ -168,6 +168,9 @@ pub fn start_reconfigurable<S: HttpService>(
     budget: &Budget,
     metrics: ServerMetrics,
 ) -> io::Result<(Server, Reconfigure<S>)> {
+    if let Some(http) = &metrics.http {
+        http.set_secure(tls.is_some());
+    }
     let listen = Listen {
         cores: cores.clone(),
         tls,

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, HeaderValue, ORIGIN};
 use http::{Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::{Activity, Busy};
 use super::{BodyError, HttpService, Request, Shared, body};
+use crate::instrumentation::HttpKey;
 use crate::listen::{Drain, LiveGuard, Phase};
 use crate::socket::Peer;
 
@@ -56,7 +57,16 @@ pub(super) async fn answer<S: HttpService>(
     let (live, busy) = (drain.request(), activity.busy());
     let version = request.version();
     let origin = request.headers().get(ORIGIN).cloned();
+    let measured = shared.metrics.http.as_ref().and_then(|http| {
+        let begun = http.begin()?;
+        let key = HttpKey::of_request(request.method(), request.uri(), request.headers(), version);
+        let bytes = request.body().size_hint().exact().unwrap_or(0);
+        Some((http, begun, key, bytes))
+    });
     let mut response = inner(&shared, request, peer).await;
+    if let Some((http, begun, key, bytes)) = measured {
+        http.record(key.answered(response.status()), begun.elapsed(), bytes, response.body().len() as u64);
+    }
     let options = &shared.options;
     if let Some(cors) = &options.cors {
         cors.decorate(origin.as_ref(), response.headers_mut());

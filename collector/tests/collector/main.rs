@@ -10,6 +10,7 @@ mod configs;
 mod house;
 mod inside;
 mod load;
+mod own_metrics;
 mod sdk;
 mod signals;
 mod swaps;

@@ -23,7 +23,6 @@ mod scrape;
 use push::Pusher;
 use scrape::Scrape;
 
-use crate::cli::BUILD;
 use crate::service_telemetry::{ReaderPlan, ServiceTelemetry};
 
 /// Connections that scrape at a time.
@@ -49,8 +48,6 @@ pub(crate) struct OwnMetrics {
     host: Host,
     /// The control thread, as the only core.
     here: Cores,
-    /// `service.instance.id`, for as long as the process lives.
-    instance: String,
     readers: Vec<Reader>,
     bad_configurations: Counter,
 }
@@ -92,7 +89,6 @@ impl OwnMetrics {
         OwnMetrics {
             host: host.clone(),
             here: Cores::current_runtime(),
-            instance: random_uuid(),
             readers: Vec::new(),
             bad_configurations: host.metrics.counter(BAD_CONFIGURATIONS, &[]),
         }
@@ -132,8 +128,8 @@ impl OwnMetrics {
     pub(crate) fn commit(&mut self, prepared: Prepared) {
         let Prepared { telemetry, readers } = prepared;
         let metrics = &self.host.metrics;
-        metrics.configure(telemetry.metrics.level, telemetry.metrics.views.clone(), BUILD.version);
-        let resource = Arc::new(telemetry.resource.resource(&self.instance));
+        metrics.configure(telemetry.metrics.level, telemetry.metrics.views.clone(), self.host.build.version);
+        let resource = Arc::new(telemetry.resource(&self.host.build));
         let mut old = std::mem::take(&mut self.readers);
         for (plan, ready) in readers {
             let same = old.iter().position(|reader| reader.plan == plan && reader.resource == resource);
@@ -146,6 +142,7 @@ impl OwnMetrics {
                     let scrape = Scrape {
                         metrics: metrics.clone(),
                         resource: resource.clone(),
+                        version: self.host.build.version,
                         options: options.clone(),
                     };
                     let at_port = |reader: &Reader| matches!(&reader.plan, ReaderPlan::Prometheus { endpoint: former, .. } if former == endpoint);
@@ -231,28 +228,5 @@ fn http_options() -> Options {
         max_connections: CONNECTIONS,
         body_idle_timeout: READ_TIMEOUT,
         ..Options::default()
-    }
-}
-
-/// Version 4 of RFC 9562.
-fn random_uuid() -> String {
-    let bits: u128 = rand::random();
-    let bits = bits & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;
-    let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn instances_are_uuids_of_version_4() {
-        let uuid = random_uuid();
-        let parts: Vec<_> = uuid.split('-').map(str::len).collect();
-        assert_eq!(parts, [8, 4, 4, 4, 12]);
-        assert_eq!(&uuid[14..15], "4");
-        assert!(matches!(&uuid[19..20], "8" | "9" | "a" | "b"), "{uuid}");
-        assert_ne!(uuid, random_uuid());
     }
 }

@@ -1,60 +1,28 @@
-//! `service::telemetry`: own metrics and the resource that they are about; of logs the level and the encoding.
+//! `service::telemetry`: what the collector says of itself, one module for each part.
 
+mod logs;
 mod metrics;
 mod resource;
+#[cfg(test)]
+mod tests;
+
+use phoenix_component::BuildInfo;
+use phoenix_config::{Config, KeyPath, Location, Node, Problems};
+use phoenix_telemetry::Resource;
+use phoenix_telemetry::logs::{LogHandle, OutputError};
 
 pub(crate) use metrics::{MetricsPlan, OtlpTarget, PushTarget, ReaderPlan};
-pub(crate) use resource::ResourcePlan;
 
+use logs::LogSettings;
 use metrics::MetricsSettings;
-use phoenix_config::{Config, KeyPath, Location, Problems, Settings};
-use phoenix_telemetry::logs::{Encoding, LogHandle};
-use serde::Deserialize;
-use tracing_subscriber::filter::LevelFilter;
+use resource::ResourceSettings;
 
 /// What `service::telemetry` sets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceTelemetry {
+    resource: ResourceSettings,
     logs: LogSettings,
     pub(crate) metrics: MetricsPlan,
-    pub(crate) resource: ResourcePlan,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-struct LogSettings {
-    level: Level,
-    encoding: LogEncoding,
-}
-
-impl Settings for LogSettings {}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    #[serde(alias = "DEBUG")]
-    Debug,
-    #[default]
-    #[serde(alias = "INFO")]
-    Info,
-    #[serde(alias = "WARN")]
-    Warn,
-    #[serde(alias = "ERROR")]
-    Error,
-    #[serde(alias = "DPANIC")]
-    DPanic,
-    #[serde(alias = "PANIC")]
-    Panic,
-    #[serde(alias = "FATAL")]
-    Fatal,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum LogEncoding {
-    #[default]
-    Console,
-    Json,
 }
 
 impl ServiceTelemetry {
@@ -64,51 +32,47 @@ impl ServiceTelemetry {
         let path = KeyPath::parse("service::telemetry");
         let mut found = Problems::in_section(path, section, &Location::nowhere());
         let mut telemetry = ServiceTelemetry::default();
+        if let Some(resource) = section.get("resource") {
+            telemetry.resource = part("resource", resource, &mut found, ResourceSettings::read);
+        }
         if let Some(logs) = section.get("logs") {
-            let mut in_logs =
-                Problems::in_section(KeyPath::parse("service::telemetry::logs"), logs, &Location::nowhere());
-            telemetry.logs = phoenix_config::decode_checked(logs, &mut in_logs).unwrap_or_default();
-            found.absorb(in_logs);
-            for entry in logs.as_map().map(|map| map.entries()).unwrap_or_default() {
-                if !matches!(&*entry.key, "level" | "encoding") {
-                    without_effect(&mut found, &format!("logs::{}", &*entry.key));
-                }
-            }
+            telemetry.logs = part("logs", logs, &mut found, LogSettings::read);
+        }
+        if let Some(metrics) = section.get("metrics").filter(|node| !node.is_null()) {
+            telemetry.metrics = part("metrics", metrics, &mut found, |node, problems| {
+                let settings = phoenix_config::decode_checked::<MetricsSettings>(node, problems);
+                settings.map(|settings| settings.plan()).unwrap_or_default()
+            });
         }
         if section.get("traces").is_some_and(|node| !node.is_null()) {
             without_effect(&mut found, "traces");
-        }
-        if let Some(metrics) = section.get("metrics").filter(|node| !node.is_null()) {
-            let at = KeyPath::parse("service::telemetry::metrics");
-            let mut in_metrics = Problems::in_section(at, metrics, &Location::nowhere());
-            let settings: Option<MetricsSettings> = phoenix_config::decode_checked(metrics, &mut in_metrics);
-            telemetry.metrics = settings.map(|settings| settings.plan()).unwrap_or_default();
-            found.absorb(in_metrics);
-        }
-        if let Some(resource) = section.get("resource") {
-            let at = KeyPath::parse("service::telemetry::resource");
-            let mut in_resource = Problems::in_section(at, resource, &Location::nowhere());
-            telemetry.resource = ResourcePlan::read(resource, &mut in_resource);
-            found.absorb(in_resource);
         }
         problems.absorb(found);
         telemetry
     }
 
-    /// Puts the settings of logs into effect.
-    pub(crate) fn apply(&self, logs: &LogHandle) {
-        let level = match self.logs.level {
-            Level::Debug => LevelFilter::DEBUG,
-            Level::Info => LevelFilter::INFO,
-            Level::Warn => LevelFilter::WARN,
-            Level::Error | Level::DPanic | Level::Panic | Level::Fatal => LevelFilter::ERROR,
-        };
-        let encoding = match self.logs.encoding {
-            LogEncoding::Console => Encoding::Console,
-            LogEncoding::Json => Encoding::Json,
-        };
-        logs.set(level, encoding);
+    /// What own telemetry is about.
+    pub(crate) fn resource(&self, build: &BuildInfo) -> Resource {
+        self.resource.resource(build)
     }
+
+    /// Puts the settings of logs into effect.
+    ///
+    /// # Errors
+    /// Where an output of the log cannot be opened; then the log goes on as before.
+    pub(crate) fn apply(&self, build: &BuildInfo, logs: &LogHandle) -> Result<(), OutputError> {
+        let resource = self.resource.attributes(build);
+        logs.apply(self.logs.options(&resource, None))
+    }
+}
+
+/// Reads one part, whose problems are reported at its keys.
+fn part<T>(key: &str, node: &Node, found: &mut Problems, read: fn(&Node, &mut Problems) -> T) -> T {
+    let path = KeyPath::parse("service::telemetry").join(key);
+    let mut problems = Problems::in_section(path, node, &Location::nowhere());
+    let settings = read(node, &mut problems);
+    found.absorb(problems);
+    settings
 }
 
 fn without_effect(problems: &mut Problems, key: &str) {

@@ -21,7 +21,6 @@ use phoenix_transport::tls::{Alpn, TlsConnector};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::BUILD;
 use crate::service_telemetry::{OtlpTarget, PushTarget};
 
 const PUSHES: Description = Description {
@@ -39,6 +38,8 @@ pub(super) struct Pusher {
     failed: Counter,
     /// Whether the last attempt failed: only changes are logged.
     failing: bool,
+    /// Of the instrumentation scopes.
+    version: &'static str,
 }
 
 enum Way {
@@ -56,7 +57,13 @@ impl Pusher {
             PushTarget::Otlp(target) => over_grpc(target, host, here)?,
         };
         let pushes = |outcome| host.metrics.quiet_counter(PUSHES, &[("outcome", outcome)]);
-        Ok(Pusher { way, delivered: pushes("delivered"), failed: pushes("failed"), failing: false })
+        Ok(Pusher {
+            way,
+            delivered: pushes("delivered"),
+            failed: pushes("failed"),
+            failing: false,
+            version: host.build.version,
+        })
     }
 
     /// Pushes once per interval until `stop`, and then once more.
@@ -100,11 +107,11 @@ impl Pusher {
     async fn push(&self, metrics: &Metrics, resource: &Resource) -> Result<(), String> {
         let streams = metrics.streams();
         let times = otlp::Times { started: metrics.started(), now: SystemTime::now() };
-        let encoded = || Bytes::from(otlp::encode(&streams, resource, BUILD.version, times).0);
+        let encoded = || Bytes::from(otlp::encode(&streams, resource, self.version, times).0);
         match &self.way {
             Way::Console => {
                 let options = prometheus::Options::default();
-                let text = prometheus::render(&streams, resource, BUILD.version, &options);
+                let text = prometheus::render(&streams, resource, self.version, &options);
                 let written =
                     tokio::task::spawn_blocking(move || std::io::stdout().write_all(text.as_bytes()));
                 written.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())

@@ -11,11 +11,11 @@ use phoenix_transport::Payload;
 use phoenix_transport::compression::{Compressor, Encoding};
 use phoenix_transport::http::server::{HttpService, Request};
 
-use crate::cli::BUILD;
-
 pub(super) struct Scrape {
     pub(super) metrics: Metrics,
     pub(super) resource: Arc<Resource>,
+    /// Of the instrumentation scopes.
+    pub(super) version: &'static str,
     pub(super) options: prometheus::Options,
 }
 
@@ -33,7 +33,7 @@ impl HttpService for Scrape {
     }
 
     async fn call(&self, (): (), request: Request) -> Response<Bytes> {
-        let text = prometheus::render(&self.metrics.streams(), &self.resource, BUILD.version, &self.options);
+        let text = prometheus::render(&self.metrics.streams(), &self.resource, self.version, &self.options);
         let mut answer = Response::new(Bytes::from(text));
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS));

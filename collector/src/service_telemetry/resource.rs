@@ -1,24 +1,26 @@
 //! `service::telemetry::resource`: what own telemetry says it is about.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
 
+use phoenix_component::BuildInfo;
 use phoenix_config::{Node, Problems, Value};
 use phoenix_telemetry::Resource;
 
-use crate::cli::BUILD;
-
 /// What differs from the default resource.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ResourcePlan {
+pub(super) struct ResourceSettings {
     /// None removes a default.
     attributes: Vec<(String, Option<String>)>,
     schema_url: String,
 }
 
-impl ResourcePlan {
+impl ResourceSettings {
     /// Reads either form: attributes inline, or a list of them under `attributes`.
-    pub(super) fn read(section: &Node, problems: &mut Problems) -> ResourcePlan {
-        let mut plan = ResourcePlan::default();
+    pub(super) fn read(section: &Node, problems: &mut Problems) -> ResourceSettings {
+        let mut plan = ResourceSettings::default();
         if section.is_null() {
             return plan;
         }
@@ -97,20 +99,25 @@ impl ResourcePlan {
         }
     }
 
-    /// The resource, with `instance` as its `service.instance.id` unless another one was set.
-    pub(crate) fn resource(&self, instance: &str) -> Resource {
-        let mut attributes = BTreeMap::from([
-            ("service.name".to_owned(), BUILD.command.to_owned()),
-            ("service.version".to_owned(), BUILD.version.to_owned()),
-            ("service.instance.id".to_owned(), instance.to_owned()),
+    /// The attributes, by key.
+    pub(super) fn attributes(&self, build: &BuildInfo) -> Vec<(String, String)> {
+        let mut all = BTreeMap::from([
+            ("service.instance.id".to_owned(), INSTANCE.clone()),
+            ("service.name".to_owned(), build.command.to_owned()),
+            ("service.version".to_owned(), build.version.to_owned()),
         ]);
         for (key, value) in &self.attributes {
             match value {
-                Some(value) => attributes.insert(key.clone(), value.clone()),
-                None => attributes.remove(key),
+                Some(value) => all.insert(key.clone(), value.clone()),
+                None => all.remove(key),
             };
         }
-        Resource { attributes: attributes.into_iter().collect(), schema_url: self.schema_url.clone() }
+        all.into_iter().collect()
+    }
+
+    /// The attributes with their schema.
+    pub(super) fn resource(&self, build: &BuildInfo) -> Resource {
+        Resource { attributes: self.attributes(build), schema_url: self.schema_url.clone() }
     }
 }
 
@@ -131,4 +138,67 @@ fn parse_list(list: &str) -> Option<Vec<(String, Option<String>)>> {
         (!key.trim().is_empty()).then(|| (key.trim().to_owned(), Some(value.trim().to_owned())))
     };
     pairs.map(pair).collect()
+}
+
+/// A random UUID of this process. The hasher's keys come from the system's source of randomness.
+static INSTANCE: LazyLock<String> = LazyLock::new(|| {
+    let (high, low) = (RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8));
+    let bits = (u128::from(high) << 64) | u128::from(low);
+    let bits = (bits & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
+    let digits = format!("{bits:032x}");
+    let mut uuid = String::with_capacity(36);
+    for (index, digit) in digits.chars().enumerate() {
+        let _ = write!(uuid, "{}{digit}", if matches!(index, 8 | 12 | 16 | 20) { "-" } else { "" });
+    }
+    uuid
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attributes(text: &str) -> Vec<(String, String)> {
+        let node = super::super::tests::node(text);
+        let mut problems = Problems::new();
+        let settings = ResourceSettings::read(&node, &mut problems);
+        assert!(!problems.has_errors(), "{problems}");
+        let build = BuildInfo { command: "c", description: "", version: "1" };
+        let all = settings.attributes(&build);
+        all.into_iter().filter(|(key, _)| key != "service.instance.id").collect()
+    }
+
+    #[test]
+    fn defaults_are_set_replaced_and_taken_away() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(attributes("{}"), [pair("service.name", "c"), pair("service.version", "1")]);
+        let inline = "{service.name: x, service.version: null, zone: a}";
+        assert_eq!(attributes(inline), [pair("service.name", "x"), pair("zone", "a")]);
+        let declared = "{attributes: [{name: service.name, value: y}]}";
+        assert_eq!(attributes(declared), [pair("service.name", "y"), pair("service.version", "1")]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_at_its_key() {
+        // (section, key, text of the report)
+        let cases = [
+            ("{a: 5}", "a", "must be text or null"),
+            ("[a]", "", "must be a map"),
+            ("{a: b, attributes: []}", "", "exclude each other"),
+            ("{attributes: [{name: a}]}", "attributes::0", "must have a `name` and a `value`"),
+            ("{attributes: [{name: a, value: b, kind: c}]}", "attributes::0::kind", "unknown key"),
+            ("{detection/development: {}}", "detection/development", "not supported"),
+        ];
+        for (section, key, text) in cases {
+            let mut problems = Problems::new();
+            ResourceSettings::read(&super::super::tests::node(section), &mut problems);
+            assert_eq!(problems.keys(), [key], "{section}");
+            assert!(problems.to_string().contains(text), "{section}: {problems}");
+        }
+    }
+
+    #[test]
+    fn the_instance_is_a_random_uuid() {
+        assert_eq!((INSTANCE.len(), &INSTANCE[14..15]), (36, "4"));
+        assert!("89ab".contains(&INSTANCE[19..20]));
+    }
 }

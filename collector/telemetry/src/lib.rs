@@ -6,7 +6,7 @@
 //!   read; nothing on a hot path takes a lock, looks an instrument up or builds an attribute set.
 //! - An instrument exists from a [`Level`] on ([`Metrics::at`]); below it is neither recorded nor shown.
 //! - [`Metrics::streams`] is what is shown, after level and views; [`prometheus`] and [`otlp`] encode it.
-//!   This crate does no I/O: who serves or sends that is the binary's.
+//!   Who serves or sends that is the binary.
 
 mod instruments;
 mod level;

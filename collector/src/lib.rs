@@ -10,6 +10,8 @@ mod gates;
 mod http_provider;
 mod load;
 mod own_metrics;
+mod probe;
+pub mod reference;
 mod run;
 mod service_telemetry;
 
@@ -34,7 +36,7 @@ pub fn run(distribution: Distribution) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             commands::complain(&error);
-            ExitCode::FAILURE
+            if error.is::<probe::Failed>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, request};
+use phoenix_component::Budget;
 use phoenix_telemetry::prometheus::{self, CONTENT_TYPE as PROMETHEUS};
 use phoenix_telemetry::{Metrics, Resource};
 use phoenix_transport::Payload;
@@ -41,7 +42,8 @@ impl HttpService for Scrape {
         if takes_gzip(&request.head.headers) {
             let gzip = Compressor::new(Encoding::Gzip, 0);
             // Whoever takes gzip takes plain text as well.
-            if let Ok(compressed) = gzip.compress(Payload::from(answer.body().clone())) {
+            if let Ok(compressed) = gzip.compress(Payload::from(answer.body().clone()), &Budget::unlimited())
+            {
                 let pieces: Vec<&[u8]> = compressed.pieces().map(|piece| &piece[..]).collect();
                 *answer.body_mut() = Bytes::from(pieces.concat());
                 answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -1,5 +1,7 @@
 //! What servers count of themselves.
 
+use std::sync::Arc;
+
 use phoenix_telemetry::{Counter, Description, Metrics};
 
 use crate::instrumentation::HttpMetrics;
@@ -37,7 +39,7 @@ const REASONS: [&str; 12] = [
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
     pub(crate) connections: Counter,
-    refused: [Counter; REASONS.len()],
+    refused: Arc<[Counter; REASONS.len()]>,
     /// Where it serves HTTP.
     pub(crate) http: Option<HttpMetrics>,
 }
@@ -48,16 +50,21 @@ impl ServerMetrics {
         let listener = [("receiver", receiver), ("transport", transport)];
         ServerMetrics {
             connections: metrics.counter(CONNECTIONS, &listener),
-            refused: REASONS
-                .map(|reason| metrics.counter(REFUSED, &[listener[0], listener[1], ("reason", reason)])),
+            refused: Arc::new(
+                REASONS
+                    .map(|reason| metrics.counter(REFUSED, &[listener[0], listener[1], ("reason", reason)])),
+            ),
             http: (transport == "http").then(|| HttpMetrics::server(metrics)),
         }
     }
 
     /// Counters that no registry knows.
     pub fn detached() -> ServerMetrics {
-        let refused = REASONS.map(|_| Counter::detached());
-        ServerMetrics { connections: Counter::detached(), refused, http: None }
+        ServerMetrics {
+            connections: Counter::detached(),
+            refused: Arc::new(REASONS.map(|_| Counter::detached())),
+            http: None,
+        }
     }
 
     /// Counts one refusal; `reason` is one of the table's.

@@ -3,18 +3,20 @@
 use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Uri, Version};
+use http::{HeaderMap, Uri, Version};
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{Batch, Refusal, StartError};
+use phoenix_component::{Batch, Budget, Refusal, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
+use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
 use phoenix_transport::instrumentation::{HttpKey, HttpMetrics};
 use phoenix_transport::tls::{Alpn, TlsConnector};
 
 use crate::OtlpHttpConfig;
-use crate::answer::{Answer, PROTOBUF};
+use crate::answer::Answer;
 use crate::config::parse_url;
+use crate::format::Format;
 
 /// The exporter of one signal. Nothing is connected before the first batch.
 pub(crate) fn create(
@@ -40,6 +42,7 @@ pub(crate) fn create(
         headers,
         user_agent: cx.host.build.user_agent(),
         compressor: config.compressor(),
+        budget: cx.host.budget.clone(),
         max_idle_per_host: config.max_idle_per_core(cx.host.cores.count()),
         idle_timeout: config.idle_conn_timeout.is_positive().then(|| config.idle_conn_timeout.as_duration()),
         max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
@@ -47,10 +50,14 @@ pub(crate) fn create(
     };
     let default_port = if is_secure { 443 } else { 80 };
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
+    let format = config.format();
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
-        headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
+        compressor: config.compressor(),
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
+        format,
+        budget: cx.host.budget.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         http: HttpMetrics::client(&cx.host.metrics),
         key: HttpKey::of_post(
@@ -82,7 +89,10 @@ fn bare_host(url: &Uri) -> &str {
 pub(crate) struct HttpPush {
     client: Client,
     destination: Destination,
+    compressor: Compressor,
     headers: HeaderMap,
+    format: Format,
+    budget: Budget,
     partial: PartialSuccessLog,
     http: HttpMetrics,
     key: HttpKey,
@@ -92,7 +102,10 @@ pub(crate) struct HttpPush {
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
         let (begun, bytes) = (self.http.begin(), batch.payload.len() as u64);
-        let body = batch.payload.into_iter().collect();
+        let body = match self.format {
+            Format::Protobuf => self.compressor.message(batch.payload),
+            Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
+        };
         let response = self.client.post(&self.destination, &self.headers, body).await;
         if let Some(begun) = begun {
             let key = self.key.clone();
@@ -100,11 +113,18 @@ impl Push for HttpPush {
             self.http.record(key, begun.elapsed(), bytes, 0);
         }
         let response = response.map_err(refusal)?;
-        let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
+        let answer = Answer::new(response.status, &response.headers, response.body);
         if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
             self.partial.warn(&partial);
         }
         Ok(())
+    }
+
+    fn forwards(&self) -> Codings {
+        match self.format {
+            Format::Protobuf => self.compressor.forwards(),
+            Format::Json => Codings::NONE,
+        }
     }
 
     fn timed_out(&self) -> Refusal {

@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use phoenix_component::Code;
 use phoenix_pdata::Signal;
+use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::server::{Call, UnaryService};
 use phoenix_transport::instrumentation::RpcMetrics;
 
 use crate::client;
-use crate::intake::{Intake, NotTaken, Request, answer_by};
+use crate::format::Format;
+use crate::health;
+use crate::intake::{Body, Intake, NotTaken, Request, answer_by};
 use crate::metrics::IntakeMetrics;
 
 /// An export response whose `partial_success` is there and empty: everything was accepted.
@@ -18,8 +21,17 @@ pub(crate) struct GrpcService {
     pub(crate) intake: Intake,
     pub(crate) metrics: IntakeMetrics,
     pub(crate) include_metadata: bool,
+    /// Whether health checks are answered.
+    pub(crate) health: bool,
     /// By [`Signal::index`].
     pub(crate) rpc: [RpcMetrics; 3],
+}
+
+/// What may be called.
+#[derive(Clone, Copy)]
+pub(crate) enum Method {
+    Export(Signal),
+    Health,
 }
 
 /// The path of the export method of each signal, by [`Signal::index`].
@@ -30,24 +42,42 @@ pub(crate) const PATHS: [&str; 3] = [
 ];
 
 impl UnaryService for GrpcService {
-    type Method = Signal;
+    type Method = Method;
 
-    fn resolve(&self, path: &str) -> Option<Signal> {
+    fn resolve(&self, path: &str) -> Option<Method> {
+        if path == health::CHECK && self.health {
+            return Some(Method::Health);
+        }
         let signal = Signal::ALL.into_iter().find(|signal| PATHS[signal.index()] == path)?;
-        self.intake.takes(signal).then_some(signal)
+        self.intake.takes(signal).then_some(Method::Export(signal))
     }
 
-    async fn call(&self, signal: Signal, call: Call) -> Result<Bytes, Status> {
-        let Call { message, headers, authority, peer, deadline } = call;
+    fn takes_encoded(&self, method: Method, encoding: Encoding) -> bool {
+        matches!(method, Method::Export(signal) if self.intake.takes_encoded(signal, encoding))
+    }
+
+    async fn call(&self, method: Method, call: Call) -> Result<Bytes, Status> {
+        let signal = match method {
+            Method::Export(signal) => signal,
+            Method::Health => return health::check(&self.intake, &call.message),
+        };
+        let Call { message, encoded, headers, authority, peer, deadline } = call;
         let client = self
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
-        let request = Request { signal, body: message, client, deadline: answer_by(deadline) };
+        let request = Request {
+            signal,
+            format: Format::Protobuf,
+            body: Body::new(message, encoded),
+            client,
+            deadline: answer_by(deadline),
+        };
         let rpc = &self.rpc[signal.index()];
         let begun = rpc.begin();
         let answer = match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),
-            Err(NotTaken::Malformed(malformed)) => Err(Status::new(Code::INTERNAL, malformed.to_string())),
+            Err(NotTaken::Undecodable(undecodable)) => Err(undecodable.into()),
+            Err(NotTaken::Malformed(reason)) => Err(Status::new(Code::INTERNAL, reason)),
             Err(NotTaken::Refused(refusal)) => Err(Status::from(&refusal)),
         };
         if let Some(begun) = begun {

@@ -1,7 +1,7 @@
-//! The `otlp` receiver: OTLP over gRPC and over HTTP with protobuf.
+//! The `otlp` receiver: OTLP over gRPC, and over HTTP with protobuf or JSON.
 //!
 //! A request is collected into one buffer, validated in one scan and sent into the pipelines within its
-//! connection's task; the answer is that of the pipelines. Nothing is decoded.
+//! connection's task; the answer is that of the pipelines. Nothing is decoded, but JSON is rewritten as protobuf.
 //!
 //! - Input: OTLP requests; output: batches of validated bytes, each with its number of items.
 //! - Cost: one copy of the body into a buffer of exactly its size, one scan, a few allocations a request.
@@ -10,7 +10,9 @@
 
 mod client;
 mod config;
+mod format;
 mod grpc;
+mod health;
 mod http;
 mod intake;
 mod metrics;
@@ -22,8 +24,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Outlets, Receiver, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Outlets, Receiver, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{OtlpHttpSettings, OtlpReceiverConfig, Protocols, Utf8Policy};
 
@@ -41,6 +43,14 @@ impl Factory for OtlpReceiverFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<OtlpReceiverConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        OtlpReceiverConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<OtlpReceiverConfig>(settings).touches()
     }
 }
 

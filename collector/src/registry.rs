@@ -8,6 +8,7 @@ pub(crate) fn registry() -> Registry {
         receivers: vec![
             Box::new(phoenix_receiver_nop::NopFactory),
             Box::new(phoenix_receiver_otlp::OtlpReceiverFactory),
+            Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),
         ],
         processors: vec![
             Box::new(phoenix_processor_batch::BatchFactory),
@@ -15,11 +16,15 @@ pub(crate) fn registry() -> Registry {
         ],
         exporters: vec![
             Box::new(phoenix_exporter_debug::DebugFactory),
+            Box::new(phoenix_exporter_file::FileFactory),
             Box::new(phoenix_exporter_nop::NopFactory),
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
-        connectors: Vec::new(),
-        extensions: vec![Box::new(phoenix_extension_health_check::HealthCheckFactory)],
+        connectors: vec![Box::new(phoenix_connector_forward::ForwardFactory)],
+        extensions: vec![
+            Box::new(phoenix_extension_health_check::HealthCheckFactory),
+            Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),
+        ],
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
-use phoenix_component::{Budget, BuildInfo, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
+use phoenix_component::{
+    Budget, BuildInfo, Capabilities, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory,
+};
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,6 +42,7 @@ pub(crate) fn run(
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics,
             logs: logs.clone(),
             health: Health::default(),

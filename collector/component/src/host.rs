@@ -4,7 +4,7 @@ use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
 use tokio::runtime::Handle;
 
-use crate::{Budget, Cores, Health, Leases, MemoryReader, SystemMemory};
+use crate::{Budget, Capabilities, Cores, Health, Leases, MemoryReader, SystemMemory};
 
 /// What the running collector offers its components. Clones share everything.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct Host {
     pub control: Handle,
     /// Ports and sockets.
     pub leases: Leases,
+    /// What extensions offer.
+    pub capabilities: Capabilities,
     /// Own metrics.
     pub metrics: Metrics,
     /// Own logs: their level can be changed while the collector runs.
@@ -40,6 +42,7 @@ impl Host {
             cores: Cores::current_runtime(),
             control: Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             logs: LogHandle::default(),
             health: Health::default(),

@@ -58,6 +58,7 @@ impl Generation {
     pub(crate) fn memory_limit(&self) -> Option<usize> {
         let limit = |entry: &Entry| match &entry.node {
             Node::Transform { node, .. } => node.transform.memory_limit(),
+            Node::Extension(extension) => extension.memory_limit(),
             _ => None,
         };
         self.nodes.values().filter_map(limit).min()

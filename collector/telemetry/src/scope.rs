@@ -10,6 +10,10 @@ const SCOPES: &[(&str, &str)] = &[
     ("otelcol_processor_accepted_", MEMORY_LIMITER),
     ("otelcol_processor_refused_", MEMORY_LIMITER),
     ("otelcol_processor_", "go.opentelemetry.io/collector/processor/processorhelper"),
+    (
+        "otelcol_fileconsumer_",
+        "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/stanza/fileconsumer",
+    ),
     ("otelcol_process_", "go.opentelemetry.io/collector/service"),
     ("http.", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"),
     ("rpc.", "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"),

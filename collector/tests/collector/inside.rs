@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::{Budget, BuildInfo, CoreThreads, Cores, Health, Host, Leases, Lost, SystemMemory};
+use phoenix_component::{
+    Budget, BuildInfo, Capabilities, CoreThreads, Cores, Health, Host, Leases, Lost, SystemMemory,
+};
 use phoenix_config::{Config, EnvProvider, Problems, Resolver};
 use phoenix_engine::{ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_telemetry::Metrics;
@@ -30,6 +32,7 @@ impl Inside {
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             logs: LogHandle::default(),
             health: Health::default(),

@@ -3,6 +3,7 @@
 pub mod compression;
 mod encoded;
 pub mod endpoint;
+mod gate;
 pub mod grpc;
 pub mod http;
 pub mod instrumentation;
@@ -18,6 +19,7 @@ mod socket;
 pub mod tls;
 
 pub use encoded::{EncodedBody, Undecodable};
+pub use gate::Gate;
 pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
 pub use payload::Payload;

@@ -56,6 +56,10 @@ impl UnaryService for GrpcService {
         matches!(method, Method::Export(signal) if self.intake.takes_encoded(signal, encoding))
     }
 
+    fn brings_data(&self, method: Method) -> bool {
+        matches!(method, Method::Export(_))
+    }
+
     async fn call(&self, method: Method, call: Call) -> Result<Bytes, Status> {
         let signal = match method {
             Method::Export(signal) => signal,

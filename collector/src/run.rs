@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::cli::Sources;
 use crate::commands::LOG_PATIENCE;
 use crate::load;
+use crate::own_metrics::OwnMetrics;
 use crate::service_telemetry::OwnTelemetry;
 
 /// Runs until a signal says stop.
@@ -54,12 +55,15 @@ pub(crate) fn run(
         telemetry.apply(&loaded.telemetry, &host)?;
         load::log_warnings(&loaded.problems);
         let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let mut own_metrics = OwnMetrics::new(&host);
+        let readers = own_metrics.prepare(&loaded.telemetry)?;
         let engine = Engine::new(Arc::new(registry), host, options);
         tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
         engine.apply(&loaded.plan).await?;
+        own_metrics.commit(readers);
         drop(loaded);
         tracing::info!("Everything is ready. Begin running and processing data.");
-        let running = Running { engine, sources, telemetry };
+        let mut running = Running { engine, sources, telemetry, own_metrics };
         running.until_stopped(&mut signals, shutdown_timeout).await;
         running.telemetry.stop().await;
         Ok(())
@@ -97,10 +101,11 @@ struct Running {
     engine: Engine,
     sources: Sources,
     telemetry: OwnTelemetry,
+    own_metrics: OwnMetrics,
 }
 
 impl Running {
-    async fn until_stopped(&self, signals: &mut Signals, shutdown_timeout: Duration) {
+    async fn until_stopped(&mut self, signals: &mut Signals, shutdown_timeout: Duration) {
         let name = loop {
             tokio::select! {
                 _ = signals.hangup.recv() => self.reload().await,
@@ -109,8 +114,16 @@ impl Running {
             }
         };
         tracing::info!(signal = name, "Starting shutdown...");
+        let deadline = Instant::now() + shutdown_timeout;
+        let (engine, own_metrics) = (&self.engine, &mut self.own_metrics);
+        let stopped = async {
+            let lost = engine.shutdown(deadline).await;
+            // Last, so that what the end cost is still seen.
+            own_metrics.shutdown(deadline).await;
+            lost
+        };
         tokio::select! {
-            lost = self.engine.shutdown(Instant::now() + shutdown_timeout) => {
+            lost = stopped => {
                 if lost.items > 0 {
                     tracing::warn!(lost_items = lost.items, lost_requests = lost.requests, "Shutdown complete, with loss.");
                 } else {
@@ -122,12 +135,13 @@ impl Running {
     }
 
     /// Reads the sources again and applies what changed. A mistake changes nothing.
-    async fn reload(&self) {
+    async fn reload(&mut self) {
         tracing::info!("reading the configuration again");
         let (sources, registry) = (self.sources.clone(), self.engine.registry().clone());
         let loaded = match tokio::task::spawn_blocking(move || load::load(&sources, &registry)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(bad)) => {
+                self.own_metrics.count_bad_configuration();
                 tracing::error!(
                     "the new configuration has mistakes; the running one goes on unchanged\n{bad}"
                 );
@@ -139,8 +153,16 @@ impl Running {
             }
         };
         load::log_warnings(&loaded.problems);
+        let readers = match self.own_metrics.prepare(&loaded.telemetry) {
+            Ok(readers) => readers,
+            Err(error) => {
+                tracing::error!(error = %format!("{error:#}"), "the new configuration was not applied; the running one goes on unchanged");
+                return;
+            }
+        };
         match self.engine.apply(&loaded.plan).await {
             Ok(report) => {
+                self.own_metrics.commit(readers);
                 if let Err(error) = self.telemetry.apply(&loaded.telemetry, self.engine.host()) {
                     tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
                 }

@@ -2,6 +2,7 @@
 
 mod export;
 mod logs;
+mod metrics;
 mod otlp;
 mod resource;
 #[cfg(test)]
@@ -11,14 +12,18 @@ mod traces;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use phoenix_component::Host;
+use phoenix_component::{BuildInfo, Host};
 use phoenix_config::{Config, Described as _, Key, KeyPath, Location, Node, Problems, Section, Shape};
+use phoenix_telemetry::Resource;
 use phoenix_telemetry::logs::{OutputError, RecordSink, logs_request};
 use phoenix_telemetry::traces::{SpanSink, TracerOptions, traces_request};
 use tokio::time::Instant;
 
+pub(crate) use metrics::{MetricsPlan, OtlpTarget, PushTarget, ReaderPlan};
+
 use export::{Export, Fan};
 use logs::LogSettings;
+use metrics::MetricsSettings;
 use otlp::{Processor, Signal};
 use resource::ResourceSettings;
 use traces::TraceSettings;
@@ -35,6 +40,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 pub(crate) struct ServiceTelemetry {
     resource: ResourceSettings,
     logs: LogSettings,
+    pub(crate) metrics: MetricsPlan,
     traces: TraceSettings,
 }
 
@@ -67,21 +73,22 @@ impl ServiceTelemetry {
         if let Some(logs) = section.get("logs") {
             telemetry.logs = part("logs", logs, &mut found, LogSettings::read);
         }
-        if let Some(traces) = section.get("traces") {
+        if let Some(metrics) = section.get("metrics").filter(|node| !node.is_null()) {
+            telemetry.metrics = part("metrics", metrics, &mut found, |node, problems| {
+                let settings = phoenix_config::decode_checked::<MetricsSettings>(node, problems);
+                settings.map(|settings| settings.plan()).unwrap_or_default()
+            });
+        }
+        if let Some(traces) = section.get("traces").filter(|node| !node.is_null()) {
             telemetry.traces = part("traces", traces, &mut found, TraceSettings::read);
-        }
-        if section.get("metrics").is_some_and(|node| !node.is_null()) {
-            without_effect(&mut found, "metrics");
-        }
-        if section.get("metrics").is_some_and(|metrics| metrics.get("address").is_some()) {
-            found.warn_with_help(
-                "metrics::address",
-                "`address` was replaced by `readers`",
-                "write `readers: [{pull: {exporter: {prometheus: {host: …, port: …}}}}]`",
-            );
         }
         problems.absorb(found);
         telemetry
+    }
+
+    /// What own telemetry is about.
+    pub(crate) fn resource(&self, build: &BuildInfo) -> Resource {
+        self.resource.resource(build)
     }
 }
 
@@ -96,10 +103,9 @@ fn part<T>(key: &str, node: &Node, found: &mut Problems, read: fn(&Node, &mut Pr
 
 /// What may be written under `service::telemetry`.
 pub(crate) fn shape() -> Shape {
-    let without_effect = |name, docs| Key::new(name, Shape::Any, &[docs]);
     let keys = vec![
         Key::new("logs", LogSettings::shape(), &["The collector's own log."]),
-        without_effect("metrics", "The collector's own metrics."),
+        Key::new("metrics", Shape::Any, &["The collector's own metrics."]),
         Key::new("traces", Shape::Any, &["The collector's own traces; off without `processors`."]),
         Key::new(
             "resource",
@@ -110,10 +116,6 @@ pub(crate) fn shape() -> Shape {
         ),
     ];
     Shape::Section(Section::new("Telemetry", &["The collector's own telemetry."], true, keys))
-}
-
-fn without_effect(problems: &mut Problems, key: &str) {
-    problems.warn(key, "accepted, and without effect in this version");
 }
 
 /// Own logs and traces as they run.

@@ -33,7 +33,7 @@ impl ExporterNode {
     }
 
     pub(crate) async fn take(&self, mut batch: Batch) -> Result<(), Refusal> {
-        let items = batch.items;
+        let (items, bytes) = (batch.items, batch.payload.len());
         match self.closed.get() {
             None => {}
             Some(Some(successor)) => return Box::pin(successor.take(batch)).await,
@@ -42,11 +42,13 @@ impl ExporterNode {
             }
         }
         let span = spans::exporting(&self.tracer, &self.status, &mut batch);
-        let outcome = guard::answer(&self.status, self.exporter.export(batch)).await;
+        let answer = guard::answer(&self.status, self.exporter.export(batch));
+        let outcome = self.meter.timing.answer(answer).await;
         spans::exported(span, items, &outcome);
         match &outcome {
             Ok(()) => {
                 self.meter.accepted(items);
+                self.meter.bytes(bytes);
                 if !self.exporter.owns_accepted() {
                     self.meter.passed_on(items);
                 }

@@ -17,6 +17,7 @@ use crate::chain::TransformNode;
 use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
 use crate::fan_out::FanOut;
+use crate::meter::ReceiverMeter;
 use crate::spans;
 use crate::stage_node::StageNode;
 
@@ -109,6 +110,7 @@ impl Wire {
         outlet: Outlet,
         fan_out: Option<FanOut>,
         admission: &Admission,
+        meter: Option<ReceiverMeter>,
         tracer: &Tracer,
     ) -> Wire {
         let closed = CancellationToken::new();
@@ -116,6 +118,7 @@ impl Wire {
             Arc::new(Root {
                 fan_out,
                 admission: admission.clone(),
+                meter,
                 owner: owner.clone(),
                 tracer: tracer.clone(),
                 _closed: closed.clone().drop_guard(),
@@ -139,22 +142,38 @@ impl Wire {
 pub(crate) struct Root {
     fan_out: FanOut,
     admission: Admission,
+    /// Of the receiver, where one owns the outlet.
+    meter: Option<ReceiverMeter>,
     owner: ComponentKey,
     tracer: Tracer,
     _closed: DropGuard,
+}
+
+impl Root {
+    async fn take(&self, batch: Batch) -> Result<(), Refusal> {
+        let Some(meter) = &self.meter else { return self.fan_out.take(batch).await };
+        let bytes = batch.payload.len();
+        let outcome = meter.timing.answer(self.fan_out.take(batch)).await;
+        if outcome.is_ok() {
+            meter.bytes(bytes);
+        }
+        outcome
+    }
 }
 
 impl Consumer for Root {
     fn consume(self: Arc<Self>, mut batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
         Box::pin(async move {
             let _admitted = (!batch.owned).then(|| self.admission.enter());
-            let Some(span) = spans::receiving(&self.tracer, &self.owner, &mut batch) else {
-                return self.fan_out.take(batch).await;
-            };
-            let (signal, items) = (batch.signal, batch.items);
-            let outcome = self.fan_out.take(batch).await;
-            spans::received(span, signal, items, &outcome);
-            outcome
+            match spans::receiving(&self.tracer, &self.owner, &mut batch) {
+                None => self.take(batch).await,
+                Some(span) => {
+                    let (signal, items) = (batch.signal, batch.items);
+                    let outcome = self.take(batch).await;
+                    spans::received(span, signal, items, &outcome);
+                    outcome
+                }
+            }
         })
     }
 

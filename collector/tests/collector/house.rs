@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// What each crate of the core may use, directly.
 const CORE: &[(&str, &[&str])] = &[
     ("phoenix-pdata", &[]),
-    ("phoenix-telemetry", &[]),
+    ("phoenix-telemetry", &["phoenix-pdata"]),
     ("phoenix-config-derive", &[]),
     ("phoenix-config", &["phoenix-config-derive", "phoenix-pdata"]),
     ("phoenix-component", &["phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),

@@ -16,6 +16,7 @@ mod inside;
 mod limits;
 mod load;
 mod metadata;
+mod own_metrics;
 mod own_telemetry;
 mod sdk;
 mod signals;

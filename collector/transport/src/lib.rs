@@ -6,6 +6,7 @@ pub mod endpoint;
 mod gate;
 pub mod grpc;
 pub mod http;
+pub mod instrumentation;
 mod intake;
 mod io;
 mod listen;

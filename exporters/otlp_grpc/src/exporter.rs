@@ -14,6 +14,7 @@ use phoenix_transport::compression::Compressor;
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
+use phoenix_transport::instrumentation::RpcMetrics;
 use phoenix_transport::tls::{Alpn, TlsConnector};
 use phoenix_transport::trace;
 use tokio::time::Instant;
@@ -57,6 +58,7 @@ pub(crate) fn create(
         metadata: HeaderMap::new(),
         tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
+        rpc: RpcMetrics::client(&cx.host.metrics, path(signal)),
     };
     let settings = DeliverySettings {
         // The client's own covers the same, and the server hears of it.
@@ -97,6 +99,7 @@ pub(crate) struct GrpcPush {
     metadata: HeaderMap,
     tracer: Tracer,
     partial: PartialSuccessLog,
+    rpc: RpcMetrics,
 }
 
 impl Push for GrpcPush {
@@ -107,7 +110,11 @@ impl Push for GrpcPush {
         let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.metadata);
         let message = self.compressor.message(batch.payload);
         let metadata = attempt.as_ref().map_or(&self.metadata, |(_, metadata)| metadata);
+        let begun = self.rpc.begin();
         let answer = self.client.call(&self.method, message, timeout, metadata).await;
+        if let Some(begun) = begun {
+            self.rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
+        }
         if let Err(status) = &answer {
             trace::failed(&mut attempt, status);
         }

@@ -1,6 +1,7 @@
 //! From the bytes of a request to a batch in the pipelines, and the answer back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub(crate) struct Intake {
     budget: Budget,
     decoder: Arc<dyn Decode>,
     tracer: Tracer,
+    /// Set once the receiver was stopped or replaced.
+    retired: Arc<AtomicBool>,
 }
 
 /// The bytes of a request.
@@ -71,7 +74,7 @@ pub(crate) enum NotTaken {
 impl Intake {
     pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8, budget: Budget, tracer: Tracer) -> Intake {
         let decoder = Arc::new(DecodeAgain(budget.clone()));
-        Intake { outlets, invalid_utf8, budget, decoder, tracer }
+        Intake { outlets, invalid_utf8, budget, decoder, tracer, retired: Arc::default() }
     }
 
     /// The span of the sender, where own traces are on.
@@ -79,9 +82,15 @@ impl Intake {
         self.tracer.extract(|name| headers.get(name)?.to_str().ok())
     }
 
+    /// From now on a request that still comes this way is told to come again, not that nobody takes it: the
+    /// outlets are about to be cut, and the successor may be a moment away.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a pipeline takes the signal now.
     pub(crate) fn takes(&self, signal: Signal) -> bool {
-        self.outlets.of(signal).is_wired()
+        self.outlets.of(signal).is_wired() || self.retired.load(Ordering::Relaxed)
     }
 
     /// Whether somebody behind wants requests of the signal as they came, compressed in `encoding`.

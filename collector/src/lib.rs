@@ -9,6 +9,7 @@ mod distribution;
 mod gates;
 mod http_provider;
 mod load;
+mod own_metrics;
 mod probe;
 pub mod reference;
 mod run;

@@ -1,8 +1,11 @@
+// Written by `phoenix-builder registry` from builder/phoenix.yaml: edit that.
+
 //! The components of this distribution: the only place that names them.
 
-use phoenix_component::factory::Registry;
+use phoenix_collector::Registry;
 
-/// Every component of the default distribution.
+/// Every component of this distribution.
+#[rustfmt::skip]
 pub(crate) fn registry() -> Registry {
     Registry {
         receivers: vec![
@@ -21,7 +24,9 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
-        connectors: vec![Box::new(phoenix_connector_forward::ForwardFactory)],
+        connectors: vec![
+            Box::new(phoenix_connector_forward::ForwardFactory),
+        ],
         extensions: vec![
             Box::new(phoenix_extension_health_check::HealthCheckFactory),
             Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),

@@ -10,12 +10,15 @@ use phoenix_component::{
 };
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
+use phoenix_telemetry::traces::Tracer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::cli::Sources;
 use crate::commands::LOG_PATIENCE;
 use crate::load;
+use crate::own_metrics::OwnMetrics;
+use crate::service_telemetry::OwnTelemetry;
 
 /// Runs until a signal says stop.
 pub(crate) fn run(
@@ -26,8 +29,6 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let loaded = load::load(&sources, &registry)?;
     let logs = phoenix_telemetry::logs::install();
-    loaded.telemetry.apply(&build, &logs)?;
-    load::log_warnings(&loaded.problems);
 
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let count = std::thread::available_parallelism().map_or(1, usize::from);
@@ -44,19 +45,27 @@ pub(crate) fn run(
             capabilities: Capabilities::default(),
             metrics,
             logs: logs.clone(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build,
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
+        let telemetry = OwnTelemetry::default();
+        telemetry.apply(&loaded.telemetry, &host)?;
+        load::log_warnings(&loaded.problems);
         let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let mut own_metrics = OwnMetrics::new(&host);
+        let readers = own_metrics.prepare(&loaded.telemetry)?;
         let engine = Engine::new(Arc::new(registry), host, options);
         tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
         engine.apply(&loaded.plan).await?;
+        own_metrics.commit(readers);
         drop(loaded);
         tracing::info!("Everything is ready. Begin running and processing data.");
-        let running = Running { engine, sources };
+        let mut running = Running { engine, sources, telemetry, own_metrics };
         running.until_stopped(&mut signals, shutdown_timeout).await;
+        running.telemetry.stop().await;
         Ok(())
     });
     drop(core_threads);
@@ -91,10 +100,12 @@ impl Signals {
 struct Running {
     engine: Engine,
     sources: Sources,
+    telemetry: OwnTelemetry,
+    own_metrics: OwnMetrics,
 }
 
 impl Running {
-    async fn until_stopped(&self, signals: &mut Signals, shutdown_timeout: Duration) {
+    async fn until_stopped(&mut self, signals: &mut Signals, shutdown_timeout: Duration) {
         let name = loop {
             tokio::select! {
                 _ = signals.hangup.recv() => self.reload().await,
@@ -103,8 +114,16 @@ impl Running {
             }
         };
         tracing::info!(signal = name, "Starting shutdown...");
+        let deadline = Instant::now() + shutdown_timeout;
+        let (engine, own_metrics) = (&self.engine, &mut self.own_metrics);
+        let stopped = async {
+            let lost = engine.shutdown(deadline).await;
+            // Last, so that what the end cost is still seen.
+            own_metrics.shutdown(deadline).await;
+            lost
+        };
         tokio::select! {
-            lost = self.engine.shutdown(Instant::now() + shutdown_timeout) => {
+            lost = stopped => {
                 if lost.items > 0 {
                     tracing::warn!(lost_items = lost.items, lost_requests = lost.requests, "Shutdown complete, with loss.");
                 } else {
@@ -116,12 +135,13 @@ impl Running {
     }
 
     /// Reads the sources again and applies what changed. A mistake changes nothing.
-    async fn reload(&self) {
+    async fn reload(&mut self) {
         tracing::info!("reading the configuration again");
         let (sources, registry) = (self.sources.clone(), self.engine.registry().clone());
         let loaded = match tokio::task::spawn_blocking(move || load::load(&sources, &registry)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(bad)) => {
+                self.own_metrics.count_bad_configuration();
                 tracing::error!(
                     "the new configuration has mistakes; the running one goes on unchanged\n{bad}"
                 );
@@ -133,10 +153,17 @@ impl Running {
             }
         };
         load::log_warnings(&loaded.problems);
+        let readers = match self.own_metrics.prepare(&loaded.telemetry) {
+            Ok(readers) => readers,
+            Err(error) => {
+                tracing::error!(error = %format!("{error:#}"), "the new configuration was not applied; the running one goes on unchanged");
+                return;
+            }
+        };
         match self.engine.apply(&loaded.plan).await {
             Ok(report) => {
-                let host = self.engine.host();
-                if let Err(error) = loaded.telemetry.apply(&host.build, &host.logs) {
+                self.own_metrics.commit(readers);
+                if let Err(error) = self.telemetry.apply(&loaded.telemetry, self.engine.host()) {
                     tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
                 }
                 report.log();

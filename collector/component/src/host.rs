@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
+use phoenix_telemetry::traces::Tracer;
 use tokio::runtime::Handle;
 
 use crate::{Budget, Capabilities, Cores, Health, Leases, MemoryReader, SystemMemory};
@@ -23,6 +24,8 @@ pub struct Host {
     pub metrics: Metrics,
     /// Own logs: their level can be changed while the collector runs.
     pub logs: LogHandle,
+    /// Own traces, off by default.
+    pub tracer: Tracer,
     /// The status of each component.
     pub health: Health,
     /// Memory of the process.
@@ -45,6 +48,7 @@ impl Host {
             capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             logs: LogHandle::default(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),

@@ -262,7 +262,7 @@ impl<P: Push> Inner<P> {
             };
             let Some(Element { batch, answer }) = left else { continue };
             let refusal = Refusal::retryable(SHUTDOWN, "the exporter ended before the data could be sent");
-            self.meter.failed(SHUTDOWN, batch.items);
+            self.meter.failed(&refusal, batch.items);
             match answer {
                 // A sender that went away needs no answer.
                 Some(answer) => drop(answer.send(Err(refusal))),

@@ -36,6 +36,7 @@ impl<P: Push> Flight<P> {
         inner.meter.in_flight.add(1);
         let size = inner.queue().size_of(&element.batch);
         let held = Held { items: element.batch.items, bytes: element.batch.payload.len() };
+        inner.meter.sending(held.items, held.bytes);
         Flight { inner, batch: Some(element.batch), answer: element.answer, size, held }
     }
 
@@ -81,7 +82,7 @@ impl<P: Push> Flight<P> {
                 Ok(())
             }
             Outcome::Failed(refusal) | Outcome::CutShort(refusal) => {
-                inner.meter.failed(refusal.reason(), items);
+                inner.meter.failed(&refusal, items);
                 if owned {
                     inner.report.dropped(&refusal, items);
                     if refusal.reason() == SHUTDOWN {

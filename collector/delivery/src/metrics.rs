@@ -2,9 +2,11 @@
 
 use std::sync::OnceLock;
 
-use phoenix_component::ComponentKey;
+use phoenix_component::{ComponentKey, Refusal};
 use phoenix_pdata::Signal;
-use phoenix_telemetry::{Counter, Description, Gauge, Metrics};
+use phoenix_telemetry::{Counter, Description, Gauge, Histogram, Level, Measure, Metrics};
+
+use crate::retry::SHUTDOWN;
 
 /// What otelcol names by what one item of the signal is called.
 struct PerSignal {
@@ -66,6 +68,24 @@ const FAILED: Description = Description {
     text: "Spans, data points or log records that were not delivered, by reason.",
 };
 
+const SEND_SIZE: Description = Description {
+    name: "otelcol_exporter_queue_batch_send_size",
+    unit: "{unit}",
+    text: "Number of units in the batch.",
+};
+const SEND_SIZE_BOUNDS: &[f64] = &[
+    10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0,
+    7000.0, 8000.0, 9000.0, 10_000.0, 20_000.0, 30_000.0, 50_000.0, 100_000.0,
+];
+
+const SEND_SIZE_BYTES: Description = Description {
+    name: "otelcol_exporter_queue_batch_send_size_bytes",
+    unit: "By",
+    text: "Number of bytes in batch that was sent.",
+};
+const SEND_SIZE_BYTES_BOUNDS: &[f64] =
+    &[10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0];
+
 /// The instruments of one exporter and signal. An exporter that replaces another of the same name goes on
 /// with them, so they move by differences.
 pub(crate) struct Meter {
@@ -73,7 +93,6 @@ pub(crate) struct Meter {
     signal: Signal,
     metrics: Metrics,
     sent: Counter,
-    send_failed: OnceLock<Counter>,
     enqueue_failed: OnceLock<Counter>,
     queue: Option<QueueGauges>,
     pub(crate) in_flight: Gauge,
@@ -82,6 +101,8 @@ pub(crate) struct Meter {
 struct QueueGauges {
     size: Gauge,
     capacity: Gauge,
+    send_size: Histogram,
+    send_size_bytes: Histogram,
 }
 
 impl Meter {
@@ -97,15 +118,20 @@ impl Meter {
         let mut of_destination = vec![("exporter", exporter.as_str())];
         of_destination.extend_from_slice(attributes);
         let of_signal = [("exporter", exporter.as_str()), ("data_type", signal.name())];
+        let detailed = metrics.at(Level::Detailed);
+        let histogram = |description, bounds: &[f64]| {
+            detailed.histogram(description, &[("exporter", exporter.as_str())], Measure::Count, bounds)
+        };
         Meter {
             sent: metrics.counter(PER_SIGNAL[signal.index()].sent, &of_destination),
-            send_failed: OnceLock::new(),
             enqueue_failed: OnceLock::new(),
             queue: has_queue.then(|| QueueGauges {
                 size: metrics.gauge(QUEUE_SIZE, &of_signal),
                 capacity: metrics.gauge(QUEUE_CAPACITY, &of_signal),
+                send_size: histogram(SEND_SIZE, SEND_SIZE_BOUNDS),
+                send_size_bytes: histogram(SEND_SIZE_BYTES, SEND_SIZE_BYTES_BOUNDS),
             }),
-            in_flight: metrics.gauge(IN_FLIGHT, &of_signal),
+            in_flight: metrics.up_down_counter(IN_FLIGHT, &of_signal),
             metrics: metrics.clone(),
             signal,
             exporter,
@@ -116,13 +142,24 @@ impl Meter {
         self.sent.add(items);
     }
 
-    pub(crate) fn failed(&self, reason: &'static str, items: u64) {
-        let attributes = [("exporter", self.exporter.as_str())];
+    /// Rare, so the counters are looked up. At level detailed otelcol also says why.
+    pub(crate) fn failed(&self, refusal: &Refusal, items: u64) {
+        let exporter = ("exporter", self.exporter.as_str());
         let description = PER_SIGNAL[self.signal.index()].send_failed;
-        self.send_failed.get_or_init(|| self.metrics.counter(description, &attributes)).add(items);
-        let attributes =
-            [("exporter", self.exporter.as_str()), ("data_type", self.signal.name()), ("reason", reason)];
+        let permanent = if refusal.is_retryable() { "false" } else { "true" };
+        let why = [exporter, ("error.type", error_type(refusal)), ("error.permanent", permanent)];
+        let attributes = if self.metrics.allows(Level::Detailed) { &why[..] } else { &why[..1] };
+        self.metrics.counter(description, attributes).add(items);
+        let attributes = [exporter, ("data_type", self.signal.name()), ("reason", refusal.reason())];
         self.metrics.counter(FAILED, &attributes).add(items);
+    }
+
+    /// A batch leaves the queue to be sent.
+    pub(crate) fn sending(&self, items: u64, bytes: usize) {
+        if let Some(queue) = self.queue.as_ref().filter(|queue| queue.send_size.is_on()) {
+            queue.send_size.record(items);
+            queue.send_size_bytes.record(bytes as u64);
+        }
     }
 
     pub(crate) fn enqueue_failed(&self, items: u64) {
@@ -141,5 +178,16 @@ impl Meter {
         if let Some(queue) = &self.queue {
             queue.capacity.add(difference);
         }
+    }
+}
+
+/// otelcol's words for why a send failed.
+fn error_type(refusal: &Refusal) -> &'static str {
+    match refusal.reason() {
+        SHUTDOWN => "Shutdown",
+        "cancelled" => "Canceled",
+        _ if refusal.status().is_some() => refusal.code().name(),
+        "timeout" => "Deadline_Exceeded",
+        _ => "_OTHER",
     }
 }

@@ -20,7 +20,8 @@ use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
 use crate::fan_out::{Branch, FanOut};
 use crate::generation::{Entry, Generation, Identity, Node, Wire};
-use crate::meter::Meter;
+use crate::helper_meter::HelperMeter;
+use crate::meter::{Meter, ReceiverMeter};
 use crate::plan::{Plan, PlannedPipeline};
 use crate::stage_node::StageNode;
 
@@ -189,7 +190,12 @@ impl Builder<'_> {
         let exporter =
             scope.run(|| factory.create(&*settings, self.context(id, &status), signal)).map_err(failed)?;
         scope.wrap(exporter.start(self.host)).await.map_err(failed)?;
-        let node = ExporterNode::new(exporter, status, Meter::new(&self.host.metrics, &key));
+        let node = ExporterNode::new(
+            exporter,
+            status,
+            Meter::new(&self.host.metrics, &key),
+            self.host.tracer.clone(),
+        );
         self.add(draft, key, identity, Node::Exporter(Arc::new(node)));
         Ok(())
     }
@@ -264,7 +270,9 @@ impl Builder<'_> {
         let meter = Meter::new(&self.host.metrics, &key);
         let node = match processor {
             Processor::Transform(transform) => {
-                let node = Arc::new(TransformNode { transform, status, meter });
+                let helper = HelperMeter::new(&self.host.metrics, id, pipeline.signal());
+                let tracer = self.host.tracer.clone();
+                let node = Arc::new(TransformNode { transform, status, meter, helper, tracer });
                 let ticker = CancellationToken::new();
                 self.start_ticker(&node, &ticker);
                 Node::Transform { node, ticker }
@@ -380,7 +388,11 @@ impl Builder<'_> {
 
     fn wire(&self, owner: &ComponentKey, outlet: &Outlet, branches: Vec<Branch>) -> Wire {
         let fan_out = (!branches.is_empty()).then(|| FanOut::new(branches, &self.host.metrics));
-        Wire::new(owner.clone(), outlet.clone(), fan_out, self.admission)
+        let meter = (owner.kind == Kind::Receiver).then(|| {
+            let scope = outlet.signal().to_string();
+            ReceiverMeter::new(&self.host.metrics, &ComponentKey { scope, ..owner.clone() })
+        });
+        Wire::new(owner.clone(), outlet.clone(), fan_out, self.admission, meter, &self.host.tracer)
     }
 
     /// The first chain of a pipeline; the chains behind its stages become wires.

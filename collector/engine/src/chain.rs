@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use phoenix_component::{Batch, BoxFuture, Consumer, Dropped, Forwards, Refusal, StatusReporter, Transform};
+use phoenix_telemetry::traces::Tracer;
 
 use crate::fan_out::FanOut;
 use crate::guard;
+use crate::helper_meter::HelperMeter;
 use crate::meter::Meter;
+use crate::spans;
 use crate::stage_node::StageNode;
 
 /// A transform in the graph.
@@ -14,6 +17,8 @@ pub(crate) struct TransformNode {
     pub(crate) transform: Arc<dyn Transform>,
     pub(crate) status: StatusReporter,
     pub(crate) meter: Meter,
+    pub(crate) tracer: Tracer,
+    pub(crate) helper: HelperMeter,
 }
 
 /// Transforms up to the next stage or the exporters.
@@ -32,6 +37,7 @@ pub(crate) enum End {
 struct Entry<'a> {
     node: &'a TransformNode,
     items_in: u64,
+    bytes_in: usize,
     items_out: u64,
     dropped: Dropped,
 }
@@ -88,14 +94,20 @@ impl Chain {
         entries: &mut Vec<Entry<'a>>,
     ) -> Result<Option<Batch>, Refusal> {
         for node in &self.transforms {
-            let items_in = batch.items;
+            let (items_in, bytes_in) = (batch.items, batch.payload.len());
             let mut dropped = Dropped::default();
-            entries.push(Entry { node, items_in, items_out: 0, dropped: Dropped::default() });
-            let result = guard::run(&node.status, || node.transform.apply(batch, &mut dropped))??;
+            entries.push(Entry { node, items_in, bytes_in, items_out: 0, dropped: Dropped::default() });
+            let (span, trace) = (spans::processing(&node.tracer, &node.status, &batch), batch.trace);
+            let apply = || guard::run(&node.status, || node.transform.apply(batch, &mut dropped));
+            let result = node.helper.run(items_in, || node.meter.timing.code(apply)).flatten();
+            spans::processed(span, &result);
+            let result = result?;
             let entry = entries.last_mut().expect("pushed above");
             entry.dropped = dropped;
-            let Some(next) = result else { return Ok(None) };
+            let Some(mut next) = result else { return Ok(None) };
+            next.trace = trace;
             entry.items_out = next.items;
+            node.helper.outgoing(next.items);
             batch = next;
         }
         Ok(Some(batch))
@@ -106,6 +118,7 @@ impl Entry<'_> {
     fn commit(&mut self) {
         let meter = &self.node.meter;
         meter.accepted(self.items_in);
+        meter.bytes(self.bytes_in);
         meter.passed_on(self.items_out);
         if !self.dropped.is_empty() {
             meter.all_dropped(&mut self.dropped);

@@ -14,11 +14,13 @@ pub(crate) struct ConnectorNode {
 
 impl ConnectorNode {
     pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
-        let items = batch.items;
-        let outcome = guard::answer(&self.status, self.flow.consume(batch)).await;
+        let (items, bytes) = (batch.items, batch.payload.len());
+        let answer = guard::answer(&self.status, self.flow.consume(batch));
+        let outcome = self.meter.timing.answer(answer).await;
         match &outcome {
             Ok(()) => {
                 self.meter.accepted(items);
+                self.meter.bytes(bytes);
                 self.meter.passed_on(items);
             }
             Err(_) => self.meter.refused(items),

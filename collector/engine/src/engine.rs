@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use phoenix_component::factory::{Registry, Shared};
 use phoenix_component::{Adoption, ComponentKey, Held, Host, Lost, Status};
+use phoenix_telemetry::{Description, InstrumentKind, Value};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,22 @@ use crate::plan::Plan;
 
 /// Old graphs that may drain at the same time.
 const DRAINING: usize = 2;
+
+const SWAPS: Description = Description {
+    name: "phoenix_swaps",
+    unit: "{swap}",
+    text: "Configurations that were to be put in force, by outcome; the first counts as well.",
+};
+const DRAINING_GRAPHS: Description = Description {
+    name: "phoenix_draining_graphs",
+    unit: "{graph}",
+    text: "Replaced graphs that still deliver what they hold.",
+};
+const LOST: Description = Description {
+    name: "phoenix_swap_lost_items",
+    unit: "{item}",
+    text: "Items that replaced graphs could not deliver before their deadline.",
+};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +113,11 @@ impl Engine {
     /// An engine without a graph. Call within the control runtime.
     pub fn new(registry: Arc<Registry>, host: Host, options: EngineOptions) -> Engine {
         host.budget.set_limit(options.budget_bytes);
+        let draining = Arc::new(Semaphore::new(DRAINING));
+        let slots = draining.clone();
+        host.metrics.observe(DRAINING_GRAPHS, InstrumentKind::Gauge, &[], move || {
+            Some(Value::Int((DRAINING - slots.available_permits()) as i64))
+        });
         Engine(Arc::new(Inner {
             registry,
             host,
@@ -104,7 +126,7 @@ impl Engine {
             shared: Shared::default(),
             options,
             state: Mutex::default(),
-            draining: Arc::new(Semaphore::new(DRAINING)),
+            draining,
             drains: TaskTracker::new(),
         }))
     }
@@ -125,6 +147,18 @@ impl Engine {
     /// # Errors
     /// Why not; then what ran goes on as if nothing had been asked.
     pub async fn apply(&self, plan: &Plan) -> Result<SwapReport, ApplyError> {
+        let outcome = self.apply_uncounted(plan).await;
+        let word = match &outcome {
+            Ok(_) => "applied",
+            Err(ApplyError::Build(_)) => "failed",
+            Err(ApplyError::Busy) => "busy",
+            Err(ApplyError::Stopping) => "stopping",
+        };
+        self.0.host.metrics.counter(SWAPS, &[("outcome", word)]).add(1);
+        outcome
+    }
+
+    async fn apply_uncounted(&self, plan: &Plan) -> Result<SwapReport, ApplyError> {
         let inner = &*self.0;
         let mut state = inner.state.lock().await;
         if state.stopped {
@@ -145,8 +179,9 @@ impl Engine {
         let (report, retired) = self.switch(&mut state.running, next);
         drop(state);
         let deadline = Instant::now() + inner.options.drain_timeout;
+        let lost_items = inner.host.metrics.counter(LOST, &[]);
         inner.host.control.spawn(inner.drains.track_future(async move {
-            retired.drain(deadline).await;
+            lost_items.add(retired.drain(deadline).await.items);
             drop(permit);
         }));
         Ok(report)

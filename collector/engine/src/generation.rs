@@ -9,6 +9,7 @@ use phoenix_component::{
     Receiver, Refusal,
 };
 use phoenix_config::PipelineId;
+use phoenix_telemetry::traces::Tracer;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admission::Admission;
@@ -16,6 +17,8 @@ use crate::chain::TransformNode;
 use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
 use crate::fan_out::FanOut;
+use crate::meter::ReceiverMeter;
+use crate::spans;
 use crate::stage_node::StageNode;
 
 /// The nodes of a graph and the plan's order of them.
@@ -107,10 +110,19 @@ impl Wire {
         outlet: Outlet,
         fan_out: Option<FanOut>,
         admission: &Admission,
+        meter: Option<ReceiverMeter>,
+        tracer: &Tracer,
     ) -> Wire {
         let closed = CancellationToken::new();
         let target = fan_out.map(|fan_out| {
-            Arc::new(Root { fan_out, admission: admission.clone(), _closed: closed.clone().drop_guard() })
+            Arc::new(Root {
+                fan_out,
+                admission: admission.clone(),
+                meter,
+                owner: owner.clone(),
+                tracer: tracer.clone(),
+                _closed: closed.clone().drop_guard(),
+            })
         });
         if target.is_none() {
             closed.cancel();
@@ -130,14 +142,38 @@ impl Wire {
 pub(crate) struct Root {
     fan_out: FanOut,
     admission: Admission,
+    /// Of the receiver, where one owns the outlet.
+    meter: Option<ReceiverMeter>,
+    owner: ComponentKey,
+    tracer: Tracer,
     _closed: DropGuard,
 }
 
+impl Root {
+    async fn take(&self, batch: Batch) -> Result<(), Refusal> {
+        let Some(meter) = &self.meter else { return self.fan_out.take(batch).await };
+        let bytes = batch.payload.len();
+        let outcome = meter.timing.answer(self.fan_out.take(batch)).await;
+        if outcome.is_ok() {
+            meter.bytes(bytes);
+        }
+        outcome
+    }
+}
+
 impl Consumer for Root {
-    fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
+    fn consume(self: Arc<Self>, mut batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
         Box::pin(async move {
             let _admitted = (!batch.owned).then(|| self.admission.enter());
-            self.fan_out.take(batch).await
+            match spans::receiving(&self.tracer, &self.owner, &mut batch) {
+                None => self.take(batch).await,
+                Some(span) => {
+                    let (signal, items) = (batch.signal, batch.items);
+                    let outcome = self.take(batch).await;
+                    spans::received(span, signal, items, &outcome);
+                    outcome
+                }
+            }
         })
     }
 

@@ -23,9 +23,12 @@ mod exporter_node;
 mod fan_out;
 mod generation;
 mod guard;
+mod helper_meter;
 mod meter;
 mod plan;
+mod spans;
 mod stage_node;
+mod timing;
 
 pub use books::Book;
 pub use build::BuildError;

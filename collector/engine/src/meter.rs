@@ -4,7 +4,9 @@
 //! are accepted; what is refused counts as refused and is the sender's again.
 
 use phoenix_component::{ComponentKey, Dropped};
-use phoenix_telemetry::{Counter, Description, Metrics};
+use phoenix_telemetry::{Counter, Description, Level, Metrics};
+
+use crate::timing::Timing;
 
 const IN: Description = describe("phoenix_component_items_in", "Items that a component accepted.");
 const OUT: Description = describe("phoenix_component_items_out", "Items that a component passed on.");
@@ -17,6 +19,12 @@ const DROPPED: Description =
 const ABSORBED: Description = describe("phoenix_component_items_absorbed", "Items that went into others.");
 const PRODUCED: Description =
     describe("phoenix_component_items_produced", "Items that came into being in a component.");
+
+const BYTES: Description = Description {
+    name: "phoenix_component_bytes",
+    unit: "By",
+    text: "Bytes of OTLP that a component accepted; of a receiver, those that the pipelines took from it.",
+};
 
 const fn describe(name: &'static str, text: &'static str) -> Description {
     Description { name, unit: "{item}", text }
@@ -32,6 +40,8 @@ pub(crate) struct Meter {
     refused: Counter,
     absorbed: Counter,
     produced: Counter,
+    bytes: Counter,
+    pub(crate) timing: Timing,
 }
 
 impl Meter {
@@ -48,6 +58,8 @@ impl Meter {
             refused: metrics.counter(REFUSED, &borrowed),
             absorbed: metrics.counter(ABSORBED, &borrowed),
             produced: metrics.counter(PRODUCED, &borrowed),
+            bytes: metrics.at(Level::Normal).counter(BYTES, &borrowed),
+            timing: Timing::new(metrics, &borrowed),
             metrics: metrics.clone(),
             attributes,
         }
@@ -55,6 +67,10 @@ impl Meter {
 
     pub(crate) fn accepted(&self, items: u64) {
         self.accepted.add(items);
+    }
+
+    pub(crate) fn bytes(&self, bytes: usize) {
+        self.bytes.add(bytes as u64);
     }
 
     pub(crate) fn passed_on(&self, items: u64) {
@@ -85,5 +101,27 @@ impl Meter {
         for (reason, items) in dropped.take() {
             self.dropped(reason, items);
         }
+    }
+}
+
+/// What a receiver gave to the pipelines of one signal. Its own counters say how many items those were.
+pub(crate) struct ReceiverMeter {
+    bytes: Counter,
+    pub(crate) timing: Timing,
+}
+
+impl ReceiverMeter {
+    pub(crate) fn new(metrics: &Metrics, key: &ComponentKey) -> ReceiverMeter {
+        let (kind, id) = (key.kind.to_string(), key.id.to_string());
+        let attributes =
+            [("component_kind", &*kind), ("component_id", &*id), ("component_scope", &*key.scope)];
+        ReceiverMeter {
+            bytes: metrics.at(Level::Normal).counter(BYTES, &attributes),
+            timing: Timing::new(metrics, &attributes),
+        }
+    }
+
+    pub(crate) fn bytes(&self, bytes: usize) {
+        self.bytes.add(bytes as u64);
     }
 }

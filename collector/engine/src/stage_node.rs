@@ -202,8 +202,10 @@ impl StageNode {
         }
     }
 
-    fn hold(self: &Arc<Self>, batch: Batch) -> Result<Option<phoenix_component::AckWait>, Refusal> {
-        let (items, requests) = (batch.items, batch.waiting);
+    fn hold(self: &Arc<Self>, mut batch: Batch) -> Result<Option<phoenix_component::AckWait>, Refusal> {
+        let (items, bytes, requests) = (batch.items, batch.payload.len(), batch.waiting);
+        // What comes out is made of many requests: it belongs to the trace of none.
+        batch.trace = None;
         if self.undelivered.load(Ordering::Relaxed) >= DELIVERIES
             || self.undelivered_bytes.load(Ordering::Relaxed) > self.host.budget.limit() / 4
         {
@@ -225,6 +227,7 @@ impl StageNode {
             }
         };
         self.meter.accepted(items);
+        self.meter.bytes(bytes);
         let mut touched = Vec::with_capacity(fragments.len());
         for (index, mut batch) in fragments {
             let shard = &self.shards[index];
@@ -270,7 +273,7 @@ impl StageNode {
         loop {
             let Some(mut state) = shard.try_state() else { return };
             let mut out = Output::with_room(SLICE);
-            let more = self.work(shard, &mut state, &mut out);
+            let more = self.meter.timing.slice(|| self.work(shard, &mut state, &mut out));
             let wake_at = state.wake_at();
             shard.held_items.store(state.held().items as usize, Ordering::Relaxed);
             drop(state);

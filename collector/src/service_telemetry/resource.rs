@@ -1,4 +1,4 @@
-//! `service::telemetry::resource`: what own telemetry is about.
+//! `service::telemetry::resource`: what own telemetry says it is about.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,44 +6,97 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
 use phoenix_component::BuildInfo;
-use phoenix_config::{Node, Problems};
-use serde::Deserialize;
+use phoenix_config::{Node, Problems, Value};
+use phoenix_telemetry::Resource;
 
-/// Attributes that are set, or (without a value) taken away, over the defaults.
+/// What differs from the default resource.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ResourceSettings {
-    changes: BTreeMap<String, Option<String>>,
-}
-
-/// The declarative form.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Declared {
-    #[serde(default)]
-    attributes: Vec<Attribute>,
-    #[serde(default, rename = "schema_url")]
-    _schema_url: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Attribute {
-    name: String,
-    value: String,
+    /// None removes a default.
+    attributes: Vec<(String, Option<String>)>,
+    schema_url: String,
 }
 
 impl ResourceSettings {
-    /// Reads either form: `key: value`, where null takes a default away, or `attributes: [{name, value}]`.
-    pub(super) fn read(node: &Node, problems: &mut Problems) -> ResourceSettings {
-        let is_declared = node.get("attributes").is_some_and(|attributes| attributes.as_list().is_some());
-        let changes = if is_declared {
-            let declared = phoenix_config::decode::<Declared>(node, problems);
-            let attributes = declared.map(|declared| declared.attributes).unwrap_or_default();
-            attributes.into_iter().map(|attribute| (attribute.name, Some(attribute.value))).collect()
-        } else {
-            phoenix_config::decode(node, problems).unwrap_or_default()
+    /// Reads either form: attributes inline, or a list of them under `attributes`.
+    pub(super) fn read(section: &Node, problems: &mut Problems) -> ResourceSettings {
+        let mut plan = ResourceSettings::default();
+        if section.is_null() {
+            return plan;
+        }
+        let Some(map) = section.as_map() else {
+            problems.error("", format!("must be a map, found {}", section.describe()));
+            return plan;
         };
-        ResourceSettings { changes }
+        let is_declarative = |key: &str| {
+            matches!(
+                key,
+                "attributes" | "schema_url" | "attributes_list" | "detection" | "detection/development"
+            )
+        };
+        let (declarative, inline): (Vec<_>, Vec<_>) =
+            map.entries().iter().partition(|entry| is_declarative(&entry.key));
+        if !declarative.is_empty() && !inline.is_empty() {
+            problems.error(
+                "",
+                format!(
+                    "inline attributes ({}) and `{}` exclude each other",
+                    inline.iter().map(|entry| &*entry.key).collect::<Vec<_>>().join(", "),
+                    declarative[0].key
+                ),
+            );
+            return plan;
+        }
+        for entry in inline {
+            match (entry.value.is_null(), entry.value.as_text()) {
+                (true, _) => plan.attributes.push((entry.key.to_string(), None)),
+                (false, Some(text)) => plan.attributes.push((entry.key.to_string(), Some(text.to_owned()))),
+                (false, None) => {
+                    let found = entry.value.describe();
+                    problems
+                        .error(&entry.key, format!("must be text or null, found {found}: put it in quotes"));
+                }
+            }
+        }
+        for entry in declarative {
+            match &*entry.key {
+                "attributes" => plan.read_list(&entry.value, problems),
+                "schema_url" => match (entry.value.is_null(), entry.value.as_text()) {
+                    (false, None) => problems.error("schema_url", "must be text"),
+                    (_, text) => plan.schema_url = text.unwrap_or_default().to_owned(),
+                },
+                "attributes_list" => match entry.value.as_text().map(parse_list) {
+                    Some(Some(pairs)) => plan.attributes.extend(pairs),
+                    _ => problems.error("attributes_list", "must be key=value pairs, separated by commas"),
+                },
+                key => {
+                    problems.error(key, format!("`{key}` is not supported: name the attributes themselves"))
+                }
+            }
+        }
+        plan
+    }
+
+    fn read_list(&mut self, list: &Node, problems: &mut Problems) {
+        let Some(items) = list.as_list() else {
+            problems.error("attributes", "must be a list of {name, value}");
+            return;
+        };
+        for (index, item) in items.iter().enumerate() {
+            let at = format!("attributes::{index}");
+            for entry in item.as_map().map(|map| map.entries()).unwrap_or_default() {
+                if !matches!(&*entry.key, "name" | "value" | "type") {
+                    problems.error(&format!("{at}::{}", entry.key), "unknown key: name, value, type");
+                }
+            }
+            let (name, value) =
+                (item.get("name").and_then(Node::as_text), item.get("value").and_then(scalar));
+            match (name.filter(|name| !name.is_empty()), value) {
+                (Some(name), Some(value)) => self.attributes.push((name.to_owned(), Some(value))),
+                _ => problems
+                    .error(&at, "must have a `name` and a `value` that is text, a number or a boolean"),
+            }
+        }
     }
 
     /// The attributes, by key.
@@ -53,7 +106,7 @@ impl ResourceSettings {
             ("service.name".to_owned(), build.command.to_owned()),
             ("service.version".to_owned(), build.version.to_owned()),
         ]);
-        for (key, value) in &self.changes {
+        for (key, value) in &self.attributes {
             match value {
                 Some(value) => all.insert(key.clone(), value.clone()),
                 None => all.remove(key),
@@ -61,6 +114,30 @@ impl ResourceSettings {
         }
         all.into_iter().collect()
     }
+
+    /// The attributes with their schema.
+    pub(super) fn resource(&self, build: &BuildInfo) -> Resource {
+        Resource { attributes: self.attributes(build), schema_url: self.schema_url.clone() }
+    }
+}
+
+fn scalar(node: &Node) -> Option<String> {
+    match node.plain() {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Int(value) => Some(value.to_string()),
+        Value::Uint(value) => Some(value.to_string()),
+        Value::Float(value) => Some(value.to_string()),
+        _ => node.as_text().map(str::to_owned),
+    }
+}
+
+fn parse_list(list: &str) -> Option<Vec<(String, Option<String>)>> {
+    let pairs = list.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        (!key.trim().is_empty()).then(|| (key.trim().to_owned(), Some(value.trim().to_owned())))
+    };
+    pairs.map(pair).collect()
 }
 
 /// A random UUID of this process. The hasher's keys come from the system's source of randomness.
@@ -98,6 +175,25 @@ mod tests {
         assert_eq!(attributes(inline), [pair("service.name", "x"), pair("zone", "a")]);
         let declared = "{attributes: [{name: service.name, value: y}]}";
         assert_eq!(attributes(declared), [pair("service.name", "y"), pair("service.version", "1")]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_at_its_key() {
+        // (section, key, text of the report)
+        let cases = [
+            ("{a: 5}", "a", "must be text or null"),
+            ("[a]", "", "must be a map"),
+            ("{a: b, attributes: []}", "", "exclude each other"),
+            ("{attributes: [{name: a}]}", "attributes::0", "must have a `name` and a `value`"),
+            ("{attributes: [{name: a, value: b, kind: c}]}", "attributes::0::kind", "unknown key"),
+            ("{detection/development: {}}", "detection/development", "not supported"),
+        ];
+        for (section, key, text) in cases {
+            let mut problems = Problems::new();
+            ResourceSettings::read(&super::super::tests::node(section), &mut problems);
+            assert_eq!(problems.keys(), [key], "{section}");
+            assert!(problems.to_string().contains(text), "{section}: {problems}");
+        }
     }
 
     #[test]

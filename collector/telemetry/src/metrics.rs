@@ -1,79 +1,24 @@
-use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+//! The registry of instruments.
 
-use crossbeam_utils::CachePadded;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::instruments::{Bounds, Counter, Gauge, Histogram, HistogramValue, Measure, TimeCounter};
+use crate::level::{Level, Switch};
+use crate::scope::scope_of;
+use crate::view::{self, View};
+
+/// Series that one metric may have; those beyond are counted as one, marked as the specification says.
+const MAX_SERIES: usize = 2000;
+
+/// The attribute of what is counted together since there were too many series.
+const OVERFLOW: &str = "otel.metric.overflow";
 
 /// One attribute of an instrument: a key and its value.
 pub type Attribute = (&'static str, String);
-
-/// Cells of each counter: enough that threads rarely share one, few enough that counters stay small.
-static CELLS: LazyLock<usize> = LazyLock::new(|| {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
-    threads.next_power_of_two().min(32)
-});
-
-fn cell_of_this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static CELL: Cell<Option<usize>> = const { Cell::new(None) });
-    CELL.with(|cell| match cell.get() {
-        Some(index) => index,
-        None => {
-            let index = NEXT.fetch_add(1, Relaxed) & (*CELLS - 1);
-            cell.set(Some(index));
-            index
-        }
-    })
-}
-
-/// A sum that only grows. Cheap to clone and to update from any thread.
-#[derive(Clone, Debug)]
-pub struct Counter(Arc<[CachePadded<AtomicU64>]>);
-
-impl Counter {
-    /// A counter that no registry knows: for tests, and for parts that are used without telemetry.
-    pub fn detached() -> Counter {
-        Counter((0..*CELLS).map(|_| CachePadded::new(AtomicU64::new(0))).collect())
-    }
-
-    /// Adds `amount`.
-    #[inline]
-    pub fn add(&self, amount: u64) {
-        self.0[cell_of_this_thread()].fetch_add(amount, Relaxed);
-    }
-
-    /// The sum over all threads. Additions under way may or may not be in it.
-    pub fn value(&self) -> u64 {
-        self.0.iter().map(|cell| cell.load(Relaxed)).fold(0, u64::wrapping_add)
-    }
-}
-
-/// A value that goes up and down, such as a queue's size.
-#[derive(Clone, Debug, Default)]
-pub struct Gauge(Arc<AtomicI64>);
-
-impl Gauge {
-    /// A gauge that no registry knows.
-    pub fn detached() -> Gauge {
-        Gauge::default()
-    }
-
-    /// Replaces the value.
-    pub fn set(&self, value: i64) {
-        self.0.store(value, Relaxed);
-    }
-
-    /// Adds `amount`, which may be negative.
-    pub fn add(&self, amount: i64) {
-        self.0.fetch_add(amount, Relaxed);
-    }
-
-    /// The value now.
-    pub fn value(&self) -> i64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// What an instrument measures. Defined once, as a constant, by the crate that owns the instrument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,101 +36,377 @@ pub struct Description {
 pub enum InstrumentKind {
     /// Grows only, until the process ends.
     Counter,
-    /// Moves both ways.
+    /// A sum that moves both ways.
+    UpDownCounter,
+    /// A value that moves both ways.
     Gauge,
+    /// A spread of values.
+    Histogram,
 }
 
-/// One metric at the moment of a snapshot.
+/// A value at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A spread.
+    Histogram(HistogramValue),
+}
+
+impl Value {
+    /// The number, or how many there are of a spread.
+    fn number(&self) -> i64 {
+        match self {
+            Value::Int(value) => *value,
+            Value::Float(value) => *value as i64,
+            Value::Histogram(value) => value.count() as i64,
+        }
+    }
+}
+
+/// One series at the moment of a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// What is measured.
     pub description: Description,
-    /// Counter or gauge.
+    /// Which way it moves.
     pub kind: InstrumentKind,
+    /// The level from which on it exists.
+    pub level: Level,
     /// Its attributes, sorted by key.
     pub attributes: Vec<Attribute>,
     /// The value.
-    pub value: i64,
+    pub value: Value,
 }
 
-#[derive(Debug)]
+/// One metric as it is shown: after level and views.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// The name on the side of OpenTelemetry.
+    pub name: Cow<'static, str>,
+    /// The unit in UCUM notation.
+    pub unit: &'static str,
+    /// One sentence for people.
+    pub text: Cow<'static, str>,
+    /// The instrumentation scope.
+    pub scope: &'static str,
+    /// Which way it moves.
+    pub kind: InstrumentKind,
+    /// Its series.
+    pub points: Vec<Point>,
+}
+
+/// One series of a metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// Its attributes, sorted by key.
+    pub attributes: Vec<Attribute>,
+    /// The value.
+    pub value: Value,
+}
+
+type Read = Arc<dyn Fn() -> Option<Value> + Send + Sync>;
+
+#[derive(Clone)]
 enum Instrument {
     Counter(Counter),
-    Gauge(Gauge),
+    /// Not shown while it is zero.
+    QuietCounter(Counter),
+    Time(TimeCounter),
+    Gauge(InstrumentKind, Gauge),
+    /// With the bounds that it has where no view says otherwise.
+    Histogram(Histogram, Bounds),
+    Observed(InstrumentKind, Read),
 }
 
-type Key = (&'static str, Vec<Attribute>);
-type Instruments = BTreeMap<Key, (Description, Instrument)>;
+impl Instrument {
+    fn kind(&self) -> InstrumentKind {
+        match self {
+            Instrument::Counter(_) | Instrument::QuietCounter(_) | Instrument::Time(_) => {
+                InstrumentKind::Counter
+            }
+            Instrument::Gauge(kind, _) | Instrument::Observed(kind, _) => *kind,
+            Instrument::Histogram(..) => InstrumentKind::Histogram,
+        }
+    }
+
+    /// None where there is nothing to show.
+    fn read(&self) -> Option<Value> {
+        Some(match self {
+            Instrument::Counter(counter) => Value::Int(counter.value() as i64),
+            Instrument::QuietCounter(counter) => match counter.value() {
+                0 => return None,
+                value => Value::Int(value as i64),
+            },
+            Instrument::Time(time) => Value::Float(time.value().as_secs_f64()),
+            Instrument::Gauge(_, gauge) => Value::Int(gauge.value()),
+            Instrument::Histogram(histogram, _) => {
+                let value = histogram.value();
+                if value.count() == 0 {
+                    return None;
+                }
+                Value::Histogram(value)
+            }
+            Instrument::Observed(_, read) => return read(),
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Entry {
+    description: Description,
+    level: Level,
+    instrument: Instrument,
+}
+
+#[derive(Default)]
+struct Table {
+    instruments: BTreeMap<(&'static str, Vec<Attribute>), Entry>,
+    series: HashMap<&'static str, usize>,
+    views: Arc<[View]>,
+    version: &'static str,
+}
+
+struct Shared {
+    table: Mutex<Table>,
+    switch: Switch,
+    started: SystemTime,
+}
 
 /// The registry of instruments of one collector. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<Mutex<Instruments>>);
+#[derive(Clone)]
+pub struct Metrics {
+    shared: Arc<Shared>,
+    /// Of what is made through this handle.
+    level: Level,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let (table, switch) = (Mutex::default(), Switch::default());
+        let shared = Arc::new(Shared { table, switch, started: SystemTime::now() });
+        Metrics { shared, level: Level::Basic }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Metrics({} series)", self.table().instruments.len())
+    }
+}
+
+/// Attributes as they are handed in.
+type Given<'a> = &'a [(&'static str, &'a str)];
 
 impl Metrics {
+    /// A handle whose instruments exist from `level` on; others are made at level basic.
+    pub fn at(&self, level: Level) -> Metrics {
+        Metrics { shared: self.shared.clone(), level }
+    }
+
+    /// Puts a level and views in force, for what there is and what comes.
+    pub fn configure(&self, level: Level, views: Vec<View>, version: &'static str) {
+        self.shared.switch.set(level);
+        let mut table = self.table();
+        (table.views, table.version) = (views.into(), version);
+        for entry in table.instruments.values() {
+            if let Instrument::Histogram(histogram, default) = &entry.instrument {
+                histogram.set_bounds(&bounds(&table, entry.description, default));
+            }
+        }
+    }
+
+    /// Whether instruments of `level` exist now.
+    pub fn allows(&self, level: Level) -> bool {
+        self.shared.switch.allows(level)
+    }
+
+    /// When counting began.
+    pub fn started(&self) -> SystemTime {
+        self.shared.started
+    }
+
     /// The counter of that name and those attributes, made on first use.
     ///
     /// # Panics
-    /// If the same name and attributes are already a gauge: a programming error.
-    pub fn counter(&self, description: Description, attributes: &[(&'static str, &str)]) -> Counter {
-        self.with(
-            description,
-            attributes,
-            || Instrument::Counter(Counter::detached()),
-            |i| match i {
-                Instrument::Counter(counter) => Some(counter.clone()),
-                Instrument::Gauge(_) => None,
-            },
-        )
+    /// If the same name and attributes are already another kind of instrument: a programming error. The same
+    /// holds for the others.
+    pub fn counter(&self, description: Description, attributes: Given<'_>) -> Counter {
+        self.counter_as(description, attributes, Instrument::Counter)
+    }
+
+    /// A counter that is not shown before it counts something: for what otelcol shows only then.
+    pub fn quiet_counter(&self, description: Description, attributes: Given<'_>) -> Counter {
+        self.counter_as(description, attributes, Instrument::QuietCounter)
+    }
+
+    fn counter_as(
+        &self,
+        description: Description,
+        attributes: Given<'_>,
+        make: fn(Counter) -> Instrument,
+    ) -> Counter {
+        let make = |_: &Table| make(Counter::detached());
+        self.with(description, attributes, make, |instrument| match instrument {
+            Instrument::Counter(counter) | Instrument::QuietCounter(counter) => Some(counter.clone()),
+            _ => None,
+        })
+    }
+
+    /// Shows `counter` under another name as well.
+    pub fn alias(&self, counter: &Counter, description: Description, attributes: Given<'_>) {
+        self.with(description, attributes, |_| Instrument::QuietCounter(counter.clone()), |_| Some(()));
+    }
+
+    /// A counter of time, shown in seconds.
+    pub fn time_counter(&self, description: Description, attributes: Given<'_>) -> TimeCounter {
+        let make = |_: &Table| Instrument::Time(TimeCounter::detached());
+        self.with(description, attributes, make, |instrument| match instrument {
+            Instrument::Time(counter) => Some(counter.clone()),
+            _ => None,
+        })
     }
 
     /// The gauge of that name and those attributes, made on first use.
-    ///
-    /// # Panics
-    /// If the same name and attributes are already a counter: a programming error.
-    pub fn gauge(&self, description: Description, attributes: &[(&'static str, &str)]) -> Gauge {
-        self.with(
-            description,
-            attributes,
-            || Instrument::Gauge(Gauge::detached()),
-            |i| match i {
-                Instrument::Gauge(gauge) => Some(gauge.clone()),
-                Instrument::Counter(_) => None,
-            },
-        )
+    pub fn gauge(&self, description: Description, attributes: Given<'_>) -> Gauge {
+        self.gauge_as(InstrumentKind::Gauge, description, attributes)
+    }
+
+    /// A gauge that is a sum: over several of them the values add up.
+    pub fn up_down_counter(&self, description: Description, attributes: Given<'_>) -> Gauge {
+        self.gauge_as(InstrumentKind::UpDownCounter, description, attributes)
+    }
+
+    fn gauge_as(&self, kind: InstrumentKind, description: Description, attributes: Given<'_>) -> Gauge {
+        let make = |_: &Table| Instrument::Gauge(kind, Gauge::detached());
+        self.with(description, attributes, make, |instrument| match instrument {
+            Instrument::Gauge(_, gauge) => Some(gauge.clone()),
+            _ => None,
+        })
+    }
+
+    /// The histogram of that name and those attributes, made on first use. `bounds` are the upper bounds of
+    /// its buckets, ascending, in the unit that is shown.
+    pub fn histogram(
+        &self,
+        description: Description,
+        attributes: Given<'_>,
+        measure: Measure,
+        bounds: &[f64],
+    ) -> Histogram {
+        let make = |table: &Table| {
+            let default = Bounds::from(bounds);
+            let bounds = self::bounds(table, description, &default);
+            let switch = self.shared.switch.clone();
+            Instrument::Histogram(Histogram::new(bounds, measure, self.level, switch), default)
+        };
+        self.with(description, attributes, make, |instrument| match instrument {
+            Instrument::Histogram(histogram, _) => Some(histogram.clone()),
+            _ => None,
+        })
+    }
+
+    /// Shows what `read` says whenever somebody looks; nothing where that is none. A later one of the same
+    /// name and attributes takes its place. `read` must not block, nor use this registry.
+    pub fn observe(
+        &self,
+        description: Description,
+        kind: InstrumentKind,
+        attributes: Given<'_>,
+        read: impl Fn() -> Option<Value> + Send + Sync + 'static,
+    ) {
+        let read: Read = Arc::new(read);
+        let made = read.clone();
+        let make = move |_: &Table| Instrument::Observed(kind, made);
+        self.enter(description, attributes, make, move |instrument| {
+            if let Instrument::Observed(_, old) = instrument {
+                *old = read;
+            }
+        });
     }
 
     fn with<T>(
         &self,
         description: Description,
-        attributes: &[(&'static str, &str)],
-        make: impl FnOnce() -> Instrument,
+        attributes: Given<'_>,
+        make: impl FnOnce(&Table) -> Instrument,
         pick: impl FnOnce(&Instrument) -> Option<T>,
+    ) -> T {
+        self.enter(description, attributes, make, |instrument| pick(instrument))
+            .expect("an instrument keeps its kind")
+    }
+
+    fn enter<T>(
+        &self,
+        description: Description,
+        attributes: Given<'_>,
+        make: impl FnOnce(&Table) -> Instrument,
+        pick: impl FnOnce(&mut Instrument) -> T,
     ) -> T {
         let mut attributes: Vec<Attribute> =
             attributes.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         attributes.sort();
-        let mut instruments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, instrument) =
-            instruments.entry((description.name, attributes)).or_insert_with(|| (description, make()));
-        pick(instrument).expect("an instrument keeps its kind")
+        let mut table = self.table();
+        let mut key = (description.name, attributes);
+        if !table.instruments.contains_key(&key) {
+            let series = table.series.entry(description.name).or_default();
+            if *series >= MAX_SERIES {
+                key.1 = vec![(OVERFLOW, "true".to_owned())];
+            } else {
+                *series += 1;
+            }
+            if !table.instruments.contains_key(&key) {
+                let entry = Entry { description, level: self.level, instrument: make(&table) };
+                table.instruments.insert(key.clone(), entry);
+            }
+        }
+        pick(&mut table.instruments.get_mut(&key).expect("entered above").instrument)
     }
 
-    /// Every instrument with its value, sorted by name and attributes.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Handles of all instruments: what they say is read without the lock.
+    fn entries(&self) -> Vec<(Vec<Attribute>, Entry)> {
+        let table = self.table();
+        table.instruments.iter().map(|((_, attributes), entry)| (attributes.clone(), entry.clone())).collect()
+    }
+
+    /// Every series that has something to show, whatever the level in force, sorted by name and attributes.
     pub fn snapshot(&self) -> Vec<Sample> {
-        let instruments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        instruments
-            .iter()
-            .map(|((_, attributes), (description, instrument))| {
-                let (kind, value) = match instrument {
-                    Instrument::Counter(c) => (InstrumentKind::Counter, c.value() as i64),
-                    Instrument::Gauge(g) => (InstrumentKind::Gauge, g.value()),
-                };
-                Sample { description: *description, kind, attributes: attributes.clone(), value }
-            })
-            .collect()
+        let sample = |(attributes, entry): (Vec<Attribute>, Entry)| {
+            let value = entry.instrument.read()?;
+            let (description, kind, level) = (entry.description, entry.instrument.kind(), entry.level);
+            Some(Sample { description, kind, level, attributes, value })
+        };
+        self.entries().into_iter().filter_map(sample).collect()
     }
 
-    /// The sum of all metrics of that name whose attributes contain `attributes`; 0 where there is none.
+    /// What is shown: the metrics of the level in force, through the views, sorted by name.
+    pub fn streams(&self) -> Vec<Stream> {
+        let (views, version) = {
+            let table = self.table();
+            (table.views.clone(), table.version)
+        };
+        let mut streams: Vec<Stream> = Vec::new();
+        for sample in self.snapshot() {
+            if !self.allows(sample.level) {
+                continue;
+            }
+            let point = Point { attributes: sample.attributes, value: sample.value };
+            match streams.last_mut().filter(|stream| stream.name == sample.description.name) {
+                Some(stream) => stream.points.push(point),
+                None => streams.push(stream(sample.description, sample.kind, vec![point])),
+            }
+        }
+        streams.into_iter().flat_map(|stream| view::look(&views, stream, version)).collect()
+    }
+
+    /// The sum of all metrics of that name whose attributes contain `attributes`; 0 where there is none. Of
+    /// a histogram its count.
     pub fn sum(&self, name: &str, attributes: &[(&str, &str)]) -> i64 {
         self.snapshot()
             .iter()
@@ -195,29 +416,21 @@ impl Metrics {
                     .iter()
                     .all(|(k, v)| sample.attributes.iter().any(|(key, value)| key == k && value == v))
             })
-            .map(|sample| sample.value)
+            .map(|sample| sample.value.number())
             .sum()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SENT: Description = Description { name: "sent", unit: "{span}", text: "Spans sent." };
-
-    #[test]
-    fn the_same_name_and_attributes_are_one_counter_over_all_threads() {
-        let metrics = Metrics::default();
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                let counter = metrics.counter(SENT, &[("exporter", "otlp"), ("data_type", "traces")]);
-                scope.spawn(move || (0..1000).for_each(|_| counter.add(1)));
-            }
-        });
-        metrics.counter(SENT, &[("data_type", "traces"), ("exporter", "otlp")]).add(5);
-        assert_eq!(metrics.sum("sent", &[("exporter", "otlp")]), 4005);
-        assert_eq!(metrics.snapshot().len(), 1);
-        assert_eq!(metrics.sum("sent", &[("exporter", "debug")]), 0);
-    }
+fn stream(description: Description, kind: InstrumentKind, points: Vec<Point>) -> Stream {
+    let Description { name, unit, text } = description;
+    Stream { name: name.into(), unit, text: text.into(), scope: scope_of(name), kind, points }
 }
+
+/// The bounds of a histogram: a view's, or its own.
+fn bounds(table: &Table, description: Description, default: &Bounds) -> Bounds {
+    let described = stream(description, InstrumentKind::Histogram, Vec::new());
+    view::bounds_for(&table.views, &described, table.version).unwrap_or_else(|| default.clone())
+}
+
+#[cfg(test)]
+mod tests;

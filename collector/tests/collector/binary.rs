@@ -77,8 +77,14 @@ impl CommandLine {
         }
     }
 
-    /// Starts it, and returns once it takes data.
-    pub(crate) fn start(mut self) -> Running {
+    /// Starts it, and returns once it takes data. Tests run side by side, so nobody gets the port of own
+    /// metrics.
+    pub(crate) fn start(self) -> Running {
+        self.arg("--set=service.telemetry.metrics.level=none").start_with_metrics()
+    }
+
+    /// Starts it with own metrics as its configuration says, and returns once it takes data.
+    pub(crate) fn start_with_metrics(mut self) -> Running {
         let mut child = self.0.spawn().expect("the binary runs");
         let log = Arc::new(Log::default());
         for stream in [

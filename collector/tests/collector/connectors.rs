@@ -111,11 +111,15 @@ async fn what_a_pipeline_behind_forward_answers_travels_back() {
     let loads = start_load(ports, &stop);
     backends[1].wait_for_spans(10).await;
     stop.cancel();
+    // One of them may have been stopped before it began.
+    let mut rejected = 0;
     for load in loads {
         let outcome = load.await.expect("no panic");
         assert!(outcome.broken.is_empty(), "{:?}", outcome.broken.first());
-        assert!(outcome.accepted.is_empty() && !outcome.rejected.is_empty(), "the sender hears it");
+        assert!(outcome.accepted.is_empty(), "the sender hears it");
+        rejected += outcome.rejected.len();
     }
+    assert!(rejected > 0, "the senders hear it");
     let books = inside.balanced_books().await;
     let book = books.iter().find(|book| book.component.kind == Kind::Connector).expect("it has books");
     assert_eq!(book.accepted, 0, "what was refused is the sender's: {book:?}");

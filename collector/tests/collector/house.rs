@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// What each crate of the core may use, directly.
 const CORE: &[(&str, &[&str])] = &[
     ("phoenix-pdata", &[]),
-    ("phoenix-telemetry", &[]),
+    ("phoenix-telemetry", &["phoenix-pdata"]),
     ("phoenix-config-derive", &[]),
     ("phoenix-config", &["phoenix-config-derive", "phoenix-pdata"]),
     ("phoenix-component", &["phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
@@ -15,6 +15,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-benches", &[]),
+    ("phoenix-builder", &["phoenix-config"]),
 ];
 
 /// What a component may use.

@@ -11,6 +11,7 @@ use phoenix_config::{Config, EnvProvider, Problems, Resolver};
 use phoenix_engine::{ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
+use phoenix_telemetry::traces::Tracer;
 use tokio::time::Instant;
 
 #[path = "../../src/registry.rs"]
@@ -35,6 +36,7 @@ impl Inside {
             capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             logs: LogHandle::default(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),

@@ -18,6 +18,8 @@ mod inside;
 mod limits;
 mod load;
 mod metadata;
+mod own_metrics;
+mod own_telemetry;
 mod sdk;
 mod signals;
 mod swaps;

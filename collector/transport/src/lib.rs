@@ -6,6 +6,7 @@ pub mod endpoint;
 mod gate;
 pub mod grpc;
 pub mod http;
+pub mod instrumentation;
 mod intake;
 mod io;
 mod listen;
@@ -16,6 +17,7 @@ mod running;
 pub mod settings;
 mod socket;
 pub mod tls;
+pub mod trace;
 
 pub use encoded::{EncodedBody, Undecodable};
 pub use gate::Gate;

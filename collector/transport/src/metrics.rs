@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use phoenix_telemetry::{Counter, Description, Metrics};
 
+use crate::instrumentation::HttpMetrics;
+
 /// Connections that a listener accepted.
 pub const CONNECTIONS: Description = Description {
     name: "phoenix_transport_connections",
@@ -39,6 +41,8 @@ const REASONS: [&str; 13] = [
 pub struct ServerMetrics {
     pub(crate) connections: Counter,
     refused: Arc<[Counter; REASONS.len()]>,
+    /// Where it serves HTTP.
+    pub(crate) http: Option<HttpMetrics>,
 }
 
 impl ServerMetrics {
@@ -51,6 +55,7 @@ impl ServerMetrics {
                 REASONS
                     .map(|reason| metrics.counter(REFUSED, &[listener[0], listener[1], ("reason", reason)])),
             ),
+            http: (transport == "http").then(|| HttpMetrics::server(metrics)),
         }
     }
 
@@ -59,6 +64,7 @@ impl ServerMetrics {
         ServerMetrics {
             connections: Counter::detached(),
             refused: Arc::new(REASONS.map(|_| Counter::detached())),
+            http: None,
         }
     }
 

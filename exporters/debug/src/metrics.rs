@@ -28,8 +28,8 @@ impl DebugMetrics {
 }
 
 const fn descriptions(signal: Signal) -> (Description, Description) {
-    const SENT: &str = "Items that were written, or sampled out.";
-    const FAILED: &str = "Items that could not be written.";
+    const SENT: &str = "Number of items successfully sent to destination.";
+    const FAILED: &str = "Number of items in failed attempts to send to destination.";
     let (sent, failed, unit) = match signal {
         Signal::Traces => ("otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans", "{span}"),
         Signal::Metrics => (

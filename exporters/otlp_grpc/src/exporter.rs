@@ -9,11 +9,14 @@ use phoenix_delivery::{
     Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
 };
 use phoenix_pdata::{Codings, Signal};
+use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
+use phoenix_transport::instrumentation::RpcMetrics;
 use phoenix_transport::tls::{Alpn, TlsConnector};
+use phoenix_transport::trace;
 use tokio::time::Instant;
 
 use crate::OtlpGrpcConfig;
@@ -53,7 +56,9 @@ pub(crate) fn create(
         client,
         timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
         metadata: HeaderMap::new(),
+        tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
+        rpc: RpcMetrics::client(&cx.host.metrics, path(signal)),
     };
     let settings = DeliverySettings {
         // The client's own covers the same, and the server hears of it.
@@ -92,15 +97,27 @@ pub(crate) struct GrpcPush {
     timeout: Option<Duration>,
     /// Of single requests: none.
     metadata: HeaderMap,
+    tracer: Tracer,
     partial: PartialSuccessLog,
+    rpc: RpcMetrics,
 }
 
 impl Push for GrpcPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
+        let name = || path(batch.signal).trim_start_matches('/').to_owned();
+        let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.metadata);
         let message = self.compressor.message(batch.payload);
-        let answer = self.client.call(&self.method, message, timeout, &self.metadata).await;
+        let metadata = attempt.as_ref().map_or(&self.metadata, |(_, metadata)| metadata);
+        let begun = self.rpc.begin();
+        let answer = self.client.call(&self.method, message, timeout, metadata).await;
+        if let Some(begun) = begun {
+            self.rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
+        }
+        if let Err(status) = &answer {
+            trace::failed(&mut attempt, status);
+        }
         match PartialSuccess::parse(&answer.map_err(refusal)?) {
             Ok(None) => {}
             Ok(Some(partial)) => self.partial.warn(&partial),

@@ -2,15 +2,18 @@
 
 use std::time::SystemTime;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Uri, Version};
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Budget, Refusal, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::{Codings, Signal};
+use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
+use phoenix_transport::instrumentation::{HttpKey, HttpMetrics};
 use phoenix_transport::tls::{Alpn, TlsConnector};
+use phoenix_transport::trace;
 
 use crate::OtlpHttpConfig;
 use crate::answer::Answer;
@@ -47,6 +50,7 @@ pub(crate) fn create(
         max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
         disable_keep_alives: config.disable_keep_alives,
     };
+    let default_port = if is_secure { 443 } else { 80 };
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
     let format = config.format();
     let push = HttpPush {
@@ -56,20 +60,32 @@ pub(crate) fn create(
         headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
         format,
         budget: cx.host.budget.clone(),
+        tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
+        http: HttpMetrics::client(&cx.host.metrics),
+        key: HttpKey::of_post(
+            bare_host(&parsed),
+            parsed.port_u16().unwrap_or(default_port),
+            Version::HTTP_11,
+        ),
         url,
     };
+    push.http.set_secure(is_secure);
     let settings = DeliverySettings {
         // The client's own covers the same.
         timeout: None,
         retry: config.retry_on_failure.clone(),
         queue: config.sending_queue.get().cloned(),
     };
-    let default_port = if is_secure { 443 } else { 80 };
     let port = parsed.port_u16().unwrap_or(default_port).to_string();
-    let host = parsed.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let host = bare_host(&parsed);
     let attributes = [("server.address", host), ("server.port", port.as_str()), ("url.path", parsed.path())];
     Ok(Delivery::new(push, settings, DeliveryContext::new(cx, signal, &attributes)))
+}
+
+/// The host without the brackets of IPv6.
+fn bare_host(url: &Uri) -> &str {
+    url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Sends one signal to one URL.
@@ -80,17 +96,36 @@ pub(crate) struct HttpPush {
     headers: HeaderMap,
     format: Format,
     budget: Budget,
+    tracer: Tracer,
     partial: PartialSuccessLog,
+    http: HttpMetrics,
+    key: HttpKey,
     url: String,
 }
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+        let name = || "HTTP POST".to_owned();
+        let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.headers);
+        let (begun, bytes) = (self.http.begin(), batch.payload.len() as u64);
         let body = match self.format {
             Format::Protobuf => self.compressor.message(batch.payload),
             Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
         };
-        let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
+        let headers = attempt.as_ref().map_or(&self.headers, |(_, headers)| headers);
+        let response = self.client.post(&self.destination, headers, body).await;
+        if let Some(begun) = begun {
+            let key = self.key.clone();
+            let key = response.as_ref().map(|response| key.clone().answered(response.status)).unwrap_or(key);
+            self.http.record(key, begun.elapsed(), bytes, 0);
+        }
+        let response = response.map_err(|error| {
+            trace::failed(&mut attempt, &error);
+            refusal(error)
+        })?;
+        if !response.status.is_success() {
+            trace::failed(&mut attempt, &response.status);
+        }
         let answer = Answer::new(response.status, &response.headers, response.body);
         if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
             self.partial.warn(&partial);

@@ -162,6 +162,7 @@ impl<W: Fn(&Rules, &Open) -> bool> Pass<'_, W> {
             if cut.oversized {
                 self.metrics.oversized.add(1);
             }
+            self.metrics.sent(cut.fragment.batch.items, cut.fragment.batch.payload.len());
             out.send(cut.fragment.batch, cut.fragment.ack);
             if !(self.wants)(&self.rules, open) {
                 open.restart(self.now);

@@ -6,6 +6,7 @@ use phoenix_pdata::Signal;
 use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::server::{Call, UnaryService};
+use phoenix_transport::instrumentation::RpcMetrics;
 
 use crate::client;
 use crate::format::Format;
@@ -22,6 +23,8 @@ pub(crate) struct GrpcService {
     pub(crate) include_metadata: bool,
     /// Whether health checks are answered.
     pub(crate) health: bool,
+    /// By [`Signal::index`].
+    pub(crate) rpc: [RpcMetrics; 3],
 }
 
 /// What may be called.
@@ -31,17 +34,21 @@ pub(crate) enum Method {
     Health,
 }
 
+/// The path of the export method of each signal, by [`Signal::index`].
+pub(crate) const PATHS: [&str; 3] = [
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+];
+
 impl UnaryService for GrpcService {
     type Method = Method;
 
     fn resolve(&self, path: &str) -> Option<Method> {
-        let signal = match path {
-            "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Signal::Traces,
-            "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Signal::Metrics,
-            "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
-            health::CHECK if self.health => return Some(Method::Health),
-            _ => return None,
-        };
+        if path == health::CHECK && self.health {
+            return Some(Method::Health);
+        }
+        let signal = Signal::ALL.into_iter().find(|signal| PATHS[signal.index()] == path)?;
         self.intake.takes(signal).then_some(Method::Export(signal))
     }
 
@@ -62,18 +69,26 @@ impl UnaryService for GrpcService {
         let client = self
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
+        let trace = self.intake.trace(&headers);
         let request = Request {
             signal,
             format: Format::Protobuf,
             body: Body::new(message, encoded),
             client,
             deadline: answer_by(deadline),
+            trace,
         };
-        match self.intake.take(request, &self.metrics).await {
+        let rpc = &self.rpc[signal.index()];
+        let begun = rpc.begin();
+        let answer = match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),
             Err(NotTaken::Undecodable(undecodable)) => Err(undecodable.into()),
             Err(NotTaken::Malformed(reason)) => Err(Status::new(Code::INTERNAL, reason)),
             Err(NotTaken::Refused(refusal)) => Err(Status::from(&refusal)),
+        };
+        if let Some(begun) = begun {
+            rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
         }
+        answer
     }
 }

@@ -1,40 +1,44 @@
 use phoenix_pdata::Signal;
 use phoenix_telemetry::{Counter, Description, Metrics};
 
-const ACCEPTED: [Description; 3] = [
-    Description {
-        name: "otelcol_receiver_accepted_spans",
-        unit: "{span}",
-        text: "Spans that the pipelines took.",
-    },
-    Description {
-        name: "otelcol_receiver_accepted_metric_points",
-        unit: "{datapoint}",
-        text: "Data points that the pipelines took.",
-    },
-    Description {
-        name: "otelcol_receiver_accepted_log_records",
-        unit: "{record}",
-        text: "Log records that the pipelines took.",
-    },
-];
+/// What otelcol names by what one item of the signal is called.
+struct PerSignal {
+    accepted: Description,
+    refused: Description,
+    failed: Description,
+}
 
-const REFUSED: [Description; 3] = [
-    Description {
-        name: "otelcol_receiver_refused_spans",
-        unit: "{span}",
-        text: "Spans that the pipelines did not take; their senders were told.",
-    },
-    Description {
-        name: "otelcol_receiver_refused_metric_points",
-        unit: "{datapoint}",
-        text: "Data points that the pipelines did not take; their senders were told.",
-    },
-    Description {
-        name: "otelcol_receiver_refused_log_records",
-        unit: "{record}",
-        text: "Log records that the pipelines did not take; their senders were told.",
-    },
+macro_rules! per_signal {
+    ($items:literal, $unit:literal, $words:literal) => {
+        PerSignal {
+            accepted: Description {
+                name: concat!("otelcol_receiver_accepted_", $items),
+                unit: $unit,
+                text: concat!("Number of ", $words, " successfully pushed into the pipeline."),
+            },
+            refused: Description {
+                name: concat!("otelcol_receiver_refused_", $items),
+                unit: $unit,
+                text: concat!("Number of ", $words, " that could not be pushed into the pipeline."),
+            },
+            failed: Description {
+                name: concat!("otelcol_receiver_failed_", $items),
+                unit: $unit,
+                text: concat!(
+                    "Number of ",
+                    $words,
+                    " that failed to be processed by the receiver due to internal errors."
+                ),
+            },
+        }
+    };
+}
+
+/// By [`Signal::index`].
+const PER_SIGNAL: [PerSignal; 3] = [
+    per_signal!("spans", "{span}", "spans"),
+    per_signal!("metric_points", "{datapoint}", "metric points"),
+    per_signal!("log_records", "{record}", "log records"),
 ];
 
 const MALFORMED: Description = Description {
@@ -61,9 +65,13 @@ pub(crate) struct IntakeMetrics {
 impl IntakeMetrics {
     pub(crate) fn new(metrics: &Metrics, receiver: &str, transport: &str) -> IntakeMetrics {
         let attributes = [("receiver", receiver), ("transport", transport)];
+        // What is refused counts as refused, whoever did it, as in otelcol: these stay zero.
+        for of in &PER_SIGNAL {
+            metrics.counter(of.failed, &attributes);
+        }
         IntakeMetrics {
-            accepted: ACCEPTED.map(|description| metrics.counter(description, &attributes)),
-            refused: REFUSED.map(|description| metrics.counter(description, &attributes)),
+            accepted: PER_SIGNAL.map(|of| metrics.counter(of.accepted, &attributes)),
+            refused: PER_SIGNAL.map(|of| metrics.counter(of.refused, &attributes)),
             malformed: metrics.counter(MALFORMED, &attributes),
             still_compressed: metrics.counter(STILL_COMPRESSED, &attributes),
         }

@@ -8,13 +8,14 @@ use phoenix_component::factory::CreateContext;
 use phoenix_component::{
     Adoption, BoxFuture, Host, ListenerLease, Lost, Outlets, Receiver, StartError, Status, StatusReporter,
 };
+use phoenix_transport::instrumentation::RpcMetrics;
 use phoenix_transport::settings::{GrpcServerSettings, HttpServerSettings};
 use phoenix_transport::tls::TlsAcceptor;
 use phoenix_transport::{Gate, Server, ServerMetrics, grpc, http};
 use tokio::time::Instant;
 
 use crate::config::{OtlpHttpSettings, OtlpReceiverConfig};
-use crate::grpc::GrpcService;
+use crate::grpc::{GrpcService, PATHS};
 use crate::http::OtlpHttpService;
 use crate::intake::Intake;
 use crate::metrics::IntakeMetrics;
@@ -63,7 +64,12 @@ impl<R> Protocol<R> {
 impl OtlpReceiver {
     pub(crate) fn new(config: OtlpReceiverConfig, cx: &CreateContext<'_>, outlets: Outlets) -> OtlpReceiver {
         OtlpReceiver {
-            intake: Intake::new(outlets, config.invalid_utf8.into(), cx.host.budget.clone()),
+            intake: Intake::new(
+                outlets,
+                config.invalid_utf8.into(),
+                cx.host.budget.clone(),
+                cx.host.tracer.clone(),
+            ),
             id: cx.id.to_string(),
             status: cx.status.clone(),
             config,
@@ -81,6 +87,7 @@ impl OtlpReceiver {
             metrics: IntakeMetrics::new(&host.metrics, &self.id, "grpc"),
             include_metadata: settings.include_metadata,
             health: settings.health,
+            rpc: PATHS.map(|path| RpcMetrics::server(&host.metrics, path)),
         }
     }
 
@@ -208,6 +215,7 @@ impl Receiver for OtlpReceiver {
 
     fn stop(&self, deadline: Instant) -> BoxFuture<'_, Lost> {
         Box::pin(async move {
+            self.intake.retire();
             // The leases go first: a port is free for others once nobody accepts on it.
             let State { grpc, http, .. } = std::mem::take(&mut *self.state());
             let servers = grpc.into_server().into_iter().chain(http.into_server());

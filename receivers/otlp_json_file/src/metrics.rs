@@ -86,8 +86,8 @@ impl FileMetrics {
             retries: metrics.counter(RETRIES, &own[..1]),
             unrouted: metrics.counter(UNROUTED, &own[..1]),
             unreadable: metrics.counter(UNREADABLE, &own[..1]),
-            open: metrics.gauge(OPEN, &own[..1]),
-            reading: metrics.gauge(READING, &own[..1]),
+            open: metrics.up_down_counter(OPEN, &own[..1]),
+            reading: metrics.up_down_counter(READING, &own[..1]),
         }
     }
 

@@ -192,6 +192,9 @@ pub fn start_reconfigurable<S: HttpService>(
     budget: &Budget,
     metrics: ServerMetrics,
 ) -> io::Result<(Server, Reconfigure<S>)> {
+    if let Some(http) = &metrics.http {
+        http.set_secure(tls.is_some());
+    }
     let (cores, budget, most) = (cores.clone(), budget.clone(), options.max_connections);
     running::start(lease, tls, most, Shared { service: Arc::new(service), options, budget, cores, metrics })
 }

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::{Activity, Busy};
 use super::{BodyError, HttpService, Request, Shared, body};
 use crate::compression::Encoding;
 use crate::encoded::EncodedBody;
+use crate::instrumentation::HttpKey;
 use crate::listen::{Drain, LiveGuard, Phase};
 use crate::socket::Peer;
 
@@ -58,6 +59,12 @@ pub(super) async fn answer<S: HttpService>(
 ) -> Response<Answer> {
     let (live, busy) = (drain.request(), activity.busy());
     let version = request.version();
+    let measured = shared.metrics.http.as_ref().and_then(|http| {
+        let begun = http.begin()?;
+        let key = HttpKey::of_request(request.method(), request.uri(), request.headers(), version);
+        let bytes = request.body().size_hint().exact().unwrap_or(0);
+        Some((http, begun, key, bytes))
+    });
     let options = &shared.options;
     let preflight = options.cors.as_ref().and_then(|cors| cors.preflight(&request));
     let mut response = match (preflight, &options.cors) {
@@ -70,6 +77,9 @@ pub(super) async fn answer<S: HttpService>(
             response
         }
     };
+    if let Some((http, begun, key, bytes)) = measured {
+        http.record(key.answered(response.status()), begun.elapsed(), bytes, response.body().len() as u64);
+    }
     for (name, value) in &options.response_headers {
         response.headers_mut().insert(name.clone(), value.clone());
     }

@@ -1,0 +1,613 @@
+//! `service::telemetry::metrics`: the level, who reads, and how.
+
+use std::time::Duration;
+
+use phoenix_config::{Level, Opaque, Problems, Settings};
+use phoenix_telemetry::InstrumentKind;
+use phoenix_telemetry::prometheus;
+use phoenix_telemetry::view::{Aggregation, Selection, Selector, View};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// The section as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MetricsSettings {
+    level: Level,
+    readers: Option<Vec<ReaderSettings>>,
+    views: Vec<ViewSettings>,
+    /// What `readers` replaced.
+    address: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ReaderSettings {
+    pull: Option<PullSettings>,
+    periodic: Option<PeriodicSettings>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PullSettings {
+    exporter: PullExporter,
+    producers: Option<IgnoredAny>,
+    cardinality_limits: Option<IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PullExporter {
+    prometheus: Option<PrometheusSettings>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PrometheusSettings {
+    host: Option<String>,
+    port: Option<i64>,
+    without_scope_info: Option<bool>,
+    without_units: Option<bool>,
+    without_type_suffix: Option<bool>,
+    with_resource_constant_labels: Option<SelectionSettings>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SelectionSettings {
+    included: Option<Vec<String>>,
+    excluded: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PeriodicSettings {
+    /// Milliseconds.
+    interval: i64,
+    /// Milliseconds.
+    timeout: i64,
+    exporter: PushExporter,
+    producers: Option<IgnoredAny>,
+    cardinality_limits: Option<IgnoredAny>,
+}
+
+impl Default for PeriodicSettings {
+    fn default() -> PeriodicSettings {
+        PeriodicSettings {
+            interval: 60_000,
+            timeout: 30_000,
+            exporter: PushExporter::default(),
+            producers: None,
+            cardinality_limits: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PushExporter {
+    otlp: Option<OtlpSettings>,
+    console: Option<ConsoleSettings>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConsoleSettings {}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OtlpSettings {
+    protocol: Option<String>,
+    endpoint: Option<String>,
+    insecure: Option<bool>,
+    headers: Vec<HeaderSettings>,
+    headers_list: Option<Opaque>,
+    certificate: Option<String>,
+    client_certificate: Option<String>,
+    client_key: Option<String>,
+    compression: Option<String>,
+    /// Milliseconds.
+    timeout: Option<i64>,
+    temporality_preference: Option<String>,
+    default_histogram_aggregation: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HeaderSettings {
+    name: String,
+    value: Opaque,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ViewSettings {
+    selector: Option<SelectorSettings>,
+    stream: Option<StreamSettings>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SelectorSettings {
+    instrument_name: Option<String>,
+    instrument_type: Option<InstrumentType>,
+    unit: Option<String>,
+    meter_name: Option<String>,
+    meter_version: Option<String>,
+    meter_schema_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum InstrumentType {
+    Counter,
+    Gauge,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StreamSettings {
+    name: Option<String>,
+    description: Option<String>,
+    aggregation: Option<AggregationSettings>,
+    aggregation_cardinality_limit: Option<IgnoredAny>,
+    attribute_keys: Option<SelectionSettings>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AggregationSettings {
+    default: Option<Nothing>,
+    drop: Option<Nothing>,
+    explicit_bucket_histogram: Option<BucketSettings>,
+    base2_exponential_bucket_histogram: Option<IgnoredAny>,
+    last_value: Option<IgnoredAny>,
+    sum: Option<IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Nothing {}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BucketSettings {
+    boundaries: Vec<f64>,
+    record_min_max: Option<bool>,
+}
+
+/// Who gets the metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ReaderPlan {
+    /// Whoever asks.
+    Prometheus { endpoint: String, options: prometheus::Options },
+    /// A backend, every so often.
+    Push { interval: Duration, timeout: Duration, to: PushTarget },
+}
+
+/// Where metrics are pushed to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PushTarget {
+    /// Standard output.
+    Console,
+    /// An OTLP backend.
+    Otlp(OtlpTarget),
+}
+
+/// An OTLP backend.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OtlpTarget {
+    pub(crate) over_http: bool,
+    /// With its scheme.
+    pub(crate) endpoint: String,
+    pub(crate) headers: Vec<(String, Opaque)>,
+    pub(crate) certificate: String,
+    pub(crate) client_certificate: String,
+    pub(crate) client_key: String,
+    pub(crate) gzip: bool,
+    /// For one attempt.
+    pub(crate) timeout: Duration,
+}
+
+/// What the section means.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MetricsPlan {
+    pub(crate) level: phoenix_telemetry::Level,
+    pub(crate) readers: Vec<ReaderPlan>,
+    pub(crate) views: Vec<View>,
+}
+
+impl Default for MetricsPlan {
+    /// otelcol's: `http://localhost:8888/metrics` at level normal.
+    fn default() -> MetricsPlan {
+        MetricsSettings::default().plan()
+    }
+}
+
+fn refuse_unless_none<T>(problems: &mut Problems, value: &Option<T>, key: &str, why: &str) {
+    problems.require(value.is_none(), key, format!("`{key}` is not supported: {why}"));
+}
+
+impl Settings for MetricsSettings {
+    fn validate(&self, problems: &mut Problems) {
+        if self.address.is_some() {
+            problems.warn_with_help(
+                "address",
+                "`address` was replaced by `readers`; it is read as a Prometheus reader at that address",
+                "readers: [{pull: {exporter: {prometheus: {host: ..., port: ...}}}}]",
+            );
+            let well_formed = self.address.as_deref().is_some_and(|address| split_address(address).is_some());
+            problems.require(well_formed, "address", "must be host:port");
+            problems.require(self.readers.is_none(), "address", "`address` and `readers` exclude each other");
+        }
+        if self.level != Level::None && self.readers.as_ref().is_some_and(Vec::is_empty) {
+            problems.error(
+                "readers",
+                "collector telemetry metrics reader should exist when metric level is not none",
+            );
+        }
+        for (index, reader) in self.readers.iter().flatten().enumerate() {
+            problems.within(&format!("readers::{index}"), |problems| reader.validate(problems));
+        }
+        if !self.views.is_empty() && self.level != Level::Detailed {
+            problems.error(
+                "views",
+                "service::telemetry::metrics::views can only be set when service::telemetry::metrics::level is detailed",
+            );
+        }
+        for (index, view) in self.views.iter().enumerate() {
+            problems.within(&format!("views::{index}"), |problems| view.validate(problems));
+        }
+    }
+}
+
+const ONE_KIND: &str = "a reader has either `pull` or `periodic`";
+const NO_PRODUCERS: &str = "there is nothing beside the collector's own instruments";
+const FIXED_LIMIT: &str = "each metric may have 2000 series, and what is beyond is counted together";
+
+impl ReaderSettings {
+    fn validate(&self, problems: &mut Problems) {
+        match (&self.pull, &self.periodic) {
+            (Some(pull), None) => problems.within("pull", |problems| {
+                refuse_unless_none(problems, &pull.producers, "producers", NO_PRODUCERS);
+                refuse_unless_none(problems, &pull.cardinality_limits, "cardinality_limits", FIXED_LIMIT);
+                match &pull.exporter.prometheus {
+                    None => problems.error_with_help(
+                        "exporter",
+                        "no valid metric exporter",
+                        "a pull reader has the exporter `prometheus`",
+                    ),
+                    Some(prometheus) => {
+                        problems.within("exporter::prometheus", |problems| prometheus.validate(problems));
+                    }
+                }
+            }),
+            (None, Some(periodic)) => problems.within("periodic", |problems| periodic.validate(problems)),
+            _ => problems.error("", ONE_KIND),
+        }
+    }
+
+    fn plan(&self) -> Option<ReaderPlan> {
+        if let Some(prometheus) = self.pull.as_ref().and_then(|pull| pull.exporter.prometheus.as_ref()) {
+            return Some(prometheus.plan());
+        }
+        let periodic = self.periodic.as_ref()?;
+        let to = match &periodic.exporter {
+            PushExporter { otlp: Some(otlp), .. } => PushTarget::Otlp(otlp.plan()),
+            PushExporter { console: Some(_), .. } => PushTarget::Console,
+            _ => return None,
+        };
+        let (interval, timeout) = (millis(periodic.interval), millis(periodic.timeout));
+        Some(ReaderPlan::Push { interval, timeout, to })
+    }
+}
+
+fn millis(value: i64) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or(1).max(1))
+}
+
+impl PrometheusSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(self.host.is_some(), "host", "host must be specified");
+        match self.port {
+            None => problems.error("port", "port must be specified"),
+            Some(port) => problems.require(u16::try_from(port).is_ok(), "port", "must be from 0 to 65535"),
+        }
+    }
+
+    fn plan(&self) -> ReaderPlan {
+        let host = self.host.as_deref().unwrap_or("localhost");
+        let port = self.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(DEFAULT_PORT);
+        let options = prometheus::Options {
+            without_scope_info: self.without_scope_info.unwrap_or(true),
+            without_units: self.without_units.unwrap_or(true),
+            without_type_suffix: self.without_type_suffix.unwrap_or(true),
+            constant_labels: match &self.with_resource_constant_labels {
+                None => Selection::nothing(),
+                Some(selection) => selection.plan(),
+            },
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        ReaderPlan::Prometheus { endpoint: format!("{host}:{port}"), options }
+    }
+}
+
+const DEFAULT_PORT: u16 = 8888;
+
+impl SelectionSettings {
+    fn plan(&self) -> Selection {
+        Selection { included: self.included.clone(), excluded: self.excluded.clone() }
+    }
+}
+
+impl PeriodicSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(self.interval > 0, "interval", "must be positive: milliseconds");
+        problems.require(self.timeout > 0, "timeout", "must be positive: milliseconds");
+        refuse_unless_none(problems, &self.producers, "producers", NO_PRODUCERS);
+        refuse_unless_none(problems, &self.cardinality_limits, "cardinality_limits", FIXED_LIMIT);
+        match &self.exporter {
+            PushExporter { otlp: Some(otlp), console: None } => {
+                problems.within("exporter::otlp", |problems| otlp.validate(problems));
+            }
+            PushExporter { otlp: None, console: Some(_) } => {}
+            PushExporter { otlp: Some(_), console: Some(_) } => {
+                problems.error("exporter", "must not specify multiple exporters");
+            }
+            PushExporter { otlp: None, console: None } => problems.error_with_help(
+                "exporter",
+                "no valid metric exporter",
+                "a periodic reader has the exporter `otlp` or `console: {}`",
+            ),
+        }
+    }
+}
+
+impl OtlpSettings {
+    fn over_http(&self) -> bool {
+        self.protocol.as_deref() == Some("http/protobuf")
+    }
+
+    fn validate(&self, problems: &mut Problems) {
+        match self.protocol.as_deref() {
+            Some("grpc" | "http/protobuf") => {}
+            None => problems.error_with_help(
+                "protocol",
+                "protocol must be specified",
+                "`grpc` or `http/protobuf`",
+            ),
+            Some(other) => problems.error_with_help(
+                "protocol",
+                format!("unsupported protocol {other:?}"),
+                "`grpc` or `http/protobuf`",
+            ),
+        }
+        let compression = self.compression.as_deref().unwrap_or("none");
+        problems.require(
+            matches!(compression, "gzip" | "none"),
+            "compression",
+            format!("unsupported compression {compression:?}: `gzip` or `none`"),
+        );
+        problems.require(
+            self.timeout.is_none_or(|timeout| timeout > 0),
+            "timeout",
+            "must be positive: milliseconds",
+        );
+        let temporality = self.temporality_preference.as_deref().unwrap_or("cumulative");
+        problems.require(
+            temporality == "cumulative",
+            "temporality_preference",
+            format!("{temporality:?} is not supported: sums are cumulative; use the processor of your backend, or scrape"),
+        );
+        let histograms = self.default_histogram_aggregation.as_deref().unwrap_or(EXPLICIT);
+        problems.require(
+            histograms == EXPLICIT,
+            "default_histogram_aggregation",
+            format!("{histograms:?} is not supported: histograms have explicit buckets"),
+        );
+        problems.require(
+            self.client_certificate.is_some() == self.client_key.is_some(),
+            "client_certificate",
+            "`client_certificate` and `client_key` go together",
+        );
+        for (index, header) in self.headers.iter().enumerate() {
+            let fine = http::HeaderName::from_bytes(header.name.as_bytes()).is_ok()
+                && http::HeaderValue::from_str(header.value.reveal()).is_ok();
+            problems.require(
+                fine,
+                &format!("headers::{index}"),
+                format!("header {:?} cannot be sent", header.name),
+            );
+        }
+        if let Some(list) = &self.headers_list {
+            problems.require(
+                parse_list(list.reveal()).is_some(),
+                "headers_list",
+                "must be name=value pairs, separated by commas",
+            );
+        }
+    }
+
+    fn plan(&self) -> OtlpTarget {
+        let over_http = self.over_http();
+        let default = if over_http { "http://localhost:4318/v1/metrics" } else { "http://localhost:4317" };
+        let endpoint = match self.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) {
+            None => default.to_owned(),
+            Some(endpoint) if endpoint.contains("://") => endpoint.to_owned(),
+            Some(endpoint) if self.insecure == Some(true) => format!("http://{endpoint}"),
+            Some(endpoint) => format!("https://{endpoint}"),
+        };
+        // A URL without a path means the usual one.
+        let path = endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+        let endpoint = match over_http && path.is_none_or(|(_, path)| path.is_empty()) {
+            true => format!("{}/v1/metrics", endpoint.trim_end_matches('/')),
+            false => endpoint,
+        };
+        // Single headers win over those of the list.
+        let mut headers =
+            self.headers_list.as_ref().and_then(|list| parse_list(list.reveal())).unwrap_or_default();
+        headers.retain(|(name, _)| !self.headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)));
+        headers.extend(self.headers.iter().map(|header| (header.name.clone(), header.value.clone())));
+        OtlpTarget {
+            over_http,
+            endpoint,
+            headers,
+            certificate: self.certificate.clone().unwrap_or_default(),
+            client_certificate: self.client_certificate.clone().unwrap_or_default(),
+            client_key: self.client_key.clone().unwrap_or_default(),
+            gzip: self.compression.as_deref() == Some("gzip"),
+            timeout: millis(self.timeout.unwrap_or(10_000)),
+        }
+    }
+}
+
+const EXPLICIT: &str = "explicit_bucket_histogram";
+
+fn parse_list(list: &str) -> Option<Vec<(String, Opaque)>> {
+    let pairs = list.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=')?;
+        let (name, value) = (name.trim(), value.trim());
+        let fine = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+            && http::HeaderValue::from_str(value).is_ok();
+        fine.then(|| (name.to_owned(), Opaque::new(value)))
+    };
+    pairs.map(pair).collect()
+}
+
+impl ViewSettings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require(self.selector.is_some(), "selector", "a view needs a `selector`");
+        problems.require(self.stream.is_some(), "stream", "a view needs a `stream`");
+        let selector = self.selector.clone().unwrap_or_default();
+        problems.require(
+            self.selector.is_none() || selector != SelectorSettings::default(),
+            "selector",
+            "must select by at least one key",
+        );
+        let Some(stream) = &self.stream else { return };
+        problems.require(
+            stream.name.is_none()
+                || selector.instrument_name.as_deref().is_some_and(|name| !name.contains(['*', '?'])),
+            "stream::name",
+            "only a view of one instrument, by its `instrument_name` without wildcards, can rename",
+        );
+        refuse_unless_none(
+            problems,
+            &stream.aggregation_cardinality_limit,
+            "stream::aggregation_cardinality_limit",
+            FIXED_LIMIT,
+        );
+        let Some(aggregation) = &stream.aggregation else { return };
+        problems.within("stream::aggregation", |problems| {
+            let kinds = [
+                aggregation.default.is_some(),
+                aggregation.drop.is_some(),
+                aggregation.explicit_bucket_histogram.is_some(),
+            ];
+            problems.require(
+                kinds.into_iter().filter(|set| *set).count() <= 1,
+                "",
+                "must have one kind of aggregation",
+            );
+            let fixed = "the other aggregations are those that fit the instrument; `drop`, `default` and `explicit_bucket_histogram` can be set";
+            refuse_unless_none(
+                problems,
+                &aggregation.base2_exponential_bucket_histogram,
+                "base2_exponential_bucket_histogram",
+                fixed,
+            );
+            refuse_unless_none(problems, &aggregation.last_value, "last_value", fixed);
+            refuse_unless_none(problems, &aggregation.sum, "sum", fixed);
+            if let Some(buckets) = &aggregation.explicit_bucket_histogram {
+                let bounds = &buckets.boundaries;
+                problems.require(
+                    bounds.iter().all(|bound| bound.is_finite() && *bound >= 0.0)
+                        && bounds.windows(2).all(|pair| pair[0] < pair[1])
+                        && bounds.len() <= 200,
+                    "explicit_bucket_histogram::boundaries",
+                    "must be at most 200 ascending numbers, none below zero",
+                );
+            }
+        });
+    }
+
+    fn plan(&self) -> View {
+        let selector = self.selector.clone().unwrap_or_default();
+        let stream = self.stream.clone().unwrap_or_default();
+        let aggregation = match stream.aggregation.unwrap_or_default() {
+            AggregationSettings { drop: Some(_), .. } => Aggregation::Drop,
+            AggregationSettings { explicit_bucket_histogram: Some(buckets), .. } => {
+                Aggregation::Buckets(buckets.boundaries.into())
+            }
+            _ => Aggregation::Default,
+        };
+        View {
+            selector: Selector {
+                instrument_name: selector.instrument_name,
+                instrument_kind: selector.instrument_type.map(InstrumentType::kind),
+                unit: selector.unit,
+                meter_name: selector.meter_name,
+                meter_version: selector.meter_version,
+                meter_schema_url: selector.meter_schema_url,
+            },
+            name: stream.name,
+            description: stream.description,
+            aggregation,
+            attribute_keys: stream.attribute_keys.map_or_else(Selection::default, |keys| keys.plan()),
+        }
+    }
+}
+
+impl InstrumentType {
+    fn kind(self) -> InstrumentKind {
+        match self {
+            InstrumentType::Counter | InstrumentType::ObservableCounter => InstrumentKind::Counter,
+            InstrumentType::Gauge | InstrumentType::ObservableGauge => InstrumentKind::Gauge,
+            InstrumentType::Histogram => InstrumentKind::Histogram,
+            InstrumentType::UpDownCounter | InstrumentType::ObservableUpDownCounter => {
+                InstrumentKind::UpDownCounter
+            }
+        }
+    }
+}
+
+/// Host and port of the former `address`; an empty host is every interface.
+fn split_address(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host, port.parse().ok()?))
+}
+
+impl MetricsSettings {
+    pub(super) fn plan(&self) -> MetricsPlan {
+        let level = match self.level {
+            Level::None => phoenix_telemetry::Level::None,
+            Level::Basic => phoenix_telemetry::Level::Basic,
+            Level::Normal => phoenix_telemetry::Level::Normal,
+            Level::Detailed => phoenix_telemetry::Level::Detailed,
+        };
+        let readers = match (&self.readers, self.address.as_deref().and_then(split_address)) {
+            _ if self.level == Level::None => Vec::new(),
+            (Some(readers), _) => readers.iter().filter_map(ReaderSettings::plan).collect(),
+            (None, Some((host, port))) => {
+                let reader = PrometheusSettings {
+                    host: Some(host.to_owned()),
+                    port: Some(i64::from(port)),
+                    ..PrometheusSettings::default()
+                };
+                vec![reader.plan()]
+            }
+            (None, None) => vec![PrometheusSettings::default().plan()],
+        };
+        MetricsPlan { level, readers, views: self.views.iter().map(ViewSettings::plan).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

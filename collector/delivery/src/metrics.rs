@@ -2,9 +2,14 @@
 
 use std::sync::OnceLock;
 
-use phoenix_component::ComponentKey;
+use phoenix_component::{ComponentKey, Refusal};
 use phoenix_pdata::Signal;
 use phoenix_telemetry::{Counter, Description, Gauge, Metrics};
+
+use crate::batching::Trigger;
+use crate::circuit::Change;
+use crate::queue::Made;
+use crate::retry::SHUTDOWN;
 
 /// What otelcol names by what one item of the signal is called.
 struct PerSignal {
@@ -66,6 +71,59 @@ const FAILED: Description = Description {
     text: "Spans, data points or log records that were not delivered, by reason.",
 };
 
+const CIRCUIT_OPEN: Description = Description {
+    name: "phoenix_exporter_circuit_open",
+    unit: "1",
+    text: "1 while the destination does not answer and is tried by one attempt at a time.",
+};
+
+const CIRCUIT_OPENED: Description = Description {
+    name: "phoenix_exporter_circuit_opened",
+    unit: "{time}",
+    text: "Number of times that the destination was found not to answer.",
+};
+
+const BATCHES: Description = Description {
+    name: "phoenix_exporter_queue_batches",
+    unit: "{batch}",
+    text: "Batches made in the sending queue, by what completed them: size, timeout or end.",
+};
+
+const OVERSIZED: Description = Description {
+    name: "phoenix_exporter_queue_oversized_batches",
+    unit: "{batch}",
+    text: "Batches made in the sending queue that exceed max_size, since a single record does.",
+};
+
+/// Why items were not delivered, in the terms of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// Phoenix's own label.
+    pub(crate) reason: &'static str,
+    /// otelcol's `error.type`.
+    pub(crate) error_type: &'static str,
+    /// otelcol's `error.permanent`.
+    pub(crate) permanent: bool,
+}
+
+impl Cause {
+    /// A backend took a batch, but for some of it.
+    pub(crate) const REJECTED: Cause =
+        Cause { reason: "rejected", error_type: "InvalidArgument", permanent: true };
+
+    /// What a batch was given up with.
+    pub(crate) fn of(refusal: &Refusal) -> Cause {
+        let error_type = match (refusal.status(), refusal.reason()) {
+            (_, SHUTDOWN) => "Shutdown",
+            (Some(status), _) => status.code.name(),
+            (None, "timeout" | "deadline") => "Deadline_Exceeded",
+            (None, "cancelled") => "Canceled",
+            (None, _) => "_OTHER",
+        };
+        Cause { reason: refusal.reason(), error_type, permanent: !refusal.is_retryable() }
+    }
+}
+
 /// The instruments of one exporter and signal. An exporter that replaces another of the same name goes on
 /// with them, so they move by differences.
 pub(crate) struct Meter {
@@ -77,6 +135,8 @@ pub(crate) struct Meter {
     enqueue_failed: OnceLock<Counter>,
     queue: Option<QueueGauges>,
     pub(crate) in_flight: Gauge,
+    circuit_open: Gauge,
+    circuit_opened: Counter,
 }
 
 struct QueueGauges {
@@ -106,6 +166,8 @@ impl Meter {
                 capacity: metrics.gauge(QUEUE_CAPACITY, &of_signal),
             }),
             in_flight: metrics.gauge(IN_FLIGHT, &of_signal),
+            circuit_open: metrics.gauge(CIRCUIT_OPEN, &of_signal),
+            circuit_opened: metrics.counter(CIRCUIT_OPENED, &of_signal),
             metrics: metrics.clone(),
             signal,
             exporter,
@@ -116,13 +178,45 @@ impl Meter {
         self.sent.add(items);
     }
 
-    pub(crate) fn failed(&self, reason: &'static str, items: u64) {
+    /// The point where what otelcol says of failures is counted.
+    pub(crate) fn failed(&self, cause: Cause, items: u64) {
         let attributes = [("exporter", self.exporter.as_str())];
         let description = PER_SIGNAL[self.signal.index()].send_failed;
         self.send_failed.get_or_init(|| self.metrics.counter(description, &attributes)).add(items);
-        let attributes =
-            [("exporter", self.exporter.as_str()), ("data_type", self.signal.name()), ("reason", reason)];
+        let attributes = [
+            ("exporter", self.exporter.as_str()),
+            ("data_type", self.signal.name()),
+            ("reason", cause.reason),
+            ("error.type", cause.error_type),
+            ("error.permanent", if cause.permanent { "true" } else { "false" }),
+        ];
         self.metrics.counter(FAILED, &attributes).add(items);
+    }
+
+    /// The point where batches that the queue made are counted.
+    pub(crate) fn made(&self, batch: &Made) {
+        let of_signal = [("exporter", self.exporter.as_str()), ("data_type", self.signal.name())];
+        let trigger = match batch.trigger {
+            Trigger::Size => "size",
+            Trigger::Timeout => "timeout",
+            Trigger::End => "end",
+        };
+        let [exporter, data_type] = of_signal;
+        self.metrics.counter(BATCHES, &[exporter, data_type, ("trigger", trigger)]).add(1);
+        if batch.oversized {
+            self.metrics.counter(OVERSIZED, &of_signal).add(1);
+        }
+    }
+
+    pub(crate) fn circuit(&self, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Opened => {
+                self.circuit_open.add(1);
+                self.circuit_opened.add(1);
+            }
+            Change::Closed => self.circuit_open.add(-1),
+        }
     }
 
     pub(crate) fn enqueue_failed(&self, items: u64) {

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Code, Refusal, StartError};
 use phoenix_delivery::{
-    Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
+    Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
 };
 use phoenix_pdata::Signal;
 use phoenix_transport::endpoint::Target;
@@ -92,20 +92,19 @@ pub(crate) struct GrpcPush {
 }
 
 impl Push for GrpcPush {
-    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+    async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
         let message = batch.payload.into_iter().collect();
         let answer = self.client.call(&self.method, message, timeout, &self.metadata).await;
         match PartialSuccess::parse(&answer.map_err(refusal)?) {
-            Ok(None) => {}
-            Ok(Some(partial)) => self.partial.warn(&partial),
+            Ok(None) => Ok(Delivered::whole()),
+            Ok(Some(partial)) => Ok(self.partial.note(&partial)),
             Err(_) => {
                 let text = "grpc: failed to unmarshal the received message";
-                return Err(refusal(Status::new(Code::INTERNAL, text)));
+                Err(refusal(Status::new(Code::INTERNAL, text)))
             }
         }
-        Ok(())
     }
 
     fn timed_out(&self) -> Refusal {

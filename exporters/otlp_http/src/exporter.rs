@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Refusal, StartError};
-use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
+use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::Signal;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
 use phoenix_transport::tls::{Alpn, TlsConnector};
@@ -75,14 +75,14 @@ pub(crate) struct HttpPush {
 }
 
 impl Push for HttpPush {
-    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+    async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let body = batch.payload.into_iter().collect();
         let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
         let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
-        if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
-            self.partial.warn(&partial);
-        }
-        Ok(())
+        Ok(match answer.outcome(&self.url, SystemTime::now())? {
+            Some(partial) => self.partial.note(&partial),
+            None => Delivered::whole(),
+        })
     }
 
     fn timed_out(&self) -> Refusal {

@@ -16,6 +16,7 @@ pub mod buffers;
 mod contracts;
 mod cores;
 pub mod factory;
+mod forwards;
 pub mod harness;
 mod health;
 mod host;
@@ -33,6 +34,7 @@ pub use contracts::{
     StartError, Transform,
 };
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
+pub use forwards::Forwards;
 pub use health::{ComponentKey, Health, Status, StatusReporter};
 pub use host::{BuildInfo, Host};
 pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};

@@ -11,7 +11,7 @@ use phoenix_component::factory::CreateContext;
 use phoenix_component::{
     Ack, AckWait, Adoption, Batch, BoxFuture, Cores, Exporter, Held, Host, Lost, Refusal, StartError,
 };
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,7 @@ pub(crate) struct Inner<P: Push> {
     pub(crate) report: Report,
     pub(crate) circuit: Circuit,
     pub(crate) has_queue: bool,
+    makes_batches: bool,
     block_on_overflow: bool,
     pub(crate) wait_for_result: bool,
     queue: Mutex<Queue>,
@@ -106,6 +107,7 @@ impl<P: Push> Delivery<P> {
                 circuit: Circuit::new(settings.retry.clone()),
                 retry: settings.retry,
                 has_queue,
+                makes_batches: queue.batch.is_on(),
                 block_on_overflow: queue.block_on_overflow,
                 wait_for_result: queue.wait_for_result,
                 queue: Mutex::new(Queue::new(
@@ -335,6 +337,12 @@ impl<P: Push> Exporter for Delivery<P> {
 
     fn owns_accepted(&self) -> bool {
         self.inner.has_queue && !self.inner.wait_for_result
+    }
+
+    /// Queues, retries and all sizers go by the sizes of the plain bytes, which every payload knows. Only
+    /// who joins requests looks inside.
+    fn forwards(&self) -> Codings {
+        if self.inner.makes_batches { Codings::NONE } else { self.inner.push.forwards() }
     }
 
     fn held(&self) -> Held {

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue};
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Refusal, StartError};
 use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
+use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
 use phoenix_transport::tls::{Alpn, TlsConnector};
 
@@ -39,6 +40,7 @@ pub(crate) fn create(
         headers,
         user_agent: cx.host.build.user_agent(),
         compressor: config.compressor(),
+        budget: cx.host.budget.clone(),
         max_idle_per_host: config.max_idle_per_core(cx.host.cores.count()),
         idle_timeout: config.idle_conn_timeout.is_positive().then(|| config.idle_conn_timeout.as_duration()),
         max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
@@ -48,6 +50,7 @@ pub(crate) fn create(
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
+        compressor: config.compressor(),
         headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         url,
@@ -69,6 +72,7 @@ pub(crate) fn create(
 pub(crate) struct HttpPush {
     client: Client,
     destination: Destination,
+    compressor: Compressor,
     headers: HeaderMap,
     partial: PartialSuccessLog,
     url: String,
@@ -76,13 +80,17 @@ pub(crate) struct HttpPush {
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
-        let body = batch.payload.into_iter().collect();
+        let body = self.compressor.message(batch.payload);
         let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
         let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
         Ok(match answer.outcome(&self.url, SystemTime::now())? {
             Some(partial) => self.partial.note(&partial),
             None => Delivered::whole(),
         })
+    }
+
+    fn forwards(&self) -> Codings {
+        self.compressor.forwards()
     }
 
     fn timed_out(&self) -> Refusal {

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use phoenix_component::Code;
 use phoenix_pdata::Signal;
+use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::server::{Call, UnaryService};
 
 use crate::client;
-use crate::intake::{Intake, NotTaken, Request, answer_by};
+use crate::intake::{Body, Intake, NotTaken, Request, answer_by};
 use crate::metrics::IntakeMetrics;
 
 /// An export response whose `partial_success` is there and empty: everything was accepted.
@@ -32,14 +33,20 @@ impl UnaryService for GrpcService {
         self.intake.takes(signal).then_some(signal)
     }
 
+    fn takes_encoded(&self, signal: Signal, encoding: Encoding) -> bool {
+        self.intake.takes_encoded(signal, encoding)
+    }
+
     async fn call(&self, signal: Signal, call: Call) -> Result<Bytes, Status> {
-        let Call { message, headers, authority, peer, deadline } = call;
+        let Call { message, encoded, headers, authority, peer, deadline } = call;
         let client = self
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
-        let request = Request { signal, body: message, client, deadline: answer_by(deadline) };
+        let request =
+            Request { signal, body: Body::new(message, encoded), client, deadline: answer_by(deadline) };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),
+            Err(NotTaken::Undecodable(undecodable)) => Err(undecodable.into()),
             Err(NotTaken::Malformed(malformed)) => Err(Status::new(Code::INTERNAL, malformed.to_string())),
             Err(NotTaken::Refused(refusal)) => Err(Status::from(&refusal)),
         }

@@ -7,12 +7,13 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 use phoenix_component::{Code, Refusal};
 use phoenix_pdata::Signal;
+use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::{Status, rpc_status};
 use phoenix_transport::http::server::{BodyError, HttpService, Request as HttpRequest};
 
 use crate::client;
 use crate::grpc::ALL_ACCEPTED;
-use crate::intake::{Intake, NotTaken, Request};
+use crate::intake::{Body, Intake, NotTaken, Request};
 use crate::metrics::IntakeMetrics;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
@@ -48,6 +49,10 @@ impl HttpService for OtlpHttpService {
         Ok(signal)
     }
 
+    fn takes_encoded(&self, signal: Signal, encoding: Encoding) -> bool {
+        self.intake.takes_encoded(signal, encoding)
+    }
+
     async fn call(&self, signal: Signal, request: HttpRequest) -> Response<Bytes> {
         let body = match request.body {
             Ok(body) => body,
@@ -56,9 +61,11 @@ impl HttpService for OtlpHttpService {
         let authority = request.head.uri.authority().map(|authority| authority.as_str());
         let client =
             self.include_metadata.then(|| client::info(&request.head.headers, authority, &request.peer));
+        let body = Body::new(body, request.encoded);
         let request = Request { signal, body, client, deadline: None };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => protobuf(StatusCode::OK, ALL_ACCEPTED),
+            Err(NotTaken::Undecodable(undecodable)) => status_response(body_status(&undecodable.into())),
             Err(NotTaken::Malformed(malformed)) => status_response((
                 StatusCode::BAD_REQUEST,
                 Status::new(Code::INVALID_ARGUMENT, malformed.to_string()),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use phoenix_component::{Batch, ClientInfo, Outlets, Refusal};
-use phoenix_pdata::{Counts, InvalidUtf8, Malformed, Payload, Signal};
+use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal};
+use phoenix_pdata::{Codings, Counts, Decode, InvalidUtf8, Malformed, Payload, Signal};
+use phoenix_transport::compression::{DecodeAgain, Encoding};
+use phoenix_transport::{EncodedBody, Undecodable};
 use tokio::time::Instant;
 
 use crate::metrics::IntakeMetrics;
@@ -19,12 +21,26 @@ const OFFLOAD_BYTES: usize = 1 << 20;
 pub(crate) struct Intake {
     outlets: Outlets,
     invalid_utf8: InvalidUtf8,
+    decoder: Arc<dyn Decode>,
+}
+
+/// The bytes of a request.
+pub(crate) enum Body {
+    Plain(Bytes),
+    /// Compressed, as they came.
+    Encoded(EncodedBody),
+}
+
+impl Body {
+    pub(crate) fn new(plain: Bytes, encoded: Option<EncodedBody>) -> Body {
+        encoded.map_or(Body::Plain(plain), Body::Encoded)
+    }
 }
 
 /// A request as its protocol delivered it.
 pub(crate) struct Request {
     pub(crate) signal: Signal,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) client: Option<Arc<ClientInfo>>,
     pub(crate) deadline: Option<Instant>,
 }
@@ -32,6 +48,8 @@ pub(crate) struct Request {
 /// Why a request was not taken.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
+    /// The body cannot be decompressed.
+    Undecodable(Undecodable),
     /// The bytes are no OTLP request.
     Malformed(Malformed),
     /// The pipelines refused it.
@@ -39,8 +57,8 @@ pub(crate) enum NotTaken {
 }
 
 impl Intake {
-    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8) -> Intake {
-        Intake { outlets, invalid_utf8 }
+    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8, budget: &Budget) -> Intake {
+        Intake { outlets, invalid_utf8, decoder: Arc::new(DecodeAgain(budget.clone())) }
     }
 
     /// Whether a pipeline takes the signal now.
@@ -48,21 +66,22 @@ impl Intake {
         self.outlets.of(signal).is_wired()
     }
 
+    /// Whether somebody behind wants requests of the signal as they came, compressed in `encoding`.
+    pub(crate) fn takes_encoded(&self, signal: Signal, encoding: Encoding) -> bool {
+        self.outlets.of(signal).forwards().any.and(encoding.codings()) != Codings::NONE
+    }
+
     /// Validates a request and sends it into the pipelines; when this returns `Ok` the data is accepted.
     pub(crate) async fn take(&self, request: Request, metrics: &IntakeMetrics) -> Result<(), NotTaken> {
-        let (signal, policy) = (request.signal, self.invalid_utf8);
-        let validated = if request.body.len() < OFFLOAD_BYTES {
-            phoenix_pdata::validate(signal, request.body, policy)
-        } else {
-            let scan =
-                tokio::task::spawn_blocking(move || phoenix_pdata::validate(signal, request.body, policy));
-            scan.await
-                .map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
+        let signal = request.signal;
+        let validated = match request.body {
+            Body::Plain(plain) => self.validate(signal, plain).await,
+            Body::Encoded(body) => self.validate_encoded(signal, &body).await,
         };
-        let (payload, counts): (Payload, Counts) = validated.map_err(|malformed| {
+        if let Err(NotTaken::Malformed(_)) = &validated {
             metrics.malformed();
-            NotTaken::Malformed(malformed)
-        })?;
+        }
+        let (payload, counts) = validated?;
         if counts.items == 0 {
             return Ok(());
         }
@@ -75,6 +94,50 @@ impl Intake {
             Err(_) => metrics.refused(signal, counts.items),
         }
         outcome.map_err(NotTaken::Refused)
+    }
+}
+
+impl Intake {
+    async fn validate(&self, signal: Signal, plain: Bytes) -> Result<(Payload, Counts), NotTaken> {
+        let policy = self.invalid_utf8;
+        let validated = if plain.len() < OFFLOAD_BYTES {
+            phoenix_pdata::validate(signal, plain, policy)
+        } else {
+            tokio::task::spawn_blocking(move || phoenix_pdata::validate(signal, plain, policy))
+                .await
+                .map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
+        };
+        validated.map_err(NotTaken::Malformed)
+    }
+
+    /// Where nobody behind looks inside, only the bytes as they came are kept, and the plain ones are gone
+    /// once they are validated; where some look, both. What has to be rewritten is plain from then on.
+    async fn validate_encoded(
+        &self,
+        signal: Signal,
+        body: &EncodedBody,
+    ) -> Result<(Payload, Counts), NotTaken> {
+        let (forwards, policy) = (self.outlets.of(signal).forwards(), self.invalid_utf8);
+        if body.encoding().coding().is_some_and(|coding| forwards.whole(coding)) {
+            let look = move |plain: &[u8]| (phoenix_pdata::check(signal, plain, policy), plain.len());
+            let ((checked, len), coding) = body.look(look).await.map_err(NotTaken::Undecodable)?;
+            let counts = checked.map_err(NotTaken::Malformed)?;
+            if let (Some(counts), Some(coding)) = (counts, coding.filter(|coding| forwards.whole(*coding))) {
+                let decoder = self.decoder.clone();
+                return Ok((Payload::still_encoded(coding, body.bytes().clone(), len, decoder), counts));
+            }
+        }
+        let (plain, coding) = body.decode().await.map_err(NotTaken::Undecodable)?;
+        let before = plain.clone();
+        let (payload, counts) = self.validate(signal, plain).await?;
+        let is_as_it_came = counts.bytes == before.len() as u64
+            && payload.pieces().next().is_some_and(|piece| piece.as_ptr() == before.as_ptr());
+        let coding = coding.filter(|coding| is_as_it_came && forwards.any.contains(*coding));
+        let payload = match coding {
+            Some(coding) => Payload::beside_encoded(before, coding, body.bytes().clone()),
+            None => payload,
+        };
+        Ok((payload, counts))
     }
 }
 

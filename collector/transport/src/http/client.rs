@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode, Uri};
-use phoenix_component::Cores;
+use phoenix_component::{Budget, Cores};
 use tokio::sync::Semaphore;
 
 use crate::compression::{Compressor, Encoding};
@@ -40,6 +40,8 @@ pub struct Options {
     pub user_agent: String,
     /// How bodies are compressed.
     pub compressor: Compressor,
+    /// Compressed bodies are charged to its reserve.
+    pub budget: Budget,
     /// Idle connections to keep for each host, on each core.
     pub max_idle_per_host: usize,
     /// How long they are kept; none is for ever.
@@ -58,6 +60,7 @@ impl Default for Options {
             headers: HeaderMap::new(),
             user_agent: concat!("phoenix/", env!("CARGO_PKG_VERSION")).to_owned(),
             compressor: Compressor::new(Encoding::Identity, 0),
+            budget: Budget::unlimited(),
             max_idle_per_host: 100,
             idle_timeout: Some(Duration::from_secs(90)),
             max_connections_per_host: None,
@@ -217,7 +220,9 @@ impl Client {
         body: Payload,
     ) -> Result<Response, SendError> {
         let shared = &*self.0;
-        let body = shared.compress(body).await.map_err(SendError::Compress)?;
+        let body = crate::compression::encode(shared.options.compressor, body, &shared.options.budget)
+            .await
+            .map_err(SendError::Compress)?;
         let _permit = shared.permit(&destination.target).await;
         let pool = &shared.pools[shared.cores.current_index()];
         let mut fresh_only = false;
@@ -269,15 +274,6 @@ impl Shared {
         }
         *request.headers_mut() = all;
         request
-    }
-
-    async fn compress(&self, body: Payload) -> std::io::Result<Payload> {
-        const OFFLOAD_BYTES: usize = 1 << 20;
-        let compressor = self.options.compressor;
-        if compressor.encoding() != Encoding::Identity && body.len() > OFFLOAD_BYTES {
-            return crate::compression::off_the_runtime(move || compressor.compress(body)).await;
-        }
-        compressor.compress(body)
     }
 
     async fn permit(&self, target: &Target) -> Option<tokio::sync::OwnedSemaphorePermit> {

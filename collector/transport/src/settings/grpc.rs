@@ -1,9 +1,10 @@
 use phoenix_component::{LeaseError, Leases, ListenerLease};
 use phoenix_config::{GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{ClientKeepalive, Compression, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings};
-use super::{Transport, WITH_EXTENSIONS, refuse};
+use super::{Transport, WITH_EXTENSIONS, refuse, refuse_any};
 use crate::compression::{Compressor, Encoding};
 use crate::endpoint::{Scheme, Target};
 use crate::grpc::client::{Balancer, Options};
@@ -42,10 +43,12 @@ pub struct GrpcServerSettings {
     pub keepalive: ServerKeepalive,
     /// Hands the request's metadata to the pipeline.
     pub include_metadata: bool,
+    /// Answers `grpc.health.v1.Health/Check` on the listener, for whoever looks there. Not in otelcol.
+    pub health: bool,
     /// Not supported yet.
     pub auth: NotYet,
     /// Not supported yet.
-    pub middlewares: NotYet,
+    pub middlewares: Vec<IgnoredAny>,
 }
 
 impl Default for GrpcServerSettings {
@@ -61,8 +64,9 @@ impl Default for GrpcServerSettings {
             write_buffer_size: 0,
             keepalive: ServerKeepalive::default(),
             include_metadata: false,
+            health: false,
             auth: None,
-            middlewares: None,
+            middlewares: Vec::new(),
         }
     }
 }
@@ -73,6 +77,7 @@ impl Settings for GrpcServerSettings {
             // Not an error, as in otelcol: it may be a variable that is only set where this runs.
             problems.warn_with_help("endpoint", "is empty; the start will fail", "write `host:port`");
         }
+        unix_path(problems, self.transport, &self.endpoint);
         buffers(problems, self.read_buffer_size, self.write_buffer_size);
         let fits = (0..=4095).contains(&self.max_recv_msg_size_mib);
         problems.require(fits, "max_recv_msg_size_mib", "must be between 0 and 4095");
@@ -80,8 +85,22 @@ impl Settings for GrpcServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
     }
+}
+
+/// Reports a Unix socket without a path, and one whose path is longer than the system takes.
+pub(super) fn unix_path(problems: &mut Problems, transport: Transport, endpoint: &str) {
+    /// `sun_path` has 108 bytes, the last of which is zero.
+    const LONGEST: usize = 107;
+    let path = match (transport, endpoint.strip_prefix("unix://")) {
+        (_, Some("")) => return problems.error("endpoint", "unix socket path cannot be empty"),
+        (_, Some(path)) => path,
+        (Transport::Unix, None) => endpoint,
+        (Transport::Tcp, None) => return,
+    };
+    let text = format!("the path of a Unix socket has at most {LONGEST} bytes, this one has {}", path.len());
+    problems.require(path.len() <= LONGEST, "endpoint", text);
 }
 
 pub(super) fn buffers(problems: &mut Problems, read: i64, write: i64) {
@@ -89,15 +108,17 @@ pub(super) fn buffers(problems: &mut Problems, read: i64, write: i64) {
     problems.require(write >= 0, "write_buffer_size", format!("invalid write_buffer_size value: {write}"));
 }
 
-/// Leases the listener of an endpoint.
+/// Leases the listener of an endpoint: `host:port`, or the path of a Unix socket where the transport says so
+/// or `unix://` stands before it.
 pub(super) fn listen(
     leases: &Leases,
     transport: Transport,
     endpoint: &str,
 ) -> Result<ListenerLease, LeaseError> {
-    match transport {
-        Transport::Tcp => leases.listen_tcp(endpoint),
-        Transport::Unix => leases.listen_unix(endpoint.as_ref()),
+    match (transport, endpoint.strip_prefix("unix://")) {
+        (_, Some(path)) => leases.listen_unix(path.as_ref()),
+        (Transport::Unix, None) => leases.listen_unix(endpoint.as_ref()),
+        (Transport::Tcp, None) => leases.listen_tcp(endpoint),
     }
 }
 
@@ -161,7 +182,7 @@ pub struct GrpcClientBlock {
     /// Not supported yet.
     pub auth: NotYet,
     /// Not supported yet.
-    pub middlewares: NotYet,
+    pub middlewares: Vec<IgnoredAny>,
 }
 
 impl Default for GrpcClientBlock {
@@ -179,7 +200,7 @@ impl Default for GrpcClientBlock {
             authority: String::new(),
             user_agent: String::new(),
             auth: None,
-            middlewares: None,
+            middlewares: Vec::new(),
         }
     }
 }
@@ -195,7 +216,7 @@ macro_rules! grpc_client_settings {
                 keepalive: phoenix_config::PresentBlock<$crate::settings::ClientKeepalive>,
                 read_buffer_size: i64, write_buffer_size: i64, wait_for_ready: bool,
                 headers: phoenix_config::OpaqueMap, balancer_name: String, authority: String,
-                user_agent: String, auth: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+                user_agent: String, auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -251,7 +272,7 @@ impl GrpcClientBlock {
         authority: String,
         user_agent: String,
         auth: NotYet,
-        middlewares: NotYet,
+        middlewares: Vec<IgnoredAny>,
     ) -> GrpcClientBlock {
         GrpcClientBlock {
             endpoint,
@@ -325,5 +346,5 @@ pub fn validate_grpc_client(block: &GrpcClientBlock, problems: &mut Problems) {
     super::validate_headers(&block.headers, problems);
     problems.within("tls", |problems| block.tls.validate(problems));
     refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
-    refuse(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
+    refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
 }

@@ -1,11 +1,12 @@
 use phoenix_component::{LeaseError, Leases, ListenerLease};
 use phoenix_config::{GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::grpc::{buffers, listen};
+use super::grpc::{buffers, listen, unix_path};
 use super::keepalive::unless_zero;
 use super::{Compression, CompressionParams, NotYet, TlsClientSettings, TlsServerSettings, Transport};
-use super::{WITH_EXTENSIONS, refuse};
+use super::{WITH_EXTENSIONS, refuse, refuse_any};
 use crate::compression::Encoding;
 use crate::http::{client, cors, server};
 use crate::tls::{Alpn, TlsAcceptor, TlsConnector, TlsError};
@@ -41,7 +42,7 @@ macro_rules! http_server_settings {
                 read_timeout: phoenix_config::GoDuration, read_header_timeout: phoenix_config::GoDuration,
                 write_timeout: phoenix_config::GoDuration, idle_timeout: phoenix_config::GoDuration,
                 keep_alives_enabled: bool,
-                auth: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+                auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -62,7 +63,7 @@ macro_rules! http_client_settings {
                 idle_conn_timeout: phoenix_config::GoDuration, disable_keep_alives: bool,
                 force_attempt_http2: bool, http2_read_idle_timeout: phoenix_config::GoDuration,
                 http2_ping_timeout: phoenix_config::GoDuration,
-                cookies: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+                cookies: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -125,7 +126,7 @@ block! {
         /// Not supported yet.
         auth: NotYet = None,
         /// Not supported yet.
-        middlewares: NotYet = None,
+        middlewares: Vec<IgnoredAny> = Vec::new(),
     }
 }
 
@@ -135,6 +136,7 @@ impl Settings for HttpServerSettings {
             // Not an error, as in otelcol: it may be a variable that is only set where this runs.
             problems.warn_with_help("endpoint", "is empty; the start will fail", "write `host:port`");
         }
+        unix_path(problems, self.transport, &self.endpoint);
         problems.require(self.max_request_body_size >= 0, "max_request_body_size", "must not be negative");
         for name in self.compression_algorithms.iter().flatten() {
             let known = Encoding::parse(name).is_some();
@@ -156,7 +158,7 @@ impl Settings for HttpServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
     }
 }
 
@@ -249,7 +251,7 @@ block! {
         /// Not supported yet.
         cookies: NotYet = None,
         /// Not supported yet.
-        middlewares: NotYet = None,
+        middlewares: Vec<IgnoredAny> = Vec::new(),
     }
 }
 
@@ -272,6 +274,7 @@ impl HttpClientBlock {
             idle_timeout: unless_zero(self.idle_conn_timeout),
             max_connections_per_host: positive(self.max_conns_per_host),
             disable_keep_alives: self.disable_keep_alives,
+            ..client::Options::default()
         })
     }
 }
@@ -299,5 +302,5 @@ pub fn validate_http_client(block: &HttpClientBlock, problems: &mut Problems) {
     problems.within("tls", |problems| block.tls.validate(problems));
     refuse(problems, "cookies", &block.cookies, "it comes in a later version");
     refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
-    refuse(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
+    refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
 }

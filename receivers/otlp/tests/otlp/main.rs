@@ -3,6 +3,7 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod encoded;
 mod grpc;
 mod http;
 mod rig;

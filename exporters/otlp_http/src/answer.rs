@@ -21,11 +21,17 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// What was taken in part, if that is what it says; `url` is what was asked, `now` the time.
+    /// What was taken in part, if that is what it says; `url` is what was asked, `now` the time. After
+    /// `extra_codes` another attempt is made too.
     ///
     /// # Errors
     /// Why nothing was taken.
-    pub(crate) fn outcome(self, url: &str, now: SystemTime) -> Result<Option<PartialSuccess>, Refusal> {
+    pub(crate) fn outcome(
+        self,
+        url: &str,
+        now: SystemTime,
+        extra_codes: &[StatusCode],
+    ) -> Result<Option<PartialSuccess>, Refusal> {
         if self.status.is_success() {
             if !self.is_protobuf() {
                 return Ok(None);
@@ -35,12 +41,13 @@ impl Answer<'_> {
         }
         let code = code_of(self.status);
         let text = self.text(url);
-        let retryable = matches!(self.status.as_u16(), 429 | 502 | 503 | 504);
+        let is_extra = extra_codes.contains(&self.status);
+        let retryable = is_extra || matches!(self.status.as_u16(), 429 | 502 | 503 | 504);
         let refusal = match retryable {
             true => Refusal::retryable(code.name(), text),
             false => Refusal::permanent(code.name(), text),
         };
-        let refusal = match self.retry_after(now) {
+        let refusal = match self.retry_after(now, is_extra) {
             Some(delay) => refusal.after(delay),
             None => refusal,
         };
@@ -71,8 +78,8 @@ impl Answer<'_> {
     }
 
     /// The time that the backend asks for, where it may.
-    fn retry_after(&self, now: SystemTime) -> Option<Duration> {
-        if !matches!(self.status.as_u16(), 429 | 503) {
+    fn retry_after(&self, now: SystemTime, is_extra: bool) -> Option<Duration> {
+        if !(is_extra || matches!(self.status.as_u16(), 429 | 503)) {
             return None;
         }
         let delay = retry_after(self.headers.get(RETRY_AFTER)?, now)?;
@@ -110,7 +117,11 @@ mod tests {
         }
         let status = StatusCode::from_u16(status).unwrap();
         let now = httpdate::parse_http_date("Tue, 24 Nov 2026 00:00:00 GMT").unwrap();
-        Answer { status, headers: &all, body: Bytes::copy_from_slice(body) }.outcome(URL, now)
+        Answer { status, headers: &all, body: Bytes::copy_from_slice(body) }.outcome(
+            URL,
+            now,
+            &[StatusCode::from_u16(530).unwrap()],
+        )
     }
 
     #[test]
@@ -128,6 +139,7 @@ mod tests {
             (502, true, Code::UNAVAILABLE),
             (503, true, Code::UNAVAILABLE),
             (504, true, Code::UNAVAILABLE),
+            (530, true, Code::UNKNOWN),
         ] {
             let refusal = outcome(status, &[], b"").unwrap_err();
             assert_eq!((refusal.is_retryable(), refusal.code()), (retryable, code), "{status}");
@@ -147,6 +159,7 @@ mod tests {
             assert_eq!(delay(503, nothing), None, "{nothing}");
         }
         assert_eq!(delay(502, "7"), None);
+        assert_eq!(delay(530, "7"), Some(Duration::from_secs(7)));
     }
 
     #[test]

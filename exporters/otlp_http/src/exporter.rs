@@ -3,14 +3,13 @@
 use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Refusal, StartError};
 use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::{Codings, Signal};
 use phoenix_transport::compression::Compressor;
-use phoenix_transport::http::client::{Client, Destination, Options, SendError};
-use phoenix_transport::tls::{Alpn, TlsConnector};
+use phoenix_transport::http::client::{Client, Destination, SendError};
 
 use crate::OtlpHttpConfig;
 use crate::answer::{Answer, PROTOBUF};
@@ -26,33 +25,16 @@ pub(crate) fn create(
         .url(signal)
         .ok_or_else(|| StartError::new(format!("either endpoint or {signal}_endpoint must be specified")))?;
     let parsed = parse_url(&url).map_err(|reason| StartError::new(format!("{url:?}: {reason}")))?;
-    let headers =
-        config.header_map().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
-    let alpn = if config.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
-    let is_secure = parsed.scheme_str() == Some("https");
-    let tls = match is_secure {
-        true => Some(TlsConnector::new(&config.tls, alpn).map_err(StartError::because)?),
-        false => None,
-    };
-    let options = Options {
-        tls,
-        timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
-        headers,
-        user_agent: cx.host.build.user_agent(),
-        compressor: config.compressor(),
-        budget: cx.host.budget.clone(),
-        max_idle_per_host: config.max_idle_per_core(cx.host.cores.count()),
-        idle_timeout: config.idle_conn_timeout.is_positive().then(|| config.idle_conn_timeout.as_duration()),
-        max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
-        disable_keep_alives: config.disable_keep_alives,
-    };
+    let block = config.http();
+    let options = block.options(cx.host).map_err(StartError::because)?;
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
-        compressor: config.compressor(),
+        compressor: block.compressor(),
         headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
+        extra_codes: config.extra_codes(),
         url,
     };
     let settings = DeliverySettings {
@@ -61,7 +43,7 @@ pub(crate) fn create(
         retry: config.retry_on_failure.clone(),
         queue: config.sending_queue.get().cloned(),
     };
-    let default_port = if is_secure { 443 } else { 80 };
+    let default_port = if parsed.scheme_str() == Some("https") { 443 } else { 80 };
     let port = parsed.port_u16().unwrap_or(default_port).to_string();
     let host = parsed.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let attributes = [("server.address", host), ("server.port", port.as_str()), ("url.path", parsed.path())];
@@ -75,6 +57,7 @@ pub(crate) struct HttpPush {
     compressor: Compressor,
     headers: HeaderMap,
     partial: PartialSuccessLog,
+    extra_codes: Vec<StatusCode>,
     url: String,
 }
 
@@ -83,7 +66,7 @@ impl Push for HttpPush {
         let body = self.compressor.message(batch.payload);
         let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
         let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
-        Ok(match answer.outcome(&self.url, SystemTime::now())? {
+        Ok(match answer.outcome(&self.url, SystemTime::now(), &self.extra_codes)? {
             Some(partial) => self.partial.note(&partial),
             None => Delivered::whole(),
         })
@@ -104,6 +87,7 @@ fn refusal(error: SendError) -> Refusal {
         SendError::Timeout { .. } => "timeout",
         SendError::Connect { .. } => "connect",
         SendError::Exchange { .. } => "exchange",
+        SendError::Redirect { .. } => "redirect",
         SendError::Compress(_) => return Refusal::permanent("compress", error.to_string()),
     };
     Refusal::retryable(reason, error.to_string())

@@ -24,6 +24,7 @@ mod fan_out;
 mod generation;
 mod guard;
 mod meter;
+mod phase;
 mod plan;
 mod stage_node;
 

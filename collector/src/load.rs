@@ -3,9 +3,10 @@
 use std::fmt;
 
 use phoenix_component::factory::Registry;
-use phoenix_config::{Config, EnvProvider, Node, Problems, Resolver, Severity};
+use phoenix_config::{Config, EnvProvider, FileProvider, Node, Problems, Resolver, Severity, YamlProvider};
 use phoenix_engine::Plan;
 
+use crate::Provider;
 use crate::cli::Sources;
 use crate::http_provider::HttpProvider;
 use crate::service_telemetry::ServiceTelemetry;
@@ -33,11 +34,14 @@ impl std::error::Error for BadConfig {}
 
 /// The tree of all sources, without references.
 pub(crate) fn resolve(sources: &Sources) -> Result<phoenix_config::Resolved, BadConfig> {
-    Resolver::with_environment(EnvProvider::of_process())
-        .with(HttpProvider { scheme: "http" })
-        .with(HttpProvider { scheme: "https" })
-        .resolve(&sources.config, &sources.set)
-        .map_err(BadConfig)
+    let with = |resolver: Resolver, provider: &Provider| match provider {
+        Provider::Env => resolver.with(EnvProvider::of_process()),
+        Provider::File => resolver.with(FileProvider),
+        Provider::Yaml => resolver.with(YamlProvider),
+        Provider::Http | Provider::Https => resolver.with(HttpProvider { scheme: provider.scheme() }),
+    };
+    let resolver = sources.providers.iter().fold(Resolver::new(), with);
+    resolver.resolve(&sources.config, &sources.set).map_err(BadConfig)
 }
 
 /// Reads, checks and plans. Touches nothing but the sources.

@@ -5,21 +5,26 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
-use phoenix_component::{Budget, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
+use phoenix_component::{Budget, BuildInfo, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
-use phoenix_telemetry::logs::LogHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::cli::{BUILD, Sources};
+use crate::cli::Sources;
+use crate::commands::LOG_PATIENCE;
 use crate::load;
 
 /// Runs until a signal says stop.
-pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Duration) -> anyhow::Result<()> {
+pub(crate) fn run(
+    sources: Sources,
+    build: BuildInfo,
+    registry: Registry,
+    shutdown_timeout: Duration,
+) -> anyhow::Result<()> {
     let loaded = load::load(&sources, &registry)?;
     let logs = phoenix_telemetry::logs::install();
-    loaded.telemetry.apply(&logs);
+    loaded.telemetry.apply(&build, &logs)?;
     load::log_warnings(&loaded.problems);
 
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -27,28 +32,32 @@ pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Durati
     let (cores, core_threads) = Cores::start(count).context("cannot start the I/O threads")?;
     let outcome = control.block_on(async {
         let options = EngineOptions::for_memory(SystemMemory.total());
+        let metrics = Metrics::default();
+        logs.count_in(&metrics);
         let host = Host {
             budget: Budget::new(options.budget_bytes),
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
-            metrics: Metrics::default(),
+            metrics,
+            logs: logs.clone(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
-            build: BUILD,
+            build,
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let engine = Engine::new(Arc::new(registry), host, options);
-        tracing::info!(version = BUILD.version, io_threads = count as u64, "starting {}", BUILD.command);
+        tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
         engine.apply(&loaded.plan).await?;
         drop(loaded);
         tracing::info!("Everything is ready. Begin running and processing data.");
-        let running = Running { engine, sources, logs };
+        let running = Running { engine, sources };
         running.until_stopped(&mut signals, shutdown_timeout).await;
         Ok(())
     });
     drop(core_threads);
+    logs.flush(LOG_PATIENCE);
     outcome
 }
 
@@ -79,7 +88,6 @@ impl Signals {
 struct Running {
     engine: Engine,
     sources: Sources,
-    logs: LogHandle,
 }
 
 impl Running {
@@ -124,7 +132,10 @@ impl Running {
         load::log_warnings(&loaded.problems);
         match self.engine.apply(&loaded.plan).await {
             Ok(report) => {
-                loaded.telemetry.apply(&self.logs);
+                let host = self.engine.host();
+                if let Err(error) = loaded.telemetry.apply(&host.build, &host.logs) {
+                    tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
+                }
                 report.log();
             }
             Err(error) => {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_config::{ComponentId, Kind};
+use phoenix_telemetry::logs::Scope;
 
 /// One instance of a component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,31 @@ impl fmt::Display for ComponentKey {
             write!(f, " ({})", self.scope)?;
         }
         Ok(())
+    }
+}
+
+impl ComponentKey {
+    /// The fields of its log records, under otelcol's names.
+    pub fn log_scope(&self) -> Scope {
+        let mut fields = vec![
+            ("otelcol.component.id", self.id.to_string()),
+            ("otelcol.component.kind", self.kind.to_string()),
+        ];
+        match self.kind {
+            Kind::Processor => {
+                let signal = self.scope.split('/').next().unwrap_or_default();
+                fields.push(("otelcol.pipeline.id", self.scope.clone()));
+                fields.push(("otelcol.signal", signal.to_owned()));
+            }
+            Kind::Exporter => fields.push(("otelcol.signal", self.scope.clone())),
+            Kind::Connector => {
+                let (from, to) = self.scope.split_once(" to ").unwrap_or((&self.scope, ""));
+                fields.push(("otelcol.signal", from.to_owned()));
+                fields.push(("otelcol.signal.output", to.to_owned()));
+            }
+            Kind::Receiver | Kind::Extension => {}
+        }
+        Scope::of(fields)
     }
 }
 
@@ -70,7 +96,7 @@ impl Health {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.entry(key.clone()).or_insert(Status::Starting);
         drop(table);
-        StatusReporter { key, health: self.clone() }
+        StatusReporter { scope: key.log_scope(), key, health: self.clone() }
     }
 
     /// Every component with its status, by kind and identifier.
@@ -95,6 +121,7 @@ impl Health {
 pub struct StatusReporter {
     key: ComponentKey,
     health: Health,
+    scope: Scope,
 }
 
 impl StatusReporter {
@@ -106,6 +133,11 @@ impl StatusReporter {
     /// The component that it speaks for.
     pub fn key(&self) -> &ComponentKey {
         &self.key
+    }
+
+    /// What its log records carry: for code that runs outside the engine's calls, such as its own tasks.
+    pub fn log_scope(&self) -> Scope {
+        self.scope
     }
 
     /// Changes the status; a change that otelcol's state machine does not know is ignored.

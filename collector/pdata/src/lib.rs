@@ -15,6 +15,7 @@
 mod assemble;
 mod edit;
 mod encoded;
+pub mod json;
 mod merge;
 mod payload;
 #[cfg(test)]

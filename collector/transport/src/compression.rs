@@ -19,6 +19,8 @@ use crate::payload::Payload;
 mod compress;
 mod decompress;
 mod gzip;
+#[cfg(test)]
+mod properties;
 mod scratch;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! Settings, under otelcol's keys and with its defaults.
 
+use crate::format::Format;
 use http::{StatusCode, Uri};
 use phoenix_config::{Block, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings};
 use phoenix_pdata::Signal;
+use phoenix_transport::http::client::unix_url;
 use phoenix_transport::http_client_settings;
 use phoenix_transport::settings::validate_http_client;
 
@@ -19,7 +21,7 @@ http_client_settings! {
         pub logs_endpoint: String = String::new(),
         /// The URL for profiles, which are not sent.
         pub profiles_endpoint: String = String::new(),
-        /// `proto`; `json` is not supported yet.
+        /// How requests are encoded: `proto` or `json`.
         pub encoding: String = "proto".to_owned(),
         /// Repetition of failed attempts.
         pub retry_on_failure: RetrySettings = RetrySettings::default(),
@@ -66,14 +68,14 @@ impl OtlpHttpConfig {
 
     fn validate_encoding(&self, problems: &mut Problems) {
         match self.encoding.as_str() {
-            "proto" => {}
-            "json" => problems.error_with_help(
-                "encoding",
-                "encoding `json` is not supported yet: it comes with OTLP/JSON",
-                "use `proto`",
-            ),
+            "proto" | "json" => {}
             other => problems.error("encoding", format!("invalid encoding type: {other}")),
         }
+    }
+
+    /// How requests are encoded.
+    pub(crate) fn format(&self) -> Format {
+        if self.encoding == "json" { Format::Json } else { Format::Protobuf }
     }
 
     /// Statuses after which an attempt is repeated beside those of the specification.
@@ -92,6 +94,13 @@ impl OtlpHttpConfig {
             return Some(own.clone());
         }
         let base = Some(self.endpoint.as_str()).filter(|base| !base.is_empty())?;
+        if base.starts_with("unix://") {
+            let (colon, slash) = match base.trim_start_matches("unix://").contains(":/") {
+                false => (":", "/"),
+                true => ("", if base.ends_with('/') { "" } else { "/" }),
+            };
+            return Some(format!("{base}{colon}{slash}v1/{signal}"));
+        }
         let slash = if base.ends_with('/') { "" } else { "/" };
         Some(format!("{base}{slash}v1/{signal}"))
     }
@@ -103,17 +112,25 @@ fn read_code(text: &str) -> Option<StatusCode> {
     StatusCode::from_u16(number).ok()
 }
 
-/// Reads a URL with scheme and host.
+/// Reads a URL with scheme and host; one over a Unix socket reads like one of this machine.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
+    if let Some((socket, path)) = unix_url(text) {
+        if socket.is_empty() {
+            return Err("unix socket path cannot be empty".to_owned());
+        }
+        return format!("http://localhost{path}")
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| error.to_string());
+    }
     let url: Uri = text.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
     match url.scheme_str() {
         Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
         Some(scheme @ ("http" | "https")) => Err(format!("there is no host after {scheme}://")),
         Some(other) => Err(format!("unsupported protocol scheme {other:?}")),
-        None => Err("it must begin with http:// or https://".to_owned()),
+        None => Err("it must begin with http://, https:// or unix://".to_owned()),
     }
 }
 
@@ -149,7 +166,6 @@ mod tests {
             (r#"{}"#, "endpoint", "at least one endpoint must be specified"),
             (r#"{"endpoint": "localhost:4318"}"#, "endpoint", "must be a valid URL"),
             (r#"{"logs_endpoint": "ftp://h/x"}"#, "logs_endpoint", "unsupported protocol scheme \"ftp\""),
-            (r#"{"endpoint": "http://h", "encoding": "json"}"#, "encoding", "it comes with OTLP/JSON"),
             (r#"{"endpoint": "http://h", "encoding": "xml"}"#, "encoding", "invalid encoding type: xml"),
             (
                 r#"{"endpoint": "http://h", "compression": "snappy", "compression_params": {"level": 3}}"#,
@@ -196,5 +212,19 @@ mod tests {
         let config = read(r#"{"endpoint": "http://h"}"#);
         assert_eq!(config.url(Signal::Metrics).as_deref(), Some("http://h/v1/metrics"));
         assert_eq!(read(r#"{"logs_endpoint": "http://l"}"#).url(Signal::Traces), None);
+    }
+
+    #[test]
+    fn endpoints_on_unix_sockets_name_the_socket_and_what_is_asked_for() {
+        for (endpoint, url) in [
+            ("unix:///run/otel.sock", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/base", "unix:///run/otel.sock:/base/v1/logs"),
+        ] {
+            let config = OtlpHttpConfig { endpoint: endpoint.to_owned(), ..OtlpHttpConfig::default() };
+            let made = config.url(Signal::Logs).unwrap();
+            assert_eq!((made.as_str(), parse_url(&made).is_ok()), (url, true));
+        }
+        assert_eq!(parse_url("unix://:/v1/logs").unwrap_err(), "unix socket path cannot be empty");
     }
 }

@@ -3,17 +3,18 @@
 use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{Batch, Refusal, StartError};
+use phoenix_component::{Batch, Budget, Refusal, StartError};
 use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::{Codings, Signal};
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, SendError};
 
 use crate::OtlpHttpConfig;
-use crate::answer::{Answer, PROTOBUF};
+use crate::answer::Answer;
 use crate::config::parse_url;
+use crate::format::Format;
 
 /// The exporter of one signal. Nothing is connected before the first batch.
 pub(crate) fn create(
@@ -28,11 +29,14 @@ pub(crate) fn create(
     let block = config.http();
     let options = block.options(cx.host).map_err(StartError::because)?;
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
+    let format = config.format();
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
         compressor: block.compressor(),
-        headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
+        format,
+        budget: cx.host.budget.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         extra_codes: config.extra_codes(),
         url,
@@ -56,6 +60,8 @@ pub(crate) struct HttpPush {
     destination: Destination,
     compressor: Compressor,
     headers: HeaderMap,
+    format: Format,
+    budget: Budget,
     partial: PartialSuccessLog,
     extra_codes: Vec<StatusCode>,
     url: String,
@@ -63,9 +69,12 @@ pub(crate) struct HttpPush {
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
-        let body = self.compressor.message(batch.payload);
+        let body = match self.format {
+            Format::Protobuf => self.compressor.message(batch.payload),
+            Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
+        };
         let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
-        let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
+        let answer = Answer::new(response.status, &response.headers, response.body);
         Ok(match answer.outcome(&self.url, SystemTime::now(), &self.extra_codes)? {
             Some(partial) => self.partial.note(&partial),
             None => Delivered::whole(),
@@ -73,7 +82,10 @@ impl Push for HttpPush {
     }
 
     fn forwards(&self) -> Codings {
-        self.compressor.forwards()
+        match self.format {
+            Format::Protobuf => self.compressor.forwards(),
+            Format::Json => Codings::NONE,
+        }
     }
 
     fn timed_out(&self) -> Refusal {

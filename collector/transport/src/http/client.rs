@@ -31,6 +31,18 @@ use cookies::Jar;
 use exchange::Connection;
 use pool::Pool;
 
+/// The `Host` of requests over Unix sockets.
+const UNIX_HOST: &str = "localhost";
+
+/// Socket and path of a URL over a Unix socket; the path is `/` where none is named.
+pub fn unix_url(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix("unix://")?;
+    Some(match rest.find(":/") {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => (rest, "/"),
+    })
+}
+
 /// Bytes of an answer that are read; the rest is cut off.
 pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
@@ -202,11 +214,24 @@ impl Client {
         Ok(Client(Arc::new(shared)))
     }
 
-    /// Prepares requests to `url`.
+    /// Prepares requests to `url`: of `http`, of `https`, or `unix://PATH:/PATH` for a Unix socket and what is
+    /// asked for there.
     ///
     /// # Errors
-    /// Where it is no absolute URL of `http` or `https`.
+    /// Where it is no absolute URL of these.
     pub fn destination(&self, url: &str) -> Result<Destination, ClientError> {
+        if let Some((socket, path)) = unix_url(url) {
+            let wrong = |reason: String| ClientError::Url { url: url.to_owned(), reason };
+            let uri = format!("http://{UNIX_HOST}{path}").parse();
+            let uri = uri.map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
+            let target = match socket {
+                "" => return Err(wrong(EndpointError::UnixPath.to_string())),
+                socket => Target::Unix(socket.into()),
+            };
+            let host = self.0.headers.get(HOST).cloned();
+            let host = host.unwrap_or_else(|| HeaderValue::from_static(UNIX_HOST));
+            return Ok(Destination { uri, target, secure: false, host, proxy: None, is_foreign: false });
+        }
         let mut destination = read_url(url, self.0.headers.get(HOST))?;
         destination.proxy =
             self.0.options.proxies.proxy_for(&destination.target, destination.secure).cloned();

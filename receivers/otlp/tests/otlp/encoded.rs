@@ -64,7 +64,8 @@ async fn over_grpc_too() {
         let client = phoenix_transport::grpc::client::Client::new(options, &rig.host.cores).unwrap();
         export(&client, LOGS, logs(50)).await.unwrap();
         let batch = rig.sink.take().remove(0);
-        assert!(batch.payload.encoded(coding).is_some(), "{encoding}");
+        let wire = batch.payload.encoded(coding).map(Bytes::len);
+        assert_eq!(wire, Some(rig.host.budget.used()), "{encoding}: and nothing else is held");
         assert_eq!((batch.items, batch.payload.into_contiguous()), (50, logs(50)), "{encoding}");
     }
 }

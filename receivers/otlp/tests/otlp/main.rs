@@ -6,6 +6,8 @@
 mod encoded;
 mod grpc;
 mod http;
+mod json;
 mod rig;
 mod swap;
 mod tls;
+mod unix;

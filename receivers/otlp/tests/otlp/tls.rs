@@ -1,8 +1,7 @@
-//! Both protocols over TLS, and over Unix sockets.
+//! Both protocols over TLS.
 
 use http::HeaderMap;
 use phoenix_config::Opaque;
-use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::client::{self, Client};
 use phoenix_transport::http::client as http_client;
 use phoenix_transport::settings::TlsClientSettings;
@@ -37,20 +36,24 @@ async fn both_protocols_are_served_over_tls() {
         )]);
         let answer = client.post(&destination, &headers, logs(1).into()).await.unwrap();
         assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, ACCEPTED), "{alpn:?}");
+        let headers = HeaderMap::from_iter([(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        )]);
+        for (json, status, expected) in [
+            (r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}"#, 200, r#"{"partialSuccess":{}}"#),
+            ("[]", 400, r#"{"code":3,"message":"byte 0: expected an object, found an array"}"#),
+        ] {
+            let body = bytes::Bytes::from_static(json.as_bytes());
+            let answer = client.post(&destination, &headers, body.into()).await.unwrap();
+            assert_eq!(
+                (answer.status.as_u16(), answer.body.as_ref()),
+                (status, expected.as_bytes()),
+                "{alpn:?}"
+            );
+            assert_eq!(answer.headers[http::header::CONTENT_TYPE], "application/json");
+        }
     }
     assert!(export(&rig.grpc_client(), LOGS, logs(1)).await.is_err(), "no plaintext");
-    assert_eq!(rig.sink.take().len(), 3);
-}
-
-#[tokio::test]
-async fn unix_sockets_serve_as_well() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("otlp.sock");
-    let rig = Rig::new();
-    let yaml = format!("protocols: {{grpc: {{transport: unix, endpoint: {path:?}}}}}");
-    let receiver = rig.receiver(&yaml).await;
-    receiver.serve(&rig.host);
-    let options = client::Options::new(Target::Unix(path));
-    let client = Client::new(options, &rig.host.cores).unwrap();
-    assert_eq!(export(&client, LOGS, logs(1)).await.unwrap(), ACCEPTED);
+    assert_eq!(rig.sink.take().len(), 5);
 }

@@ -8,10 +8,15 @@ enum Meaning {
     Unsupported(&'static str),
     /// What it asks for is always so.
     Always,
+    /// It can be on or off, and is off by default.
+    Switch,
 }
 
+/// Lists of components under `service` are added to those of earlier sources.
+pub(crate) const MERGE_APPEND: &str = "confmap.enableMergeAppendOption";
+
 const GATES: &[(&str, Meaning)] = &[
-    ("confmap.enableMergeAppendOption", Meaning::Unsupported("lists of a later source replace earlier ones")),
+    (MERGE_APPEND, Meaning::Switch),
     ("pkg.exporterhelper.queueBatchEnabled", Meaning::Unsupported("use the batch processor")),
     ("pdata.useProtoPooling", Meaning::Always),
     ("receiverhelper.newReceiverMetrics", Meaning::Unsupported("receivers have the metrics of the default")),
@@ -47,9 +52,16 @@ pub(crate) fn check(lists: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a gate that is off by default was switched on; the last word counts.
+pub(crate) fn is_on(lists: &[String], id: &str) -> bool {
+    let mut words = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+    let is_about = |word: &&str| word.trim_start_matches(['+', '-']) == id;
+    words.rfind(is_about).is_some_and(|word| !word.starts_with('-'))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{MERGE_APPEND, check, is_on};
 
     #[test]
     fn gates_are_known_or_refused_by_name() {
@@ -58,6 +70,10 @@ mod tests {
         assert!(check("service.profilesSupport").unwrap_err().contains("not supported"));
         assert!(check("-service.partialReload").unwrap_err().contains("cannot be disabled"));
         assert!(check("nope").unwrap_err().contains("no such feature gate \"nope\""));
+        assert_eq!(check("confmap.enableMergeAppendOption"), Ok(()));
+        let lists = |list: &str| is_on(&[list.to_owned()], MERGE_APPEND);
+        assert!(lists("+confmap.enableMergeAppendOption") && !lists("service.partialReload"));
+        assert!(!lists("confmap.enableMergeAppendOption,-confmap.enableMergeAppendOption"));
         assert!(check("service.partialReload,,").unwrap_err().contains("index 1"));
     }
 }

@@ -9,6 +9,8 @@ mod distribution;
 mod gates;
 mod http_provider;
 mod load;
+mod probe;
+pub mod reference;
 mod run;
 mod service_telemetry;
 
@@ -33,7 +35,7 @@ pub fn run(distribution: Distribution) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             commands::complain(&error);
-            ExitCode::FAILURE
+            if error.is::<probe::Failed>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -21,10 +21,12 @@ pub mod harness;
 mod health;
 mod host;
 mod leases;
+mod legacy;
 mod memory;
 mod outlet;
 mod refusal;
 mod stage;
+mod touch;
 
 pub use ack::{Ack, AckWait};
 pub use batch::{Batch, ClientInfo};
@@ -38,9 +40,11 @@ pub use forwards::Forwards;
 pub use health::{ComponentKey, Health, Status, StatusReporter};
 pub use host::{BuildInfo, Host};
 pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
+pub use legacy::ignored_types;
 pub use memory::{FakeMemory, MemoryReader, SystemMemory};
 pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
 pub use refusal::{Code, Refusal, UpstreamStatus};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,
 };
+pub use touch::{Action, Outcome, Touch};

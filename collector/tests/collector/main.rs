@@ -7,6 +7,7 @@ mod backend;
 mod bad_input;
 mod binary;
 mod configs;
+mod configuration;
 mod encodings;
 mod house;
 mod inside;

@@ -10,6 +10,7 @@ mod io;
 mod listen;
 mod metrics;
 mod payload;
+pub mod probe;
 pub mod proxy;
 mod running;
 pub mod settings;

@@ -1,10 +1,12 @@
 //! Settings, under otelcol's keys and with its defaults.
 
-use phoenix_component::Code;
+use phoenix_component::{Code, Touch};
 use phoenix_config::{Block, GoDuration, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
-use phoenix_transport::grpc_client_settings;
+use phoenix_transport::endpoint::{Scheme, Target};
 use phoenix_transport::settings::validate_grpc_client;
+use phoenix_transport::tls::Alpn;
+use phoenix_transport::{grpc_client_settings, probe};
 
 grpc_client_settings! {
     /// Settings of the `otlp_grpc` exporter: those of a gRPC client, and those of deliveries.
@@ -35,6 +37,18 @@ impl Settings for OtlpGrpcConfig {
 }
 
 impl OtlpGrpcConfig {
+    /// The server, and the files of TLS.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let mut touches = Vec::new();
+        if let Ok((scheme, target)) = Target::parse_grpc(&self.endpoint) {
+            let is_plaintext = scheme != Scheme::Https && self.tls.is_plaintext();
+            let tls = (!is_plaintext).then_some((&self.tls, Alpn::H2));
+            touches.push(probe::connect("endpoint", target, tls));
+        }
+        touches.extend(probe::client_files("tls", &self.tls));
+        touches
+    }
+
     /// Codes after which an attempt is repeated beside those of the specification.
     pub(crate) fn extra_codes(&self) -> Vec<Code> {
         self.retry_on_failure.read_codes(read_code)

@@ -2,12 +2,15 @@
 
 use crate::format::Format;
 use http::{StatusCode, Uri};
+use phoenix_component::Touch;
 use phoenix_config::{Block, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings};
 use phoenix_pdata::Signal;
+use phoenix_transport::endpoint::Target;
 use phoenix_transport::http::client::unix_url;
-use phoenix_transport::http_client_settings;
 use phoenix_transport::settings::validate_http_client;
+use phoenix_transport::tls::Alpn;
+use phoenix_transport::{http_client_settings, probe};
 
 http_client_settings! {
     /// Settings of the `otlp_http` exporter: those of an HTTP client, where data goes, and those of
@@ -19,9 +22,11 @@ http_client_settings! {
         pub metrics_endpoint: String = String::new(),
         /// The URL for logs, as it is.
         pub logs_endpoint: String = String::new(),
-        /// The URL for profiles, which are not sent.
+        /// The URL for profiles.
+        #[described(no_effect = "profiles are not sent")]
         pub profiles_endpoint: String = String::new(),
-        /// How requests are encoded: `proto` or `json`.
+        /// How requests are encoded.
+        #[described(words("proto", "json"))]
         pub encoding: String = "proto".to_owned(),
         /// Repetition of failed attempts.
         pub retry_on_failure: RetrySettings = RetrySettings::default(),
@@ -71,6 +76,32 @@ impl OtlpHttpConfig {
             "proto" | "json" => {}
             other => problems.error("encoding", format!("invalid encoding type: {other}")),
         }
+    }
+
+    /// The servers, and the files of TLS.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let endpoints = [
+            ("endpoint", &self.endpoint),
+            ("traces_endpoint", &self.traces_endpoint),
+            ("metrics_endpoint", &self.metrics_endpoint),
+            ("logs_endpoint", &self.logs_endpoint),
+        ];
+        let mut touches = Vec::new();
+        for (key, url) in endpoints {
+            if let Some((socket, _)) = unix_url(url) {
+                touches.push(probe::connect(key, Target::Unix(socket.into()), None));
+                continue;
+            }
+            let Ok(url) = parse_url(url) else { continue };
+            let Some(host) = url.host() else { continue };
+            let is_https = url.scheme_str() == Some("https");
+            let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+            let target = Target::Host { host: host.trim_matches(['[', ']']).to_owned(), port };
+            let alpn = if self.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
+            touches.push(probe::connect(key, target, is_https.then_some((&self.tls, alpn))));
+        }
+        touches.extend(probe::client_files("tls", &self.tls));
+        touches
     }
 
     /// How requests are encoded.

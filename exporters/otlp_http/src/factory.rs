@@ -4,8 +4,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Exporter, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Exporter, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::Signal;
 
 use crate::OtlpHttpConfig;
@@ -28,6 +28,14 @@ impl Factory for OtlpHttpFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<OtlpHttpConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        OtlpHttpConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<OtlpHttpConfig>(settings).touches()
     }
 }
 

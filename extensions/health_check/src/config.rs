@@ -1,9 +1,10 @@
-use phoenix_config::{Block, GoDuration, Problems, Settings};
+use phoenix_component::{Action, Leases, Touch};
+use phoenix_config::{Block, Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Settings of the `health_check` extension: otelcol's keys.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthCheckConfig {
     /// Where it listens, as `host:port`.
@@ -47,7 +48,7 @@ pub struct HealthCheckConfig {
 }
 
 /// What is answered instead of the state as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseBody {
     /// While the pipelines run.
@@ -57,7 +58,7 @@ pub struct ResponseBody {
 }
 
 /// A check that otelcol takes and does not do.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckCollectorPipeline {
     /// Whether it is asked for.
@@ -69,7 +70,7 @@ pub struct CheckCollectorPipeline {
 }
 
 /// A block whose keys are not looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(default)]
 pub struct AnyKeys {}
 
@@ -109,6 +110,16 @@ impl Default for HealthCheckConfig {
 }
 
 impl HealthCheckConfig {
+    /// The listener.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let endpoint = self.endpoint.clone();
+        let probe = move || async move {
+            let leased = Leases::default().listen_tcp(&endpoint);
+            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
+        };
+        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
+    }
+
     /// The keys that are not supported, with why, and whether they are there.
     fn unsupported(&self) -> [(&'static str, &'static str, bool); 12] {
         const PLAIN: &str = "it answers plain HTTP/1.1 over TCP in this version";

@@ -17,8 +17,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExtensionFactory, Factory, SharedSettings, parse_settings,
     settings_of,
 };
-use phoenix_component::{Extension, StartError};
-use phoenix_config::{Kind, Node, Problems};
+use phoenix_component::{Extension, StartError, Touch};
+use phoenix_config::{Described, Kind, Node, Problems, Shape};
 
 pub use config::{AnyKeys, CheckCollectorPipeline, HealthCheckConfig, ResponseBody};
 pub use extension::{HealthCheck, Readiness};
@@ -37,6 +37,14 @@ impl Factory for HealthCheckFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<HealthCheckConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        HealthCheckConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<HealthCheckConfig>(settings).touches()
     }
 }
 

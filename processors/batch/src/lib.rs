@@ -23,7 +23,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{Acknowledge, Processor, StageSpec, StartError};
-use phoenix_config::{Node, PipelineId, Problems};
+use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
 use phoenix_telemetry::Metrics;
 
 pub use config::{Acknowledgement, BatchConfig};
@@ -50,6 +50,10 @@ impl Factory for BatchFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<BatchConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        BatchConfig::shape()
     }
 }
 

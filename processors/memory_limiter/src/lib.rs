@@ -17,7 +17,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{Processor, StartError};
-use phoenix_config::{Kind, Node, PipelineId, Problems};
+use phoenix_config::{Described, Kind, Node, PipelineId, Problems, Shape};
 
 pub use config::MemoryLimiterConfig;
 pub use limiter::{Change, Limiter, Limits};
@@ -43,6 +43,10 @@ impl Factory for MemoryLimiterFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<MemoryLimiterConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        MemoryLimiterConfig::shape()
     }
 }
 

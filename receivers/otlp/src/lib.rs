@@ -24,8 +24,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Outlets, Receiver, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Outlets, Receiver, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{OtlpHttpSettings, OtlpReceiverConfig, Protocols, Utf8Policy};
 
@@ -43,6 +43,14 @@ impl Factory for OtlpReceiverFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<OtlpReceiverConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        OtlpReceiverConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<OtlpReceiverConfig>(settings).touches()
     }
 }
 

@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use phoenix_component::Batch;
-use phoenix_config::{GoDuration, PresentBlock, Problems};
+use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Shape, Word, Written};
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
@@ -30,13 +30,34 @@ impl Sizer {
     }
 }
 
-impl fmt::Display for Sizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl AsRef<str> for Sizer {
+    fn as_ref(&self) -> &str {
+        match self {
             Sizer::Requests => "requests",
             Sizer::Items => "items",
             Sizer::Bytes => "bytes",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Sizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_ref())
+    }
+}
+
+impl Described for Sizer {
+    fn shape() -> Shape {
+        let words = [
+            Word::new("requests", &["Batches, as they come."], &[]),
+            Word::new("items", &["Spans, data points or log records."], &[]),
+            Word::new("bytes", &["Bytes of OTLP protobuf."], &[]),
+        ];
+        Shape::Words { words: words.into(), any_case: false }
+    }
+
+    fn written(&self) -> Option<Written> {
+        Some(self.to_string().into())
     }
 }
 
@@ -80,12 +101,14 @@ impl Extent {
 }
 
 /// The queue in front of the sends.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
     /// Sends under way at once.
+    #[described(min = 1)]
     pub num_consumers: i64,
     /// What the queue holds at most, sends under way included; in units of `sizer`.
+    #[described(min = 1)]
     pub queue_size: i64,
     /// What `queue_size` counts; `requests` where nothing is written.
     pub sizer: Option<Sizer>,
@@ -93,7 +116,8 @@ pub struct QueueSettings {
     pub block_on_overflow: bool,
     /// Whether a sender waits for the delivery and hears how it ended.
     pub wait_for_result: bool,
-    /// An extension that keeps the queue on disk: not supported yet.
+    /// An extension that keeps the queue on disk.
+    #[described(unsupported = "it comes with durable queues")]
     pub storage: Option<IgnoredAny>,
     /// Batching in the queue.
     pub batch: PresentBlock<QueueBatchSettings>,
@@ -152,23 +176,28 @@ impl QueueSettings {
 }
 
 /// Least and largest size of a batch, by one sizer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct SizeLimits {
     /// Size from which a batch is sent.
+    #[described(min = 0)]
     pub min_size: i64,
     /// Largest size of a batch; zero for any.
+    #[described(min = 0)]
     pub max_size: i64,
 }
 
 /// Batching in the queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Described)]
+#[serde(deny_unknown_fields, default)]
 pub struct QueueBatchSettings {
     /// Longest wait for a batch to fill, from its first data on.
     pub flush_timeout: GoDuration,
     /// Size from which a batch is sent; 8192 where nothing is written.
+    #[described(min = 0)]
     pub min_size: Option<i64>,
     /// Largest size of a batch; zero, or nothing, for any.
+    #[described(min = 0)]
     pub max_size: Option<i64>,
     /// What the sizes count: the queue's, where that is written and this block is, else items.
     pub sizer: Option<Sizer>,
@@ -177,6 +206,7 @@ pub struct QueueBatchSettings {
     /// What keeps batches apart.
     pub partition: BatchPartition,
     /// Whether the block was written as a map, be it an empty one: otelcol tells that from nothing.
+    #[described(skip)]
     pub is_map: bool,
 }
 
@@ -309,7 +339,7 @@ impl QueueBatchSettings {
 }
 
 /// What keeps batches apart.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchPartition {
     /// Names of client metadata whose values make a batch of their own; their case does not matter.

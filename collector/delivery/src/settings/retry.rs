@@ -1,27 +1,29 @@
 use std::fmt;
 
-use phoenix_config::{GoDuration, Problems};
+use phoenix_config::{Described, GoDuration, Problems, Shape, Written};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// How often, and for how long, a failed attempt is repeated.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrySettings {
     /// Whether attempts are repeated at all.
     pub enabled: bool,
     /// Wait after the first failure.
     pub initial_interval: GoDuration,
-    /// Spread of each wait, as a share of it, from 0 to 1.
+    /// Spread of each wait, as a share of it.
+    #[described(min = 0, max = 1)]
     pub randomization_factor: f64,
     /// Growth of the wait from one failure to the next.
+    #[described(min = 0)]
     pub multiplier: f64,
     /// Longest wait, before it is spread.
     pub max_interval: GoDuration,
     /// Time after which a batch is given up; zero for never.
     pub max_elapsed_time: GoDuration,
-    /// Answers after which an attempt is repeated beside those of the OTLP specification: the exporter says
-    /// which codes there are, by [`RetrySettings::read_codes`]. Not in otelcol.
+    /// Answers after which an attempt is repeated beside those of the OTLP specification: HTTP statuses by
+    /// number, gRPC codes by name or number. Not in otelcol.
     pub extra_codes: Vec<RetryCode>,
 }
 
@@ -101,6 +103,16 @@ impl RetryCode {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Described for RetryCode {
+    fn shape() -> Shape {
+        Shape::Any
+    }
+
+    fn written(&self) -> Option<Written> {
+        Some(self.0.clone().into())
     }
 }
 

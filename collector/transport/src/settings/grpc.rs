@@ -2,7 +2,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use phoenix_component::{Host, LeaseError, Leases, ListenerLease};
-use phoenix_config::{Block, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use phoenix_config::{Block, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -15,33 +15,38 @@ use crate::grpc::server;
 use crate::proxy::Proxies;
 use crate::tls::{Alpn, TlsConnector, TlsError};
 
-/// `dialer`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// How connections are made: of no use to a listener.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dialer {
-    /// Time to connect; a listener has no use for it.
+    /// Time to connect.
+    #[described(no_effect = "a listener does not connect")]
     pub timeout: GoDuration,
 }
 
 /// A gRPC listener (`configgrpc.ServerConfig`), with the defaults of the OTLP receiver.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrpcServerSettings {
     /// `host:port`, or the path of a Unix socket.
     pub endpoint: String,
     /// TCP or Unix.
     pub transport: Transport,
-    /// Of no use to a listener.
+    /// How connections are made.
+    #[described(no_effect = "a listener makes none")]
     pub dialer: Dialer,
     /// TLS; plaintext without.
     pub tls: PresentBlock<TlsServerSettings>,
     /// Largest message in MiB, decompressed; 0 is 4.
+    #[described(min = 0, max = 4095)]
     pub max_recv_msg_size_mib: i64,
     /// Streams of one connection at a time; 0 is the library's bound.
     pub max_concurrent_streams: u32,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to read at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub read_buffer_size: i64,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to write at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub write_buffer_size: i64,
     /// When connections are pinged and closed.
     pub keepalive: ServerKeepalive,
@@ -49,9 +54,11 @@ pub struct GrpcServerSettings {
     pub include_metadata: bool,
     /// Answers `grpc.health.v1.Health/Check` on the listener, for whoever looks there. Not in otelcol.
     pub health: bool,
-    /// Not supported yet.
+    /// The extension that checks or adds credentials.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
-    /// Not supported yet.
+    /// Extensions that requests go through.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub middlewares: Vec<IgnoredAny>,
 }
 
@@ -174,9 +181,11 @@ impl GrpcServerSettings {
 
 /// The keys of a gRPC client (`configgrpc.ClientConfig`). A component with keys of its own repeats the
 /// fields with [`grpc_client_settings`](crate::grpc_client_settings).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Described)]
+#[serde(deny_unknown_fields, default)]
 pub struct GrpcClientBlock {
     /// Where to.
+    #[described(required)]
     pub endpoint: String,
     /// How messages are compressed; `gzip` by default.
     pub compression: Compression,
@@ -184,23 +193,28 @@ pub struct GrpcClientBlock {
     pub tls: TlsClientSettings,
     /// Pings, off by default.
     pub keepalive: Block<ClientKeepalive>,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to read at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub read_buffer_size: i64,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to write at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub write_buffer_size: i64,
     /// Waits for a connection instead of failing with the first failed attempt.
     pub wait_for_ready: bool,
     /// Metadata of every call.
     pub headers: OpaqueMap,
-    /// `round_robin` or `pick_first`.
+    /// How calls are spread over the endpoint's addresses.
+    #[described(words("round_robin", "pick_first"))]
     pub balancer_name: String,
     /// `:authority`, where it is not the endpoint's.
     pub authority: String,
     /// The `user-agent`, where it is not the collector's.
     pub user_agent: String,
-    /// Not supported yet.
+    /// The extension that checks or adds credentials.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
-    /// Not supported yet.
+    /// Extensions that requests go through.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub middlewares: Vec<IgnoredAny>,
 }
 
@@ -251,8 +265,9 @@ macro_rules! client_settings {
         #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
-            $(#[doc = concat!("`", stringify!($field), "` of the client.")] pub $field: $type,)*
-            $($(#[$own_doc])* pub $own: $own_type,)*
+            $(#[doc = concat!("`", stringify!($field), "` of the shared block.")] pub $field: $type,)*
+            // What is said of them, attributes of `Described` included, stands at `Own`.
+            $(#[doc = concat!("`", stringify!($own), "`, a key of the component.")] pub $own: $own_type,)*
         }
 
         impl Default for $name {
@@ -261,6 +276,38 @@ macro_rules! client_settings {
                 Self { $($field: block.$field,)* $($own: $own_default,)* }
             }
         }
+
+        // The keys of the block are described there, the others here.
+        const _: () = {
+            $(#[$doc])*
+            #[derive(phoenix_config::Described)]
+            #[serde(deny_unknown_fields, default)]
+            struct Own { $($(#[$own_doc])* $own: $own_type,)* }
+
+            impl Default for Own {
+                fn default() -> Self {
+                    Self { $($own: $own_default,)* }
+                }
+            }
+
+            impl phoenix_config::Described for $name {
+                fn shape() -> phoenix_config::Shape {
+                    let mut keys = phoenix_config::Section::keys_of::<$block>();
+                    keys.extend(phoenix_config::Section::keys_of::<Own>());
+                    let own = <Own as phoenix_config::Described>::shape();
+                    let docs = own.section().map_or("", |section| section.description.as_str());
+                    let section = phoenix_config::Section::new(stringify!($name), &[docs], true, keys);
+                    phoenix_config::Shape::Section(section)
+                }
+
+                fn written(&self) -> Option<phoenix_config::Written> {
+                    phoenix_config::written_section([
+                        $((stringify!($field), phoenix_config::Described::written(&self.$field)),)*
+                        $((stringify!($own), phoenix_config::Described::written(&self.$own)),)*
+                    ])
+                }
+            }
+        };
 
         impl $name {
             /// The client's part of the settings.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use phoenix_component::{Host, LeaseError, Leases, ListenerLease};
-use phoenix_config::{Block, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use phoenix_config::{Block, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -16,8 +16,8 @@ use crate::tls::{Alpn, TlsAcceptor, TlsConnector, TlsError};
 
 const DEFAULT_BODY_BYTES: usize = 20 << 20;
 
-/// `cors`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Cross-origin requests: which pages of other origins may send.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cors {
     /// Origins that may send; `*` stands for any run of characters. None turns it off.
@@ -31,7 +31,7 @@ pub struct Cors {
 }
 
 /// `cookies` of a client: on where it is written as a map, with no keys of its own.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cookies {}
 
@@ -82,7 +82,7 @@ macro_rules! http_client_settings {
 macro_rules! block {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
 
@@ -114,6 +114,7 @@ block! {
         tls: PresentBlock<TlsServerSettings> = PresentBlock::off(),
         /// Cross-origin requests.
         cors: PresentBlock<Cors> = PresentBlock::off(),
+        #[described(min = 0)]
         /// Largest body in bytes, on the wire and decompressed; 0 is 20 MiB.
         max_request_body_size: i64 = 0,
         /// Hands the request's headers to the pipeline.
@@ -132,9 +133,11 @@ block! {
         idle_timeout: GoDuration = GoDuration::ZERO,
         /// Whether a connection serves more than one request.
         keep_alives_enabled: bool = true,
-        /// Not supported yet.
+        /// The extension that checks or adds credentials.
+        #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
-        /// Not supported yet.
+        /// Extensions that requests go through.
+        #[described(unsupported = WITH_EXTENSIONS)]
         middlewares: Vec<IgnoredAny> = Vec::new(),
     }
 }
@@ -222,20 +225,24 @@ block! {
     /// An HTTP client (`confighttp.ClientConfig`), with the defaults of the OTLP exporter.
     HttpClientBlock {
         /// Base URL.
+        #[described(required)]
         endpoint: String = String::new(),
         /// The proxy for everything, in the place of those that the environment names.
         proxy_url: String = String::new(),
         /// For `https://` endpoints.
         tls: TlsClientSettings = TlsClientSettings::default(),
-        /// Taken for compatibility: buffers are sized by need.
+        /// Bytes to read at once.
+        #[described(no_effect = "buffers are sized by need")]
         read_buffer_size: i64 = 0,
-        /// Taken for compatibility: buffers are sized by need.
+        /// Bytes to write at once.
+        #[described(no_effect = "buffers are sized by need")]
         write_buffer_size: i64 = DEFAULT_WRITE_BUFFER_BYTES,
         /// For a whole request; 0 is no limit.
         timeout: GoDuration = GoDuration::from_millis(30_000),
         /// Headers of every request; `Host` replaces the endpoint's.
         headers: OpaqueMap = OpaqueMap::default(),
-        /// Not supported yet.
+        /// The extension that checks or adds credentials.
+        #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
         /// How bodies are compressed.
         compression: Compression = Compression(Encoding::Gzip),
@@ -259,7 +266,8 @@ block! {
         http2_ping_timeout: GoDuration = GoDuration::ZERO,
         /// Cookies that the server sets are sent back to it.
         cookies: Block<Cookies> = Block::off(),
-        /// Not supported yet.
+        /// Extensions that requests go through.
+        #[described(unsupported = WITH_EXTENSIONS)]
         middlewares: Vec<IgnoredAny> = Vec::new(),
     }
 }

@@ -40,15 +40,18 @@ enum Answer {
 #[derive(Clone)]
 struct Backend(Arc<Mutex<Book>>);
 
+/// The request of a span, and its place there.
+type SpanKey = (u64, u64);
+
 struct Book {
     script: Vec<(Answer, u64)>,
     attempts: usize,
     under_way: usize,
     most_under_way: usize,
     /// How often it took each span of each batch.
-    taken: BTreeMap<(u64, u64), usize>,
+    taken: BTreeMap<SpanKey, usize>,
     /// Spans of each request that it took, and their tenants.
-    requests: Vec<(Vec<(u64, u64)>, Vec<String>)>,
+    requests: Vec<(Vec<SpanKey>, Vec<String>)>,
     /// When attempts began.
     began: Vec<Instant>,
 }
@@ -150,7 +153,7 @@ fn batch(id: u64, items: u64) -> Batch {
     Batch::new(Signal::Traces, Bytes::from(request.encode_to_vec()).into(), items)
 }
 
-fn spans_of(batch: &Batch) -> Vec<(u64, u64)> {
+fn spans_of(batch: &Batch) -> Vec<SpanKey> {
     let request = ExportTraceServiceRequest::decode(batch.payload.clone().into_contiguous()).unwrap();
     let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
     let spans = scopes.flat_map(|scope| scope.spans);

@@ -184,14 +184,15 @@ impl GrpcServerSettings {
 #[derive(Clone, Debug, PartialEq, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrpcClientBlock {
-    /// Where to.
+    /// Where to: `host:port`, also with `http://`, `https://` or `dns:///` before it, or `unix://path`.
     #[described(required)]
     pub endpoint: String,
-    /// How messages are compressed; `gzip` by default.
+    /// How messages are compressed.
+    #[described(shape = phoenix_config::Shape::words(&["gzip", "snappy", "zstd", "none", ""]))]
     pub compression: Compression,
-    /// TLS, on by default.
+    /// TLS, which is on unless it says `insecure`.
     pub tls: TlsClientSettings,
-    /// Pings, off by default.
+    /// Pings on connections that are silent.
     pub keepalive: Block<ClientKeepalive>,
     /// Bytes to read at once.
     #[described(min = 0, no_effect = "buffers are sized by need")]
@@ -204,7 +205,7 @@ pub struct GrpcClientBlock {
     /// Metadata of every call.
     pub headers: OpaqueMap,
     /// How calls are spread over the endpoint's addresses.
-    #[described(words("round_robin", "pick_first"))]
+    #[described(words("round_robin", "pick_first", ""))]
     pub balancer_name: String,
     /// `:authority`, where it is not the endpoint's.
     pub authority: String,

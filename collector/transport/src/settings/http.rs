@@ -224,12 +224,11 @@ impl HttpServerSettings {
 block! {
     /// An HTTP client (`confighttp.ClientConfig`), with the defaults of the OTLP exporter.
     HttpClientBlock {
-        /// Base URL.
-        #[described(required)]
+        /// The base URL.
         endpoint: String = String::new(),
         /// The proxy for everything, in the place of those that the environment names.
         proxy_url: String = String::new(),
-        /// For `https://` endpoints.
+        /// TLS, for URLs that say `https`.
         tls: TlsClientSettings = TlsClientSettings::default(),
         /// Bytes to read at once.
         #[described(no_effect = "buffers are sized by need")]

@@ -53,6 +53,8 @@ impl http_body::Body for Pieces {
     }
 }
 
+// There are few of them, and nearly all are of the first kind.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Connection {
     Http1(Http1),
     Http2(http2::SendRequest<Pieces>),

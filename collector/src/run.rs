@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
-use phoenix_component::{Budget, BuildInfo, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
+use phoenix_component::{
+    Budget, BuildInfo, Capabilities, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory,
+};
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
+use phoenix_telemetry::traces::Tracer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::cli::Sources;
 use crate::commands::LOG_PATIENCE;
 use crate::load;
+use crate::service_telemetry::OwnTelemetry;
 
 /// Runs until a signal says stop.
 pub(crate) fn run(
@@ -24,8 +28,6 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let loaded = load::load(&sources, &registry)?;
     let logs = phoenix_telemetry::logs::install();
-    loaded.telemetry.apply(&build, &logs)?;
-    load::log_warnings(&loaded.problems);
 
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let count = std::thread::available_parallelism().map_or(1, usize::from);
@@ -39,21 +41,27 @@ pub(crate) fn run(
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics,
             logs: logs.clone(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build,
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
+        let telemetry = OwnTelemetry::default();
+        telemetry.apply(&loaded.telemetry, &host)?;
+        load::log_warnings(&loaded.problems);
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let engine = Engine::new(Arc::new(registry), host, options);
         tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
         engine.apply(&loaded.plan).await?;
         drop(loaded);
         tracing::info!("Everything is ready. Begin running and processing data.");
-        let running = Running { engine, sources };
+        let running = Running { engine, sources, telemetry };
         running.until_stopped(&mut signals, shutdown_timeout).await;
+        running.telemetry.stop().await;
         Ok(())
     });
     drop(core_threads);
@@ -88,6 +96,7 @@ impl Signals {
 struct Running {
     engine: Engine,
     sources: Sources,
+    telemetry: OwnTelemetry,
 }
 
 impl Running {
@@ -132,8 +141,7 @@ impl Running {
         load::log_warnings(&loaded.problems);
         match self.engine.apply(&loaded.plan).await {
             Ok(report) => {
-                let host = self.engine.host();
-                if let Err(error) = loaded.telemetry.apply(&host.build, &host.logs) {
+                if let Err(error) = self.telemetry.apply(&loaded.telemetry, self.engine.host()) {
                     tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
                 }
                 report.log();

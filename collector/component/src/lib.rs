@@ -13,6 +13,7 @@ mod ack;
 mod batch;
 mod budget;
 pub mod buffers;
+mod capabilities;
 mod contracts;
 mod cores;
 pub mod factory;
@@ -22,6 +23,7 @@ mod health;
 mod host;
 mod leases;
 mod legacy;
+pub mod limiter;
 mod memory;
 mod outlet;
 mod refusal;
@@ -31,6 +33,7 @@ mod touch;
 pub use ack::{Ack, AckWait};
 pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
+pub use capabilities::{Capabilities, Offer};
 pub use contracts::{
     Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,
     StartError, Transform,

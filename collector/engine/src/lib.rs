@@ -26,6 +26,7 @@ mod guard;
 mod meter;
 mod phase;
 mod plan;
+mod spans;
 mod stage_node;
 
 pub use books::Book;

@@ -8,8 +8,10 @@ use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Budget, Refusal, StartError};
 use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::{Codings, Signal};
+use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, SendError};
+use phoenix_transport::trace;
 
 use crate::OtlpHttpConfig;
 use crate::answer::Answer;
@@ -37,6 +39,7 @@ pub(crate) fn create(
         headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
         format,
         budget: cx.host.budget.clone(),
+        tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         extra_codes: config.extra_codes(),
         url,
@@ -62,6 +65,7 @@ pub(crate) struct HttpPush {
     headers: HeaderMap,
     format: Format,
     budget: Budget,
+    tracer: Tracer,
     partial: PartialSuccessLog,
     extra_codes: Vec<StatusCode>,
     url: String,
@@ -69,11 +73,20 @@ pub(crate) struct HttpPush {
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
+        let name = || "HTTP POST".to_owned();
+        let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.headers);
         let body = match self.format {
             Format::Protobuf => self.compressor.message(batch.payload),
             Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
         };
-        let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
+        let headers = attempt.as_ref().map_or(&self.headers, |(_, headers)| headers);
+        let response = self.client.post(&self.destination, headers, body).await.map_err(|error| {
+            trace::failed(&mut attempt, &error);
+            refusal(error)
+        })?;
+        if !response.status.is_success() {
+            trace::failed(&mut attempt, &response.status);
+        }
         let answer = Answer::new(response.status, &response.headers, response.body);
         Ok(match answer.outcome(&self.url, SystemTime::now(), &self.extra_codes)? {
             Some(partial) => self.partial.note(&partial),

@@ -1,13 +1,16 @@
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use phoenix_component::{Host, LeaseError, Leases, ListenerLease};
+use phoenix_component::{Capabilities, Host, LeaseError, Leases, ListenerLease, StartError};
 use phoenix_config::{Block, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{ClientKeepalive, Compression, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings};
+use super::{
+    ClientKeepalive, Compression, Middleware, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings,
+};
 use super::{Transport, WITH_EXTENSIONS, refuse, refuse_any};
+use crate::Gate;
 use crate::compression::{Compressor, Encoding};
 use crate::endpoint::{Scheme, Target};
 use crate::grpc::client::{Balancer, Options};
@@ -57,9 +60,8 @@ pub struct GrpcServerSettings {
     /// The extension that checks or adds credentials.
     #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
-    /// Extensions that requests go through.
-    #[described(unsupported = WITH_EXTENSIONS)]
-    pub middlewares: Vec<IgnoredAny>,
+    /// Memory limiters that are asked before a request is read.
+    pub middlewares: Vec<Middleware>,
 }
 
 impl Default for GrpcServerSettings {
@@ -96,7 +98,7 @@ impl Settings for GrpcServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        super::middleware::validate(&self.middlewares, problems);
     }
 }
 
@@ -149,6 +151,14 @@ pub(super) fn listen(
 }
 
 impl GrpcServerSettings {
+    /// The limiters that `middlewares` names.
+    ///
+    /// # Errors
+    /// Where one of them is no extension that runs.
+    pub fn gate(&self, capabilities: &Capabilities) -> Result<Gate, StartError> {
+        super::middleware::gate(&self.middlewares, capabilities)
+    }
+
     /// As the server wants it.
     pub fn options(&self) -> server::Options {
         let mut options = server::Options::default();

@@ -1,14 +1,17 @@
 use std::time::Duration;
 
-use phoenix_component::{Host, LeaseError, Leases, ListenerLease};
+use phoenix_component::{Capabilities, Host, LeaseError, Leases, ListenerLease, StartError};
 use phoenix_config::{Block, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::grpc::{DEFAULT_WRITE_BUFFER_BYTES, client_buffers, listen, unix_path};
 use super::keepalive::unless_zero;
-use super::{Compression, CompressionParams, NotYet, TlsClientSettings, TlsServerSettings, Transport};
+use super::{
+    Compression, CompressionParams, Middleware, NotYet, TlsClientSettings, TlsServerSettings, Transport,
+};
 use super::{WITH_EXTENSIONS, refuse, refuse_any};
+use crate::Gate;
 use crate::compression::{Compressor, Encoding};
 use crate::http::{client, cors, server};
 use crate::proxy::{Proxies, Proxy, ProxyError};
@@ -50,7 +53,7 @@ macro_rules! http_server_settings {
                 read_timeout: phoenix_config::GoDuration, read_header_timeout: phoenix_config::GoDuration,
                 write_timeout: phoenix_config::GoDuration, idle_timeout: phoenix_config::GoDuration,
                 keep_alives_enabled: bool,
-                auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
+                auth: $crate::settings::NotYet, middlewares: Vec<$crate::settings::Middleware>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -136,9 +139,8 @@ block! {
         /// The extension that checks or adds credentials.
         #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
-        /// Extensions that requests go through.
-        #[described(unsupported = WITH_EXTENSIONS)]
-        middlewares: Vec<IgnoredAny> = Vec::new(),
+        /// Memory limiters that are asked before a request is read.
+        middlewares: Vec<Middleware> = Vec::new(),
     }
 }
 
@@ -170,11 +172,19 @@ impl Settings for HttpServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        super::middleware::validate(&self.middlewares, problems);
     }
 }
 
 impl HttpServerSettings {
+    /// The limiters that `middlewares` names.
+    ///
+    /// # Errors
+    /// Where one of them is no extension that runs.
+    pub fn gate(&self, capabilities: &Capabilities) -> Result<Gate, StartError> {
+        super::middleware::gate(&self.middlewares, capabilities)
+    }
+
     /// As the server wants it.
     pub fn options(&self) -> server::Options {
         let names = self.compression_algorithms.as_ref();

@@ -9,15 +9,15 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use phoenix_component::factory::{CreateContext, Shared};
 use phoenix_component::{Batch, Exporter, Held, Host, Refusal, StatusReporter};
 use phoenix_config::{ComponentId, Kind};
-use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, Push, QueueSettings};
+use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, Push, QueueSettings};
 use phoenix_pdata::Signal;
 
 struct Instantly;
 
 impl Push for Instantly {
-    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+    async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         black_box(batch);
-        Ok(())
+        Ok(Delivered::whole())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The books, and what becomes of a batch: case by case here, at random and on real cores in `properties`.
 
+mod batches;
+mod outages;
 mod properties;
 
 use std::collections::BTreeMap;
@@ -7,20 +9,27 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use phoenix_component::factory::{CreateContext, Shared};
 use phoenix_component::{
     Adoption, Batch, ComponentKey, Exporter, Health, Held, Host, Lost, Refusal, Status, StatusReporter,
 };
 use phoenix_config::{ComponentId, GoDuration, Kind};
 use phoenix_pdata::Signal;
+use prost::Message as _;
 use tokio::time::Instant;
 
-use crate::{Delivery, DeliveryContext, DeliverySettings, Push, QueueSettings, RetrySettings, Sizer};
+use crate::{
+    Delivered, Delivery, DeliveryContext, DeliverySettings, Push, QueueSettings, RetrySettings, Sizer,
+};
 
 /// How a backend answers one attempt, and after how long.
 #[derive(Clone, Debug)]
 enum Answer {
     Take,
+    /// All but so many items.
+    TakeBut(u64),
     Busy(Option<u64>),
     Refuse,
     Hang,
@@ -31,22 +40,44 @@ enum Answer {
 #[derive(Clone)]
 struct Backend(Arc<Mutex<Book>>);
 
+/// The request of a span, and its place there.
+type SpanKey = (u64, u64);
+
 struct Book {
     script: Vec<(Answer, u64)>,
     attempts: usize,
     under_way: usize,
     most_under_way: usize,
-    taken: BTreeMap<u64, usize>,
+    /// How often it took each span of each batch.
+    taken: BTreeMap<SpanKey, usize>,
+    /// Spans of each request that it took, and their tenants.
+    requests: Vec<(Vec<SpanKey>, Vec<String>)>,
+    /// When attempts began.
+    began: Vec<Instant>,
 }
 
 impl Backend {
     fn new(script: Vec<(Answer, u64)>) -> Backend {
-        let book = Book { script, attempts: 0, under_way: 0, most_under_way: 0, taken: BTreeMap::new() };
+        let book = Book {
+            script,
+            attempts: 0,
+            under_way: 0,
+            most_under_way: 0,
+            taken: BTreeMap::new(),
+            requests: Vec::new(),
+            began: Vec::new(),
+        };
         Backend(Arc::new(Mutex::new(book)))
     }
 
+    /// Spans.
     fn taken(&self) -> usize {
         self.0.lock().unwrap().taken.values().sum()
+    }
+
+    /// Spans of each request that was taken.
+    fn sizes(&self) -> Vec<usize> {
+        self.0.lock().unwrap().requests.iter().map(|(spans, _)| spans.len()).collect()
     }
 
     fn attempts(&self) -> usize {
@@ -66,10 +97,25 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+impl Backend {
+    fn take(&self, batch: Batch) {
+        let spans = spans_of(&batch);
+        assert_eq!(spans.len() as u64, batch.items);
+        let tenants = batch.client.iter().flat_map(|client| &client.metadata);
+        let tenants = tenants.map(|(key, value)| format!("{key}={value}")).collect();
+        let mut book = self.0.lock().unwrap();
+        for span in &spans {
+            *book.taken.entry(*span).or_default() += 1;
+        }
+        book.requests.push((spans, tenants));
+    }
+}
+
 impl Push for Backend {
-    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+    async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let (answer, millis) = {
             let mut book = self.0.lock().unwrap();
+            book.began.push(Instant::now());
             let next = book.script[book.attempts % book.script.len()].clone();
             book.attempts += 1;
             book.under_way += 1;
@@ -80,9 +126,12 @@ impl Push for Backend {
         tokio::time::sleep(Duration::from_millis(millis)).await;
         match answer {
             Answer::Take => {
-                let id = u64::from_be_bytes(batch.payload.into_contiguous()[..8].try_into().unwrap());
-                *self.0.lock().unwrap().taken.entry(id).or_default() += 1;
-                Ok(())
+                self.take(batch);
+                Ok(Delivered::whole())
+            }
+            Answer::TakeBut(rejected) => {
+                self.take(batch);
+                Ok(Delivered::except(rejected))
             }
             Answer::Busy(None) => Err(Refusal::retryable("unavailable", "busy")),
             Answer::Busy(Some(millis)) => {
@@ -95,11 +144,20 @@ impl Push for Backend {
     }
 }
 
-/// The identifier in the payload, then a byte for each item.
+/// A request of so many spans, each of which knows the request's identifier and its own place.
 fn batch(id: u64, items: u64) -> Batch {
-    let mut payload = id.to_be_bytes().to_vec();
-    payload.resize(8 + items as usize, 0);
-    Batch::new(Signal::Traces, Bytes::from(payload).into(), items)
+    let span = |place| Span { start_time_unix_nano: id, end_time_unix_nano: place, ..Span::default() };
+    let spans = ScopeSpans { spans: (0..items).map(span).collect(), ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![spans], ..ResourceSpans::default() };
+    let request = ExportTraceServiceRequest { resource_spans: vec![resource] };
+    Batch::new(Signal::Traces, Bytes::from(request.encode_to_vec()).into(), items)
+}
+
+fn spans_of(batch: &Batch) -> Vec<SpanKey> {
+    let request = ExportTraceServiceRequest::decode(batch.payload.clone().into_contiguous()).unwrap();
+    let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+    let spans = scopes.flat_map(|scope| scope.spans);
+    spans.map(|span| (span.start_time_unix_nano, span.end_time_unix_nano)).collect()
 }
 
 struct Rig {
@@ -176,10 +234,13 @@ async fn a_queue_answers_at_once_and_refuses_what_has_no_room() {
     assert_eq!((refusal.message(), refusal.is_retryable()), ("sending queue is full", true));
     assert_eq!(rig.sum("otelcol_exporter_enqueue_failed_spans"), 7);
     assert_eq!(rig.sum("otelcol_exporter_queue_size"), 2);
-    assert_eq!(exporter.held(), Held { items: 10, bytes: 26 });
+    assert_eq!(
+        exporter.held(),
+        Held { items: 10, bytes: batch(0, 5).payload.len() + batch(1, 5).payload.len() }
+    );
     rig.assert_balanced(10, &[&exporter]);
     let lost = exporter.drain(Instant::now() + seconds(1)).await;
-    assert_eq!((lost, rig.backend.taken()), (Lost::default(), 2));
+    assert_eq!((lost, rig.backend.taken()), (Lost::default(), 10));
     assert_eq!(rig.sum("otelcol_exporter_queue_size"), 0);
     assert_eq!(rig.sum("otelcol_exporter_in_flight_requests"), 0);
     let closed = exporter.export(batch(3, 1)).await.unwrap_err();
@@ -190,7 +251,7 @@ async fn a_queue_answers_at_once_and_refuses_what_has_no_room() {
 #[tokio::test(start_paused = true)]
 async fn sizes_count_in_the_unit_of_the_sizer() {
     let rig = Rig::new(vec![(Answer::Hang, 0)]);
-    let items = QueueSettings { sizer: Sizer::Items, ..queue(1, 10) };
+    let items = QueueSettings { sizer: Some(Sizer::Items), ..queue(1, 10) };
     let exporter = rig.exporter(settings(Some(items)));
     let huge = exporter.export(batch(0, 11)).await.unwrap_err();
     assert_eq!((huge.message(), huge.is_retryable()), ("element size too large", false));
@@ -226,7 +287,7 @@ async fn a_sender_that_waits_for_the_result_hears_it() {
     exporter.export(batch(0, 3)).await.unwrap();
     let refusal = exporter.export(batch(1, 4)).await.unwrap_err();
     assert_eq!(refusal.message(), "not retryable error: Permanent error: no");
-    assert_eq!((rig.failed("invalid"), rig.backend.taken()), (4, 1));
+    assert_eq!((rig.failed("invalid"), rig.backend.taken()), (4, 3));
     rig.assert_balanced(7, &[&exporter]);
 }
 
@@ -258,44 +319,6 @@ async fn a_sender_that_goes_away_takes_its_data_along() {
     assert!(gone.is_err());
     assert_eq!(rig.failed("cancelled"), 3);
     rig.assert_balanced(3, &[&exporter]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_throttle_holds_all_sends_and_no_longer_than_the_longest_interval() {
-    let rig = Rig::new(vec![(Answer::Busy(Some(20_000)), 0)]);
-    let exporter = rig.exporter(settings(Some(queue(4, 10))));
-    exporter.export(batch(0, 1)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    rig.backend.answers_from_now_on(Answer::Take);
-    let start = Instant::now();
-    for id in 1..4 {
-        exporter.export(batch(id, 1)).await.unwrap();
-    }
-    tokio::time::sleep(Duration::from_millis(19_990)).await;
-    assert_eq!((rig.backend.attempts(), exporter.held().items), (1, 4));
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!((rig.backend.attempts(), exporter.held().items), (5, 0));
-    assert!(start.elapsed() < seconds(21));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_backend_that_does_not_answer_is_probed_by_one_attempt_at_a_time() {
-    let rig = Rig::new(vec![(Answer::Hang, 0)]);
-    let exporter = rig.exporter(settings(Some(queue(10, 100))));
-    for id in 0..50 {
-        exporter.export(batch(id, 1)).await.unwrap();
-    }
-    tokio::time::sleep(seconds(30)).await;
-    assert!(matches!(rig.status(), Status::Recoverable(_)));
-    rig.backend.0.lock().unwrap().most_under_way = 0;
-    let before = rig.backend.attempts();
-    tokio::time::sleep(seconds(60)).await;
-    assert_eq!(rig.backend.0.lock().unwrap().most_under_way, 1);
-    assert!(rig.backend.attempts() - before <= 13, "60 s hold at most 12 attempts of 5 s");
-    rig.backend.answers_from_now_on(Answer::Take);
-    tokio::time::sleep(seconds(60)).await;
-    assert_eq!((exporter.held().items, rig.backend.taken(), rig.status()), (0, 50, Status::Ok));
-    rig.assert_balanced(50, &[&exporter]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,4 +369,43 @@ async fn a_panic_costs_its_batch_and_nothing_else() {
     let lost = exporter.drain(Instant::now() + seconds(1)).await;
     assert_eq!((lost, rig.backend.taken(), rig.failed("panic")), (Lost::default(), 1, 1));
     rig.assert_balanced(2, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backend_rejects_is_counted_and_never_sent_again() {
+    let rig = Rig::new(vec![(Answer::TakeBut(3), 0), (Answer::TakeBut(99), 0)]);
+    let exporter = rig.exporter(settings(None));
+    exporter.export(batch(0, 10)).await.unwrap();
+    assert_eq!((rig.sum("otelcol_exporter_sent_spans"), rig.failed("rejected")), (7, 3));
+    exporter.export(batch(1, 2)).await.unwrap();
+    assert_eq!((rig.failed("rejected"), rig.backend.attempts()), (5, 2));
+    let permanent = [("error.permanent", "true")];
+    assert_eq!(rig.host.metrics.sum("phoenix_exporter_failed_items", &permanent), 5);
+    rig.assert_balanced(12, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_wait_for_room_come_in_by_turn_and_leave_the_line_at_their_deadline() {
+    let rig = Rig::new(vec![(Answer::Take, 1000)]);
+    let blocking = QueueSettings { block_on_overflow: true, ..queue(1, 1) };
+    let exporter = Arc::new(rig.exporter(settings(Some(blocking))));
+    exporter.export(batch(0, 1)).await.unwrap();
+    let mut senders = Vec::new();
+    for id in 1..6 {
+        let (exporter, start) = (exporter.clone(), Instant::now());
+        let deadline = (id == 2).then(|| start + Duration::from_millis(500));
+        senders.push(tokio::spawn(async move {
+            let outcome = exporter.export(Batch { deadline, ..batch(id, 1) }).await;
+            (outcome.map_err(|refusal| refusal.reason()), start.elapsed().as_millis())
+        }));
+        tokio::task::yield_now().await;
+    }
+    let mut outcomes = Vec::new();
+    for sender in senders {
+        outcomes.push(sender.await.unwrap());
+    }
+    let expected = [(Ok(()), 1000), (Err("queue_full"), 500), (Ok(()), 2000), (Ok(()), 3000), (Ok(()), 4000)];
+    assert_eq!(outcomes, expected);
+    exporter.drain(Instant::now() + seconds(10)).await;
+    rig.assert_balanced(5, &[&exporter]);
 }

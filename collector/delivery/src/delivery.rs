@@ -1,25 +1,28 @@
-//! An exporter around one way to push.
+//! An exporter around one way to push: what comes in. [`crate::sending`] has what becomes of it,
+//! [`crate::ending`] how it ends.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{Adoption, Batch, BoxFuture, Cores, Exporter, Held, Host, Lost, Refusal, StartError};
+use phoenix_component::{
+    Ack, AckWait, Adoption, Batch, BoxFuture, Cores, Exporter, Held, Host, Lost, Refusal, StartError,
+};
 use phoenix_pdata::{Codings, Signal};
-use tokio::sync::{Notify, SemaphorePermit, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::flight::{Flight, Outcome};
+use crate::batching::Element;
+use crate::circuit::Circuit;
+use crate::flight::Flight;
 use crate::metrics::Meter;
-use crate::pressure::Pressure;
-use crate::queue::{Element, Queue, Rejection};
+use crate::queue::{Queue, Rejection};
 use crate::report::Report;
-use crate::retry::{Retry, SHUTDOWN, Verdict, interrupted};
-use crate::{DeliverySettings, Push, QueueSettings, RetrySettings, Sizer};
+use crate::{DeliverySettings, Push, QueueSettings, RetrySettings};
 
 /// What a [`Delivery`] is made with, beside its settings.
 pub struct DeliveryContext<'a> {
@@ -44,37 +47,42 @@ impl<'a> DeliveryContext<'a> {
     }
 }
 
-/// An exporter: queue → retry → timeout → push.
+/// An exporter: queue (and batch) → retry → circuit → timeout → push.
 pub struct Delivery<P: Push> {
-    inner: Arc<Inner<P>>,
+    pub(crate) inner: Arc<Inner<P>>,
 }
 
 pub(crate) struct Inner<P: Push> {
-    push: P,
-    timeout: Option<Duration>,
-    retry: RetrySettings,
-    random: fn() -> f64,
+    pub(crate) push: P,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: RetrySettings,
+    pub(crate) random: fn() -> f64,
     cores: Cores,
     pub(crate) meter: Meter,
     pub(crate) report: Report,
-    pressure: Pressure,
+    pub(crate) circuit: Circuit,
     pub(crate) has_queue: bool,
+    makes_batches: bool,
     block_on_overflow: bool,
-    wait_for_result: bool,
+    pub(crate) wait_for_result: bool,
     queue: Mutex<Queue>,
     /// Told when something left the queue.
     pub(crate) changed: Notify,
+    /// Held by the sender whose turn it is to wait for room; the others stand in line for it.
+    room: tokio::sync::Mutex<()>,
+    /// Senders that wait for room.
+    blocked: AtomicUsize,
     /// Ends retries: from then on each batch gets one attempt.
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     /// Ends attempts.
-    cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
     /// Takes over what this one cannot deliver before it ends.
     pub(crate) successor: OnceLock<Arc<Inner<P>>>,
-    started: AtomicBool,
+    pub(crate) started: AtomicBool,
     /// Those that may still hand something over.
-    predecessors: AtomicUsize,
-    lost_items: AtomicU64,
-    lost_requests: AtomicU64,
+    pub(crate) predecessors: AtomicUsize,
+    pub(crate) lost_items: AtomicU64,
+    pub(crate) lost_requests: AtomicU64,
 }
 
 impl<P: Push> Delivery<P> {
@@ -84,7 +92,6 @@ impl<P: Push> Delivery<P> {
         let queue = settings.queue.unwrap_or(QueueSettings {
             num_consumers: i64::MAX,
             queue_size: i64::MAX,
-            sizer: Sizer::Requests,
             ..QueueSettings::default()
         });
         let host = cx.create.host;
@@ -97,17 +104,21 @@ impl<P: Push> Delivery<P> {
                 cores: host.cores.clone(),
                 meter: Meter::new(&host.metrics, status.key(), cx.signal, has_queue, cx.attributes),
                 report: Report::new(status, cx.signal, has_queue, settings.retry.enabled),
-                pressure: Pressure::new(settings.retry.max_interval.as_duration()),
+                circuit: Circuit::new(settings.retry.clone()),
                 retry: settings.retry,
                 has_queue,
+                makes_batches: queue.batch.is_on(),
                 block_on_overflow: queue.block_on_overflow,
                 wait_for_result: queue.wait_for_result,
                 queue: Mutex::new(Queue::new(
-                    queue.sizer,
+                    queue.sizer(),
                     u64::try_from(queue.queue_size).unwrap_or(1),
                     usize::try_from(queue.num_consumers).unwrap_or(1),
+                    queue.batch_rules(),
                 )),
                 changed: Notify::new(),
+                room: tokio::sync::Mutex::new(()),
+                blocked: AtomicUsize::new(0),
                 stop: CancellationToken::new(),
                 cancel: CancellationToken::new(),
                 successor: OnceLock::new(),
@@ -120,26 +131,42 @@ impl<P: Push> Delivery<P> {
     }
 }
 
+/// Counts a sender that waits for room.
+struct Blocked<'a>(&'a AtomicUsize);
+
+impl<'a> Blocked<'a> {
+    fn new(count: &'a AtomicUsize) -> Blocked<'a> {
+        count.fetch_add(1, Ordering::AcqRel);
+        Blocked(count)
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl<P: Push> Inner<P> {
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn lost(&self, requests: u64, items: u64) {
-        self.lost_requests.fetch_add(requests, Ordering::Relaxed);
-        self.lost_items.fetch_add(items, Ordering::Relaxed);
-    }
-
     /// Takes a batch into the queue, or says why not.
     async fn offer(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
-        let items = batch.items;
-        let mut batch = Some(batch);
-        match self.enter(&mut batch).await {
-            Ok(Some(waiting)) => waiting.await.unwrap_or_else(|_| {
-                Err(Refusal::retryable("abandoned", "the exporter ended before it answered"))
-            }),
+        let (items, deadline) = (batch.items, batch.deadline);
+        match self.enter(batch).await {
             Ok(None) => Ok(()),
-            Err(refusal) => {
+            Ok(Some(outcome)) => match deadline {
+                None => outcome.await,
+                // Whatever was joined with it goes on.
+                Some(at) => tokio::time::timeout_at(at, outcome).await.unwrap_or_else(|_| {
+                    let text = "request is cancelled or timed out: the batch is still being delivered";
+                    Err(Refusal::retryable("deadline", text))
+                }),
+            },
+            Err(rejection) => {
+                let refusal = refusal_of(rejection);
                 self.meter.enqueue_failed(items);
                 self.report.rejected(&refusal, items);
                 Err(refusal)
@@ -147,276 +174,134 @@ impl<P: Push> Inner<P> {
         }
     }
 
-    /// Enters `batch`, which is left where it is refused. What comes back ends with the delivery, where
-    /// senders wait for that.
-    async fn enter(
+    /// Enters `batch`. What comes back ends with the delivery, where senders wait for that.
+    async fn enter(self: &Arc<Self>, batch: Batch) -> Result<Option<AckWait>, Rejection> {
+        let deadline = batch.deadline;
+        let mut batch = Some(batch);
+        // Nobody overtakes those that wait for room.
+        if !self.block_on_overflow || self.blocked.load(Ordering::Acquire) == 0 {
+            match self.try_enter(&mut batch) {
+                Err(Rejection::Full) if self.block_on_overflow => {}
+                outcome => return outcome,
+            }
+        }
+        let _blocked = Blocked::new(&self.blocked);
+        let entered = self.enter_in_turn(&mut batch);
+        match deadline {
+            None => entered.await,
+            Some(at) => tokio::time::timeout_at(at, entered).await.unwrap_or(Err(Rejection::Full)),
+        }
+    }
+
+    /// Waits in line for room. One sender at a time listens for it, so that what leaves wakes one.
+    async fn enter_in_turn(
         self: &Arc<Self>,
         batch: &mut Option<Batch>,
-    ) -> Result<Option<oneshot::Receiver<Result<(), Refusal>>>, Refusal> {
+    ) -> Result<Option<AckWait>, Rejection> {
+        let _turn = self.room.lock().await;
         loop {
             // Enabled before the look, so that no change between that and the wait is missed.
-            let changed = self.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            if self.block_on_overflow {
-                changed.as_mut().enable();
-            }
-            let deadline = match self.try_enter(batch) {
-                Ok(waiting) => return Ok(waiting),
-                Err(Rejection::Full) if self.block_on_overflow => {
-                    batch.as_ref().and_then(|batch| batch.deadline)
-                }
-                Err(rejection) => return Err(refusal_of(rejection)),
-            };
-            match deadline {
-                Some(at) => {
-                    if tokio::time::timeout_at(at, changed).await.is_err() {
-                        return Err(refusal_of(Rejection::Full));
-                    }
-                }
-                None => changed.await,
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match self.try_enter(batch) {
+                Err(Rejection::Full) => changed.await,
+                outcome => return outcome,
             }
         }
     }
 
-    fn try_enter(
-        self: &Arc<Self>,
-        batch: &mut Option<Batch>,
-    ) -> Result<Option<oneshot::Receiver<Result<(), Refusal>>>, Rejection> {
-        let mut queue = self.queue();
+    /// Enters the batch and takes it out of `batch`, which is left as it is where there is no room.
+    fn try_enter(self: &Arc<Self>, batch: &mut Option<Batch>) -> Result<Option<AckWait>, Rejection> {
+        let queue = self.queue();
         let Some(offered) = batch.as_ref() else { return Ok(None) };
         queue.admit(offered)?;
-        let size = queue.size_of(offered);
-        if size == 0 {
+        if queue.size_of(offered) == 0 {
             return Ok(None);
         }
         let Some(mut batch) = batch.take() else { return Ok(None) };
-        let (answer, waiting) = match self.wait_for_result {
+        let (ack, outcome) = match self.wait_for_result {
             true => {
-                let (answer, waiting) = oneshot::channel();
-                (Some(answer), Some(waiting))
+                let (ack, outcome) = Ack::pair();
+                (ack, Some(outcome))
             }
             false => {
                 batch.deadline = None;
                 batch.waiting = 0;
-                (None, None)
+                (Ack::none(), None)
             }
         };
-        let next = queue.put(Element { batch, answer });
+        self.put(queue, Element { batch, ack, requests: 1 });
+        Ok(outcome)
+    }
+
+    /// Puts an element into the queue and starts what can be sent by that.
+    pub(crate) fn put(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>, element: Element) {
+        let mut made = Vec::new();
+        queue.put(element, Instant::now(), &mut made);
+        let (next, growth, needs_watch) = (queue.next(), queue.growth(), queue.needs_watch());
         drop(queue);
-        self.meter.queued(size as i64);
+        self.meter.queued(growth);
+        made.iter().for_each(|batch| self.meter.made(batch));
+        if needs_watch {
+            drop(self.core().spawn(complete_in_time(self.clone())));
+        }
         if let Some(element) = next {
             self.spawn(element);
+            // By one element no more than one can be sent, unless a batch was cut.
+            if made.len() > 1 {
+                self.send_waiting();
+            }
         }
-        Ok(waiting)
+    }
+
+    fn core(&self) -> &phoenix_component::Core {
+        self.cores.iter().nth(self.cores.current_index()).expect("an index is below the count")
     }
 
     /// Sends `element`, and then whatever waits, on the caller's core.
     fn spawn(self: &Arc<Self>, element: Element) {
         let flight = Flight::new(self.clone(), element);
-        let core = self.cores.iter().nth(self.cores.current_index()).expect("an index is below the count");
-        drop(core.spawn(send_on(flight)));
+        drop(self.core().spawn(crate::sending::send_on(flight)));
     }
 
     /// Starts sends for what waits, as far as sends are free.
-    pub(crate) fn send_waiting(self: Arc<Self>) {
+    pub(crate) fn send_waiting(self: &Arc<Self>) {
         loop {
             let Some(element) = self.queue().next() else { return };
             self.spawn(element);
         }
     }
 
-    /// Takes an element that was accepted under a former configuration: there is always room for it, until
-    /// the end. It is given back after that.
-    pub(crate) fn take_over(self: &Arc<Self>, element: Element) -> Option<Element> {
-        if let Some(successor) = self.successor.get() {
-            return successor.take_over(element);
-        }
-        let mut queue = self.queue();
-        if queue.is_closed() {
-            return Some(element);
-        }
-        self.meter.queued(queue.size_of(&element.batch) as i64);
-        let next = queue.put(element);
-        drop(queue);
-        if let Some(element) = next {
-            self.spawn(element);
-        }
-        None
-    }
-
-    fn take_waiting(&self) -> VecDeque<Element> {
-        let mut queue = self.queue();
-        let before = queue.size();
-        let elements = queue.take_waiting();
-        self.meter.queued(queue.size() as i64 - before as i64);
-        elements
-    }
-
-    /// Hands whatever waits to the successor, or counts it as failed and lost.
-    pub(crate) fn give_up_waiting(&self) {
-        let successor = self.successor.get();
-        for element in self.take_waiting() {
-            let left = match successor {
-                Some(successor) => successor.take_over(element),
-                None => Some(element),
-            };
-            let Some(Element { batch, answer }) = left else { continue };
-            let refusal = Refusal::retryable(SHUTDOWN, "the exporter ended before the data could be sent");
-            self.meter.failed(&refusal, batch.items);
-            match answer {
-                // A sender that went away needs no answer.
-                Some(answer) => drop(answer.send(Err(refusal))),
-                None => {
-                    self.lost(1, batch.items);
-                    self.report.dropped(&refusal, batch.items);
-                }
-            }
-        }
-        self.changed.notify_waiters();
-    }
-
-    /// Sends one batch, again and again where that can help.
-    async fn deliver(&self, batch: &Batch) -> Outcome {
-        let mut turn = self.turn().await;
-        // Waiting for the first turn is not part of the time that a batch has: it was not tried yet.
-        let mut retry = Retry::new(&self.retry, Instant::now(), batch.deadline);
-        loop {
-            let attempt = tokio::select! {
-                biased;
-                outcome = self.attempt(batch.clone()) => outcome,
-                () = self.cancel.cancelled() => {
-                    let text = "interrupted due to shutdown: the attempt was under way at the deadline";
-                    return Outcome::CutShort(Refusal::retryable(SHUTDOWN, text));
-                }
-            };
-            drop(turn);
-            let refusal = match attempt {
-                Ok(()) => {
-                    self.pressure.succeeded();
-                    self.report.succeeded();
-                    return Outcome::Sent;
-                }
-                Err(refusal) => refusal,
-            };
-            let now = Instant::now();
-            self.pressure.failed(&refusal, now);
-            // No status: it was not the backend that answered.
-            let unanswered = refusal.is_retryable() && refusal.status().is_none();
-            if unanswered || self.pressure.is_high() {
-                self.report_failing(&refusal);
-            }
-            let last = refusal.clone();
-            let wait = match retry.judge(refusal, now, (self.random)()) {
-                Verdict::Wait(wait) => wait,
-                Verdict::GiveUp(refusal) => {
-                    self.report_failing(&refusal);
-                    return Outcome::Failed(refusal);
-                }
-            };
-            if !self.stop.is_cancelled() {
-                self.report.retrying(&last, wait);
-                tokio::select! {
-                    biased;
-                    () = self.stop.cancelled() => {}
-                    () = tokio::time::sleep(wait) => {
-                        turn = self.turn().await;
-                        continue;
-                    }
-                }
-            }
-            return Outcome::CutShort(interrupted(&last));
-        }
-    }
-
-    /// What is being stopped says nothing of its health: its successor does.
-    fn report_failing(&self, refusal: &Refusal) {
-        if !self.stop.is_cancelled() {
-            self.report.failing(refusal);
-        }
-    }
-
-    /// Waits until an attempt may go out, where a queue holds what waits.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        if !self.has_queue || self.pressure.is_none() {
-            return None;
-        }
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            turn = self.pressure.pass() => turn,
-        }
-    }
-
-    async fn attempt(&self, mut batch: Batch) -> Result<(), Refusal> {
-        let limit = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        batch.deadline = [batch.deadline, limit].into_iter().flatten().min();
-        let Some(deadline) = batch.deadline else { return self.push.push(batch).await };
-        let attempt = tokio::time::timeout_at(deadline, self.push.push(batch));
-        attempt.await.unwrap_or_else(|_| Err(self.push.timed_out()))
-    }
-
-    /// Ends it: retries at once, sends at the deadline.
-    async fn drain(&self, deadline: Instant) -> Lost {
-        self.stop.cancel();
-        if tokio::time::timeout_at(deadline, self.until_idle()).await.is_err() {
-            self.cancel.cancel();
-            self.give_up_waiting();
-            // A sender that does not poll its attempt any more cannot hold the end up.
-            let _ = tokio::time::timeout(CANCELLING, self.until_idle()).await;
-            self.queue().close();
-            self.changed.notify_waiters();
-        }
-        self.push.stop();
-        if let Some(successor) = self.successor.get() {
-            successor.predecessors.fetch_sub(1, Ordering::AcqRel);
-            successor.changed.notify_waiters();
-        }
-        if self.started.swap(false, Ordering::Relaxed) {
-            self.meter.capacity(-(self.queue().capacity() as i64));
-        }
-        Lost {
-            items: self.lost_items.swap(0, Ordering::Relaxed),
-            requests: self.lost_requests.swap(0, Ordering::Relaxed),
-        }
-    }
-
-    /// Waits until nothing is inside, and refuses everything from then on.
-    async fn until_idle(&self) {
-        loop {
-            let changed = self.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            {
-                let mut queue = self.queue();
-                if queue.is_idle() && self.predecessors.load(Ordering::Acquire) == 0 {
-                    queue.close();
-                    break;
-                }
-            }
-            changed.await;
-        }
-        // Whoever waits for room hears that there will be none.
-        self.changed.notify_waiters();
+    /// Completes the batches that have waited long enough; when the next ones will have.
+    fn complete_due(self: &Arc<Self>) -> Option<Instant> {
+        let mut made = Vec::new();
+        let (next, growth) = {
+            let mut queue = self.queue();
+            (queue.flush_due(Instant::now(), &mut made), queue.growth())
+        };
+        self.meter.queued(growth);
+        made.iter().for_each(|batch| self.meter.made(batch));
+        self.send_waiting();
+        next
     }
 }
 
-/// Time that cancelled attempts get to end.
-const CANCELLING: Duration = Duration::from_secs(1);
+/// Completes batches that have waited long enough, for as long as there are some in the making.
+async fn complete_in_time<P: Push>(inner: Arc<Inner<P>>) {
+    while let Some(due) = inner.complete_due() {
+        tokio::select! {
+            // Nothing is in the making any more.
+            () = inner.stop.cancelled() => return,
+            () = tokio::time::sleep_until(due) => {}
+        }
+    }
+}
 
 fn refusal_of(rejection: Rejection) -> Refusal {
     match rejection {
         Rejection::Full => Refusal::retryable("queue_full", "sending queue is full"),
         Rejection::TooLarge => Refusal::permanent("too_large", "element size too large"),
         Rejection::Closed => Refusal::retryable("closed", "the exporter has been stopped"),
-    }
-}
-
-/// Sends a batch and then what waits, until nothing does.
-async fn send_on<P: Push>(first: Flight<P>) {
-    let mut flight = Some(first);
-    while let Some(current) = flight {
-        let outcome = current.inner().deliver(current.batch()).await;
-        flight = current.end(outcome).1;
     }
 }
 
@@ -440,11 +325,12 @@ impl<P: Push> Exporter for Delivery<P> {
             let flight = {
                 let mut queue = inner.queue();
                 queue.admit(&batch).map_err(refusal_of)?;
-                let element = queue.put(Element { batch, answer: None });
+                queue.put(Element { batch, ack: Ack::none(), requests: 1 }, Instant::now(), &mut Vec::new());
+                let element = queue.next();
                 drop(queue);
                 Flight::new(inner.clone(), element.expect("sends are without limit where there is no queue"))
             };
-            let outcome = inner.deliver(flight.batch()).await;
+            let outcome = inner.deliver(&flight).await;
             flight.end(outcome).0
         })
     }
@@ -453,9 +339,10 @@ impl<P: Push> Exporter for Delivery<P> {
         self.inner.has_queue && !self.inner.wait_for_result
     }
 
-    /// Queues, retries and all sizers go by the sizes of the plain bytes, which every payload knows.
+    /// Queues, retries and all sizers go by the sizes of the plain bytes, which every payload knows. Only
+    /// who joins requests looks inside.
     fn forwards(&self) -> Codings {
-        self.inner.push.forwards()
+        if self.inner.makes_batches { Codings::NONE } else { self.inner.push.forwards() }
     }
 
     fn held(&self) -> Held {
@@ -463,18 +350,10 @@ impl<P: Push> Exporter for Delivery<P> {
     }
 
     fn adopt(&self, old: &dyn Exporter) -> Adoption {
-        let Some(old) = old.as_any().downcast_ref::<Delivery<P>>() else { return Adoption::Rebuilt };
-        if !self.inner.has_queue || !old.inner.has_queue || Arc::ptr_eq(&self.inner, &old.inner) {
-            return Adoption::Rebuilt;
+        match old.as_any().downcast_ref::<Delivery<P>>() {
+            Some(old) => self.inner.adopt(&old.inner),
+            None => Adoption::Rebuilt,
         }
-        self.inner.predecessors.fetch_add(1, Ordering::AcqRel);
-        // Set first, so that whatever cannot be delivered from now on follows the rest.
-        if old.inner.queue().is_closed() || old.inner.successor.set(self.inner.clone()).is_err() {
-            self.inner.predecessors.fetch_sub(1, Ordering::AcqRel);
-            return Adoption::Rebuilt;
-        }
-        old.inner.give_up_waiting();
-        Adoption::Kept
     }
 
     fn drain(&self, deadline: Instant) -> BoxFuture<'_, Lost> {

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use phoenix_component::{Batch, Held, Refusal};
+use phoenix_component::{Batch, Refusal};
 
 use crate::Push;
+use crate::batching::Element;
 use crate::delivery::Inner;
-use crate::queue::{Answer, Element};
+use crate::metrics::Cause;
 use crate::retry::SHUTDOWN;
+use crate::settings::Extent;
 
 /// How a send ended.
 pub(crate) enum Outcome {
-    /// Delivered.
-    Sent,
+    /// Delivered, but for so many items that the backend rejected.
+    Sent { rejected: u64 },
     /// Not delivered, for a reason that would be the same without the end of the exporter.
     Failed(Refusal),
     /// The exporter ends, and the batch might have been delivered later.
@@ -24,20 +26,17 @@ pub(crate) enum Outcome {
 pub(crate) struct Flight<P: Push> {
     inner: Arc<Inner<P>>,
     /// None once the books are closed.
-    batch: Option<Batch>,
-    answer: Answer,
-    size: u64,
-    held: Held,
+    element: Option<Element>,
+    extent: Extent,
 }
 
 impl<P: Push> Flight<P> {
     /// For an element that the queue has just let out.
     pub(crate) fn new(inner: Arc<Inner<P>>, element: Element) -> Flight<P> {
         inner.meter.in_flight.add(1);
-        let size = inner.queue().size_of(&element.batch);
-        let held = Held { items: element.batch.items, bytes: element.batch.payload.len() };
-        inner.meter.sending(held.items, held.bytes);
-        Flight { inner, batch: Some(element.batch), answer: element.answer, size, held }
+        let extent = element.extent();
+        inner.meter.sending(extent.items, extent.bytes);
+        Flight { inner, extent, element: Some(element) }
     }
 
     /// The exporter that it belongs to.
@@ -47,7 +46,12 @@ impl<P: Push> Flight<P> {
 
     /// The batch, to send it.
     pub(crate) fn batch(&self) -> &Batch {
-        self.batch.as_ref().expect("a flight that has not ended has its batch")
+        &self.element.as_ref().expect("a flight that has not ended has its batch").batch
+    }
+
+    /// Whether a sender waits for the outcome.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.inner.has_queue || self.element.as_ref().is_some_and(|element| element.ack.is_awaited())
     }
 
     /// Closes the books, and takes the next batch where one waits. The refusal is the sender's, where one
@@ -60,10 +64,9 @@ impl<P: Push> Flight<P> {
     }
 
     fn settle(&mut self, outcome: Outcome) -> Result<(), Refusal> {
-        let Some(batch) = self.batch.take() else { return Ok(()) };
+        let Some(mut element) = self.element.take() else { return Ok(()) };
         let inner = self.inner.clone();
-        let items = self.held.items;
-        let mut element = Element { batch, answer: self.answer.take() };
+        let items = self.extent.items;
         if let (Outcome::CutShort(_), Some(successor)) = (&outcome, inner.successor.get()) {
             match successor.take_over(element) {
                 Some(back) => element = back,
@@ -73,20 +76,24 @@ impl<P: Push> Flight<P> {
                 }
             }
         }
-        let answer = element.answer;
+        let ack = element.ack;
         // What nobody waits for, the exporter owns.
-        let owned = inner.has_queue && answer.is_none();
+        let owned = inner.has_queue && !ack.is_awaited();
         let result = match outcome {
-            Outcome::Sent => {
-                inner.meter.sent(items);
+            Outcome::Sent { rejected } => {
+                let rejected = rejected.min(items);
+                inner.meter.sent(items - rejected);
+                if rejected > 0 {
+                    inner.meter.failed(Cause::REJECTED, rejected);
+                }
                 Ok(())
             }
             Outcome::Failed(refusal) | Outcome::CutShort(refusal) => {
-                inner.meter.failed(&refusal, items);
+                inner.meter.failed(Cause::of(&refusal), items);
                 if owned {
                     inner.report.dropped(&refusal, items);
                     if refusal.reason() == SHUTDOWN {
-                        inner.lost(1, items);
+                        inner.lost(element.requests, items);
                     }
                 } else {
                     inner.report.rejected(&refusal, items);
@@ -95,24 +102,26 @@ impl<P: Push> Flight<P> {
             }
         };
         self.leave();
-        if let Some(answer) = answer {
-            // A sender that went away needs no answer.
-            let _ = answer.send(result.clone());
-        }
+        ack.resolve(result.clone());
         result
     }
 
     fn leave(&self) {
-        self.inner.queue().finish(self.size, self.held);
-        self.inner.meter.in_flight.add(-1);
-        self.inner.meter.queued(-(self.size as i64));
-        self.inner.changed.notify_waiters();
+        let inner = &self.inner;
+        let growth = {
+            let mut queue = inner.queue();
+            queue.finish(self.extent);
+            queue.growth()
+        };
+        inner.meter.in_flight.add(-1);
+        inner.meter.queued(growth);
+        inner.changed.notify_waiters();
     }
 }
 
 impl<P: Push> Drop for Flight<P> {
     fn drop(&mut self) {
-        if self.batch.is_none() {
+        if self.element.is_none() {
             return;
         }
         let panicked = std::thread::panicking();

@@ -1,7 +1,8 @@
-//! What exporters share: a bounded queue, retries, a time limit for each attempt, and the books.
+//! What exporters share: a bounded queue that batches, retries, a circuit, a time limit for each attempt,
+//! and the books.
 //!
 //! An exporter says how one attempt is made ([`Push`]); [`Delivery`] makes an `Exporter` of it, with
-//! otelcol's settings, texts and metrics: queue → retry → timeout → push.
+//! otelcol's settings, texts and metrics: queue (and batch) → retry → circuit → timeout → push.
 //!
 //! - Books: `taken = sent + failed(reason) + held` whenever nothing is moving; `held` is what waits and
 //!   what is under way. A batch is pushed again only after an attempt that failed, and never by two tasks
@@ -13,22 +14,25 @@
 
 #[cfg(test)]
 mod accounting;
+mod batching;
+mod circuit;
 mod delivery;
+mod ending;
 mod flight;
 mod metrics;
 mod partial_success;
-mod pressure;
 mod push;
 mod queue;
 mod report;
 mod retry;
 mod sampling;
+mod sending;
 mod settings;
 
 pub use delivery::{Delivery, DeliveryContext};
 pub use partial_success::{MalformedResponse, PartialSuccess, PartialSuccessLog};
-pub use push::Push;
+pub use push::{Delivered, Push};
 pub use settings::{
-    BatchPartition, DeliverySettings, QueueBatchSettings, QueueSettings, RetrySettings, Sizer,
-    validate_timeout,
+    BatchPartition, DeliverySettings, QueueBatchSettings, QueueSettings, RetryCode, RetrySettings,
+    SizeLimits, Sizer, validate_timeout,
 };

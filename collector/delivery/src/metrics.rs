@@ -6,6 +6,9 @@ use phoenix_component::{ComponentKey, Refusal};
 use phoenix_pdata::Signal;
 use phoenix_telemetry::{Counter, Description, Gauge, Histogram, Level, Measure, Metrics};
 
+use crate::batching::Trigger;
+use crate::circuit::Change;
+use crate::queue::Made;
 use crate::retry::SHUTDOWN;
 
 /// What otelcol names by what one item of the signal is called.
@@ -85,6 +88,58 @@ const SEND_SIZE_BYTES: Description = Description {
 };
 const SEND_SIZE_BYTES_BOUNDS: &[f64] =
     &[10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0];
+const CIRCUIT_OPEN: Description = Description {
+    name: "phoenix_exporter_circuit_open",
+    unit: "1",
+    text: "1 while the destination does not answer and is tried by one attempt at a time.",
+};
+
+const CIRCUIT_OPENED: Description = Description {
+    name: "phoenix_exporter_circuit_opened",
+    unit: "{time}",
+    text: "Number of times that the destination was found not to answer.",
+};
+
+const BATCHES: Description = Description {
+    name: "phoenix_exporter_queue_batches",
+    unit: "{batch}",
+    text: "Batches made in the sending queue, by what completed them: size, timeout or end.",
+};
+
+const OVERSIZED: Description = Description {
+    name: "phoenix_exporter_queue_oversized_batches",
+    unit: "{batch}",
+    text: "Batches made in the sending queue that exceed max_size, since a single record does.",
+};
+
+/// Why items were not delivered, in the terms of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// Phoenix's own label.
+    pub(crate) reason: &'static str,
+    /// otelcol's `error.type`.
+    pub(crate) error_type: &'static str,
+    /// otelcol's `error.permanent`.
+    pub(crate) permanent: bool,
+}
+
+impl Cause {
+    /// A backend took a batch, but for some of it.
+    pub(crate) const REJECTED: Cause =
+        Cause { reason: "rejected", error_type: "InvalidArgument", permanent: true };
+
+    /// What a batch was given up with.
+    pub(crate) fn of(refusal: &Refusal) -> Cause {
+        let error_type = match (refusal.status(), refusal.reason()) {
+            (_, SHUTDOWN) => "Shutdown",
+            (Some(status), _) => status.code.name(),
+            (None, "timeout" | "deadline") => "Deadline_Exceeded",
+            (None, "cancelled") => "Canceled",
+            (None, _) => "_OTHER",
+        };
+        Cause { reason: refusal.reason(), error_type, permanent: !refusal.is_retryable() }
+    }
+}
 
 /// The instruments of one exporter and signal. An exporter that replaces another of the same name goes on
 /// with them, so they move by differences.
@@ -96,6 +151,8 @@ pub(crate) struct Meter {
     enqueue_failed: OnceLock<Counter>,
     queue: Option<QueueGauges>,
     pub(crate) in_flight: Gauge,
+    circuit_open: Gauge,
+    circuit_opened: Counter,
 }
 
 struct QueueGauges {
@@ -132,6 +189,8 @@ impl Meter {
                 send_size_bytes: histogram(SEND_SIZE_BYTES, SEND_SIZE_BYTES_BOUNDS),
             }),
             in_flight: metrics.up_down_counter(IN_FLIGHT, &of_signal),
+            circuit_open: metrics.gauge(CIRCUIT_OPEN, &of_signal),
+            circuit_opened: metrics.counter(CIRCUIT_OPENED, &of_signal),
             metrics: metrics.clone(),
             signal,
             exporter,
@@ -142,23 +201,50 @@ impl Meter {
         self.sent.add(items);
     }
 
-    /// Rare, so the counters are looked up. At level detailed otelcol also says why.
-    pub(crate) fn failed(&self, refusal: &Refusal, items: u64) {
+    /// The point where what otelcol says of failures is counted: rare, so the counters are looked up. At level
+    /// detailed otelcol also says why.
+    pub(crate) fn failed(&self, cause: Cause, items: u64) {
         let exporter = ("exporter", self.exporter.as_str());
         let description = PER_SIGNAL[self.signal.index()].send_failed;
-        let permanent = if refusal.is_retryable() { "false" } else { "true" };
-        let why = [exporter, ("error.type", error_type(refusal)), ("error.permanent", permanent)];
+        let permanent = if cause.permanent { "true" } else { "false" };
+        let why = [exporter, ("error.type", cause.error_type), ("error.permanent", permanent)];
         let attributes = if self.metrics.allows(Level::Detailed) { &why[..] } else { &why[..1] };
         self.metrics.counter(description, attributes).add(items);
-        let attributes = [exporter, ("data_type", self.signal.name()), ("reason", refusal.reason())];
+        let attributes = [exporter, ("data_type", self.signal.name()), ("reason", cause.reason)];
         self.metrics.counter(FAILED, &attributes).add(items);
     }
 
     /// A batch leaves the queue to be sent.
-    pub(crate) fn sending(&self, items: u64, bytes: usize) {
+    pub(crate) fn sending(&self, items: u64, bytes: u64) {
         if let Some(queue) = self.queue.as_ref().filter(|queue| queue.send_size.is_on()) {
             queue.send_size.record(items);
-            queue.send_size_bytes.record(bytes as u64);
+            queue.send_size_bytes.record(bytes);
+        }
+    }
+
+    /// The point where batches that the queue made are counted.
+    pub(crate) fn made(&self, batch: &Made) {
+        let of_signal = [("exporter", self.exporter.as_str()), ("data_type", self.signal.name())];
+        let trigger = match batch.trigger {
+            Trigger::Size => "size",
+            Trigger::Timeout => "timeout",
+            Trigger::End => "end",
+        };
+        let [exporter, data_type] = of_signal;
+        self.metrics.counter(BATCHES, &[exporter, data_type, ("trigger", trigger)]).add(1);
+        if batch.oversized {
+            self.metrics.counter(OVERSIZED, &of_signal).add(1);
+        }
+    }
+
+    pub(crate) fn circuit(&self, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Opened => {
+                self.circuit_open.add(1);
+                self.circuit_opened.add(1);
+            }
+            Change::Closed => self.circuit_open.add(-1),
         }
     }
 
@@ -178,16 +264,5 @@ impl Meter {
         if let Some(queue) = &self.queue {
             queue.capacity.add(difference);
         }
-    }
-}
-
-/// otelcol's words for why a send failed.
-fn error_type(refusal: &Refusal) -> &'static str {
-    match refusal.reason() {
-        SHUTDOWN => "Shutdown",
-        "cancelled" => "Canceled",
-        _ if refusal.status().is_some() => refusal.code().name(),
-        "timeout" => "Deadline_Exceeded",
-        _ => "_OTHER",
     }
 }

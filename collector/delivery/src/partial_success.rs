@@ -4,6 +4,7 @@ use phoenix_component::ComponentKey;
 use phoenix_pdata::Signal;
 use tokio::time::Instant;
 
+use crate::Delivered;
 use crate::sampling::Sampling;
 
 /// What a backend took in part: `ExportTracePartialSuccess` and its siblings, which are alike on the wire.
@@ -105,8 +106,14 @@ impl PartialSuccessLog {
         PartialSuccessLog { key: key.clone(), signal, sampling: Sampling::default() }
     }
 
-    /// Writes a warning; of a flood only some.
-    pub fn warn(&self, partial: &PartialSuccess) {
+    /// Writes a warning, of a flood only some, and says what was taken.
+    pub fn note(&self, partial: &PartialSuccess) -> Delivered {
+        self.warn(partial);
+        // A negative number is none.
+        Delivered::except(u64::try_from(partial.rejected).unwrap_or_default())
+    }
+
+    fn warn(&self, partial: &PartialSuccess) {
         if !self.sampling.passes(Instant::now()) {
             return;
         }

@@ -16,7 +16,7 @@ pub trait Push: Send + Sync + 'static {
     /// # Errors
     /// Why the batch was not taken, and whether another attempt may help. A delay is the least time that
     /// the backend asked for; a status is what it answered with, and none means that it did not answer.
-    fn push(&self, batch: Batch) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn push(&self, batch: Batch) -> impl Future<Output = Result<Delivered, Refusal>> + Send;
 
     /// The codings in which batches are sent on as they came, without a look inside.
     fn forwards(&self) -> Codings {
@@ -30,4 +30,23 @@ pub trait Push: Send + Sync + 'static {
 
     /// Lets go of connections; called once, after the last attempt.
     fn stop(&self) {}
+}
+
+/// A batch was delivered, as a whole or (partial success) but for some of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Spans, data points or log records that the backend rejected for good.
+    pub rejected: u64,
+}
+
+impl Delivered {
+    /// Everything was taken.
+    pub const fn whole() -> Delivered {
+        Delivered { rejected: 0 }
+    }
+
+    /// Everything was taken but for `rejected` items, which are never sent again.
+    pub const fn except(rejected: u64) -> Delivered {
+        Delivered { rejected }
+    }
 }

@@ -1,20 +1,15 @@
 //! What waits and what is under way: plain data behind a short lock.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
-use phoenix_component::{Batch, Held, Refusal};
-use tokio::sync::oneshot;
+use phoenix_component::{Batch, Held};
+use tokio::time::Instant;
 
-use crate::Sizer;
-
-/// Who waits for the delivery of a batch.
-pub(crate) type Answer = Option<oneshot::Sender<Result<(), Refusal>>>;
-
-/// A batch with whoever waits for it.
-pub(crate) struct Element {
-    pub(crate) batch: Batch,
-    pub(crate) answer: Answer,
-}
+use crate::batching::{Batching, Element, Ready, Trigger};
+use crate::settings::{BatchRules, Extent, Sizer};
 
 /// Why a batch cannot be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,50 +27,101 @@ pub(crate) struct Queue {
     sizer: Sizer,
     capacity: u64,
     consumers: usize,
+    batching: Option<Batching>,
+    /// Whether a task looks after the batches in the making.
+    is_watched: bool,
+    /// Nothing waits for more any longer.
+    is_ending: bool,
     waiting: VecDeque<Element>,
     active: usize,
-    size: u64,
-    held: Held,
+    /// What waits or is under way, without the batches in the making.
+    complete: Extent,
     closed: bool,
+    /// What the gauge knows of the size.
+    told: u64,
 }
 
 impl Queue {
     /// Room for `capacity` units of `sizer`, and for `consumers` sends at once.
-    pub(crate) fn new(sizer: Sizer, capacity: u64, consumers: usize) -> Queue {
+    pub(crate) fn new(sizer: Sizer, capacity: u64, consumers: usize, batching: Option<BatchRules>) -> Queue {
         Queue {
             sizer,
             capacity,
             consumers,
+            batching: batching.map(Batching::new),
+            is_watched: false,
+            is_ending: false,
             waiting: VecDeque::new(),
             active: 0,
-            size: 0,
-            held: Held::default(),
+            complete: Extent::default(),
             closed: false,
+            told: 0,
         }
     }
 
     /// Whether `batch` may come in now.
     pub(crate) fn admit(&self, batch: &Batch) -> Result<(), Rejection> {
-        let size = self.sizer.size(batch);
+        let size = self.size_of(batch);
         if self.closed {
             Err(Rejection::Closed)
         } else if size > self.capacity {
             Err(Rejection::TooLarge)
-        } else if self.size + size > self.capacity {
+        } else if self.size().saturating_add(size) > self.capacity {
             Err(Rejection::Full)
         } else {
             Ok(())
         }
     }
 
-    /// Takes an element, whatever its size, and gives back one to send now where a send is free.
-    #[must_use]
-    pub(crate) fn put(&mut self, element: Element) -> Option<Element> {
-        self.size += self.sizer.size(&element.batch);
-        self.held.items += element.batch.items;
-        self.held.bytes += element.batch.payload.len();
-        self.waiting.push_back(element);
-        self.next()
+    /// Takes an element, whatever its size. Batches that are complete by that are noted in `made`.
+    pub(crate) fn put(&mut self, element: Element, now: Instant, made: &mut Vec<Made>) {
+        let Some(batching) = self.batching.as_mut().filter(|_| element.batch.items > 0) else {
+            self.complete.add(element.extent());
+            self.waiting.push_back(element);
+            return;
+        };
+        let mut ready = Vec::new();
+        batching.put(element, now, &mut ready);
+        if self.is_ending {
+            batching.flush_all(&mut ready);
+        }
+        self.enqueue(ready, made);
+    }
+
+    fn enqueue(&mut self, ready: Vec<Ready>, made: &mut Vec<Made>) {
+        for Ready { element, trigger, oversized } in ready {
+            let extent = element.extent();
+            self.complete.add(extent);
+            self.waiting.push_back(element);
+            made.push(Made { trigger, oversized, items: extent.items, bytes: extent.bytes });
+        }
+    }
+
+    /// Completes the batches that have waited long enough; when the next ones will have.
+    pub(crate) fn flush_due(&mut self, now: Instant, made: &mut Vec<Made>) -> Option<Instant> {
+        let batching = self.batching.as_mut()?;
+        let mut ready = Vec::new();
+        batching.flush_due(now, &mut ready);
+        let next = batching.next_due();
+        self.is_watched = next.is_some();
+        self.enqueue(ready, made);
+        next
+    }
+
+    /// Whether a task must be started to look after the batches in the making; it counts as started.
+    pub(crate) fn needs_watch(&mut self) -> bool {
+        let has_open = self.batching.as_ref().is_some_and(|batching| !batching.is_empty());
+        has_open && !std::mem::replace(&mut self.is_watched, true)
+    }
+
+    /// Completes all batches in the making, and those that begin from now on at once.
+    pub(crate) fn end(&mut self, made: &mut Vec<Made>) {
+        self.is_ending = true;
+        if let Some(batching) = &mut self.batching {
+            let mut ready = Vec::new();
+            batching.flush_all(&mut ready);
+            self.enqueue(ready, made);
+        }
     }
 
     /// The element that a free send takes.
@@ -90,25 +136,19 @@ impl Queue {
     }
 
     /// Ends a send, whose batch leaves.
-    pub(crate) fn finish(&mut self, size: u64, held: Held) {
+    pub(crate) fn finish(&mut self, extent: Extent) {
         self.active -= 1;
-        self.leave(size, held);
+        self.complete.sub(extent);
     }
 
-    /// Takes out everything that waits.
+    /// Takes out everything that waits, batches in the making included.
     pub(crate) fn take_waiting(&mut self) -> VecDeque<Element> {
-        let taken = std::mem::take(&mut self.waiting);
-        for element in &taken {
-            let held = Held { items: element.batch.items, bytes: element.batch.payload.len() };
-            self.leave(self.sizer.size(&element.batch), held);
+        let mut taken = std::mem::take(&mut self.waiting);
+        taken.iter().for_each(|element| self.complete.sub(element.extent()));
+        if let Some(batching) = &mut self.batching {
+            taken.extend(batching.take());
         }
         taken
-    }
-
-    fn leave(&mut self, size: u64, held: Held) {
-        self.size -= size;
-        self.held.items -= held.items;
-        self.held.bytes -= held.bytes;
     }
 
     /// Refuses whatever comes from now on.
@@ -123,17 +163,26 @@ impl Queue {
 
     /// Whether nothing waits or is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        self.active == 0 && self.waiting.is_empty()
+        self.active == 0 && self.waiting.is_empty() && self.batching.as_ref().is_none_or(Batching::is_empty)
+    }
+
+    fn extent(&self) -> Extent {
+        let mut all = self.complete;
+        if let Some(batching) = &self.batching {
+            all.add(batching.extent());
+        }
+        all
     }
 
     /// What is inside, in spans, data points or log records and in bytes.
     pub(crate) fn held(&self) -> Held {
-        self.held
+        let Extent { items, bytes, .. } = self.extent();
+        Held { items, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
     }
 
     /// What is inside, in units of the sizer.
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        self.sizer.size(self.extent())
     }
 
     /// What may be inside, in units of the sizer.
@@ -143,51 +192,23 @@ impl Queue {
 
     /// What a batch counts for.
     pub(crate) fn size_of(&self, batch: &Batch) -> u64 {
-        self.sizer.size(batch)
+        self.sizer.size(Extent::of(batch, 1))
+    }
+
+    /// By how much the size has changed since the last call.
+    #[must_use]
+    pub(crate) fn growth(&mut self) -> i64 {
+        let size = self.size();
+        let before = std::mem::replace(&mut self.told, size);
+        size as i64 - before as i64
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use phoenix_pdata::Signal;
-
-    fn element(items: u64) -> Element {
-        let payload = Bytes::from(vec![0; 10 * items as usize]).into();
-        Element { batch: Batch::new(Signal::Logs, payload, items), answer: None }
-    }
-
-    fn held(items: u64) -> Held {
-        Held { items, bytes: 10 * items as usize }
-    }
-
-    #[test]
-    fn what_is_under_way_holds_its_room() {
-        let mut queue = Queue::new(Sizer::Items, 10, 1);
-        assert!(queue.put(element(6)).is_some());
-        assert_eq!(queue.admit(&element(5).batch), Err(Rejection::Full));
-        assert_eq!(queue.admit(&element(11).batch), Err(Rejection::TooLarge));
-        assert_eq!(queue.admit(&element(4).batch), Ok(()));
-        assert!(queue.put(element(4)).is_none(), "the only send is taken");
-        assert_eq!((queue.size(), queue.held()), (10, held(10)));
-        queue.finish(6, held(6));
-        assert_eq!(queue.next().map(|next| next.batch.items), Some(4));
-        assert!(!queue.is_idle());
-        queue.finish(4, held(4));
-        assert!(queue.is_idle() && queue.held() == Held::default());
-        queue.close();
-        assert_eq!(queue.admit(&element(1).batch), Err(Rejection::Closed));
-    }
-
-    #[test]
-    fn each_sizer_counts_its_own() {
-        for (sizer, size) in [(Sizer::Requests, 1), (Sizer::Items, 3), (Sizer::Bytes, 30)] {
-            let mut queue = Queue::new(sizer, 30, 0);
-            assert!(queue.put(element(3)).is_none());
-            assert_eq!(queue.size(), size, "{sizer}");
-            assert_eq!(queue.take_waiting().len(), 1);
-            assert_eq!((queue.size(), queue.held()), (0, Held::default()));
-        }
-    }
+/// A batch that was completed, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) trigger: Trigger,
+    pub(crate) oversized: bool,
+    pub(crate) items: u64,
+    pub(crate) bytes: u64,
 }

@@ -17,6 +17,15 @@ pub(crate) enum Verdict {
     GiveUp(Refusal),
 }
 
+/// A wait between attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backoff {
+    /// Before it was spread.
+    pub(crate) interval: Duration,
+    /// After that.
+    pub(crate) wait: Duration,
+}
+
 /// The attempts of one batch.
 pub(crate) struct Retry<'a> {
     settings: &'a RetrySettings,
@@ -34,8 +43,8 @@ impl<'a> Retry<'a> {
         Retry { settings, interval: settings.initial_interval.as_duration(), give_up_at, deadline }
     }
 
-    /// Judges a failure at `now`. `random` is uniform in `0.0..1.0`.
-    pub(crate) fn judge(&mut self, refusal: Refusal, now: Instant, random: f64) -> Verdict {
+    /// Judges a failure at `now`, after which `backoff` would be waited.
+    pub(crate) fn judge(&self, refusal: Refusal, now: Instant, backoff: Backoff) -> Verdict {
         if !self.settings.enabled {
             return Verdict::GiveUp(refusal);
         }
@@ -45,7 +54,7 @@ impl<'a> Retry<'a> {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             return Verdict::GiveUp(because("request is cancelled or timed out", refusal));
         }
-        let delay = self.backoff(random).max(refusal.delay().unwrap_or_default());
+        let delay = backoff.wait.max(refusal.delay().unwrap_or_default());
         // Beyond what a clock can tell is beyond any limit.
         let next = now.checked_add(delay);
         let passes = |limit: Option<Instant>| limit.is_some_and(|limit| next.is_none_or(|next| limit < next));
@@ -58,14 +67,38 @@ impl<'a> Retry<'a> {
         Verdict::Wait(delay)
     }
 
-    fn backoff(&mut self, random: f64) -> Duration {
-        let factor = self.settings.randomization_factor;
-        let wait = self.interval.mul_f64(1.0 - factor + 2.0 * factor * random);
-        let longest = self.settings.max_interval.as_duration();
-        let grown = self.interval.as_secs_f64() * self.settings.multiplier;
-        self.interval = Duration::try_from_secs_f64(grown).unwrap_or(longest).min(longest);
-        wait
+    /// When the batch is given up, whatever it waits for.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        [self.give_up_at, self.deadline].into_iter().flatten().min()
     }
+
+    /// What the batch is given up with at that time, after `refusal`.
+    pub(crate) fn expired(&self, refusal: Refusal) -> Refusal {
+        match self.deadline.is_some() && self.deadline == self.ends_at() {
+            true => because("request is cancelled or timed out", refusal),
+            false => because("no more retries left", refusal),
+        }
+    }
+
+    /// The wait after the failure that has just been seen. `random` is uniform in `0.0..1.0`.
+    pub(crate) fn next_backoff(&mut self, random: f64) -> Backoff {
+        let interval = self.interval;
+        self.interval = grown(interval, self.settings);
+        Backoff { interval, wait: spread(interval, self.settings, random) }
+    }
+}
+
+/// The interval after `interval`.
+pub(crate) fn grown(interval: Duration, settings: &RetrySettings) -> Duration {
+    let longest = settings.max_interval.as_duration();
+    let grown = interval.as_secs_f64() * settings.multiplier;
+    Duration::try_from_secs_f64(grown).unwrap_or(longest).min(longest)
+}
+
+/// The wait of an interval; `random` is uniform in `0.0..1.0`.
+pub(crate) fn spread(interval: Duration, settings: &RetrySettings, random: f64) -> Duration {
+    let factor = settings.randomization_factor;
+    interval.mul_f64(1.0 - factor + 2.0 * factor * random)
 }
 
 /// The same refusal with the reason for giving up before its text.
@@ -123,19 +156,33 @@ mod tests {
         }
     }
 
+    fn wait(verdict: Verdict) -> Duration {
+        match verdict {
+            Verdict::Wait(wait) => wait,
+            Verdict::GiveUp(refusal) => panic!("gave up: {refusal}"),
+        }
+    }
+
+    impl Retry<'_> {
+        fn after(&mut self, refusal: Refusal, now: Instant, random: f64) -> Verdict {
+            let backoff = self.next_backoff(random);
+            self.judge(refusal, now, backoff)
+        }
+    }
+
     #[test]
     fn waits_grow_are_spread_and_end() {
         let settings = RetrySettings::default();
         let start = Instant::now();
         let mut retry = Retry::new(&settings, start, None);
         let seconds = Duration::from_secs_f64;
-        assert_eq!(retry.judge(BUSY(), start, 0.5), Verdict::Wait(seconds(5.0)));
-        assert_eq!(retry.judge(BUSY(), start, 0.0), Verdict::Wait(seconds(3.75)));
-        assert_eq!(retry.judge(BUSY(), start, 1.0), Verdict::Wait(seconds(11.25 * 1.5)));
-        (0..9).for_each(|_| drop(retry.judge(BUSY(), start, 0.0)));
-        assert_eq!(retry.judge(BUSY(), start, 0.5), Verdict::Wait(seconds(30.0)));
-        assert_eq!(retry.judge(BUSY(), start + seconds(270.0), 0.5), Verdict::Wait(seconds(30.0)));
-        let last = retry.judge(BUSY(), start + seconds(270.1), 0.5);
+        assert_eq!(wait(retry.after(BUSY(), start, 0.5)), seconds(5.0));
+        assert_eq!(wait(retry.after(BUSY(), start, 0.0)), seconds(3.75));
+        assert_eq!(wait(retry.after(BUSY(), start, 1.0)), seconds(11.25 * 1.5));
+        (0..9).for_each(|_| drop(retry.after(BUSY(), start, 0.0)));
+        assert_eq!(wait(retry.after(BUSY(), start, 0.5)), seconds(30.0));
+        assert_eq!(wait(retry.after(BUSY(), start + seconds(270.0), 0.5)), seconds(30.0));
+        let last = retry.after(BUSY(), start + seconds(270.1), 0.5);
         assert_eq!(given_up(last), "no more retries left: busy");
     }
 
@@ -145,11 +192,11 @@ mod tests {
         let start = Instant::now();
         let mut retry = Retry::new(&settings, start, None);
         let throttled = |delay| BUSY().after(Duration::from_secs(delay));
-        assert_eq!(retry.judge(throttled(60), start, 0.5), Verdict::Wait(Duration::from_secs(60)));
-        assert_eq!(retry.judge(throttled(1), start, 0.5), Verdict::Wait(Duration::from_millis(7500)));
-        let text = given_up(retry.judge(throttled(301), start, 0.5));
+        assert_eq!(wait(retry.after(throttled(60), start, 0.5)), Duration::from_secs(60));
+        assert_eq!(wait(retry.after(throttled(1), start, 0.5)), Duration::from_millis(7500));
+        let text = given_up(retry.after(throttled(301), start, 0.5));
         assert_eq!(text, "no more retries left: Throttle (5m1s), error: busy");
-        let text = given_up(retry.judge(BUSY().after(Duration::MAX), start, 0.5));
+        let text = given_up(retry.after(BUSY().after(Duration::MAX), start, 0.5));
         assert!(text.starts_with("no more retries left: Throttle"), "{text}");
     }
 
@@ -160,15 +207,15 @@ mod tests {
         let deadline = Some(start + Duration::from_secs(4));
         let mut retry = Retry::new(&settings, start, deadline);
         let bad = Refusal::permanent("invalid", "bad").with_status(Code::INVALID_ARGUMENT, vec![1].into());
-        let Verdict::GiveUp(refusal) = retry.judge(bad, start, 0.5) else { panic!("goes on") };
+        let Verdict::GiveUp(refusal) = retry.after(bad, start, 0.5) else { panic!("goes on") };
         assert_eq!(refusal.message(), "not retryable error: Permanent error: bad");
         assert_eq!(refusal.status().map(|status| &status.details[..]), Some(&[1][..]));
         assert!(!refusal.is_retryable());
-        let late = retry.judge(BUSY(), start, 0.5);
+        let late = retry.after(BUSY(), start, 0.5);
         assert_eq!(given_up(late), "request will be cancelled before next retry: busy");
-        let over = retry.judge(BUSY(), start + Duration::from_secs(4), 0.5);
+        let over = retry.after(BUSY(), start + Duration::from_secs(4), 0.5);
         assert_eq!(given_up(over), "request is cancelled or timed out: busy");
         let off = RetrySettings { enabled: false, ..settings };
-        assert_eq!(given_up(Retry::new(&off, start, None).judge(BUSY(), start, 0.5)), "busy");
+        assert_eq!(given_up(Retry::new(&off, start, None).after(BUSY(), start, 0.5)), "busy");
     }
 }

@@ -5,25 +5,22 @@
 //! - Where no branch took the batch the refusal goes back at once. Where some did, only the others are
 //!   tried again, until the sender's deadline; after that the sender gets the retryable error, and
 //!   `phoenix_fanout_partial` counts what some branches will see twice.
+//!   That also counts where the sender goes away meanwhile.
+//! - Each branch has its own turns: one that is slow does not keep another from being tried again. At the
+//!   sender's deadline nobody is waited for any longer.
 //! - Data that the collector owns (`Batch::owned`) and for which nobody waits is retried for as long as
 //!   the branch exists.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use phoenix_component::{Batch, BoxFuture, Consumer, Forwards, Refusal};
 use phoenix_telemetry::{Counter, Description, Metrics};
-use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::chain::Chain;
 use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
+use crate::phase::{Phase, Tally};
 use crate::stage_node::StageNode;
-
-/// How long branches are retried for a sender that named no deadline.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 const PARTIAL: Description = Description {
     name: "phoenix_fanout_partial",
@@ -52,7 +49,7 @@ impl Branch {
         }
     }
 
-    fn take(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+    pub(crate) fn take(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
         match self {
             Branch::Pipeline(chain) => Box::pin(chain.take(batch)),
             Branch::Exporter(exporter) => Box::pin(exporter.take(batch)),
@@ -71,7 +68,7 @@ impl Branch {
     }
 
     /// Gives up on a component that was removed from the graph meanwhile, and counts what it loses.
-    fn abandon_if_closed(&self, items: u64) -> bool {
+    pub(crate) fn abandon_if_closed(&self, items: u64) -> bool {
         match self {
             Branch::Exporter(exporter) => exporter.abandon_if_closed(items),
             Branch::Stage(stage) => stage.abandon_if_closed(items),
@@ -86,14 +83,6 @@ pub(crate) struct FanOut {
     relays: Vec<Branch>,
     owners: Vec<Branch>,
     partial: Counter,
-}
-
-/// How the branches of one phase answered.
-#[derive(Default)]
-struct Answers {
-    accepted: usize,
-    retry: Vec<(Branch, Refusal)>,
-    rejected: Option<Refusal>,
 }
 
 impl FanOut {
@@ -115,68 +104,13 @@ impl FanOut {
         if let ([only], []) | ([], [only]) = (self.relays.as_slice(), self.owners.as_slice()) {
             return only.take(batch).await;
         }
-        let mut accepted = 0;
-        let mut rejected = None;
+        let mut tally = Tally::new(&self.partial, batch.items);
         for phase in [&self.relays, &self.owners] {
-            let answers = self.ask_until_deadline(phase, &batch, accepted > 0).await;
-            if let Some((_, refusal)) = answers.retry.into_iter().next() {
-                if accepted + answers.accepted > 0 {
-                    self.partial.add(batch.items);
-                }
-                return Err(refusal);
-            }
-            accepted += answers.accepted;
-            rejected = rejected.or(answers.rejected);
+            // A refusal ends it before the branches of the next phase are asked.
+            Phase::new(phase, &batch).run(&mut tally).await?;
         }
-        rejected.map_or(Ok(()), Err)
+        tally.end()
     }
-
-    /// Asks every branch, and those that refuse for now again for as long as that helps: until some
-    /// sender's deadline, and only if another branch holds the data already.
-    async fn ask_until_deadline(&self, branches: &[Branch], batch: &Batch, taken_before: bool) -> Answers {
-        let mut answers = ask(branches.iter().cloned(), batch).await;
-        let deadline = match (batch.deadline, batch.owned) {
-            (Some(deadline), _) => Some(deadline),
-            (None, false) => Some(Instant::now() + PATIENCE),
-            (None, true) => None,
-        };
-        let mut backoff = Backoff::new();
-        while !answers.retry.is_empty() && (taken_before || answers.accepted > 0) {
-            let asked_for = answers.retry.iter().filter_map(|(_, refusal)| refusal.delay()).min();
-            let next = Instant::now() + backoff.wait(asked_for, rand::random());
-            if deadline.is_some_and(|deadline| next >= deadline) {
-                break;
-            }
-            tokio::time::sleep_until(next).await;
-            let again =
-                ask(std::mem::take(&mut answers.retry).into_iter().map(|(branch, _)| branch), batch).await;
-            answers.accepted += again.accepted;
-            answers.rejected = answers.rejected.or(again.rejected);
-            for (branch, refusal) in again.retry {
-                if batch.owned && branch.abandon_if_closed(batch.items) {
-                    continue;
-                }
-                answers.retry.push((branch, refusal));
-            }
-        }
-        answers
-    }
-}
-
-async fn ask(branches: impl Iterator<Item = Branch>, batch: &Batch) -> Answers {
-    let asked = branches.map(|branch| async {
-        let outcome = branch.take(batch.clone()).await;
-        (branch, outcome)
-    });
-    let mut answers = Answers::default();
-    for (branch, outcome) in join_all(asked).await {
-        match outcome {
-            Ok(()) => answers.accepted += 1,
-            Err(refusal) if refusal.is_retryable() => answers.retry.push((branch, refusal)),
-            Err(refusal) => answers.rejected = Some(refusal),
-        }
-    }
-    answers
 }
 
 impl Consumer for FanOut {

@@ -25,6 +25,7 @@ mod generation;
 mod guard;
 mod helper_meter;
 mod meter;
+mod phase;
 mod plan;
 mod spans;
 mod stage_node;

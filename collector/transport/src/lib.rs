@@ -13,6 +13,7 @@ mod listen;
 mod metrics;
 mod payload;
 pub mod probe;
+pub mod proxy;
 mod running;
 pub mod settings;
 mod socket;

@@ -23,7 +23,7 @@ use serde::de::IgnoredAny;
 
 pub use compression::{Compression, CompressionParams};
 pub use grpc::{Dialer, GrpcClientBlock, GrpcServerSettings, validate_grpc_client};
-pub use http::{Cors, HttpClientBlock, HttpServerSettings, validate_http_client};
+pub use http::{Cookies, Cors, HttpClientBlock, HttpServerSettings, validate_http_client};
 pub use keepalive::{ClientKeepalive, EnforcementPolicy, ServerKeepalive, ServerParameters};
 pub use middleware::Middleware;
 pub use net::Transport;

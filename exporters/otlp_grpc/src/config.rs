@@ -1,159 +1,35 @@
 //! Settings, under otelcol's keys and with its defaults.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use phoenix_component::Touch;
-use phoenix_config::{Block, Described, GoDuration, OpaqueMap, Problems, Settings};
+use phoenix_component::{Code, Touch};
+use phoenix_config::{Block, GoDuration, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
-use phoenix_transport::compression::{Compressor, Encoding};
 use phoenix_transport::endpoint::{Scheme, Target};
-use phoenix_transport::grpc::client::Balancer;
-use phoenix_transport::probe;
-use phoenix_transport::settings::{NotYet, TlsClientSettings, WITH_EXTENSIONS, refuse};
+use phoenix_transport::settings::validate_grpc_client;
 use phoenix_transport::tls::Alpn;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use phoenix_transport::{grpc_client_settings, probe};
 
-/// Settings of the `otlp_grpc` exporter.
-#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
-pub struct OtlpGrpcConfig {
-    #[described(required)]
-    /// Where to: `host:port`, also with `http://`, `https://` or `dns:///` before it, or `unix://path`.
-    pub endpoint: String,
-    /// How messages are compressed.
-    #[described(words("gzip", "snappy", "zstd", "none", ""))]
-    pub compression: String,
-    /// TLS, which is on unless it says `insecure`.
-    pub tls: TlsClientSettings,
-    /// Longest time of one attempt; zero for any.
-    pub timeout: GoDuration,
-    /// Pings on connections that are silent.
-    pub keepalive: Block<Keepalive>,
-    /// Bytes to read at once.
-    #[described(min = 0, no_effect = "reads take what there is")]
-    pub read_buffer_size: i64,
-    /// Bytes to write at once.
-    #[described(min = 0, no_effect = "writes are gathered by what there is to write")]
-    pub write_buffer_size: i64,
-    /// Attempts wait for a connection instead of failing with the first one that cannot be made.
-    pub wait_for_ready: bool,
-    /// Metadata of every request.
-    pub headers: OpaqueMap,
-    /// How calls are spread over the endpoint's addresses.
-    #[described(words("round_robin", "pick_first", ""))]
-    pub balancer_name: String,
-    /// `:authority`, where it is not the endpoint's.
-    pub authority: String,
-    /// The user agent, where it is not the collector's.
-    pub user_agent: String,
-    /// The extension that adds credentials.
-    #[described(unsupported = WITH_EXTENSIONS)]
-    pub auth: NotYet,
-    /// Extensions that requests go through.
-    #[described(unsupported = WITH_EXTENSIONS)]
-    pub middlewares: Vec<IgnoredAny>,
-    /// Repetition of failed attempts.
-    pub retry_on_failure: RetrySettings,
-    /// The queue in front.
-    pub sending_queue: Block<QueueSettings>,
-}
-
-impl Default for OtlpGrpcConfig {
-    fn default() -> OtlpGrpcConfig {
-        OtlpGrpcConfig {
-            endpoint: String::new(),
-            compression: "gzip".to_owned(),
-            tls: TlsClientSettings::default(),
-            timeout: GoDuration::from_secs(5),
-            keepalive: Block::off(),
-            read_buffer_size: 0,
-            write_buffer_size: DEFAULT_WRITE_BUFFER,
-            wait_for_ready: false,
-            headers: OpaqueMap::default(),
-            balancer_name: "round_robin".to_owned(),
-            authority: String::new(),
-            user_agent: String::new(),
-            auth: None,
-            middlewares: Vec::new(),
-            retry_on_failure: RetrySettings::default(),
-            sending_queue: Block::on(QueueSettings::default()),
-        }
-    }
-}
-
-const DEFAULT_WRITE_BUFFER: i64 = 512 * 1024;
-
-/// Pings on connections that are silent.
-#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
-pub struct Keepalive {
-    /// Silence after which a ping is sent; less than 10 s counts as 10 s.
-    pub time: GoDuration,
-    /// Silence after the ping for which the connection is given up.
-    pub timeout: GoDuration,
-    /// Pings also while there is no request.
-    pub permit_without_stream: bool,
-}
-
-impl Default for Keepalive {
-    fn default() -> Keepalive {
-        Keepalive {
-            time: GoDuration::from_secs(10),
-            timeout: GoDuration::from_secs(10),
-            permit_without_stream: false,
-        }
+grpc_client_settings! {
+    /// Settings of the `otlp_grpc` exporter: those of a gRPC client, and those of deliveries.
+    pub struct OtlpGrpcConfig {
+        /// Longest time of one attempt; zero for any.
+        pub timeout: GoDuration = GoDuration::from_secs(5),
+        /// Repetition of failed attempts.
+        pub retry_on_failure: RetrySettings = RetrySettings::default(),
+        /// The queue in front.
+        pub sending_queue: Block<QueueSettings> = Block::on(QueueSettings::default()),
     }
 }
 
 impl Settings for OtlpGrpcConfig {
     fn validate(&self, problems: &mut Problems) {
-        if let Err(error) = Target::parse_grpc(&self.endpoint) {
-            problems.error("endpoint", error.to_string());
-        }
-        if self.encoding().is_none() {
-            let text = format!("unsupported compression type {:?}", self.compression);
-            problems.error_with_help("compression", text, "gRPC knows `gzip`, `snappy`, `zstd` and `none`");
-        }
-        problems.within("tls", |problems| self.tls.validate(problems));
+        validate_grpc_client(&self.grpc(), problems);
         validate_timeout(self.timeout, problems);
-        for (key, size, usual) in [
-            ("read_buffer_size", self.read_buffer_size, 0),
-            ("write_buffer_size", self.write_buffer_size, DEFAULT_WRITE_BUFFER),
-        ] {
-            problems.require(size >= 0, key, format!("invalid {key} value: {size}"));
-            if size >= 0 && size != usual {
-                problems.warn(key, format!("`{key}` has no effect: buffers follow what there is to send"));
-            }
-        }
-        if self.balancer().is_none() {
-            problems.error("balancer_name", format!("invalid balancer_name: {}", self.balancer_name));
-        }
-        if let Err(name) = self.metadata() {
-            problems.error("headers", format!("{name:?} or its value cannot be sent as metadata"));
-        }
-        let sendable = |text: &str| HeaderValue::from_str(text).is_ok();
-        problems.require(sendable(&self.user_agent), "user_agent", "the text cannot be sent in a header");
-        let authority = self.authority.parse::<http::uri::Authority>();
-        problems.require(
-            self.authority.is_empty() || authority.is_ok(),
-            "authority",
-            format!("{:?} is no authority", self.authority),
-        );
-        if let Some(keepalive) = self.keepalive.get() {
-            for (key, value) in [("time", keepalive.time), ("timeout", keepalive.timeout)] {
-                let key = format!("keepalive::{key}");
-                problems.require(!value.is_negative(), &key, "must be non-negative");
-            }
-        }
-        refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        problems.require(
-            self.middlewares.is_empty(),
-            "middlewares",
-            format!("`middlewares` is not supported yet: {WITH_EXTENSIONS}"),
-        );
-        problems.within("retry_on_failure", |problems| self.retry_on_failure.validate(problems));
+        problems.within("retry_on_failure", |problems| {
+            self.retry_on_failure.validate(problems);
+            let expected =
+                "write the name of a gRPC status, for example `UNKNOWN`, or its number from 1 to 16";
+            self.retry_on_failure.validate_codes(problems, read_code, expected);
+        });
         if let Some(queue) = self.sending_queue.get() {
             problems.within("sending_queue", |problems| queue.validate(problems));
         }
@@ -165,61 +41,32 @@ impl OtlpGrpcConfig {
     pub(crate) fn touches(&self) -> Vec<Touch> {
         let mut touches = Vec::new();
         if let Ok((scheme, target)) = Target::parse_grpc(&self.endpoint) {
-            let tls = (!self.is_plaintext(scheme)).then_some((&self.tls, Alpn::H2));
+            let is_plaintext = scheme != Scheme::Https && self.tls.is_plaintext();
+            let tls = (!is_plaintext).then_some((&self.tls, Alpn::H2));
             touches.push(probe::connect("endpoint", target, tls));
         }
         touches.extend(probe::client_files("tls", &self.tls));
         touches
     }
 
-    /// What `compression` names; none where gRPC does not have it.
-    pub(crate) fn encoding(&self) -> Option<Encoding> {
-        match self.compression.as_str() {
-            "" | "none" => Some(Encoding::Identity),
-            "gzip" => Some(Encoding::Gzip),
-            // gRPC's is the framed format.
-            "snappy" => Some(Encoding::SnappyFramed),
-            "zstd" => Some(Encoding::Zstd),
-            _ => None,
-        }
+    /// Codes after which an attempt is repeated beside those of the specification.
+    pub(crate) fn extra_codes(&self) -> Vec<Code> {
+        self.retry_on_failure.read_codes(read_code)
     }
+}
 
-    pub(crate) fn compressor(&self) -> Compressor {
-        Compressor::new(self.encoding().unwrap_or(Encoding::Identity), 0)
+/// The code of a name, in any of its spellings, or of a number.
+fn read_code(text: &str) -> Option<Code> {
+    let codes = (1..=16).map(Code);
+    if let Ok(number) = text.parse::<u8>() {
+        return codes.into_iter().find(|code| code.0 == number);
     }
-
-    pub(crate) fn balancer(&self) -> Option<Balancer> {
-        match self.balancer_name.as_str() {
-            "" | "round_robin" => Some(Balancer::RoundRobin),
-            "pick_first" => Some(Balancer::PickFirst),
-            _ => None,
-        }
-    }
-
-    /// Whether connections are plaintext: asked for, without an authority to verify by, and not `https://`.
-    pub(crate) fn is_plaintext(&self, scheme: Scheme) -> bool {
-        self.tls.is_plaintext() && scheme != Scheme::Https
-    }
-
-    /// `headers` as gRPC metadata.
-    ///
-    /// # Errors
-    /// The first name that cannot be sent, or whose value cannot.
-    pub(crate) fn metadata(&self) -> Result<HeaderMap, String> {
-        let mut metadata = HeaderMap::new();
-        for (name, value) in self.headers.iter() {
-            let refused = || name.to_owned();
-            let lower = name.to_ascii_lowercase();
-            let value = match lower.ends_with("-bin") {
-                true => STANDARD_NO_PAD.encode(value.reveal()),
-                false => value.reveal().to_owned(),
-            };
-            let mut value = HeaderValue::from_str(&value).map_err(|_| refused())?;
-            value.set_sensitive(true);
-            metadata.append(HeaderName::try_from(lower).map_err(|_| refused())?, value);
-        }
-        Ok(metadata)
-    }
+    let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    let wanted = match plain(text) {
+        british if british == "cancelled" => "canceled".to_owned(),
+        name => name,
+    };
+    codes.into_iter().find(|code| plain(code.name()) == wanted)
 }
 
 #[cfg(test)]
@@ -269,8 +116,17 @@ mod tests {
             ),
             (r#"{"endpoint": "h:1", "auth": {"authenticator": "x"}}"#, "auth", "not supported yet"),
             (r#"{"endpoint": "h:1", "middlewares": [{"id": "x"}]}"#, "middlewares", "not supported yet"),
-            (r#"{"endpoint": "h:1", "headers": {"bad name": "x"}}"#, "headers", "cannot be sent"),
+            (
+                r#"{"endpoint": "h:1", "headers": {"bad name": "x"}}"#,
+                "headers::bad name",
+                "is no header name",
+            ),
             (r#"{"endpoint": "h:1", "authority": "a b"}"#, "authority", "is no authority"),
+            (
+                r#"{"endpoint": "h:1", "retry_on_failure": {"extra_codes": ["INTERNAL", "OK"]}}"#,
+                "retry_on_failure::extra_codes::1",
+                "invalid code \"OK\": write the name of a gRPC status",
+            ),
             (
                 r#"{"endpoint": "h:1", "sending_queue": {"queue_size": 0}}"#,
                 "sending_queue::queue_size",
@@ -293,41 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn compression_names_what_grpc_means_by_it() {
-        for (name, encoding) in [
-            ("", Encoding::Identity),
-            ("none", Encoding::Identity),
-            ("gzip", Encoding::Gzip),
-            ("snappy", Encoding::SnappyFramed),
-            ("zstd", Encoding::Zstd),
-        ] {
-            let config = OtlpGrpcConfig { compression: name.to_owned(), ..OtlpGrpcConfig::default() };
-            assert_eq!(config.compressor().encoding(), encoding, "{name}");
+    fn codes_have_names_and_numbers() {
+        for (text, code) in
+            [("UNKNOWN", 2), ("Unknown", 2), ("resource_exhausted", 8), ("CANCELLED", 1), ("13", 13)]
+        {
+            assert_eq!(read_code(text), Some(Code(code)), "{text}");
         }
-    }
-
-    #[test]
-    fn tls_is_on_unless_plaintext_is_asked_for_and_nothing_speaks_against_it() {
-        let plaintext = |settings: &str| {
-            let config = read(settings);
-            let (scheme, _) = Target::parse_grpc(&config.endpoint).unwrap();
-            config.is_plaintext(scheme)
-        };
-        assert!(!plaintext(r#"{"endpoint": "h:1"}"#));
-        assert!(!plaintext(r#"{"endpoint": "http://h:1"}"#));
-        assert!(plaintext(r#"{"endpoint": "h:1", "tls": {"insecure": true}}"#));
-        assert!(!plaintext(r#"{"endpoint": "https://h:1", "tls": {"insecure": true}}"#));
-        assert!(!plaintext(r#"{"endpoint": "h:1", "tls": {"insecure": true, "ca_file": "ca.pem"}}"#));
-    }
-
-    #[test]
-    fn headers_are_lower_case_and_never_shown() {
-        let config = read(r#"{"endpoint": "h:1", "headers": {"X-Key": "secret", "trace-bin": "\u0001"}}"#);
-        let metadata = config.metadata().unwrap();
-        assert_eq!(
-            (&metadata["x-key"], &metadata["trace-bin"]),
-            (&"secret".parse().unwrap(), &"AQ".parse().unwrap())
-        );
-        assert!(!format!("{config:?} {metadata:?}").contains("secret"));
+        for text in ["OK", "0", "17", "-1", "no"] {
+            assert_eq!(read_code(text), None, "{text}");
+        }
+        let config = read(r#"{"endpoint": "h:1", "retry_on_failure": {"extra_codes": ["INTERNAL", 2]}}"#);
+        assert_eq!(config.extra_codes(), [Code::INTERNAL, Code::UNKNOWN]);
     }
 }

@@ -6,16 +6,15 @@ use http::HeaderMap;
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Code, Refusal, StartError};
 use phoenix_delivery::{
-    Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
+    Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
 };
 use phoenix_pdata::{Codings, Signal};
 use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
-use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
+use phoenix_transport::grpc::client::{Client, Method};
 use phoenix_transport::instrumentation::RpcMetrics;
-use phoenix_transport::tls::{Alpn, TlsConnector};
 use phoenix_transport::trace;
 use tokio::time::Instant;
 
@@ -27,31 +26,13 @@ pub(crate) fn create(
     cx: &CreateContext<'_>,
     signal: Signal,
 ) -> Result<Delivery<GrpcPush>, StartError> {
-    let (scheme, target) = Target::parse_grpc(&config.endpoint).map_err(StartError::because)?;
-    let mut options = Options::new(target.clone());
-    if !config.is_plaintext(scheme) {
-        options.tls = Some(TlsConnector::new(&config.tls, Alpn::H2).map_err(StartError::because)?);
-    }
-    options.authority = Some(config.authority.clone()).filter(|authority| !authority.is_empty());
-    options.user_agent = match config.user_agent.as_str() {
-        "" => cx.host.build.user_agent(),
-        agent => agent.to_owned(),
-    };
-    options.metadata =
-        config.metadata().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
-    options.compressor = config.compressor();
-    options.budget = cx.host.budget.clone();
-    options.balancer = config.balancer().unwrap_or_default();
-    options.wait_for_ready = config.wait_for_ready;
-    options.keepalive = config.keepalive.get().map(|keepalive| Keepalive {
-        time: keepalive.time.as_duration(),
-        timeout: keepalive.timeout.as_duration(),
-        permit_without_stream: keepalive.permit_without_stream,
-    });
+    let block = config.grpc();
+    let mut options = block.options(cx.host).map_err(StartError::because)?;
     options.max_response_bytes = MAX_RESPONSE_BYTES;
+    let target = options.target.clone();
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
     let push = GrpcPush {
-        compressor: config.compressor(),
+        compressor: block.compressor(),
         method: client.method(path(signal)),
         client,
         timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
@@ -59,6 +40,7 @@ pub(crate) fn create(
         tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         rpc: RpcMetrics::client(&cx.host.metrics, path(signal)),
+        extra_codes: config.extra_codes(),
     };
     let settings = DeliverySettings {
         // The client's own covers the same, and the server hears of it.
@@ -100,10 +82,17 @@ pub(crate) struct GrpcPush {
     tracer: Tracer,
     partial: PartialSuccessLog,
     rpc: RpcMetrics,
+    extra_codes: Vec<Code>,
+}
+
+impl GrpcPush {
+    fn refusal(&self, status: Status) -> Refusal {
+        refusal(status, &self.extra_codes)
+    }
 }
 
 impl Push for GrpcPush {
-    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+    async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
         let name = || path(batch.signal).trim_start_matches('/').to_owned();
@@ -118,15 +107,14 @@ impl Push for GrpcPush {
         if let Err(status) = &answer {
             trace::failed(&mut attempt, status);
         }
-        match PartialSuccess::parse(&answer.map_err(refusal)?) {
-            Ok(None) => {}
-            Ok(Some(partial)) => self.partial.warn(&partial),
+        match PartialSuccess::parse(&answer.map_err(|status| self.refusal(status))?) {
+            Ok(None) => Ok(Delivered::whole()),
+            Ok(Some(partial)) => Ok(self.partial.note(&partial)),
             Err(_) => {
                 let text = "grpc: failed to unmarshal the received message";
-                return Err(refusal(Status::new(Code::INTERNAL, text)));
+                Err(self.refusal(Status::new(Code::INTERNAL, text)))
             }
         }
-        Ok(())
     }
 
     fn forwards(&self) -> Codings {
@@ -134,12 +122,12 @@ impl Push for GrpcPush {
     }
 
     fn timed_out(&self) -> Refusal {
-        refusal(Status::new(Code::DEADLINE_EXCEEDED, "context deadline exceeded"))
+        self.refusal(Status::new(Code::DEADLINE_EXCEEDED, "context deadline exceeded"))
     }
 }
 
-/// What a status means for the batch, as the OTLP specification and otelcol have it.
-fn refusal(status: Status) -> Refusal {
+/// What a status means for the batch, as the OTLP specification and otelcol have it, and `extra_codes`.
+fn refusal(status: Status, extra_codes: &[Code]) -> Refusal {
     let delay = status.retry_delay();
     let retryable = match status.code {
         Code::CANCELLED
@@ -149,8 +137,8 @@ fn refusal(status: Status) -> Refusal {
         | Code::UNAVAILABLE
         | Code::DATA_LOSS => true,
         // Without a word on when, the backend does not expect to recover.
-        Code::RESOURCE_EXHAUSTED => delay.is_some(),
-        _ => false,
+        Code::RESOURCE_EXHAUSTED if delay.is_some() => true,
+        code => extra_codes.contains(&code),
     };
     let text = status.to_string();
     let refusal = match retryable {
@@ -171,18 +159,22 @@ mod tests {
     #[test]
     fn each_code_is_retried_or_not_as_the_specification_says() {
         for code in 1..=17 {
-            let refusal = refusal(Status::new(Code(code), "x"));
+            let refusal = refusal(Status::new(Code(code), "x"), &[]);
             assert_eq!(refusal.is_retryable(), [1, 4, 10, 11, 14, 15].contains(&code), "{code}");
             assert_eq!((refusal.code(), refusal.delay()), (Code(code), None));
         }
-        let exhausted = |delay| refusal(Status::new(Code::RESOURCE_EXHAUSTED, "x").with_retry_delay(delay));
+        let exhausted =
+            |delay| refusal(Status::new(Code::RESOURCE_EXHAUSTED, "x").with_retry_delay(delay), &[]);
         let told = exhausted(Duration::from_secs(7));
         assert_eq!((told.is_retryable(), told.delay()), (true, Some(Duration::from_secs(7))));
         let at_once = exhausted(Duration::ZERO);
         assert_eq!((at_once.is_retryable(), at_once.delay()), (true, None));
         assert!(!at_once.status().unwrap().details.is_empty(), "the sender hears what the backend said");
         let bad =
-            refusal(Status::new(Code::INVALID_ARGUMENT, "bad").with_retry_delay(Duration::from_secs(1)));
+            refusal(Status::new(Code::INVALID_ARGUMENT, "bad").with_retry_delay(Duration::from_secs(1)), &[]);
         assert_eq!((bad.delay(), bad.message()), (None, "rpc error: code = InvalidArgument desc = bad"));
+        for code in [Code::INTERNAL, Code::RESOURCE_EXHAUSTED] {
+            assert!(refusal(Status::new(code, "x"), &[code]).is_retryable());
+        }
     }
 }

@@ -8,5 +8,5 @@ mod config;
 mod exporter;
 mod factory;
 
-pub use config::{Keepalive, OtlpGrpcConfig};
+pub use config::OtlpGrpcConfig;
 pub use factory::OtlpGrpcFactory;

@@ -315,13 +315,13 @@ async fn a_backend_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test]
-async fn what_a_backend_took_in_part_counts_as_sent() {
+async fn what_a_backend_rejects_of_a_batch_counts_as_failed_and_is_not_sent_again() {
     let partial = ExportLogsPartialSuccess { rejected_log_records: 2, error_message: "two".into() };
     let backend = Backend::answers([Ok(ExportLogsServiceResponse { partial_success: Some(partial) })]);
     let (address, _server) = backend.serve().await;
     let rig = exporter(address, serde_json::json!({})).await;
     rig.exporter.export(batch(&request(3, "x"))).await.unwrap();
-    assert_eq!((backend.calls(), rig.sent(), rig.failed()), (1, 3, 0));
+    assert_eq!((backend.calls(), rig.sent(), rig.failed()), (1, 1, 2));
 }
 
 #[tokio::test]

@@ -25,11 +25,17 @@ impl<'a> Answer<'a> {
         Answer { status, headers, body, format: Format::of(headers) }
     }
 
-    /// What was taken in part, if that is what it says; `url` is what was asked, `now` the time.
+    /// What was taken in part, if that is what it says; `url` is what was asked, `now` the time. After
+    /// `extra_codes` another attempt is made too.
     ///
     /// # Errors
     /// Why nothing was taken.
-    pub(crate) fn outcome(self, url: &str, now: SystemTime) -> Result<Option<PartialSuccess>, Refusal> {
+    pub(crate) fn outcome(
+        self,
+        url: &str,
+        now: SystemTime,
+        extra_codes: &[StatusCode],
+    ) -> Result<Option<PartialSuccess>, Refusal> {
         if self.status.is_success() {
             let Some(format) = self.format else { return Ok(None) };
             let text = match format {
@@ -43,12 +49,13 @@ impl<'a> Answer<'a> {
         let code = code_of(self.status);
         let details = self.format.map(|format| format.status(self.body.clone())).unwrap_or_default();
         let text = self.text(url, &details);
-        let retryable = matches!(self.status.as_u16(), 429 | 502 | 503 | 504);
+        let is_extra = extra_codes.contains(&self.status);
+        let retryable = is_extra || matches!(self.status.as_u16(), 429 | 502 | 503 | 504);
         let refusal = match retryable {
             true => Refusal::retryable(code.name(), text),
             false => Refusal::permanent(code.name(), text),
         };
-        let refusal = match self.retry_after(now) {
+        let refusal = match self.retry_after(now, is_extra) {
             Some(delay) => refusal.after(delay),
             None => refusal,
         };
@@ -70,8 +77,8 @@ impl<'a> Answer<'a> {
     }
 
     /// The time that the backend asks for, where it may.
-    fn retry_after(&self, now: SystemTime) -> Option<Duration> {
-        if !matches!(self.status.as_u16(), 429 | 503) {
+    fn retry_after(&self, now: SystemTime, is_extra: bool) -> Option<Duration> {
+        if !(is_extra || matches!(self.status.as_u16(), 429 | 503)) {
             return None;
         }
         let delay = retry_after(self.headers.get(RETRY_AFTER)?, now)?;
@@ -109,7 +116,11 @@ mod tests {
         }
         let status = StatusCode::from_u16(status).unwrap();
         let now = httpdate::parse_http_date("Tue, 24 Nov 2026 00:00:00 GMT").unwrap();
-        Answer::new(status, &all, Bytes::copy_from_slice(body)).outcome(URL, now)
+        Answer::new(status, &all, Bytes::copy_from_slice(body)).outcome(
+            URL,
+            now,
+            &[StatusCode::from_u16(530).unwrap()],
+        )
     }
 
     #[test]
@@ -127,6 +138,7 @@ mod tests {
             (502, true, Code::UNAVAILABLE),
             (503, true, Code::UNAVAILABLE),
             (504, true, Code::UNAVAILABLE),
+            (530, true, Code::UNKNOWN),
         ] {
             let refusal = outcome(status, &[], b"").unwrap_err();
             assert_eq!((refusal.is_retryable(), refusal.code()), (retryable, code), "{status}");
@@ -146,6 +158,7 @@ mod tests {
             assert_eq!(delay(503, nothing), None, "{nothing}");
         }
         assert_eq!(delay(502, "7"), None);
+        assert_eq!(delay(530, "7"), Some(Duration::from_secs(7)));
     }
 
     #[test]

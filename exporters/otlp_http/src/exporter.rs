@@ -3,16 +3,15 @@
 use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Uri, Version};
+use http::{HeaderMap, StatusCode, Uri, Version};
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Budget, Refusal, StartError};
-use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
+use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::{Codings, Signal};
 use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
-use phoenix_transport::http::client::{Client, Destination, Options, SendError};
+use phoenix_transport::http::client::{Client, Destination, SendError};
 use phoenix_transport::instrumentation::{HttpKey, HttpMetrics};
-use phoenix_transport::tls::{Alpn, TlsConnector};
 use phoenix_transport::trace;
 
 use crate::OtlpHttpConfig;
@@ -30,33 +29,16 @@ pub(crate) fn create(
         .url(signal)
         .ok_or_else(|| StartError::new(format!("either endpoint or {signal}_endpoint must be specified")))?;
     let parsed = parse_url(&url).map_err(|reason| StartError::new(format!("{url:?}: {reason}")))?;
-    let headers =
-        config.header_map().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
-    let alpn = if config.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
     let is_secure = parsed.scheme_str() == Some("https");
-    let tls = match is_secure {
-        true => Some(TlsConnector::new(&config.tls, alpn).map_err(StartError::because)?),
-        false => None,
-    };
-    let options = Options {
-        tls,
-        timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
-        headers,
-        user_agent: cx.host.build.user_agent(),
-        compressor: config.compressor(),
-        budget: cx.host.budget.clone(),
-        max_idle_per_host: config.max_idle_per_core(cx.host.cores.count()),
-        idle_timeout: config.idle_conn_timeout.is_positive().then(|| config.idle_conn_timeout.as_duration()),
-        max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
-        disable_keep_alives: config.disable_keep_alives,
-    };
     let default_port = if is_secure { 443 } else { 80 };
+    let block = config.http();
+    let options = block.options(cx.host).map_err(StartError::because)?;
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
     let format = config.format();
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
-        compressor: config.compressor(),
+        compressor: block.compressor(),
         headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
         format,
         budget: cx.host.budget.clone(),
@@ -68,6 +50,7 @@ pub(crate) fn create(
             parsed.port_u16().unwrap_or(default_port),
             Version::HTTP_11,
         ),
+        extra_codes: config.extra_codes(),
         url,
     };
     push.http.set_secure(is_secure);
@@ -100,11 +83,12 @@ pub(crate) struct HttpPush {
     partial: PartialSuccessLog,
     http: HttpMetrics,
     key: HttpKey,
+    extra_codes: Vec<StatusCode>,
     url: String,
 }
 
 impl Push for HttpPush {
-    async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+    async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let name = || "HTTP POST".to_owned();
         let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.headers);
         let (begun, bytes) = (self.http.begin(), batch.payload.len() as u64);
@@ -127,10 +111,10 @@ impl Push for HttpPush {
             trace::failed(&mut attempt, &response.status);
         }
         let answer = Answer::new(response.status, &response.headers, response.body);
-        if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
-            self.partial.warn(&partial);
-        }
-        Ok(())
+        Ok(match answer.outcome(&self.url, SystemTime::now(), &self.extra_codes)? {
+            Some(partial) => self.partial.note(&partial),
+            None => Delivered::whole(),
+        })
     }
 
     fn forwards(&self) -> Codings {
@@ -151,6 +135,7 @@ fn refusal(error: SendError) -> Refusal {
         SendError::Timeout { .. } => "timeout",
         SendError::Connect { .. } => "connect",
         SendError::Exchange { .. } => "exchange",
+        SendError::Redirect { .. } => "redirect",
         SendError::Compress(_) => return Refusal::permanent("compress", error.to_string()),
     };
     Refusal::retryable(reason, error.to_string())

@@ -202,7 +202,7 @@ async fn requests_go_out_as_json_and_answers_are_read_as_what_they_are() {
     let body: serde_json::Value =
         serde_json::from_slice(&plain(head.headers.get("content-encoding"), &body)).unwrap();
     assert_eq!(body["resourceLogs"].as_array().unwrap().len(), 5001);
-    assert_eq!((rig.sent(), rig.failed(), rig.host.budget.used()), (5003, 1, 0));
+    assert_eq!((rig.sent(), rig.failed(), rig.host.budget.used()), (5002, 2, 0));
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn what_may_help_is_tried_again_and_the_rest_is_not() {
     );
     assert!(!rig.exporter.export(batch(&[b"c"])).await.unwrap_err().is_retryable());
     rig.exporter.export(batch(&[b"d"])).await.expect("taken in part is taken");
-    assert_eq!((backend.count(), rig.sent(), rig.failed()), (7, 2, 2));
+    assert_eq!((backend.count(), rig.sent(), rig.failed()), (7, 1, 3));
     assert_eq!(*backend.connections.lock().unwrap(), 1, "one connection serves them all");
 }
 
@@ -326,4 +326,88 @@ async fn https_verifies_and_speaks_the_newer_protocol_unless_told_otherwise() {
         assert_eq!(arrived.as_ref().map(|(head, _)| head.version), version, "{tls}: {outcome:?}");
         assert!(version.is_some() || outcome.unwrap_err().is_retryable());
     }
+}
+
+#[tokio::test]
+async fn redirects_are_followed_with_the_body_and_without_credentials_for_others() {
+    let elsewhere = Backend::default();
+    let other = elsewhere.serve(None).await;
+    // Another name of the same machine is another host.
+    let location: &'static str = format!("http://localhost:{}/in?x=1", other.port()).leak();
+    let here = Backend::answers(&[(Some(307), &[("location", "/moved")], b"")]);
+    here.script.lock().unwrap().push_back((Some(308), Vec::leak(vec![("location", location)]), b""));
+    let address = here.serve(None).await;
+    let settings =
+        serde_json::json!({"headers": {"Authorization": "secret", "x-tenant": "t"}, "compression": "none"});
+    let rig = exporter(&format!("http://{address}"), settings).await;
+    rig.exporter.export(batch(&[b"one", b"two"])).await.unwrap();
+    let paths: Vec<_> =
+        here.requests.lock().unwrap().iter().map(|(head, _)| head.uri.path().to_owned()).collect();
+    assert_eq!(paths, ["/v1/logs", "/moved"]);
+    assert!(here.requests.lock().unwrap().iter().all(|(head, _)| head.headers.contains_key("authorization")));
+    let (head, body) = elsewhere.requests.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        (head.method.as_str(), head.uri.to_string().as_str(), &body[..]),
+        ("POST", "/in?x=1", &b"onetwo"[..])
+    );
+    assert_eq!((head.headers.get("authorization"), &head.headers["x-tenant"]), (None, &"t".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_redirect_that_would_drop_the_body_and_one_without_end_are_failures() {
+    let backend = Backend::answers(&[(Some(302), &[("location", "/login")], b"")]);
+    let address = backend.serve(None).await;
+    let rig = exporter(&format!("http://{address}"), serde_json::json!({})).await;
+    let refusal = rig.exporter.export(batch(&[b"a"])).await.unwrap_err();
+    assert!(!refusal.is_retryable() && refusal.message().ends_with("Status Code 302"), "{refusal}");
+    assert_eq!(backend.count(), 1);
+    backend.script.lock().unwrap().extend([(Some(307), &[("location", "/again")][..], &b""[..]); 11]);
+    let rig =
+        exporter(&format!("http://{address}"), serde_json::json!({"retry_on_failure": {"enabled": false}}))
+            .await;
+    let refusal = rig.exporter.export(batch(&[b"a"])).await.unwrap_err();
+    assert!(refusal.message().ends_with("stopped after 10 redirects"), "{refusal}");
+    assert_eq!(backend.count(), 12);
+}
+
+#[tokio::test]
+async fn cookies_are_sent_back_where_that_is_asked_for() {
+    for (settings, expected) in [
+        (serde_json::json!({"cookies": {}}), Some("route=b1".parse().unwrap())),
+        (serde_json::json!({}), None),
+    ] {
+        let backend = Backend::answers(&[(Some(200), &[("set-cookie", "route=b1; Path=/; HttpOnly")], b"")]);
+        let address = backend.serve(None).await;
+        let rig = exporter(&format!("http://{address}"), settings).await;
+        for _ in 0..2 {
+            rig.exporter.export(batch(&[b"a"])).await.unwrap();
+        }
+        let requests = backend.requests.lock().unwrap();
+        assert_eq!(requests[0].0.headers.get("cookie"), None);
+        assert_eq!(requests[1].0.headers.get("cookie").cloned(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_the_whole_url() {
+    let proxy = Backend::default();
+    let address = proxy.serve(None).await;
+    let settings = serde_json::json!({"proxy_url": format!("http://user:pass@{address}")});
+    let rig = exporter("http://backend.invalid:4318", settings).await;
+    rig.exporter.export(batch(&[b"a"])).await.unwrap();
+    let (head, _) = proxy.requests.lock().unwrap().pop().unwrap();
+    assert_eq!(head.uri.to_string(), "http://backend.invalid:4318/v1/logs");
+    assert_eq!(head.headers["host"], "backend.invalid:4318");
+    assert_eq!(head.headers["proxy-authorization"], "Basic dXNlcjpwYXNz");
+}
+
+#[tokio::test]
+async fn statuses_of_the_settings_are_tried_again_too() {
+    let backend = Backend::answers(&[(Some(500), &[], b""), (Some(530), &[], b"")]);
+    let address = backend.serve(None).await;
+    let retry =
+        serde_json::json!({"initial_interval": "1ms", "max_interval": "10ms", "extra_codes": [500, "530"]});
+    let rig = exporter(&format!("http://{address}"), serde_json::json!({"retry_on_failure": retry})).await;
+    rig.exporter.export(batch(&[b"a"])).await.unwrap();
+    assert_eq!((backend.count(), rig.sent(), rig.failed()), (3, 1, 0));
 }

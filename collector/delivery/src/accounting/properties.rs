@@ -1,12 +1,15 @@
 //! The books under random backends, limits, swaps and ends.
 
+use phoenix_config::PresentBlock;
 use proptest::prelude::*;
 
 use super::*;
+use crate::QueueBatchSettings;
 
 fn answers() -> impl Strategy<Value = Vec<(Answer, u64)>> {
     let answer = prop_oneof![
         4 => Just(Answer::Take),
+        1 => (0..9u64).prop_map(Answer::TakeBut),
         2 => Just(Answer::Busy(None)),
         1 => (1..40_000u64).prop_map(|millis| Answer::Busy(Some(millis))),
         1 => Just(Answer::Refuse),
@@ -17,15 +20,32 @@ fn answers() -> impl Strategy<Value = Vec<(Answer, u64)>> {
 
 fn queues() -> impl Strategy<Value = Option<QueueSettings>> {
     let sizer = prop_oneof![Just(Sizer::Requests), Just(Sizer::Items), Just(Sizer::Bytes)];
-    let queue = (1..5i64, 1..60i64, sizer, any::<bool>(), any::<bool>()).prop_map(
-        |(consumers, size, sizer, block_on_overflow, wait_for_result)| QueueSettings {
-            sizer,
+    let queue = (1..5i64, 1..60i64, sizer, any::<bool>(), any::<bool>(), batches()).prop_map(
+        |(consumers, size, sizer, block_on_overflow, wait_for_result, batch)| QueueSettings {
+            sizer: Some(sizer),
             block_on_overflow,
             wait_for_result,
-            ..queue(consumers, size)
+            batch,
+            ..queue(consumers, if sizer == Sizer::Bytes { 20 * size } else { size })
         },
     );
     prop::option::weighted(0.8, queue)
+}
+
+fn batches() -> impl Strategy<Value = PresentBlock<QueueBatchSettings>> {
+    let sizer = prop_oneof![Just(Sizer::Items), Just(Sizer::Bytes)];
+    let batch = (1..3_000u32, 0..30i64, 0..40i64, sizer).prop_map(|(millis, min, over, sizer)| {
+        let unit = if sizer == Sizer::Bytes { 20 } else { 1 };
+        let max = if over == 0 { 0 } else { unit * (min + over) };
+        QueueBatchSettings {
+            flush_timeout: GoDuration::from_millis(millis),
+            min_size: Some(unit * min),
+            max_size: Some(max),
+            sizer: Some(sizer),
+            ..QueueBatchSettings::default()
+        }
+    });
+    prop_oneof![Just(PresentBlock::off()), batch.prop_map(PresentBlock::on)]
 }
 
 #[derive(Clone, Debug)]
@@ -121,8 +141,13 @@ async fn run(script: Vec<(Answer, u64)>, first: Option<QueueSettings>, elapsed: 
     let failed = rig.sum("otelcol_exporter_send_failed_spans");
     assert!(lost.items <= failed, "lost {lost:?} of {failed} that failed");
     // Whoever heard OK either has a delivery, or the failure was counted.
-    let undelivered: u64 =
-        heard.accepted.iter().filter(|(id, _)| !book.taken.contains_key(id)).map(|(_, items)| items).sum();
+    let undelivered: u64 = heard
+        .accepted
+        .iter()
+        .map(|(id, items)| {
+            (0..*items).filter(|place| !book.taken.contains_key(&(*id, *place))).count() as u64
+        })
+        .sum();
     assert!(undelivered <= failed);
 }
 
@@ -198,7 +223,7 @@ fn the_books_balance_on_real_cores() {
         assert_eq!(lost, Lost::default());
         rig.assert_balanced(3 * SENDERS * BATCHES, &[&last]);
         let book = rig.backend.0.lock().unwrap();
-        assert_eq!(book.taken.len() as u64, SENDERS * BATCHES);
+        assert_eq!(book.taken.len() as u64, 3 * SENDERS * BATCHES);
         assert!(book.taken.values().all(|times| *times == 1));
     });
 }

@@ -13,6 +13,12 @@ use phoenix_pdata::Signal::{Logs, Traces};
 use rig::{Answer, Rig, batch_of};
 use tokio::time::Instant;
 
+const THREE_SINKS: &str = "
+receivers: {source: {}}
+exporters: {sink/a: {}, sink/b: {}, sink/c: {}}
+service: {pipelines: {traces: {receivers: [source], exporters: [sink/a, sink/b, sink/c]}}}
+";
+
 const TWO_SINKS: &str = "
 receivers: {source: {}}
 exporters: {sink/a: {}, sink/b: {}}
@@ -84,6 +90,69 @@ async fn a_branch_that_stays_down_is_told_to_the_sender_and_counted() {
     assert!(refusal.is_retryable() && Instant::now() < deadline, "told in time");
     assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 2);
     assert_eq!(rig.world.sink("sink/b").got(), [7, 8]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_branch_does_not_keep_another_from_being_tried_again() {
+    let rig = Rig::start(THREE_SINKS).await;
+    let [a, b, c] = ["sink/a", "sink/b", "sink/c"].map(|id| rig.world.sink(id));
+    a.answers(Answer::Slow(Duration::from_secs(4)));
+    b.answers(Answer::Refuse);
+    let recovery = tokio::spawn({
+        let b = b.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            b.answers(Answer::Accept);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            b.got()
+        }
+    });
+    let start = Instant::now();
+    rig.send("source", Traces, &[7]).await.expect("accepted by all in the end");
+    assert_eq!(start.elapsed(), Duration::from_secs(4), "no longer than the slow one takes");
+    assert_eq!(recovery.await.unwrap(), [7], "while the slow one was being waited for");
+    assert_eq!((a.got(), c.got(), c.calls()), (vec![7], vec![7], 1));
+    rig.assert_balanced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_nobody_is_waited_for() {
+    let rig = Rig::start(TWO_SINKS).await;
+    rig.world.sink("sink/a").answers(Answer::Hang);
+    let mut batch = batch_of(Traces, &[7, 8]);
+    let start = Instant::now();
+    batch.deadline = Some(start + Duration::from_secs(3));
+    let refusal = rig.send_batch("source", batch).await.expect_err("one branch did not answer");
+    assert!(refusal.is_retryable(), "{refusal}");
+    assert_eq!((refusal.reason(), start.elapsed()), ("deadline", Duration::from_secs(3)));
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sender_that_goes_away_will_repeat_is_counted() {
+    let rig = Rig::start(TWO_SINKS).await;
+    rig.world.sink("sink/a").answers(Answer::Hang);
+    let send = rig.send("source", Traces, &[1, 2, 3]);
+    assert!(tokio::time::timeout(Duration::from_secs(1), send).await.is_err());
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 3);
+    rig.world.sink("sink/b").answers(Answer::Hang);
+    let send = rig.send("source", Traces, &[4]);
+    assert!(tokio::time::timeout(Duration::from_secs(1), send).await.is_err());
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 3, "nobody took that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sender_hears_of_every_branch_that_failed() {
+    let rig = Rig::start(THREE_SINKS).await;
+    rig.world.sink("sink/a").answers(Answer::Reject);
+    rig.world.sink("sink/b").answers(Answer::Reject);
+    let both = rig.send("source", Traces, &[7]).await.expect_err("rejected by two");
+    assert!(!both.is_retryable());
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 0, "nobody sends that again");
+    rig.world.sink("sink/b").answers(Answer::Refuse);
+    let refusal = rig.send("source", Traces, &[8]).await.expect_err("refused by one for now");
+    assert!(refusal.is_retryable(), "whoever may take it later gets another chance");
+    assert_eq!(rig.world.sink("sink/c").got(), [7, 8]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ use super::Status;
 use crate::compression::{Compressor, Encoding};
 use crate::endpoint::Target;
 use crate::payload::Payload;
+use crate::proxy::Proxy;
 use crate::tls::TlsConnector;
 
 mod backoff;
@@ -72,6 +73,8 @@ pub struct Options {
     pub keepalive: Option<Keepalive>,
     /// Largest answer in bytes.
     pub max_response_bytes: usize,
+    /// What connections go through.
+    pub proxy: Option<Proxy>,
 }
 
 impl Options {
@@ -89,6 +92,7 @@ impl Options {
             wait_for_ready: false,
             keepalive: None,
             max_response_bytes: 4 << 20,
+            proxy: None,
         }
     }
 }
@@ -124,6 +128,13 @@ struct Config {
     scheme: http::uri::Scheme,
     /// The headers of every call.
     headers: HeaderMap,
+}
+
+impl Config {
+    /// What is connected to: the target, or the proxy before it.
+    fn dialled(&self) -> &Target {
+        self.options.proxy.as_ref().map_or(&self.options.target, Proxy::target)
+    }
 }
 
 /// A method, prepared for many calls.

@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, COOKIE, HOST, HeaderMap, HeaderValue,
+    PROXY_AUTHORIZATION, USER_AGENT,
+};
 use http::{Request, StatusCode, Uri};
 use phoenix_component::{Budget, Cores};
 use tokio::sync::Semaphore;
@@ -16,11 +19,15 @@ use tokio::sync::Semaphore;
 use crate::compression::{Compressor, Encoding};
 use crate::endpoint::{EndpointError, Target};
 use crate::payload::Payload;
+use crate::proxy::{Proxies, Proxy};
 use crate::tls::TlsConnector;
 
+mod cookies;
 mod exchange;
 mod pool;
+mod redirect;
 
+use cookies::Jar;
 use exchange::Connection;
 use pool::Pool;
 
@@ -62,6 +69,13 @@ pub struct Options {
     pub max_connections_per_host: Option<usize>,
     /// A connection serves one request.
     pub disable_keep_alives: bool,
+    /// What connections go through.
+    pub proxies: Proxies,
+    /// Whether cookies are kept and sent back.
+    pub keep_cookies: bool,
+    /// Pings of HTTP/2 connections: the silence after which one is sent, and the one after that for which
+    /// the connection is given up.
+    pub http2_pings: Option<(Duration, Duration)>,
 }
 
 impl Default for Options {
@@ -77,6 +91,9 @@ impl Default for Options {
             idle_timeout: Some(Duration::from_secs(90)),
             max_connections_per_host: None,
             disable_keep_alives: false,
+            proxies: Proxies::default(),
+            keep_cookies: false,
+            http2_pings: None,
         }
     }
 }
@@ -124,6 +141,14 @@ pub enum SendError {
         /// What happened.
         source: hyper::Error,
     },
+    /// The server names another place, which cannot be gone to.
+    #[error("failed to make an HTTP request: {target} redirects: {reason}")]
+    Redirect {
+        /// Who redirects.
+        target: Target,
+        /// Why that is not followed.
+        reason: String,
+    },
     /// The body could not be compressed.
     #[error("cannot compress the request: {0}")]
     Compress(#[source] std::io::Error),
@@ -147,6 +172,9 @@ pub struct Destination {
     target: Target,
     secure: bool,
     host: HeaderValue,
+    proxy: Option<Proxy>,
+    /// Another host than the one that was configured: it does not get to see credentials.
+    is_foreign: bool,
 }
 
 /// A client. Cloning shares its pools.
@@ -159,6 +187,7 @@ struct Shared {
     headers: HeaderMap,
     pools: Vec<Pool>,
     limits: Mutex<HashMap<Target, Arc<Semaphore>>>,
+    cookies: Option<Jar>,
 }
 
 impl Client {
@@ -179,7 +208,9 @@ impl Client {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(options.compressor.encoding().name()));
         }
         let pools = (0..cores.count()).map(|_| Pool::default()).collect();
-        let shared = Shared { cores: cores.clone(), options, headers, pools, limits: Mutex::default() };
+        let cookies = options.keep_cookies.then(Jar::default);
+        let (cores, limits) = (cores.clone(), Mutex::default());
+        let shared = Shared { cores, options, headers, pools, limits, cookies };
         Ok(Client(Arc::new(shared)))
     }
 
@@ -189,8 +220,8 @@ impl Client {
     /// # Errors
     /// Where it is no absolute URL of these.
     pub fn destination(&self, url: &str) -> Result<Destination, ClientError> {
-        let wrong = |reason: String| ClientError::Url { url: url.to_owned(), reason };
         if let Some((socket, path)) = unix_url(url) {
+            let wrong = |reason: String| ClientError::Url { url: url.to_owned(), reason };
             let uri = format!("http://{UNIX_HOST}{path}").parse();
             let uri = uri.map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
             let target = match socket {
@@ -199,23 +230,12 @@ impl Client {
             };
             let host = self.0.headers.get(HOST).cloned();
             let host = host.unwrap_or_else(|| HeaderValue::from_static(UNIX_HOST));
-            return Ok(Destination { uri, target, secure: false, host });
+            return Ok(Destination { uri, target, secure: false, host, proxy: None, is_foreign: false });
         }
-        let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
-        let secure = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(wrong("it must begin with http:// or https://".to_owned())),
-        };
-        let authority = uri.authority().ok_or_else(|| wrong("it has no host".to_owned()))?;
-        let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let target = Target::parse_host(host_and_port, if secure { 443 } else { 80 })
-            .map_err(|error: EndpointError| wrong(error.to_string()))?;
-        let host = match self.0.headers.get(HOST) {
-            Some(host) => host.clone(),
-            None => HeaderValue::from_str(host_and_port).map_err(|error| wrong(error.to_string()))?,
-        };
-        Ok(Destination { uri, target, secure, host })
+        let mut destination = read_url(url, self.0.headers.get(HOST))?;
+        destination.proxy =
+            self.0.options.proxies.proxy_for(&destination.target, destination.secure).cloned();
+        Ok(destination)
     }
 
     /// Posts `body`, compressed as configured. `headers` come on top of the client's own, which win.
@@ -247,6 +267,48 @@ impl Client {
         let body = crate::compression::encode(shared.options.compressor, body, &shared.options.budget)
             .await
             .map_err(SendError::Compress)?;
+        let response = self.exchange(destination, headers, body.clone()).await?;
+        if redirect::is_to_be_repeated(response.status) {
+            return Box::pin(self.follow(destination, headers, body, response)).await;
+        }
+        Ok(response)
+    }
+
+    /// Goes where `response` says, for as long as answers say so.
+    async fn follow(
+        &self,
+        first: &Destination,
+        headers: &HeaderMap,
+        body: Payload,
+        mut response: Response,
+    ) -> Result<Response, SendError> {
+        let mut at = first.clone();
+        for _ in 0..redirect::MAX_REDIRECTS {
+            let Some(url) = redirect::location(&at.uri, &response.headers) else { return Ok(response) };
+            let wrong = |reason: String| SendError::Redirect { target: at.target.clone(), reason };
+            let mut next = read_url(&url, None).map_err(|error| wrong(error.to_string()))?;
+            if at.secure && !next.secure {
+                return Err(wrong("from https to http, which would show the data".to_owned()));
+            }
+            next.proxy = self.0.options.proxies.proxy_for(&next.target, next.secure).cloned();
+            next.is_foreign = at.is_foreign || redirect::is_foreign(first.target.host(), next.target.host());
+            response = self.exchange(&next, headers, body.clone()).await?;
+            if !redirect::is_to_be_repeated(response.status) {
+                return Ok(response);
+            }
+            at = next;
+        }
+        let reason = format!("stopped after {} redirects", redirect::MAX_REDIRECTS);
+        Err(SendError::Redirect { target: at.target, reason })
+    }
+
+    async fn exchange(
+        &self,
+        destination: &Destination,
+        headers: &HeaderMap,
+        body: Payload,
+    ) -> Result<Response, SendError> {
+        let shared = &*self.0;
         let _permit = shared.permit(&destination.target).await;
         let pool = &shared.pools[shared.cores.current_index()];
         let mut fresh_only = false;
@@ -255,7 +317,7 @@ impl Client {
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => Connection::open(destination, shared.options.tls.as_ref())
+                None => Connection::open(destination, &shared.options)
                     .await
                     .map_err(|source| SendError::Connect { target: destination.target.clone(), source })?,
             };
@@ -264,6 +326,9 @@ impl Client {
                 Ok((response, reusable)) => {
                     if reusable && !shared.options.disable_keep_alives {
                         pool.keep(destination, connection, &shared.options);
+                    }
+                    if let Some(jar) = &shared.cookies {
+                        jar.keep(destination, &response.headers, SystemTime::now());
                     }
                     return Ok(response);
                 }
@@ -292,9 +357,25 @@ impl Shared {
             *request.uri_mut() = destination.uri.clone();
         } else {
             all.insert(HOST, destination.host.clone());
-            // HTTP/1.1 names the path alone.
-            let path = destination.uri.path_and_query().cloned();
-            *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+            if let Some(proxy) = destination.proxy.as_ref().filter(|_| !destination.secure) {
+                *request.uri_mut() = destination.uri.clone();
+                if let Some(authorization) = proxy.authorization() {
+                    all.insert(PROXY_AUTHORIZATION, authorization.clone());
+                }
+            } else {
+                // HTTP/1.1 names the path alone.
+                let path = destination.uri.path_and_query().cloned();
+                *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+            }
+        }
+        if destination.is_foreign {
+            all.remove(AUTHORIZATION);
+            all.remove(COOKIE);
+        }
+        if let Some(cookies) =
+            self.cookies.as_ref().and_then(|jar| jar.header(destination, SystemTime::now()))
+        {
+            all.append(COOKIE, cookies);
         }
         *request.headers_mut() = all;
         request
@@ -309,4 +390,24 @@ impl Shared {
         // The semaphore is never closed.
         semaphore.acquire_owned().await.ok()
     }
+}
+
+/// Reads an absolute URL; `host` is the `Host` header, where it is not the URL's.
+fn read_url(url: &str, host: Option<&HeaderValue>) -> Result<Destination, ClientError> {
+    let wrong = |reason: String| ClientError::Url { url: url.to_owned(), reason };
+    let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
+    let secure = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(wrong("it must begin with http:// or https://".to_owned())),
+    };
+    let authority = uri.authority().ok_or_else(|| wrong("it has no host".to_owned()))?;
+    let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let target = Target::parse_host(host_and_port, if secure { 443 } else { 80 })
+        .map_err(|error: EndpointError| wrong(error.to_string()))?;
+    let host = match host {
+        Some(host) => host.clone(),
+        None => HeaderValue::from_str(host_and_port).map_err(|error| wrong(error.to_string()))?,
+    };
+    Ok(Destination { uri, target, secure, host, proxy: None, is_foreign: false })
 }

@@ -55,7 +55,7 @@ impl Compression {
         let name = if self.0 == Encoding::Identity { "" } else { self.0.name() };
         problems.require(
             fits,
-            "compression_params.level",
+            "compression_params::level",
             format!("unsupported parameters {{Level:{level}}} for compression type {name:?}"),
         );
     }

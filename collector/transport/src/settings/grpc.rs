@@ -1,5 +1,8 @@
-use phoenix_component::{Capabilities, LeaseError, Leases, ListenerLease, StartError};
-use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use phoenix_component::{Capabilities, Host, LeaseError, Leases, ListenerLease, StartError};
+use phoenix_config::{Block, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -12,6 +15,7 @@ use crate::compression::{Compressor, Encoding};
 use crate::endpoint::{Scheme, Target};
 use crate::grpc::client::{Balancer, Options};
 use crate::grpc::server;
+use crate::proxy::Proxies;
 use crate::tls::{Alpn, TlsConnector, TlsError};
 
 /// How connections are made: of no use to a listener.
@@ -117,6 +121,21 @@ pub(super) fn buffers(problems: &mut Problems, read: i64, write: i64) {
     problems.require(write >= 0, "write_buffer_size", format!("invalid write_buffer_size value: {write}"));
 }
 
+/// Of clients, which otelcol gives buffers of that size.
+pub(super) fn client_buffers(problems: &mut Problems, read: i64, write: i64) {
+    buffers(problems, read, write);
+    for (key, size, usual) in
+        [("read_buffer_size", read, 0), ("write_buffer_size", write, DEFAULT_WRITE_BUFFER_BYTES)]
+    {
+        if size >= 0 && size != usual {
+            problems.warn(key, format!("`{key}` has no effect: buffers follow what there is to send"));
+        }
+    }
+}
+
+/// What otelcol's OTLP exporters ask for.
+pub(super) const DEFAULT_WRITE_BUFFER_BYTES: i64 = 524_288;
+
 /// Leases the listener of an endpoint: `host:port`, or the path of a Unix socket where the transport says so
 /// or `unix://` stands before it.
 pub(super) fn listen(
@@ -175,15 +194,16 @@ impl GrpcServerSettings {
 #[derive(Clone, Debug, PartialEq, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrpcClientBlock {
-    /// Where to.
+    /// Where to: `host:port`, also with `http://`, `https://` or `dns:///` before it, or `unix://path`.
     #[described(required)]
     pub endpoint: String,
-    /// How messages are compressed; `gzip` by default.
+    /// How messages are compressed.
+    #[described(shape = phoenix_config::Shape::words(&["gzip", "snappy", "zstd", "none", ""]))]
     pub compression: Compression,
-    /// TLS, on by default.
+    /// TLS, which is on unless it says `insecure`.
     pub tls: TlsClientSettings,
-    /// Pings, off by default.
-    pub keepalive: PresentBlock<ClientKeepalive>,
+    /// Pings on connections that are silent.
+    pub keepalive: Block<ClientKeepalive>,
     /// Bytes to read at once.
     #[described(min = 0, no_effect = "buffers are sized by need")]
     pub read_buffer_size: i64,
@@ -195,7 +215,7 @@ pub struct GrpcClientBlock {
     /// Metadata of every call.
     pub headers: OpaqueMap,
     /// How calls are spread over the endpoint's addresses.
-    #[described(words("round_robin", "pick_first"))]
+    #[described(words("round_robin", "pick_first", ""))]
     pub balancer_name: String,
     /// `:authority`, where it is not the endpoint's.
     pub authority: String,
@@ -215,9 +235,9 @@ impl Default for GrpcClientBlock {
             endpoint: String::new(),
             compression: Compression(Encoding::Gzip),
             tls: TlsClientSettings::default(),
-            keepalive: PresentBlock::off(),
+            keepalive: Block::off(),
             read_buffer_size: 0,
-            write_buffer_size: 524_288,
+            write_buffer_size: DEFAULT_WRITE_BUFFER_BYTES,
             wait_for_ready: false,
             headers: OpaqueMap::default(),
             balancer_name: "round_robin".to_owned(),
@@ -237,7 +257,7 @@ macro_rules! grpc_client_settings {
             $(#[$doc])* pub struct $name grpc $crate::settings::GrpcClientBlock {
                 endpoint: String, compression: $crate::settings::Compression,
                 tls: $crate::settings::TlsClientSettings,
-                keepalive: phoenix_config::PresentBlock<$crate::settings::ClientKeepalive>,
+                keepalive: phoenix_config::Block<$crate::settings::ClientKeepalive>,
                 read_buffer_size: i64, write_buffer_size: i64, wait_for_ready: bool,
                 headers: phoenix_config::OpaqueMap, balancer_name: String, authority: String,
                 user_agent: String, auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
@@ -257,7 +277,8 @@ macro_rules! client_settings {
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             $(#[doc = concat!("`", stringify!($field), "` of the shared block.")] pub $field: $type,)*
-            $($(#[$own_doc])* pub $own: $own_type,)*
+            // What is said of them, attributes of `Described` included, stands at `Own`.
+            $(#[doc = concat!("`", stringify!($own), "`, a key of the component.")] pub $own: $own_type,)*
         }
 
         impl Default for $name {
@@ -319,7 +340,7 @@ impl GrpcClientBlock {
         endpoint: String,
         compression: Compression,
         tls: TlsClientSettings,
-        keepalive: PresentBlock<ClientKeepalive>,
+        keepalive: Block<ClientKeepalive>,
         read_buffer_size: i64,
         write_buffer_size: i64,
         wait_for_ready: bool,
@@ -350,37 +371,62 @@ impl GrpcClientBlock {
     fn balancer(&self) -> Option<Balancer> {
         match self.balancer_name.as_str() {
             "round_robin" => Some(Balancer::RoundRobin),
-            "pick_first" => Some(Balancer::PickFirst),
+            // What gRPC does where nothing is asked for.
+            "pick_first" | "" => Some(Balancer::PickFirst),
             _ => None,
         }
     }
 
-    fn is_plaintext(&self, scheme: Scheme) -> bool {
-        scheme != Scheme::Https && self.tls.is_plaintext()
+    /// How messages are compressed.
+    pub fn compressor(&self) -> Compressor {
+        Compressor::new(self.compression.0.in_grpc(), 0)
     }
 
-    /// The client's options; `user_agent` is the collector's own. Reads certificates.
+    /// The client's options in the running collector. Reads certificates, and the proxies that the
+    /// environment names.
     ///
     /// # Errors
-    /// Where the endpoint or the TLS material is not usable; [`validate_grpc_client`] says so sooner.
-    pub fn options(&self, user_agent: &str) -> Result<Options, TlsError> {
+    /// Where the endpoint, the TLS material or a proxy is not usable; [`validate_grpc_client`] says most of
+    /// that sooner.
+    pub fn options(&self, host: &Host) -> Result<Options, TlsError> {
         let wrong = |error: crate::endpoint::EndpointError| TlsError::Settings(error.to_string());
         let (scheme, target) = Target::parse_grpc(&self.endpoint).map_err(wrong)?;
-        let tls = match self.is_plaintext(scheme) {
+        let tls = match scheme != Scheme::Https && self.tls.is_plaintext() {
             true => None,
             false => Some(TlsConnector::new(&self.tls, Alpn::H2)?),
+        };
+        let proxies = Proxies::from_environment().map_err(|error| TlsError::Settings(error.to_string()))?;
+        let user_agent = match self.user_agent.as_str() {
+            "" => host.build.user_agent(),
+            own => own.to_owned(),
         };
         Ok(Options {
             tls,
             authority: Some(self.authority.clone()).filter(|authority| !authority.is_empty()),
-            user_agent: if self.user_agent.is_empty() { user_agent } else { &self.user_agent }.to_owned(),
-            metadata: super::header_map(&self.headers),
-            compressor: Compressor::new(self.compression.0.in_grpc(), 0),
+            user_agent,
+            metadata: metadata(&self.headers),
+            compressor: self.compressor(),
+            budget: host.budget.clone(),
             balancer: self.balancer().unwrap_or_default(),
             wait_for_ready: self.wait_for_ready,
             keepalive: self.keepalive.get().map(ClientKeepalive::options),
+            // As gRPC libraries do it, whether there is TLS or not.
+            proxy: proxies.proxy_for(&target, true).cloned(),
             ..Options::new(target)
         })
+    }
+}
+
+/// Headers as gRPC metadata: values of names that end in `-bin` are sent in base64.
+fn metadata(headers: &OpaqueMap) -> HeaderMap {
+    headers.iter().filter_map(|(name, value)| metadatum(name, value.reveal()).ok()).collect()
+}
+
+fn metadatum(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let name = name.to_ascii_lowercase();
+    match name.ends_with("-bin") {
+        true => super::header(&name, &STANDARD_NO_PAD.encode(value)),
+        false => super::header(&name, value),
     }
 }
 
@@ -398,8 +444,25 @@ pub fn validate_grpc_client(block: &GrpcClientBlock, problems: &mut Problems) {
     );
     let unknown = format!("invalid balancer_name: {}", block.balancer_name);
     problems.require(block.balancer().is_some(), "balancer_name", unknown);
-    buffers(problems, block.read_buffer_size, block.write_buffer_size);
-    super::validate_headers(&block.headers, problems);
+    client_buffers(problems, block.read_buffer_size, block.write_buffer_size);
+    problems.within("headers", |problems| {
+        for (name, value) in block.headers.iter() {
+            if let Err(message) = metadatum(name, value.reveal()) {
+                problems.error(name, message);
+            }
+        }
+    });
+    let is_authority = block.authority.parse::<::http::uri::Authority>().is_ok();
+    problems.require(
+        block.authority.is_empty() || is_authority,
+        "authority",
+        format!("{:?} is no authority", block.authority),
+    );
+    let is_sendable = HeaderValue::from_str(&block.user_agent).is_ok();
+    problems.require(is_sendable, "user_agent", "the text cannot be sent in a header");
+    if let Some(keepalive) = block.keepalive.get() {
+        problems.within("keepalive", |problems| keepalive.validate(problems));
+    }
     problems.within("tls", |problems| block.tls.validate(problems));
     refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
     refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);

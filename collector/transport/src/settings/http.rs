@@ -1,17 +1,20 @@
-use phoenix_component::{Capabilities, LeaseError, Leases, ListenerLease, StartError};
-use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use std::time::Duration;
+
+use phoenix_component::{Capabilities, Host, LeaseError, Leases, ListenerLease, StartError};
+use phoenix_config::{Block, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::grpc::{buffers, listen, unix_path};
+use super::grpc::{DEFAULT_WRITE_BUFFER_BYTES, client_buffers, listen, unix_path};
 use super::keepalive::unless_zero;
 use super::{
     Compression, CompressionParams, Middleware, NotYet, TlsClientSettings, TlsServerSettings, Transport,
 };
 use super::{WITH_EXTENSIONS, refuse, refuse_any};
 use crate::Gate;
-use crate::compression::Encoding;
+use crate::compression::{Compressor, Encoding};
 use crate::http::{client, cors, server};
+use crate::proxy::{Proxies, Proxy, ProxyError};
 use crate::tls::{Alpn, TlsAcceptor, TlsConnector, TlsError};
 
 const DEFAULT_BODY_BYTES: usize = 20 << 20;
@@ -29,6 +32,11 @@ pub struct Cors {
     /// Seconds for which a preflight holds.
     pub max_age: u32,
 }
+
+/// `cookies` of a client: on where it is written as a map, with no keys of its own.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cookies {}
 
 /// Declares an HTTP listener's settings with keys of its own.
 #[macro_export]
@@ -66,7 +74,8 @@ macro_rules! http_client_settings {
                 idle_conn_timeout: phoenix_config::GoDuration, disable_keep_alives: bool,
                 force_attempt_http2: bool, http2_read_idle_timeout: phoenix_config::GoDuration,
                 http2_ping_timeout: phoenix_config::GoDuration,
-                cookies: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
+                cookies: phoenix_config::Block<$crate::settings::Cookies>,
+                middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -225,20 +234,18 @@ impl HttpServerSettings {
 block! {
     /// An HTTP client (`confighttp.ClientConfig`), with the defaults of the OTLP exporter.
     HttpClientBlock {
-        /// Base URL.
-        #[described(required)]
+        /// The base URL.
         endpoint: String = String::new(),
-        /// The proxy to go through.
-        #[described(unsupported = "it comes with proxies")]
+        /// The proxy for everything, in the place of those that the environment names.
         proxy_url: String = String::new(),
-        /// For `https://` endpoints.
+        /// TLS, for URLs that say `https`.
         tls: TlsClientSettings = TlsClientSettings::default(),
         /// Bytes to read at once.
         #[described(no_effect = "buffers are sized by need")]
         read_buffer_size: i64 = 0,
         /// Bytes to write at once.
         #[described(no_effect = "buffers are sized by need")]
-        write_buffer_size: i64 = 524_288,
+        write_buffer_size: i64 = DEFAULT_WRITE_BUFFER_BYTES,
         /// For a whole request; 0 is no limit.
         timeout: GoDuration = GoDuration::from_millis(30_000),
         /// Headers of every request; `Host` replaces the endpoint's.
@@ -252,7 +259,7 @@ block! {
         compression_params: CompressionParams = CompressionParams::default(),
         /// Idle connections to keep; 0 is no limit.
         max_idle_conns: i64 = 100,
-        /// Idle connections to keep for each host; 0 is the library's default.
+        /// Idle connections to keep for each host; 0 is as many as `max_idle_conns` allows.
         max_idle_conns_per_host: i64 = 0,
         /// Connections to each host; 0 is no limit.
         max_conns_per_host: i64 = 0,
@@ -262,15 +269,12 @@ block! {
         disable_keep_alives: bool = false,
         /// Offers HTTP/2 in the TLS handshake.
         force_attempt_http2: bool = true,
-        /// Silence on an HTTP/2 connection after which it is pinged.
-        #[described(unsupported = "connections are not pinged")]
+        /// Silence on HTTP/2 connections after which a ping is sent; 0 is never.
         http2_read_idle_timeout: GoDuration = GoDuration::ZERO,
-        /// Time for the answer to a ping.
-        #[described(unsupported = "connections are not pinged")]
+        /// Silence after the ping for which the connection is given up; 0 is 15 s.
         http2_ping_timeout: GoDuration = GoDuration::ZERO,
-        /// Keeping of cookies.
-        #[described(unsupported = "no OTLP backend is known to ask for them")]
-        cookies: NotYet = None,
+        /// Cookies that the server sets are sent back to it.
+        cookies: Block<Cookies> = Block::off(),
         /// Extensions that requests go through.
         #[described(unsupported = WITH_EXTENSIONS)]
         middlewares: Vec<IgnoredAny> = Vec::new(),
@@ -278,51 +282,79 @@ block! {
 }
 
 impl HttpClientBlock {
-    /// The client's options; `user_agent` is the collector's own. Reads certificates.
+    /// How bodies are compressed.
+    pub fn compressor(&self) -> Compressor {
+        self.compression.compressor(&self.compression_params)
+    }
+
+    /// The client's options in the running collector. Reads certificates, and the proxies that the
+    /// environment names.
     ///
     /// # Errors
-    /// Where the TLS material is not usable.
-    pub fn options(&self, user_agent: &str) -> Result<client::Options, TlsError> {
+    /// Where the TLS material or a proxy is not usable.
+    pub fn options(&self, host: &Host) -> Result<client::Options, TlsError> {
         let alpn = if self.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
         let positive = |number: i64| usize::try_from(number).ok().filter(|number| *number > 0);
-        let idle = positive(self.max_idle_conns_per_host).or(positive(self.max_idle_conns));
+        let idle = [self.max_idle_conns_per_host, self.max_idle_conns].into_iter().filter_map(positive).min();
+        let per_core = |limit: usize| limit.div_ceil(host.cores.count());
+        let ping_timeout = unless_zero(self.http2_ping_timeout).unwrap_or(DEFAULT_PING_TIMEOUT);
+        let wrong = |error: ProxyError| TlsError::Settings(error.to_string());
         Ok(client::Options {
             tls: Some(TlsConnector::new(&self.tls, alpn)?),
             timeout: unless_zero(self.timeout),
             headers: super::header_map(&self.headers),
-            user_agent: user_agent.to_owned(),
-            compressor: self.compression.compressor(&self.compression_params),
-            max_idle_per_host: idle.unwrap_or(usize::MAX),
+            user_agent: host.build.user_agent(),
+            compressor: self.compressor(),
+            budget: host.budget.clone(),
+            max_idle_per_host: idle.map_or(usize::MAX, per_core),
             idle_timeout: unless_zero(self.idle_conn_timeout),
             max_connections_per_host: positive(self.max_conns_per_host),
             disable_keep_alives: self.disable_keep_alives,
-            ..client::Options::default()
+            proxies: match self.proxy_url.as_str() {
+                "" => Proxies::from_environment().map_err(wrong)?,
+                url => Proxies::only(Proxy::parse(url).map_err(wrong)?),
+            },
+            keep_cookies: self.cookies.is_on(),
+            http2_pings: unless_zero(self.http2_read_idle_timeout).map(|silence| (silence, ping_timeout)),
         })
     }
 }
 
+/// As Go's client has it.
+const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Reports what is wrong with the client's part of a component's settings.
 pub fn validate_http_client(block: &HttpClientBlock, problems: &mut Problems) {
-    let not_yet = |key| format!("`{key}` is not supported yet: it comes in a later version");
-    problems.require(block.proxy_url.is_empty(), "proxy_url", not_yet("proxy_url"));
+    if !block.proxy_url.is_empty()
+        && let Err(error) = Proxy::parse(&block.proxy_url)
+    {
+        problems.error_with_help("proxy_url", error.to_string(), "for example `http://proxy:3128`");
+    }
     for (key, value) in [
+        ("timeout", block.timeout),
+        ("idle_conn_timeout", block.idle_conn_timeout),
         ("http2_read_idle_timeout", block.http2_read_idle_timeout),
         ("http2_ping_timeout", block.http2_ping_timeout),
     ] {
-        problems.require(value == GoDuration::ZERO, key, not_yet(key));
+        problems.require(!value.is_negative(), key, format!("'{key}' must be non-negative"));
     }
     for (key, value) in [
         ("max_idle_conns", block.max_idle_conns),
         ("max_idle_conns_per_host", block.max_idle_conns_per_host),
         ("max_conns_per_host", block.max_conns_per_host),
     ] {
-        problems.require(value >= 0, key, "must not be negative");
+        problems.require(value >= 0, key, format!("'{key}' must be non-negative"));
     }
-    buffers(problems, block.read_buffer_size, block.write_buffer_size);
+    client_buffers(problems, block.read_buffer_size, block.write_buffer_size);
     block.compression.validate(&block.compression_params, problems);
     super::validate_headers(&block.headers, problems);
+    let host = block.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    if let Some((name, value)) = host
+        && value.reveal().parse::<::http::uri::Authority>().is_err()
+    {
+        problems.error(&format!("headers::{name}"), "the value is no host");
+    }
     problems.within("tls", |problems| block.tls.validate(problems));
-    refuse(problems, "cookies", &block.cookies, "it comes in a later version");
     refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
     refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
 }

@@ -1,4 +1,4 @@
-use phoenix_config::{Described, GoDuration};
+use phoenix_config::{Described, GoDuration, Problems};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -79,6 +79,13 @@ impl Default for ClientKeepalive {
 }
 
 impl ClientKeepalive {
+    /// Reports what the types cannot say.
+    pub fn validate(&self, problems: &mut Problems) {
+        for (key, time) in [("time", self.time), ("timeout", self.timeout)] {
+            problems.require(!time.is_negative(), key, "must be non-negative");
+        }
+    }
+
     /// As the client wants it.
     pub fn options(&self) -> client::Keepalive {
         let or_ten = |duration| unless_zero(duration).unwrap_or(Duration::from_secs(10));

@@ -90,7 +90,7 @@ pub(super) enum Pick {
 impl Channel {
     pub(super) fn new(config: Arc<Config>) -> Channel {
         let mut state = State { subchannels: Vec::new(), next: 0, next_id: 0, names: Names::Unknown };
-        if let Some(address) = config.options.target.fixed() {
+        if let Some(address) = config.dialled().fixed() {
             state.names = Names::Fixed;
             state.set_addresses(vec![address], config.options.balancer);
         }
@@ -163,7 +163,7 @@ impl Channel {
         state.names = Names::Asking;
         let (config, channel) = (self.config.clone(), Arc::downgrade(self));
         tokio::spawn(async move {
-            let target = &config.options.target;
+            let target = config.dialled();
             let answer = tokio::time::timeout(crate::endpoint::CONNECT_TIMEOUT, target.resolve()).await;
             let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
             let Some(channel) = channel.upgrade() else { return };

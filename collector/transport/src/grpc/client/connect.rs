@@ -51,7 +51,10 @@ pub(super) async fn run(config: Arc<Config>, channel: Weak<Channel>, id: u64, ad
 }
 
 async fn connect(config: &Config, address: &Address) -> io::Result<Link> {
-    let plain = address.dial(CONNECT_TIMEOUT).await?;
+    let mut plain = address.dial(CONNECT_TIMEOUT).await?;
+    if let Some(proxy) = &config.options.proxy {
+        proxy.tunnel(&mut plain, &config.options.target.authority()).await?;
+    }
     let socket = match &config.options.tls {
         None => Socket::Plain(plain),
         Some(tls) => {

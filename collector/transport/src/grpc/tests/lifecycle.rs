@@ -74,3 +74,41 @@ async fn nobody_there_is_unavailable_and_waiting_ends_at_the_deadline() {
     let ended = patient.call(&method, Payload::default(), timeout, &HeaderMap::new()).await;
     assert_eq!(ended.unwrap_err().code, Code::DEADLINE_EXCEEDED);
 }
+
+/// A proxy that lets one tunnel after another through, and what it was asked for.
+async fn proxy() -> (crate::proxy::Proxy, Arc<std::sync::Mutex<Vec<String>>>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = crate::proxy::Proxy::parse(&listener.local_addr().unwrap().to_string()).unwrap();
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let line = String::from_utf8(head).unwrap().lines().next().unwrap().to_owned();
+            let target = line.split(' ').nth(1).unwrap().to_owned();
+            noted.lock().unwrap().push(line);
+            let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    (proxy, asked)
+}
+
+#[tokio::test]
+async fn calls_go_through_the_tunnel_of_a_proxy() {
+    let running = serve(large(), Budget::new(64 * MIB));
+    let (proxy, asked) = proxy().await;
+    let options = client::Options { proxy: Some(proxy), ..running.options() };
+    let client = Client::new(options, &running.cores).unwrap();
+    for size in [10, 100_000] {
+        let message = noise(size);
+        assert!(call(&client, message.clone()).await.unwrap() == message, "{size}");
+    }
+    assert_eq!(*asked.lock().unwrap(), [format!("CONNECT {} HTTP/1.1", running.target())]);
+}

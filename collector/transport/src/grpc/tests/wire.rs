@@ -64,7 +64,7 @@ fn snappy_options(target: &Target) -> client::Options {
     let mut settings = GrpcClientBlock { endpoint: target.to_string(), ..Default::default() };
     settings.compression = Compression(Encoding::Snappy);
     settings.tls.insecure = true;
-    settings.options("phoenix").unwrap()
+    settings.options(&phoenix_component::Host::for_tests()).unwrap()
 }
 
 #[tokio::test]

@@ -13,13 +13,13 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use super::{Destination, MAX_RESPONSE_BYTES, Response};
+use super::{Destination, MAX_RESPONSE_BYTES, Options, Response};
 use crate::endpoint::CONNECT_TIMEOUT;
 use crate::payload::Payload;
+use crate::proxy::Proxy;
 use crate::socket::Socket;
-use crate::tls::TlsConnector;
 
 /// A request's body: the pieces of a payload, one frame each.
 pub(super) struct Pieces {
@@ -53,6 +53,8 @@ impl http_body::Body for Pieces {
     }
 }
 
+// There are few of them, and nearly all are of the first kind.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Connection {
     Http1(Http1),
     Http2(http2::SendRequest<Pieces>),
@@ -113,15 +115,18 @@ impl Http1 {
 }
 
 impl Connection {
-    pub(super) async fn open(
-        destination: &Destination,
-        tls: Option<&TlsConnector>,
-    ) -> io::Result<Connection> {
+    pub(super) async fn open(destination: &Destination, options: &Options) -> io::Result<Connection> {
         let open = async {
             let mut failure = io::Error::from(io::ErrorKind::NotFound);
-            for address in destination.target.resolve().await? {
+            let proxy = destination.proxy.as_ref();
+            for address in proxy.map_or(&destination.target, Proxy::target).resolve().await? {
                 match address.dial(CONNECT_TIMEOUT).await {
-                    Ok(plain) => return Connection::shake_hands(plain, destination, tls).await,
+                    Ok(mut plain) => {
+                        if let Some(proxy) = proxy.filter(|_| destination.secure) {
+                            proxy.tunnel(&mut plain, &destination.target.authority()).await?;
+                        }
+                        return Connection::shake_hands(plain, destination, options).await;
+                    }
                     Err(error) => failure = error,
                 }
             }
@@ -135,15 +140,19 @@ impl Connection {
     async fn shake_hands(
         plain: crate::socket::Plain,
         destination: &Destination,
-        tls: Option<&TlsConnector>,
+        options: &Options,
     ) -> io::Result<Connection> {
-        let socket = match (destination.secure, tls) {
+        let socket = match (destination.secure, &options.tls) {
             (false, _) => Socket::Plain(plain),
             (true, Some(tls)) => tls.connect(plain, destination.target.host()).await?,
             (true, None) => return Err(io::Error::other("the client has no TLS settings")),
         };
         if socket.alpn() == Some(b"h2") {
-            let builder = http2::Builder::new(TokioExecutor::new());
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            if let Some((silence, timeout)) = options.http2_pings {
+                builder.timer(TokioTimer::new()).keep_alive_while_idle(true);
+                builder.keep_alive_interval(silence).keep_alive_timeout(timeout);
+            }
             let (send, connection) =
                 builder.handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
             tokio::spawn(connection);

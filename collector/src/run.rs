@@ -36,6 +36,7 @@ pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Durati
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BUILD,
+            collector: phoenix_component::CollectorHandle::default(),
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
         let mut signals = Signals::listen().context("cannot listen for signals")?;

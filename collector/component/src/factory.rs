@@ -12,7 +12,7 @@ use phoenix_config::{Catalog, ComponentId, Kind, Known, Node, PipelineId, Proble
 use phoenix_pdata::Signal;
 
 use crate::{
-    Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError,
+    Change, Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError,
     StatusReporter,
 };
 
@@ -127,6 +127,12 @@ pub trait Factory: Send + Sync {
 
     /// Parses a section of the configuration; none where a problem was reported.
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings>;
+
+    /// What becomes of the state and the connections of an instance with the settings `old`, where one with
+    /// `new` takes its place, or (none) nothing does. Pure: what it says is what `adopt` then does.
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::let_out()
+    }
 }
 
 /// What a component is told when it is made.
@@ -297,6 +303,25 @@ impl Registry {
             Kind::Connector => self.connectors.iter().map(|factory| factory.descriptor()).collect(),
             Kind::Extension => self.extensions.iter().map(|factory| factory.descriptor()).collect(),
         }
+    }
+
+    /// What a change of settings means for the component `id`; see [`Factory::change`].
+    pub fn change(
+        &self,
+        kind: Kind,
+        id: &ComponentId,
+        old: &dyn AnySettings,
+        new: Option<&dyn AnySettings>,
+    ) -> Change {
+        let name = id.type_name();
+        let change = match kind {
+            Kind::Receiver => self.receiver(name).map(|factory| factory.change(old, new)),
+            Kind::Processor => self.processor(name).map(|factory| factory.change(old, new)),
+            Kind::Exporter => self.exporter(name).map(|factory| factory.change(old, new)),
+            Kind::Connector => self.connector(name).map(|factory| factory.change(old, new)),
+            Kind::Extension => self.extension(name).map(|factory| factory.change(old, new)),
+        };
+        change.unwrap_or_else(Change::let_out)
     }
 
     /// Parses the section of one component; none where its type is unknown or a problem was reported.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use phoenix_telemetry::Metrics;
 use tokio::runtime::Handle;
 
-use crate::{Budget, Cores, Health, Leases, MemoryReader, SystemMemory};
+use crate::{Budget, CollectorHandle, Cores, Health, Leases, MemoryReader, SystemMemory};
 
 /// What the running collector offers its components. Clones share everything.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Host {
     pub memory: Arc<dyn MemoryReader>,
     /// What this binary is.
     pub build: BuildInfo,
+    /// The collector as a whole, for extensions that tell of it or change it.
+    pub collector: CollectorHandle,
 }
 
 impl Host {
@@ -41,6 +43,7 @@ impl Host {
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),
+            collector: CollectorHandle::default(),
         }
     }
 }

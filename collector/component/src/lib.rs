@@ -13,6 +13,8 @@ mod ack;
 mod batch;
 mod budget;
 pub mod buffers;
+mod change;
+mod collector;
 mod contracts;
 mod cores;
 pub mod factory;
@@ -28,12 +30,18 @@ mod stage;
 pub use ack::{Ack, AckWait};
 pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
+pub use change::{Change, Changes, Closing, ComponentChange, PipelineChanges, StateFate};
+pub use collector::{
+    ApplyAnswer, ApplyConditions, ChangeError, Collector, CollectorHandle, ComponentAdoption, ComponentBook,
+    ComponentLoss, ComponentStatus, ConfigRequest, ConfigSource, DrainReport, DrainState, EffectiveConfig,
+    FeatureGate, LogLevel, LogLevelState, PipelineStatus, PlanAnswer,
+};
 pub use contracts::{
     Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,
     StartError, Transform,
 };
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
-pub use health::{ComponentKey, Health, Status, StatusReporter};
+pub use health::{ComponentKey, Health, Status, StatusReporter, StatusSince};
 pub use host::{BuildInfo, Host};
 pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
 pub use memory::{FakeMemory, MemoryReader, SystemMemory};

@@ -13,6 +13,7 @@
 
 #[cfg(test)]
 mod accounting;
+mod change;
 mod delivery;
 mod flight;
 mod metrics;
@@ -25,6 +26,7 @@ mod retry;
 mod sampling;
 mod settings;
 
+pub use change::change;
 pub use delivery::{Delivery, DeliveryContext};
 pub use partial_success::{MalformedResponse, PartialSuccess, PartialSuccessLog};
 pub use push::Push;

@@ -15,11 +15,14 @@ use crate::chain::TransformNode;
 use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
 use crate::fan_out::FanOut;
+use crate::plan::Plan;
 use crate::stage_node::StageNode;
 
 /// The nodes of a graph and the plan's order of them.
 #[derive(Default)]
 pub(crate) struct Generation {
+    /// What it was built from.
+    pub(crate) plan: Plan,
     pub(crate) nodes: BTreeMap<ComponentKey, Entry>,
     /// Stages and connectors, upstream first: the order in which they drain.
     pub(crate) flow: Vec<ComponentKey>,

@@ -15,6 +15,7 @@ mod backoff;
 mod books;
 mod build;
 mod chain;
+mod changes;
 mod clock;
 mod connector_node;
 mod drain;
@@ -29,5 +30,5 @@ mod stage_node;
 
 pub use books::Book;
 pub use build::BuildError;
-pub use engine::{ApplyError, Engine, EngineOptions, SwapReport};
+pub use engine::{Applied, ApplyError, Draining, Engine, EngineOptions, SwapReport};
 pub use plan::Plan;

@@ -24,7 +24,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Exporter, StartError};
+use phoenix_component::{Change, Exporter, StartError};
 use phoenix_config::{Node, Problems};
 use phoenix_pdata::{Payload, Signal};
 
@@ -50,6 +50,10 @@ impl Factory for DebugFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<DebugConfig>(section, problems)
+    }
+
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::stateless()
     }
 }
 

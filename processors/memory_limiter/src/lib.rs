@@ -44,6 +44,10 @@ impl Factory for MemoryLimiterFactory {
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<MemoryLimiterConfig>(section, problems)
     }
+
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> phoenix_component::Change {
+        phoenix_component::Change::stateless()
+    }
 }
 
 impl ProcessorFactory for MemoryLimiterFactory {

@@ -5,20 +5,36 @@ use std::io::Write as _;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets};
 
+use crate::changes::Exit;
 use crate::cli::{Arguments, BUILD, Command, Format, Mode, Sources};
-use crate::{gates, load, registry, run};
+use crate::{changes, gates, load, registry, run};
 
-pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     gates::check(&arguments.sources.feature_gates)?;
     let registry = registry::registry();
     match arguments.command {
-        None => run::run(arguments.sources, registry, arguments.shutdown_timeout),
-        Some(Command::Validate) => validate(&arguments.sources, &registry),
-        Some(Command::Components) => print(&components(&registry)),
+        None => {
+            let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
+            run::run(arguments.sources, registry, timeout, watch)?;
+        }
+        Some(Command::Validate) => validate(&arguments.sources, &registry)?,
+        Some(Command::Components) => print(&components(&registry))?,
         Some(Command::PrintConfig { mode, format, validate }) => {
-            print(&print_config(&arguments.sources, &registry, mode, format, validate)?)
+            print(&print_config(&arguments.sources, &registry, mode, format, validate)?)?;
+        }
+        Some(Command::Plan { against, json, admin }) => {
+            return changes::reached(changes::plan(&arguments.sources, &against, json, &admin, &registry));
+        }
+        Some(Command::Apply { fail_on_state_loss, if_running, wait, json, admin }) => {
+            let conditions = phoenix_component::ApplyConditions { fail_on_state_loss, if_running };
+            return changes::reached(changes::apply(&arguments.sources, conditions, wait, json, &admin));
+        }
+        Some(Command::Status { json, admin }) => return changes::reached(changes::status(json, &admin)),
+        Some(Command::LogLevel { level, admin }) => {
+            return changes::reached(changes::log_level(&level, &admin));
         }
     }
+    Ok(Exit::Fine)
 }
 
 /// Says on standard error what went wrong.
@@ -36,7 +52,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn validate(sources: &Sources, registry: &Registry) -> anyhow::Result<()> {
-    let loaded = load::load(sources, registry)?;
+    let loaded = load::load(&load::Request::of(sources), registry)?;
     phoenix_telemetry::logs::install();
     load::log_warnings(&loaded.problems);
     Ok(())
@@ -49,11 +65,11 @@ fn print_config(
     format: Format,
     validate: bool,
 ) -> anyhow::Result<String> {
-    let (root, problems) = match load::load(sources, registry) {
+    let (root, problems) = match load::load(&load::Request::of(sources), registry) {
         Ok(loaded) => (loaded.root, loaded.problems),
         Err(error) if validate => return Err(error.into()),
         // The report also holds what is secret, as far as the sections could be read.
-        Err(error) => (load::resolve(sources)?.root, *error.0),
+        Err(error) => (load::resolve(&load::Request::of(sources))?.0.root, *error.0),
     };
     let secrets = if mode == Mode::Redacted { Secrets::Hidden } else { Secrets::Shown };
     Ok(match format {

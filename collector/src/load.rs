@@ -1,14 +1,89 @@
 //! From the command line's sources to a plan, with every mistake in one report.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_component::factory::Registry;
-use phoenix_config::{Config, EnvProvider, Node, Problems, Resolver, Severity};
+use phoenix_component::{ConfigRequest, ConfigSource};
+use phoenix_config::{
+    Config, EnvProvider, FileProvider, Node, Problems, Provider, ProviderError, Resolver, Retrieved, Severity,
+};
 use phoenix_engine::Plan;
 
 use crate::cli::Sources;
 use crate::http_provider::HttpProvider;
 use crate::service_telemetry::ServiceTelemetry;
+
+/// The sources that are asked for, and texts that came with the request.
+#[derive(Clone, Default)]
+pub(crate) struct Request {
+    uris: Vec<String>,
+    set: Vec<String>,
+    texts: BTreeMap<String, String>,
+}
+
+impl Request {
+    /// The sources of a command line.
+    pub(crate) fn of(sources: &Sources) -> Request {
+        Request { uris: sources.config.clone(), set: sources.set.clone(), texts: BTreeMap::new() }
+    }
+}
+
+impl From<ConfigRequest> for Request {
+    fn from(request: ConfigRequest) -> Request {
+        let mut made = Request { set: request.set, ..Request::default() };
+        for source in request.sources {
+            match source {
+                ConfigSource::Uri(uri) => made.uris.push(uri),
+                ConfigSource::Text { name, text } => {
+                    let mut uri = format!("text:{name}");
+                    while made.texts.contains_key(&uri) {
+                        uri.push('\'');
+                    }
+                    made.texts.insert(uri.clone(), text);
+                    made.uris.push(uri);
+                }
+            }
+        }
+        made
+    }
+}
+
+/// `text:NAME`: a text that came with the request.
+struct TextProvider(BTreeMap<String, String>);
+
+impl Provider for TextProvider {
+    fn scheme(&self) -> &str {
+        "text"
+    }
+
+    fn retrieve(&self, uri: &str) -> Result<Retrieved, ProviderError> {
+        let text = self.0.get(uri).ok_or_else(|| ProviderError::new(format!("no {uri:?} came with it")))?;
+        Ok(Retrieved::yaml(text.as_str()))
+    }
+}
+
+/// Remembers the files that are read, for who watches them.
+#[derive(Clone, Default)]
+struct WatchedFiles(Arc<Mutex<Vec<PathBuf>>>);
+
+impl Provider for WatchedFiles {
+    fn scheme(&self) -> &str {
+        FileProvider.scheme()
+    }
+
+    fn retrieve(&self, uri: &str) -> Result<Retrieved, ProviderError> {
+        let path = PathBuf::from(uri.strip_prefix("file:").unwrap_or(uri));
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.contains(&path) {
+            files.push(path);
+        }
+        drop(files);
+        FileProvider.retrieve(uri)
+    }
+}
 
 /// A configuration that can be run.
 pub(crate) struct Loaded {
@@ -17,6 +92,8 @@ pub(crate) struct Loaded {
     pub(crate) telemetry: ServiceTelemetry,
     /// Warnings, and what reading taught about secrets.
     pub(crate) problems: Problems,
+    /// The files that were read.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// A configuration that cannot: the whole report.
@@ -32,23 +109,34 @@ impl fmt::Display for BadConfig {
 impl std::error::Error for BadConfig {}
 
 /// The tree of all sources, without references.
-pub(crate) fn resolve(sources: &Sources) -> Result<phoenix_config::Resolved, BadConfig> {
-    Resolver::with_environment(EnvProvider::of_process())
+pub(crate) fn resolve(request: &Request) -> Result<(phoenix_config::Resolved, Vec<PathBuf>), BadConfig> {
+    let files = WatchedFiles::default();
+    let resolved = Resolver::with_environment(EnvProvider::of_process())
+        .with(files.clone())
+        .with(TextProvider(request.texts.clone()))
         .with(HttpProvider { scheme: "http" })
         .with(HttpProvider { scheme: "https" })
-        .resolve(&sources.config, &sources.set)
-        .map_err(BadConfig)
+        .resolve(&request.uris, &request.set)
+        .map_err(BadConfig)?;
+    let files = std::mem::take(&mut *files.0.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((resolved, files))
 }
 
 /// Reads, checks and plans. Touches nothing but the sources.
-pub(crate) fn load(sources: &Sources, registry: &Registry) -> Result<Loaded, BadConfig> {
-    let phoenix_config::Resolved { root, mut problems } = resolve(sources)?;
+pub(crate) fn load(request: &Request, registry: &Registry) -> Result<Loaded, BadConfig> {
+    let (phoenix_config::Resolved { root, mut problems }, files) = resolve(request)?;
     let config = Config::read(&root, registry, &mut problems);
     let telemetry = ServiceTelemetry::read(&config, &mut problems);
     match Plan::new(&config, registry, &mut problems) {
-        Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems }),
+        Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems, files }),
         _ => Err(BadConfig(Box::new(problems))),
     }
+}
+
+/// The warnings of a configuration, each with its place.
+pub(crate) fn warnings(problems: &Problems) -> Vec<String> {
+    let warnings = problems.sorted().into_iter().filter(|problem| problem.severity == Severity::Warning);
+    warnings.map(|problem| format!("{}: {}: {}", problem.location, problem.path, problem.message)).collect()
 }
 
 /// Writes the warnings of a configuration to the log.

@@ -1,13 +1,18 @@
 //! `phoenix-collector`: the collector as one binary, with otelcol's command line.
 
+mod admin_client;
+mod changes;
 mod cli;
 mod commands;
+mod control;
 mod gates;
 mod http_provider;
 mod load;
+mod log_level;
 mod registry;
 mod run;
 mod service_telemetry;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -24,7 +29,7 @@ fn main() -> ExitCode {
         }
     };
     match commands::execute(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
             commands::complain(&error);
             ExitCode::FAILURE

@@ -20,6 +20,9 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
         connectors: Vec::new(),
-        extensions: vec![Box::new(phoenix_extension_health_check::HealthCheckFactory)],
+        extensions: vec![
+            Box::new(phoenix_extension_admin::AdminFactory),
+            Box::new(phoenix_extension_health_check::HealthCheckFactory),
+        ],
     }
 }

@@ -8,16 +8,21 @@ use phoenix_component::factory::Registry;
 use phoenix_component::{Budget, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
-use phoenix_telemetry::logs::LogHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::cli::{BUILD, Sources};
+use crate::control::Control;
 use crate::load;
 
 /// Runs until a signal says stop.
-pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Duration) -> anyhow::Result<()> {
-    let loaded = load::load(&sources, &registry)?;
+pub(crate) fn run(
+    sources: Sources,
+    registry: Registry,
+    shutdown_timeout: Duration,
+    watch_config: Option<Duration>,
+) -> anyhow::Result<()> {
+    let loaded = load::load(&load::Request::of(&sources), &registry)?;
     let logs = phoenix_telemetry::logs::install();
     loaded.telemetry.apply(&logs);
     load::log_warnings(&loaded.problems);
@@ -42,11 +47,11 @@ pub(crate) fn run(sources: Sources, registry: Registry, shutdown_timeout: Durati
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let engine = Engine::new(Arc::new(registry), host, options);
         tracing::info!(version = BUILD.version, io_threads = count as u64, "starting {}", BUILD.command);
-        engine.apply(&loaded.plan).await?;
-        drop(loaded);
+        let control = Control::new(engine.clone(), sources, logs);
+        engine.host().collector.set(Arc::new(control.clone()));
+        control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
-        let running = Running { engine, sources, logs };
-        running.until_stopped(&mut signals, shutdown_timeout).await;
+        until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;
         Ok(())
     });
     drop(core_threads);
@@ -77,60 +82,34 @@ impl Signals {
     }
 }
 
-struct Running {
-    engine: Engine,
-    sources: Sources,
-    logs: LogHandle,
-}
-
-impl Running {
-    async fn until_stopped(&self, signals: &mut Signals, shutdown_timeout: Duration) {
-        let name = loop {
-            tokio::select! {
-                _ = signals.hangup.recv() => self.reload().await,
-                _ = signals.terminate.recv() => break "SIGTERM",
-                _ = signals.interrupt.recv() => break "SIGINT",
-            }
-        };
-        tracing::info!(signal = name, "Starting shutdown...");
+/// Runs until a signal says stop, changing the configuration meanwhile.
+async fn until_stopped(
+    control: &Control,
+    engine: &Engine,
+    signals: &mut Signals,
+    shutdown_timeout: Duration,
+    watch_config: Option<Duration>,
+) {
+    let watch = watch_config.map(|interval| tokio::spawn(control.clone().watch_files(interval)));
+    let name = loop {
         tokio::select! {
-            lost = self.engine.shutdown(Instant::now() + shutdown_timeout) => {
-                if lost.items > 0 {
-                    tracing::warn!(lost_items = lost.items, lost_requests = lost.requests, "Shutdown complete, with loss.");
-                } else {
-                    tracing::info!("Shutdown complete.");
-                }
-            }
-            name = signals.stop() => tracing::warn!(signal = name, "stopped at once by a second signal; what was held is lost"),
+            _ = signals.hangup.recv() => control.reload().await,
+            _ = signals.terminate.recv() => break "SIGTERM",
+            _ = signals.interrupt.recv() => break "SIGINT",
         }
+    };
+    if let Some(watch) = watch {
+        watch.abort();
     }
-
-    /// Reads the sources again and applies what changed. A mistake changes nothing.
-    async fn reload(&self) {
-        tracing::info!("reading the configuration again");
-        let (sources, registry) = (self.sources.clone(), self.engine.registry().clone());
-        let loaded = match tokio::task::spawn_blocking(move || load::load(&sources, &registry)).await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(bad)) => {
-                tracing::error!(
-                    "the new configuration has mistakes; the running one goes on unchanged\n{bad}"
-                );
-                return;
-            }
-            Err(panic) => {
-                tracing::error!(error = %panic, "the configuration could not be read; the running one goes on unchanged");
-                return;
-            }
-        };
-        load::log_warnings(&loaded.problems);
-        match self.engine.apply(&loaded.plan).await {
-            Ok(report) => {
-                loaded.telemetry.apply(&self.logs);
-                report.log();
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "the new configuration was not applied; the running one goes on unchanged")
+    tracing::info!(signal = name, "Starting shutdown...");
+    tokio::select! {
+        lost = engine.shutdown(Instant::now() + shutdown_timeout) => {
+            if lost.items > 0 {
+                tracing::warn!(lost_items = lost.items, lost_requests = lost.requests, "Shutdown complete, with loss.");
+            } else {
+                tracing::info!("Shutdown complete.");
             }
         }
+        name = signals.stop() => tracing::warn!(signal = name, "stopped at once by a second signal; what was held is lost"),
     }
 }

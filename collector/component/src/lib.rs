@@ -10,6 +10,7 @@
 //! A component sees neither the engine nor any other component.
 
 mod ack;
+mod admin_endpoint;
 mod batch;
 mod budget;
 pub mod buffers;
@@ -28,6 +29,7 @@ mod refusal;
 mod stage;
 
 pub use ack::{Ack, AckWait};
+pub use admin_endpoint::AdminEndpoint;
 pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
 pub use change::{Change, Changes, Closing, ComponentChange, PipelineChanges, StateFate};

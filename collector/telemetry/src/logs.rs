@@ -26,14 +26,40 @@ pub enum Encoding {
 #[derive(Clone)]
 pub struct LogHandle {
     level: reload::Handle<LevelFilter, tracing_subscriber::Registry>,
+    levels: std::sync::Arc<std::sync::Mutex<Levels>>,
     encoding: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
+/// What is configured, and what holds instead for a while.
+#[derive(Clone, Copy)]
+struct Levels {
+    configured: LevelFilter,
+    forced: Option<LevelFilter>,
+}
+
 impl LogHandle {
+    /// The level now, and the one that is configured.
+    pub fn levels(&self) -> (LevelFilter, LevelFilter) {
+        let levels = *self.levels.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (levels.forced.unwrap_or(levels.configured), levels.configured)
+    }
+
+    /// Puts a level in the place of the configured one until it is taken away again (none), whatever is
+    /// configured meanwhile.
+    pub fn force(&self, level: Option<LevelFilter>) {
+        self.change(|levels| levels.forced = level);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Levels)) {
+        let mut levels = self.levels.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut levels);
+        // Fails only when the subscriber is gone, and then there is nobody to tell.
+        let _ = self.level.reload(levels.forced.unwrap_or(levels.configured));
+    }
+
     /// Sets the lowest level that is written, and how.
     pub fn set(&self, level: LevelFilter, encoding: Encoding) {
-        // Fails only when the subscriber is gone, and then there is nobody to tell.
-        let _ = self.level.reload(level);
+        self.change(|levels| levels.configured = level);
         self.encoding.store(encoding == Encoding::Json, std::sync::atomic::Ordering::Relaxed);
     }
 }
@@ -46,7 +72,8 @@ pub fn install() -> LogHandle {
     let format = RecordFormat { json: encoding.clone() };
     let layer = tracing_subscriber::fmt::layer().event_format(format).with_writer(std::io::stderr);
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(layer));
-    LogHandle { level, encoding }
+    let levels = Levels { configured: LevelFilter::INFO, forced: None };
+    LogHandle { level, levels: std::sync::Arc::new(std::sync::Mutex::new(levels)), encoding }
 }
 
 struct RecordFormat {

@@ -7,8 +7,10 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use phoenix_component::{Acceptor, Cores, ListenerLease};
@@ -74,10 +76,12 @@ impl Drain {
     }
 
     /// Waits until the phase is `wanted` or a later one.
-    pub(crate) async fn reaches(&self, wanted: Phase) {
+    pub(crate) fn reaches(&self, wanted: Phase) -> Reached<impl Future<Output = ()> + use<>> {
         let mut phase = self.phase.clone();
+        let seen = self.phase.clone();
         // The sender is gone only when the server was dropped: then everything ends.
-        let _ = phase.wait_for(|now| *now >= wanted).await;
+        let wait = async move { drop(phase.wait_for(|now| *now >= wanted).await) };
+        Reached { seen, wait: Box::pin(wait), armed: false }
     }
 
     pub(crate) fn request(&self) -> LiveGuard {
@@ -88,6 +92,26 @@ impl Drain {
     fn connection(&self) -> LiveGuard {
         self.live.connections.fetch_add(1, Relaxed);
         LiveGuard { live: self.live.clone(), request: false }
+    }
+}
+
+/// Waits for a phase, and costs one load when it is polled for another reason: a connection polls it with
+/// every request. Belongs to one task, whose waker it keeps.
+pub(crate) struct Reached<F> {
+    seen: watch::Receiver<Phase>,
+    wait: Pin<Box<F>>,
+    armed: bool,
+}
+
+impl<F: Future<Output = ()>> Future for Reached<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.armed && matches!(self.seen.has_changed(), Ok(false)) {
+            return Poll::Pending;
+        }
+        self.armed = true;
+        self.wait.as_mut().poll(cx)
     }
 }
 

@@ -41,8 +41,9 @@ impl Payload {
         std::iter::once(&self.first).chain(&self.rest).filter(|piece| !piece.is_empty())
     }
 
-    pub(crate) fn into_pieces(self) -> impl Iterator<Item = Bytes> + Send + Sync {
-        std::iter::once(self.first).chain(self.rest).filter(|piece| !piece.is_empty())
+    /// The first piece, empty where there is none, and the others.
+    pub(crate) fn into_parts(self) -> (Bytes, Vec<Bytes>) {
+        (self.first, self.rest)
     }
 }
 

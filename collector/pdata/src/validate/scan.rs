@@ -196,7 +196,24 @@ impl<const TEXT: bool> Scan<TEXT> {
         self.message(rest, |scan, body| scan.key_value(body, depth))
     }
 
+    #[inline(always)]
     fn key_value(&mut self, body: &[u8], depth: u32) -> Option<()> {
+        // The usual attribute, in its entirety: a short key, then a short value.
+        if let [0x0a, key_len, rest @ ..] = body
+            && *key_len < 0x80
+            && let Some((key, [0x12, value_len, value @ ..])) = rest.split_at_checked(usize::from(*key_len))
+            && usize::from(*value_len) == value.len()
+            && *value_len < 0x80
+            && depth < MAX_DEPTH
+            && (!TEXT || utf8::is_valid(key))
+        {
+            return self.any_value(value, depth + 1);
+        }
+        self.uncommon_key_value(body, depth)
+    }
+
+    #[inline(never)]
+    fn uncommon_key_value(&mut self, body: &[u8], depth: u32) -> Option<()> {
         let mut value = false;
         walk!(body, depth, rest, {
             1 Len => self.text(rest)?,
@@ -219,6 +236,12 @@ impl<const TEXT: bool> Scan<TEXT> {
             && (!TEXT || utf8::is_valid(text))
         {
             return Some(());
+        }
+        // The next: a truth value, a number.
+        match body {
+            [0x10 | 0x18, number @ ..] if matches!(read_varint(number), Some((_, []))) => return Some(()),
+            [0x21, _, _, _, _, _, _, _, _] => return Some(()),
+            _ => {}
         }
         self.uncommon_value(body, depth)
     }

@@ -1,13 +1,14 @@
 //! One connection and one exchange over it.
 
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use http::Request;
 use http::header::CONNECTION;
+use http::{Request, response};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -22,7 +23,8 @@ use crate::tls::TlsConnector;
 
 /// A request's body: the pieces of a payload, one frame each.
 pub(super) struct Pieces {
-    pieces: Box<dyn Iterator<Item = Bytes> + Send + Sync>,
+    first: Bytes,
+    rest: std::vec::IntoIter<Bytes>,
     left: usize,
 }
 
@@ -34,7 +36,10 @@ impl http_body::Body for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = self.pieces.next();
+        let next = match std::mem::take(&mut self.first) {
+            first if first.is_empty() => self.rest.next(),
+            first => Some(first),
+        };
         self.left -= next.as_ref().map_or(0, Bytes::len);
         Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
     }
@@ -49,8 +54,62 @@ impl http_body::Body for Pieces {
 }
 
 pub(super) enum Connection {
-    Http1(http1::SendRequest<Pieces>),
+    Http1(Http1),
     Http2(http2::SendRequest<Pieces>),
+}
+
+/// A connection of HTTP/1.1 has one exchange at a time and needs no task of its own: whoever has it
+/// drives it. Handing each request to another task and its answer back costs two wake-ups.
+pub(super) struct Http1 {
+    send: http1::SendRequest<Pieces>,
+    /// None once it has ended.
+    connection: Option<http1::Connection<TokioIo<Socket>, Pieces>>,
+}
+
+impl Http1 {
+    /// Polls the connection; whether it is still open. Without a waker for what it waits for, this only
+    /// looks whether the server has closed it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(connection) = &mut self.connection
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            // What waits for an answer hears of it by this.
+            self.connection = None;
+        }
+        self.connection.is_some()
+    }
+
+    async fn exchange(&mut self, request: Request<Pieces>) -> hyper::Result<(response::Parts, Bytes, bool)> {
+        let Http1 { send, connection } = self;
+        let mut work = pin!(async move {
+            // The last exchange may have to be finished first.
+            send.ready().await?;
+            let (head, body) = send.send_request(request).await?.into_parts();
+            let (body, complete) = collect(body).await?;
+            Ok((head, body, complete))
+        });
+        poll_fn(|cx| {
+            // Nothing but the connection moves the exchange, so the exchange needs no waker.
+            let mut unheard = Context::from_waker(Waker::noop());
+            if let Poll::Ready(outcome) = work.as_mut().poll(&mut unheard) {
+                return Poll::Ready(outcome);
+            }
+            loop {
+                let ended =
+                    connection.as_mut().is_none_or(|connection| Pin::new(connection).poll(cx).is_ready());
+                if ended {
+                    *connection = None;
+                }
+                if let Poll::Ready(outcome) = work.as_mut().poll(&mut unheard) {
+                    return Poll::Ready(outcome);
+                }
+                if !ended {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
 }
 
 impl Connection {
@@ -91,17 +150,19 @@ impl Connection {
             return Ok(Connection::Http2(send));
         }
         let (send, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
-        tokio::spawn(connection);
-        Ok(Connection::Http1(send))
+        Ok(Connection::Http1(Http1 { send, connection: Some(connection) }))
     }
 
     pub(super) fn is_h2(&self) -> bool {
         matches!(self, Connection::Http2(_))
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    /// Whether it can take a request, as far as is known.
+    pub(super) fn is_open(&mut self) -> bool {
         match self {
-            Connection::Http1(send) => !send.is_closed(),
+            Connection::Http1(http1) => {
+                http1.poll(&mut Context::from_waker(Waker::noop())) && !http1.send.is_closed()
+            }
             Connection::Http2(send) => !send.is_closed(),
         }
     }
@@ -121,20 +182,17 @@ impl Connection {
         body: Payload,
     ) -> hyper::Result<(Response, bool)> {
         let left = body.len();
-        let request = request.map(|()| Pieces { pieces: Box::new(body.into_pieces()), left });
-        let response = match self {
-            Connection::Http1(send) => {
-                // The task of the connection may have to finish the last exchange first.
-                send.ready().await?;
-                send.send_request(request).await?
-            }
+        let (first, rest) = body.into_parts();
+        let request = request.map(|()| Pieces { first, rest: rest.into_iter(), left });
+        let (head, body, complete) = match self {
+            Connection::Http1(http1) => http1.exchange(request).await?,
             Connection::Http2(send) => {
                 send.ready().await?;
-                send.send_request(request).await?
+                let (head, body) = send.send_request(request).await?.into_parts();
+                let (body, complete) = collect(body).await?;
+                (head, body, complete)
             }
         };
-        let (head, body) = response.into_parts();
-        let (body, complete) = collect(body).await?;
         let closes =
             head.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         Ok((Response { status: head.status, headers: head.headers, body }, complete && !closes))

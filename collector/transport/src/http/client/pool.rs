@@ -6,6 +6,9 @@ use super::exchange::Connection;
 use super::{Arc, Destination, Duration, Mutex, Options, PoisonError, Target, Weak};
 use tokio::time::Instant;
 
+/// How often idle connections are looked at: nobody else notices that a server has closed one.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
 type Key = (Target, bool);
 
 /// Clones share it.
@@ -31,7 +34,7 @@ impl Pool {
         if let Some(shared) = kept.iter().rev().find_map(|(connection, _)| connection.share()) {
             return Some(shared);
         }
-        while let Some((connection, since)) = kept.pop() {
+        while let Some((mut connection, since)) = kept.pop() {
             if connection.is_open() && idle.is_none_or(|idle| since.elapsed() < idle) {
                 return Some(connection);
             }
@@ -43,28 +46,32 @@ impl Pool {
     pub(super) fn keep(&self, destination: &Destination, connection: Connection, options: &Options) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = state.idle.entry(key(destination)).or_default();
-        kept.retain(|(connection, _)| connection.is_open());
+        if kept.len() >= options.max_idle_per_host {
+            kept.retain_mut(|(connection, _)| connection.is_open());
+        }
         let shared_already = connection.is_h2() && kept.iter().any(|(kept, _)| kept.is_h2());
         if kept.len() >= options.max_idle_per_host || shared_already {
             return;
         }
         kept.push((connection, Instant::now()));
-        if let Some(idle) = options.idle_timeout
-            && !std::mem::replace(&mut state.reaping, true)
-        {
-            tokio::spawn(reap(Arc::downgrade(&self.0), idle));
+        if !std::mem::replace(&mut state.reaping, true) {
+            tokio::spawn(reap(Arc::downgrade(&self.0), options.idle_timeout));
         }
     }
 }
 
-/// Closes connections after `idle`, until there is none.
-async fn reap(state: Weak<Mutex<State>>, idle: Duration) {
+/// Closes connections that have been idle for `idle`, and those that their server has closed, until there
+/// is none.
+async fn reap(state: Weak<Mutex<State>>, idle: Option<Duration>) {
+    let interval = idle.map_or(LOOK_INTERVAL, |idle| idle.min(LOOK_INTERVAL));
     loop {
-        tokio::time::sleep(idle).await;
+        tokio::time::sleep(interval).await;
         let Some(state) = state.upgrade() else { return };
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.idle.retain(|_, kept| {
-            kept.retain(|(connection, since)| connection.is_open() && since.elapsed() < idle);
+            kept.retain_mut(|(connection, since)| {
+                connection.is_open() && idle.is_none_or(|idle| since.elapsed() < idle)
+            });
             !kept.is_empty()
         });
         if state.idle.is_empty() {

@@ -23,6 +23,8 @@ pub(crate) fn registry() -> Registry {
         extensions: vec![
             Box::new(phoenix_extension_admin::AdminFactory),
             Box::new(phoenix_extension_health_check::HealthCheckFactory),
+            Box::new(phoenix_extension_pprof::PprofFactory),
+            Box::new(phoenix_extension_zpages::ZpagesFactory),
         ],
     }
 }

@@ -160,6 +160,102 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Declares the settings of a server beside the data path: the keys of an HTTP listener with a default
+/// endpoint, keys of its own, and `http()`, which gives the listener's block.
+#[macro_export]
+macro_rules! side_server_settings {
+    ($(#[$doc:meta])* pub struct $name:ident at $endpoint:literal { $($(#[$own_doc:meta])* pub $own:ident: $own_type:ty = $own_default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            /// `host:port`, or the path of a Unix socket.
+            pub endpoint: String,
+            /// TCP or Unix.
+            pub transport: $crate::settings::Transport,
+            /// TLS; plaintext without.
+            pub tls: phoenix_config::PresentBlock<$crate::settings::TlsServerSettings>,
+            /// Cross-origin requests.
+            pub cors: phoenix_config::PresentBlock<$crate::settings::Cors>,
+            /// Largest body in bytes; 0 is 20 MiB.
+            pub max_request_body_size: i64,
+            /// Of no use here.
+            pub include_metadata: bool,
+            /// Set on every answer.
+            pub response_headers: phoenix_config::OpaqueMap,
+            /// Encodings of bodies that are decoded.
+            pub compression_algorithms: Option<Vec<String>>,
+            /// For a request with its body; 0 is no limit.
+            pub read_timeout: phoenix_config::GoDuration,
+            /// For the head of a request.
+            pub read_header_timeout: phoenix_config::GoDuration,
+            /// From the head of a request to the end of its answer; 0 is a minute.
+            pub write_timeout: phoenix_config::GoDuration,
+            /// Between requests; 0 is no limit.
+            pub idle_timeout: phoenix_config::GoDuration,
+            /// Whether a connection serves more than one request.
+            pub keep_alives_enabled: bool,
+            /// Not supported yet.
+            pub auth: $crate::settings::NotYet,
+            /// Not supported yet.
+            pub middlewares: $crate::settings::NotYet,
+            $($(#[$own_doc])* pub $own: $own_type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                let block = $crate::settings::HttpServerSettings::default();
+                Self {
+                    endpoint: $endpoint.to_owned(),
+                    transport: block.transport,
+                    tls: block.tls,
+                    cors: block.cors,
+                    max_request_body_size: block.max_request_body_size,
+                    include_metadata: block.include_metadata,
+                    response_headers: block.response_headers,
+                    compression_algorithms: block.compression_algorithms,
+                    read_timeout: block.read_timeout,
+                    read_header_timeout: phoenix_config::GoDuration::from_secs(60),
+                    write_timeout: block.write_timeout,
+                    idle_timeout: block.idle_timeout,
+                    keep_alives_enabled: block.keep_alives_enabled,
+                    auth: block.auth,
+                    middlewares: block.middlewares,
+                    $($own: $own_default,)*
+                }
+            }
+        }
+
+        impl $name {
+            /// The listener's part of the settings.
+            pub fn http(&self) -> $crate::settings::HttpServerSettings {
+                $crate::settings::HttpServerSettings {
+                    endpoint: self.endpoint.clone(),
+                    transport: self.transport,
+                    tls: self.tls.clone(),
+                    cors: self.cors.clone(),
+                    max_request_body_size: self.max_request_body_size,
+                    include_metadata: self.include_metadata,
+                    response_headers: self.response_headers.clone(),
+                    compression_algorithms: self.compression_algorithms.clone(),
+                    read_timeout: self.read_timeout,
+                    read_header_timeout: self.read_header_timeout,
+                    write_timeout: self.write_timeout,
+                    idle_timeout: self.idle_timeout,
+                    keep_alives_enabled: self.keep_alives_enabled,
+                    auth: self.auth.clone(),
+                    middlewares: self.middlewares.clone(),
+                }
+            }
+
+            /// Whether the listener is the same one as that of `other`.
+            pub fn listens_as(&self, other: &Self) -> bool {
+                self.endpoint == other.endpoint && self.transport == other.transport && self.tls == other.tls
+            }
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

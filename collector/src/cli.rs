@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use phoenix_component::{BuildInfo, LogLevel};
 
-/// What this binary says of itself.
-pub(crate) const BUILD: BuildInfo =
-    BuildInfo { command: "phoenix-collector", description: "Phoenix", version: env!("CARGO_PKG_VERSION") };
+use crate::Provider;
 
 /// Phoenix: an OpenTelemetry collector. It takes otelcol's configuration files, flags and ports.
 #[derive(Debug, Parser)]
@@ -36,6 +34,12 @@ pub(crate) struct Arguments {
     pub(crate) command: Option<Command>,
 }
 
+/// Reads the process's arguments for a binary of that name and version.
+pub(crate) fn parse(build: BuildInfo) -> Result<Arguments, clap::Error> {
+    let matches = Arguments::command().name(build.command).version(build.version).try_get_matches()?;
+    Arguments::from_arg_matches(&matches)
+}
+
 /// Where the configuration comes from.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Sources {
@@ -49,6 +53,9 @@ pub(crate) struct Sources {
     /// Feature gates to switch, separated by commas: `-id` off, `id` or `+id` on.
     #[arg(long, value_name = "LIST", global = true, allow_hyphen_values = true)]
     pub(crate) feature_gates: Vec<String>,
+    /// The schemes that this binary knows.
+    #[arg(skip = Provider::ALL)]
+    pub(crate) providers: &'static [Provider],
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,24 +1,32 @@
 //! What the subcommands do.
 
 use std::io::Write as _;
+use std::time::Duration;
 
+use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets};
 
 use crate::changes::Exit;
-use crate::cli::{Arguments, BUILD, Command, Format, Mode, Sources};
-use crate::{changes, gates, load, registry, run};
+use crate::cli::{Arguments, Command, Format, Mode, Sources};
+use crate::{Distribution, Provider, changes, gates, load, run};
 
-pub(crate) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
+/// How long the end of a command waits for its log to be written.
+pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> anyhow::Result<Exit> {
     gates::check(&arguments.sources.feature_gates)?;
-    let registry = registry::registry();
+    arguments.sources.providers = distribution.providers;
+    let registry = distribution.registry;
     match arguments.command {
         None => {
             let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
-            run::run(arguments.sources, registry, timeout, watch)?;
+            run::run(arguments.sources, distribution.build, registry, timeout, watch)?;
         }
         Some(Command::Validate) => validate(&arguments.sources, &registry)?,
-        Some(Command::Components) => print(&components(&registry))?,
+        Some(Command::Components) => {
+            print(&components(distribution.build, &registry, distribution.providers))?;
+        }
         Some(Command::PrintConfig { mode, format, validate }) => {
             print(&print_config(&arguments.sources, &registry, mode, format, validate)?)?;
         }
@@ -53,8 +61,9 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 fn validate(sources: &Sources, registry: &Registry) -> anyhow::Result<()> {
     let loaded = load::load(&load::Request::of(sources), registry)?;
-    phoenix_telemetry::logs::install();
+    let logs = phoenix_telemetry::logs::install();
     load::log_warnings(&loaded.problems);
+    logs.flush(LOG_PATIENCE);
     Ok(())
 }
 
@@ -79,10 +88,10 @@ fn print_config(
 }
 
 /// The inventory in the form of `otelcol components`, with the aliases of each.
-fn components(registry: &Registry) -> String {
+fn components(build: BuildInfo, registry: &Registry, providers: &[Provider]) -> String {
     let mut out = format!(
         "buildinfo:\n    command: {}\n    description: {}\n    version: {}\n",
-        BUILD.command, BUILD.description, BUILD.version
+        build.command, build.description, build.version
     );
     for kind in [Kind::Receiver, Kind::Processor, Kind::Exporter, Kind::Connector, Kind::Extension] {
         let mut descriptors = registry.descriptors(kind);
@@ -93,22 +102,24 @@ fn components(registry: &Registry) -> String {
         }
         out += &format!("{}:\n", kind.section());
         for descriptor in descriptors {
-            out += &component(kind, descriptor);
+            out += &component(build, kind, descriptor);
         }
     }
     out += "providers:\n";
-    for scheme in ["env", "file", "http", "https", "yaml"] {
-        out += &format!("    - scheme: {scheme}\n      module: phoenix-config {}\n", BUILD.version);
+    for provider in providers {
+        let scheme = provider.scheme();
+        out +=
+            &format!("    - scheme: {scheme}\n      module: phoenix-config {}\n", env!("CARGO_PKG_VERSION"));
     }
     out
 }
 
-fn component(kind: Kind, descriptor: &Descriptor) -> String {
+fn component(build: BuildInfo, kind: Kind, descriptor: &Descriptor) -> String {
     let mut out = format!("    - name: {}\n", descriptor.name);
     if !descriptor.aliases.is_empty() {
         out += &format!("      aliases: [{}]\n", descriptor.aliases.join(", "));
     }
-    out += &format!("      module: {} {}\n      stability:\n", descriptor.module, BUILD.version);
+    out += &format!("      module: {} {}\n      stability:\n", descriptor.module, build.version);
     if kind == Kind::Extension {
         out += "        extension: Beta\n";
     }

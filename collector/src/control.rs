@@ -10,12 +10,11 @@ use phoenix_component::{
 };
 use phoenix_config::Secrets;
 use phoenix_engine::{Applied, ApplyError, Engine};
-use phoenix_telemetry::logs::LogHandle;
+use phoenix_telemetry::logs;
 use tokio::time::Instant;
 
 use crate::cli::Sources;
 use crate::load::{self, Loaded};
-use crate::log_level::LogLevels;
 use crate::service_telemetry::ServiceTelemetry;
 use crate::{gates, watch};
 
@@ -29,8 +28,6 @@ pub(crate) struct Control(Arc<Inner>);
 struct Inner {
     engine: Engine,
     sources: Sources,
-    logs: LogHandle,
-    levels: LogLevels,
     started: SystemTime,
     running: Mutex<RunningConfig>,
     /// Held while a configuration is applied and noted.
@@ -48,13 +45,10 @@ struct RunningConfig {
 }
 
 impl Control {
-    pub(crate) fn new(engine: Engine, sources: Sources, logs: LogHandle) -> Control {
-        let levels = LogLevels::new(logs.clone(), engine.host().control.clone());
+    pub(crate) fn new(engine: Engine, sources: Sources) -> Control {
         Control(Arc::new(Inner {
             engine,
             sources,
-            logs,
-            levels,
             started: SystemTime::now(),
             running: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
@@ -95,7 +89,7 @@ impl Control {
     async fn load(&self, request: &ConfigRequest) -> Result<Loaded, ChangeError> {
         let sources = match request.is_reload() {
             true => load::Request::of(&self.0.sources),
-            false => load::Request::from(request.clone()),
+            false => load::Request::asked(request.clone(), self.0.sources.providers),
         };
         let registry = self.0.engine.registry().clone();
         // Reading may block: files, and URLs.
@@ -171,7 +165,10 @@ impl Control {
             Err(error @ ApplyError::Stopping) => return Err(ChangeError::Unavailable(error.to_string())),
         };
         let answer = self.answer(&loaded, applied.changes.clone());
-        loaded.telemetry.apply(&self.0.logs);
+        let host = self.0.engine.host();
+        if let Err(error) = loaded.telemetry.apply(&host.build, &host.logs) {
+            tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
+        }
         self.note(&loaded, request.is_reload());
         applied.report.log();
         log_meaning(&answer.changes);
@@ -227,6 +224,30 @@ fn log_meaning(changes: &Changes) {
     }
     for (component, what) in changes.losses() {
         tracing::warn!(component = %component, what, "state is lost by this change, or likely to be");
+    }
+}
+
+fn own_level(level: LogLevel) -> logs::LogLevel {
+    match level {
+        LogLevel::Debug => logs::LogLevel::Debug,
+        LogLevel::Info => logs::LogLevel::Info,
+        LogLevel::Warn => logs::LogLevel::Warn,
+        LogLevel::Error => logs::LogLevel::Error,
+    }
+}
+
+fn level_state(state: logs::LevelState) -> LogLevelState {
+    let level = |level: logs::LogLevel| match level {
+        logs::LogLevel::Debug => LogLevel::Debug,
+        logs::LogLevel::Info => LogLevel::Info,
+        logs::LogLevel::Warn => LogLevel::Warn,
+        // otelcol's levels above are those of failures that end the process.
+        _ => LogLevel::Error,
+    };
+    LogLevelState {
+        level: level(state.effective),
+        configured: level(state.configured),
+        reverts_in_seconds: state.remaining.map(|left| left.as_secs_f64().ceil() as u64),
     }
 }
 
@@ -288,10 +309,21 @@ impl Collector for Control {
     }
 
     fn log_level(&self) -> LogLevelState {
-        self.0.levels.state()
+        level_state(self.0.engine.host().logs.level())
     }
 
     fn set_log_level(&self, level: Option<(LogLevel, Duration)>) -> LogLevelState {
-        self.0.levels.set(level)
+        let logs = &self.0.engine.host().logs;
+        match level {
+            Some((level, time)) => {
+                logs.set_level(own_level(level), std::time::Instant::now().checked_add(time));
+                tracing::info!(level = level.name(), seconds = time.as_secs(), "log level set for a time");
+            }
+            None => {
+                logs.reset_level();
+                tracing::info!("the log level is as configured again");
+            }
+        }
+        self.log_level()
     }
 }

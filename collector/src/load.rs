@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use phoenix_component::factory::Registry;
 use phoenix_component::{ConfigRequest, ConfigSource};
 use phoenix_config::{
-    Config, EnvProvider, FileProvider, Node, Problems, Provider, ProviderError, Resolver, Retrieved, Severity,
+    Config, EnvProvider, FileProvider, Node, Problems, ProviderError, Resolver, Retrieved, Severity,
+    YamlProvider,
 };
 use phoenix_engine::Plan;
 
+use crate::Provider;
 use crate::cli::Sources;
 use crate::http_provider::HttpProvider;
 use crate::service_telemetry::ServiceTelemetry;
@@ -22,18 +24,23 @@ pub(crate) struct Request {
     uris: Vec<String>,
     set: Vec<String>,
     texts: BTreeMap<String, String>,
+    providers: &'static [Provider],
 }
 
 impl Request {
     /// The sources of a command line.
     pub(crate) fn of(sources: &Sources) -> Request {
-        Request { uris: sources.config.clone(), set: sources.set.clone(), texts: BTreeMap::new() }
+        Request {
+            uris: sources.config.clone(),
+            set: sources.set.clone(),
+            texts: BTreeMap::new(),
+            providers: sources.providers,
+        }
     }
-}
 
-impl From<ConfigRequest> for Request {
-    fn from(request: ConfigRequest) -> Request {
-        let mut made = Request { set: request.set, ..Request::default() };
+    /// The sources of a request, for a distribution that knows `providers`.
+    pub(crate) fn asked(request: ConfigRequest, providers: &'static [Provider]) -> Request {
+        let mut made = Request { set: request.set, providers, ..Request::default() };
         for source in request.sources {
             match source {
                 ConfigSource::Uri(uri) => made.uris.push(uri),
@@ -54,7 +61,7 @@ impl From<ConfigRequest> for Request {
 /// `text:NAME`: a text that came with the request.
 struct TextProvider(BTreeMap<String, String>);
 
-impl Provider for TextProvider {
+impl phoenix_config::Provider for TextProvider {
     fn scheme(&self) -> &str {
         "text"
     }
@@ -69,7 +76,7 @@ impl Provider for TextProvider {
 #[derive(Clone, Default)]
 struct WatchedFiles(Arc<Mutex<Vec<PathBuf>>>);
 
-impl Provider for WatchedFiles {
+impl phoenix_config::Provider for WatchedFiles {
     fn scheme(&self) -> &str {
         FileProvider.scheme()
     }
@@ -111,13 +118,15 @@ impl std::error::Error for BadConfig {}
 /// The tree of all sources, without references.
 pub(crate) fn resolve(request: &Request) -> Result<(phoenix_config::Resolved, Vec<PathBuf>), BadConfig> {
     let files = WatchedFiles::default();
-    let resolved = Resolver::with_environment(EnvProvider::of_process())
-        .with(files.clone())
-        .with(TextProvider(request.texts.clone()))
-        .with(HttpProvider { scheme: "http" })
-        .with(HttpProvider { scheme: "https" })
-        .resolve(&request.uris, &request.set)
-        .map_err(BadConfig)?;
+    let with = |resolver: Resolver, provider: &Provider| match provider {
+        Provider::Env => resolver.with(EnvProvider::of_process()),
+        Provider::File => resolver.with(files.clone()),
+        Provider::Yaml => resolver.with(YamlProvider),
+        Provider::Http | Provider::Https => resolver.with(HttpProvider { scheme: provider.scheme() }),
+    };
+    let resolver = request.providers.iter().fold(Resolver::new(), with);
+    let resolver = resolver.with(TextProvider(request.texts.clone()));
+    let resolved = resolver.resolve(&request.uris, &request.set).map_err(BadConfig)?;
     let files = std::mem::take(&mut *files.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((resolved, files))
 }

@@ -5,26 +5,30 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
-use phoenix_component::{Budget, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory};
+use phoenix_component::{
+    Budget, BuildInfo, CollectorHandle, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory,
+};
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::cli::{BUILD, Sources};
+use crate::cli::Sources;
+use crate::commands::LOG_PATIENCE;
 use crate::control::Control;
 use crate::load;
 
 /// Runs until a signal says stop.
 pub(crate) fn run(
     sources: Sources,
+    build: BuildInfo,
     registry: Registry,
     shutdown_timeout: Duration,
     watch_config: Option<Duration>,
 ) -> anyhow::Result<()> {
     let loaded = load::load(&load::Request::of(&sources), &registry)?;
     let logs = phoenix_telemetry::logs::install();
-    loaded.telemetry.apply(&logs);
+    loaded.telemetry.apply(&build, &logs)?;
     load::log_warnings(&loaded.problems);
 
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -32,22 +36,25 @@ pub(crate) fn run(
     let (cores, core_threads) = Cores::start(count).context("cannot start the I/O threads")?;
     let outcome = control.block_on(async {
         let options = EngineOptions::for_memory(SystemMemory.total());
+        let metrics = Metrics::default();
+        logs.count_in(&metrics);
         let host = Host {
             budget: Budget::new(options.budget_bytes),
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
-            metrics: Metrics::default(),
+            metrics,
+            logs: logs.clone(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
-            build: BUILD,
-            collector: phoenix_component::CollectorHandle::default(),
+            build,
+            collector: CollectorHandle::default(),
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let engine = Engine::new(Arc::new(registry), host, options);
-        tracing::info!(version = BUILD.version, io_threads = count as u64, "starting {}", BUILD.command);
-        let control = Control::new(engine.clone(), sources, logs);
+        tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
+        let control = Control::new(engine.clone(), sources);
         engine.host().collector.set(Arc::new(control.clone()));
         control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
@@ -55,6 +62,7 @@ pub(crate) fn run(
         Ok(())
     });
     drop(core_threads);
+    logs.flush(LOG_PATIENCE);
     outcome
 }
 

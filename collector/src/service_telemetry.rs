@@ -1,51 +1,22 @@
-//! `service::telemetry`, as far as it has an effect: the log's level and encoding.
+//! `service::telemetry`: what the collector says of itself, one module for each part.
 
-use phoenix_config::{Config, KeyPath, Location, Problems, Settings};
-use phoenix_telemetry::logs::{Encoding, LogHandle};
-use serde::Deserialize;
-use tracing_subscriber::filter::LevelFilter;
+mod logs;
+mod resource;
+#[cfg(test)]
+mod tests;
+
+use phoenix_component::BuildInfo;
+use phoenix_config::{Config, KeyPath, Location, Node, Problems};
+use phoenix_telemetry::logs::{LogHandle, OutputError};
+
+use logs::LogSettings;
+use resource::ResourceSettings;
 
 /// What `service::telemetry` sets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceTelemetry {
+    resource: ResourceSettings,
     logs: LogSettings,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-struct LogSettings {
-    level: Level,
-    encoding: LogEncoding,
-}
-
-impl Settings for LogSettings {}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    #[serde(alias = "DEBUG")]
-    Debug,
-    #[default]
-    #[serde(alias = "INFO")]
-    Info,
-    #[serde(alias = "WARN")]
-    Warn,
-    #[serde(alias = "ERROR")]
-    Error,
-    #[serde(alias = "DPANIC")]
-    DPanic,
-    #[serde(alias = "PANIC")]
-    Panic,
-    #[serde(alias = "FATAL")]
-    Fatal,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum LogEncoding {
-    #[default]
-    Console,
-    Json,
 }
 
 impl ServiceTelemetry {
@@ -55,18 +26,13 @@ impl ServiceTelemetry {
         let path = KeyPath::parse("service::telemetry");
         let mut found = Problems::in_section(path, section, &Location::nowhere());
         let mut telemetry = ServiceTelemetry::default();
-        if let Some(logs) = section.get("logs") {
-            let mut in_logs =
-                Problems::in_section(KeyPath::parse("service::telemetry::logs"), logs, &Location::nowhere());
-            telemetry.logs = phoenix_config::decode_checked(logs, &mut in_logs).unwrap_or_default();
-            found.absorb(in_logs);
-            for entry in logs.as_map().map(|map| map.entries()).unwrap_or_default() {
-                if !matches!(&*entry.key, "level" | "encoding") {
-                    without_effect(&mut found, &format!("logs::{}", &*entry.key));
-                }
-            }
+        if let Some(resource) = section.get("resource") {
+            telemetry.resource = part("resource", resource, &mut found, ResourceSettings::read);
         }
-        for key in ["metrics", "traces", "resource"] {
+        if let Some(logs) = section.get("logs") {
+            telemetry.logs = part("logs", logs, &mut found, LogSettings::read);
+        }
+        for key in ["metrics", "traces"] {
             if section.get(key).is_some_and(|node| !node.is_null()) {
                 without_effect(&mut found, key);
             }
@@ -76,19 +42,22 @@ impl ServiceTelemetry {
     }
 
     /// Puts the settings into effect.
-    pub(crate) fn apply(&self, logs: &LogHandle) {
-        let level = match self.logs.level {
-            Level::Debug => LevelFilter::DEBUG,
-            Level::Info => LevelFilter::INFO,
-            Level::Warn => LevelFilter::WARN,
-            Level::Error | Level::DPanic | Level::Panic | Level::Fatal => LevelFilter::ERROR,
-        };
-        let encoding = match self.logs.encoding {
-            LogEncoding::Console => Encoding::Console,
-            LogEncoding::Json => Encoding::Json,
-        };
-        logs.set(level, encoding);
+    ///
+    /// # Errors
+    /// Where an output of the log cannot be opened; then the log goes on as before.
+    pub(crate) fn apply(&self, build: &BuildInfo, logs: &LogHandle) -> Result<(), OutputError> {
+        let resource = self.resource.attributes(build);
+        logs.apply(self.logs.options(&resource, None))
     }
+}
+
+/// Reads one part, whose problems are reported at its keys.
+fn part<T>(key: &str, node: &Node, found: &mut Problems, read: fn(&Node, &mut Problems) -> T) -> T {
+    let path = KeyPath::parse("service::telemetry").join(key);
+    let mut problems = Problems::in_section(path, node, &Location::nowhere());
+    let settings = read(node, &mut problems);
+    found.absorb(problems);
+    settings
 }
 
 fn without_effect(problems: &mut Problems, key: &str) {

@@ -108,6 +108,25 @@ impl Charge {
         }
         Bytes::from_owner(Charged { buffer, _charge: self })
     }
+
+    /// Like [`attach`](Charge::attach), for bytes that somebody else allocated.
+    pub fn attach_slice(self, slice: Bytes) -> Bytes {
+        if slice.is_empty() {
+            return Bytes::new();
+        }
+        Bytes::from_owner(ChargedSlice { slice, _charge: self })
+    }
+}
+
+struct ChargedSlice {
+    slice: Bytes,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for ChargedSlice {
+    fn as_ref(&self) -> &[u8] {
+        &self.slice
+    }
 }
 
 impl Drop for Charge {

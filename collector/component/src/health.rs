@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use phoenix_config::{ComponentId, Kind};
+use phoenix_telemetry::logs::Scope;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -55,6 +56,31 @@ impl TryFrom<KeyParts> for ComponentKey {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == parts.kind);
         let kind = kind.ok_or_else(|| format!("unknown kind of component {:?}", parts.kind))?;
         Ok(ComponentKey { kind, id: parts.id, scope: parts.scope })
+    }
+}
+
+impl ComponentKey {
+    /// The fields of its log records, under otelcol's names.
+    pub fn log_scope(&self) -> Scope {
+        let mut fields = vec![
+            ("otelcol.component.id", self.id.to_string()),
+            ("otelcol.component.kind", self.kind.to_string()),
+        ];
+        match self.kind {
+            Kind::Processor => {
+                let signal = self.scope.split('/').next().unwrap_or_default();
+                fields.push(("otelcol.pipeline.id", self.scope.clone()));
+                fields.push(("otelcol.signal", signal.to_owned()));
+            }
+            Kind::Exporter => fields.push(("otelcol.signal", self.scope.clone())),
+            Kind::Connector => {
+                let (from, to) = self.scope.split_once(" to ").unwrap_or((&self.scope, ""));
+                fields.push(("otelcol.signal", from.to_owned()));
+                fields.push(("otelcol.signal.output", to.to_owned()));
+            }
+            Kind::Receiver | Kind::Extension => {}
+        }
+        Scope::of(fields)
     }
 }
 
@@ -164,7 +190,7 @@ impl Health {
     pub fn reporter(&self, key: ComponentKey) -> StatusReporter {
         self.table().entry(key.clone()).or_insert_with(|| Entry::now(Status::Starting));
         self.changed();
-        StatusReporter { key, health: self.clone() }
+        StatusReporter { scope: key.log_scope(), key, health: self.clone() }
     }
 
     /// Every component with its status, by kind and identifier.
@@ -216,6 +242,7 @@ impl Health {
 pub struct StatusReporter {
     key: ComponentKey,
     health: Health,
+    scope: Scope,
 }
 
 impl StatusReporter {
@@ -227,6 +254,11 @@ impl StatusReporter {
     /// The component that it speaks for.
     pub fn key(&self) -> &ComponentKey {
         &self.key
+    }
+
+    /// What its log records carry: for code that runs outside the engine's calls, such as its own tasks.
+    pub fn log_scope(&self) -> Scope {
+        self.scope
     }
 
     /// Changes the status; a change that otelcol's state machine does not know is ignored.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use phoenix_telemetry::Metrics;
+use phoenix_telemetry::logs::LogHandle;
 use tokio::runtime::Handle;
 
 use crate::{Budget, CollectorHandle, Cores, Health, Leases, MemoryReader, SystemMemory};
@@ -18,6 +19,8 @@ pub struct Host {
     pub leases: Leases,
     /// Own metrics.
     pub metrics: Metrics,
+    /// Own logs: their level can be changed while the collector runs.
+    pub logs: LogHandle,
     /// The status of each component.
     pub health: Health,
     /// Memory of the process.
@@ -40,6 +43,7 @@ impl Host {
             control: Handle::current(),
             leases: Leases::default(),
             metrics: Metrics::default(),
+            logs: LogHandle::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),
@@ -49,7 +53,7 @@ impl Host {
 }
 
 /// What a binary says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildInfo {
     /// The name of the command.
     pub command: &'static str,

@@ -164,8 +164,10 @@ impl Builder<'_> {
         let settings = self.plan.settings(Kind::Extension, id);
         let status = self.reporter(draft, &key);
         let factory = self.registry.extension(id.type_name()).expect("the plan names known types");
-        let extension = factory.create(&*settings, self.context(id, &status)).map_err(failed)?;
-        extension.start(self.host).await.map_err(failed)?;
+        let scope = status.log_scope();
+        let extension =
+            scope.run(|| factory.create(&*settings, self.context(id, &status))).map_err(failed)?;
+        scope.wrap(extension.start(self.host)).await.map_err(failed)?;
         self.add(draft, key, identity, Node::Extension(extension));
         Ok(())
     }
@@ -179,8 +181,10 @@ impl Builder<'_> {
         let settings = self.plan.settings(Kind::Exporter, id);
         let status = self.reporter(draft, &key);
         let factory = self.registry.exporter(id.type_name()).expect("the plan names known types");
-        let exporter = factory.create(&*settings, self.context(id, &status), signal).map_err(failed)?;
-        exporter.start(self.host).await.map_err(failed)?;
+        let scope = status.log_scope();
+        let exporter =
+            scope.run(|| factory.create(&*settings, self.context(id, &status), signal)).map_err(failed)?;
+        scope.wrap(exporter.start(self.host)).await.map_err(failed)?;
         let node = ExporterNode::new(exporter, status, Meter::new(&self.host.metrics, &key));
         self.add(draft, key, identity, Node::Exporter(Arc::new(node)));
         Ok(())
@@ -251,7 +255,8 @@ impl Builder<'_> {
         let settings = self.plan.settings(Kind::Processor, id);
         let status = self.reporter(draft, &key);
         let factory = self.registry.processor(id.type_name()).expect("the plan names known types");
-        let processor = factory.create(&*settings, self.context(id, &status), pipeline).map_err(failed)?;
+        let create = || factory.create(&*settings, self.context(id, &status), pipeline);
+        let processor = status.log_scope().run(create).map_err(failed)?;
         let meter = Meter::new(&self.host.metrics, &key);
         let node = match processor {
             Processor::Transform(transform) => {
@@ -294,9 +299,10 @@ impl Builder<'_> {
         let status = self.reporter(draft, &key);
         let outlets = Outlets::unwired();
         let factory = self.registry.receiver(id.type_name()).expect("the plan names known types");
-        let receiver =
-            factory.create(&*settings, self.context(id, &status), outlets.clone()).map_err(failed)?;
-        receiver.bind(self.host).await.map_err(failed)?;
+        let status_scope = status.log_scope();
+        let create = || factory.create(&*settings, self.context(id, &status), outlets.clone());
+        let receiver = status_scope.run(create).map_err(failed)?;
+        status_scope.wrap(receiver.bind(self.host)).await.map_err(failed)?;
         self.add(draft, key, identity, Node::Receiver { receiver, outlets });
         Ok(())
     }

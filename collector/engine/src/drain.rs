@@ -148,6 +148,12 @@ impl Retired {
 
 fn report(key: &ComponentKey, lost: Lost) {
     if lost != Lost::default() {
-        tracing::warn!(component = %key, lost_items = lost.items, lost_requests = lost.requests, "data could not be delivered before the deadline and is lost");
+        key.log_scope().run(|| {
+            tracing::warn!(
+                lost_items = lost.items,
+                lost_requests = lost.requests,
+                "data could not be delivered before the deadline and is lost"
+            )
+        });
     }
 }

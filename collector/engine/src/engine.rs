@@ -371,15 +371,11 @@ impl SwapReport {
 
 /// Logs what became of a predecessor's state.
 pub(crate) fn log_adoption(key: &ComponentKey, adoption: &Adoption) {
-    match adoption {
-        Adoption::Kept => {
-            tracing::info!(component = %key, "the changed component took over its predecessor's state")
-        }
+    key.log_scope().run(|| match adoption {
+        Adoption::Kept => tracing::info!("the changed component took over its predecessor's state"),
         Adoption::Partly(lost) => {
-            tracing::warn!(component = %key, lost, "the changed component took over part of its predecessor's state");
+            tracing::warn!(lost, "the changed component took over part of its predecessor's state");
         }
-        Adoption::Rebuilt => {
-            tracing::info!(component = %key, "the changed component starts afresh; its predecessor drains")
-        }
-    }
+        Adoption::Rebuilt => tracing::info!("the changed component starts afresh; its predecessor drains"),
+    });
 }

@@ -373,7 +373,7 @@ impl StageNode {
             }
             Err(refusal) => {
                 self.meter.dropped(refusal.reason(), items);
-                tracing::warn!(component = %self.status.key(), dropped_items = items, error = %refusal, "data that a stage let out was dropped");
+                self.status.log_scope().run(|| tracing::warn!(dropped_items = items, error = %refusal, "data that a stage let out was dropped"));
             }
         }
         ack.resolve(outcome);

@@ -14,6 +14,7 @@
 
 mod assemble;
 mod edit;
+pub mod json;
 mod merge;
 mod payload;
 #[cfg(test)]

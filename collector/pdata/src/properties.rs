@@ -6,6 +6,7 @@
 
 mod decoded;
 mod generate;
+mod json;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

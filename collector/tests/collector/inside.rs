@@ -8,6 +8,7 @@ use phoenix_component::{Budget, BuildInfo, CoreThreads, Cores, Health, Host, Lea
 use phoenix_config::{Config, EnvProvider, Problems, Resolver};
 use phoenix_engine::{Applied, ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_telemetry::Metrics;
+use phoenix_telemetry::logs::LogHandle;
 use tokio::time::Instant;
 
 #[path = "../../src/registry.rs"]
@@ -30,6 +31,7 @@ impl Inside {
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
             metrics: Metrics::default(),
+            logs: LogHandle::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),

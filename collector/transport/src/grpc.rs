@@ -5,6 +5,7 @@ mod keepalive;
 pub mod server;
 mod status;
 
+pub use status::json::{rpc_status_from_json, rpc_status_to_json};
 pub use status::{Status, parse_rpc_status, retry_delay, rpc_status};
 
 use std::time::Duration;

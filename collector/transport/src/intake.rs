@@ -1,5 +1,8 @@
 //! Collects a request body into one buffer, charged as it arrives.
 //!
+//! A body that comes in one piece stays where the protocol has read it: that saves a copy, and the buffer
+//! that a connection reads 32 KiB or more into is rarely more than twice as large.
+//!
 //! A peer that announces much and sends little costs little: the buffer starts small and doubles, and
 //! only its last step goes to the announced length, so that a complete body fits exactly.
 
@@ -8,6 +11,9 @@ use phoenix_component::{Budget, Charge, buffers};
 
 /// What a body gets at once; larger ones must arrive first.
 const FIRST_BYTES: usize = 128 * 1024;
+/// From here on a body that came in one piece is kept where it lies; smaller ones could keep a buffer
+/// alive that is much larger.
+const WHOLE_BYTES: usize = 32 * 1024;
 
 /// The budget has no room for more of this body.
 #[derive(Debug)]
@@ -17,16 +23,17 @@ pub(crate) struct Intake {
     buffer: Vec<u8>,
     charge: Charge,
     announced: Option<usize>,
+    whole: Bytes,
 }
 
 impl Intake {
     /// `announced` is the length that the peer says the body has.
     pub(crate) fn new(budget: &Budget, announced: Option<usize>) -> Intake {
-        Intake { buffer: Vec::new(), charge: budget.charge_reserve(0), announced }
+        Intake { buffer: Vec::new(), charge: budget.charge_reserve(0), announced, whole: Bytes::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() + self.whole.len()
     }
 
     /// Appends `piece`. Bytes beyond the announced length are the caller's to refuse.
@@ -37,6 +44,19 @@ impl Intake {
         }
         self.buffer.extend_from_slice(piece);
         Ok(())
+    }
+
+    /// Like [`push`](Intake::push); a piece that is the whole body is kept without a copy. What else its
+    /// buffer holds is not known, and charged as if it were as much again.
+    pub(crate) fn push_bytes(&mut self, piece: Bytes) -> Result<(), OverBudget> {
+        if self.announced == Some(piece.len()) && piece.len() >= WHOLE_BYTES {
+            if !self.charge.try_grow(2 * piece.len()) {
+                return Err(OverBudget);
+            }
+            self.whole = piece;
+            return Ok(());
+        }
+        self.push(&piece)
     }
 
     /// A kept buffer for the whole body costs no memory that is not there already; a new one starts small.
@@ -60,6 +80,9 @@ impl Intake {
 
     /// The body; its charge lives with it.
     pub(crate) fn finish(mut self) -> Bytes {
+        if !self.whole.is_empty() {
+            return self.charge.attach_slice(self.whole);
+        }
         let unused = self.buffer.capacity() - self.buffer.len();
         if unused > self.buffer.len() / 8 {
             self.buffer.shrink_to_fit();
@@ -86,6 +109,28 @@ mod tests {
         assert_eq!((body.len(), budget.used()), (600_000, 600_000));
         drop(body);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_body_in_one_piece_is_not_copied() {
+        let budget = Budget::new(1 << 20);
+        let piece = Bytes::from(vec![1; 50_000]);
+        let mut intake = Intake::new(&budget, Some(50_000));
+        intake.push_bytes(piece.clone()).unwrap();
+        assert_eq!((intake.len(), budget.used()), (50_000, 100_000));
+        let body = intake.finish();
+        assert_eq!(body.as_ptr(), piece.as_ptr());
+        drop(body);
+        assert_eq!(budget.used(), 0);
+
+        let mut intake = Intake::new(&Budget::new(99_999), Some(50_000));
+        assert!(intake.push_bytes(piece.clone()).is_err(), "charged for what it may keep alive");
+
+        for (announced, piece) in [(Some(50_001), piece), (Some(100), Bytes::from(vec![1; 100]))] {
+            let mut intake = Intake::new(&budget, announced);
+            intake.push_bytes(piece.clone()).unwrap();
+            assert_ne!(intake.finish().as_ptr(), piece.as_ptr(), "there is more to come, or too little");
+        }
     }
 
     #[test]

@@ -2,39 +2,47 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::format::Format;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use phoenix_component::{Code, Refusal};
 use phoenix_delivery::PartialSuccess;
 use phoenix_transport::grpc::{parse_rpc_status, retry_delay};
 use phoenix_transport::http::retry_after;
 
-/// The content type of requests and of answers that are looked into.
-pub(crate) const PROTOBUF: &str = "application/x-protobuf";
-
 /// An answer, with as much of its body as was read.
 pub(crate) struct Answer<'a> {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) body: Bytes,
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    body: Bytes,
+    /// None where the body is not looked into.
+    format: Option<Format>,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    pub(crate) fn new(status: StatusCode, headers: &'a HeaderMap, body: Bytes) -> Answer<'a> {
+        Answer { status, headers, body, format: Format::of(headers) }
+    }
+
     /// What was taken in part, if that is what it says; `url` is what was asked, `now` the time.
     ///
     /// # Errors
     /// Why nothing was taken.
     pub(crate) fn outcome(self, url: &str, now: SystemTime) -> Result<Option<PartialSuccess>, Refusal> {
         if self.status.is_success() {
-            if !self.is_protobuf() {
-                return Ok(None);
-            }
-            return PartialSuccess::parse(&self.body)
-                .map_err(|_| Refusal::permanent("malformed_response", "error parsing protobuf response"));
+            let Some(format) = self.format else { return Ok(None) };
+            let text = match format {
+                Format::Protobuf => "error parsing protobuf response",
+                Format::Json => "error parsing JSON response",
+            };
+            return format
+                .partial_success(&self.body)
+                .map_err(|_| Refusal::permanent("malformed_response", text));
         }
         let code = code_of(self.status);
-        let text = self.text(url);
+        let details = self.format.map(|format| format.status(self.body.clone())).unwrap_or_default();
+        let text = self.text(url, &details);
         let retryable = matches!(self.status.as_u16(), 429 | 502 | 503 | 504);
         let refusal = match retryable {
             true => Refusal::retryable(code.name(), text),
@@ -44,27 +52,18 @@ impl Answer<'_> {
             Some(delay) => refusal.after(delay),
             None => refusal,
         };
-        let details = if self.is_protobuf() { self.body } else { Bytes::new() };
         Err(refusal.with_status(code, details))
     }
 
-    fn is_protobuf(&self) -> bool {
-        let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PROTOBUF)
-    }
-
-    fn text(&self, url: &str) -> String {
-        let status = self.status.as_u16();
-        let head =
-            format!("error exporting items, request to {url} responded with HTTP Status Code {status}");
-        if !self.is_protobuf() {
-            return head;
-        }
-        let details = match retry_delay(&self.body) {
+    /// What to say; `status` is a serialized `google.rpc.Status`, or nothing.
+    fn text(&self, url: &str, status: &[u8]) -> String {
+        let code = self.status.as_u16();
+        let head = format!("error exporting items, request to {url} responded with HTTP Status Code {code}");
+        let details = match retry_delay(status) {
             Some(delay) => format!("[RetryInfo: {delay:?}]"),
             None => "[]".to_owned(),
         };
-        match parse_rpc_status(&self.body) {
+        match parse_rpc_status(status) {
             (_, message) if message.is_empty() => head,
             (_, message) => format!("{head}, Message={message}, Details={details}"),
         }
@@ -110,7 +109,7 @@ mod tests {
         }
         let status = StatusCode::from_u16(status).unwrap();
         let now = httpdate::parse_http_date("Tue, 24 Nov 2026 00:00:00 GMT").unwrap();
-        Answer { status, headers: &all, body: Bytes::copy_from_slice(body) }.outcome(URL, now)
+        Answer::new(status, &all, Bytes::copy_from_slice(body)).outcome(URL, now)
     }
 
     #[test]
@@ -147,6 +146,22 @@ mod tests {
             assert_eq!(delay(503, nothing), None, "{nothing}");
         }
         assert_eq!(delay(502, "7"), None);
+    }
+
+    #[test]
+    fn bodies_are_looked_into_where_they_are_json() {
+        let json = [("content-type", "Application/JSON; charset=utf-8")];
+        let status = br#"{"code":3,"message":"bad","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}"#;
+        let refusal = outcome(400, &json, status).unwrap_err();
+        assert!(refusal.message().ends_with("Code 400, Message=bad, Details=[RetryInfo: 7s]"), "{refusal}");
+        let details = phoenix_transport::grpc::rpc_status(Code(3), "bad", Some(Duration::from_secs(7)));
+        assert_eq!(refusal.status().unwrap().details, details);
+        assert!(outcome(400, &json, b"<html>").unwrap_err().message().ends_with("Code 400"));
+        let partial = PartialSuccess { rejected: 3, message: "no".into() };
+        let response = br#"{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"no"}}"#;
+        assert_eq!(outcome(200, &json, response), Ok(Some(partial)));
+        assert_eq!(outcome(200, &json, br#"{"partialSuccess":{}}"#), Ok(None));
+        assert!(!outcome(200, &json, b"<html>").unwrap_err().is_retryable());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Settings, under otelcol's keys and with its defaults.
 
+use crate::format::Format;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use phoenix_config::{Block, GoDuration, OpaqueMap, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
@@ -23,7 +24,7 @@ pub struct OtlpHttpConfig {
     pub logs_endpoint: String,
     /// The URL for profiles, which are not sent.
     pub profiles_endpoint: String,
-    /// `proto`; `json` is not supported yet.
+    /// How requests are encoded: `proto` or `json`.
     pub encoding: String,
     /// `gzip`, `zstd`, `snappy`, `x-snappy-framed`, `zlib`, `deflate`, `lz4` or `none`.
     pub compression: String,
@@ -173,12 +174,7 @@ impl OtlpHttpConfig {
 
     fn validate_encoding(&self, problems: &mut Problems) {
         match self.encoding.as_str() {
-            "proto" => {}
-            "json" => problems.error_with_help(
-                "encoding",
-                "encoding `json` is not supported yet: it comes with OTLP/JSON",
-                "use `proto`",
-            ),
+            "proto" | "json" => {}
             other => problems.error("encoding", format!("invalid encoding type: {other}")),
         }
         let level = self.compression_params.level;
@@ -238,6 +234,11 @@ impl OtlpHttpConfig {
                 .into_iter()
                 .find(|encoding| *encoding != Encoding::Identity && encoding.name() == name),
         }
+    }
+
+    /// How requests are encoded.
+    pub(crate) fn format(&self) -> Format {
+        if self.encoding == "json" { Format::Json } else { Format::Protobuf }
     }
 
     pub(crate) fn compressor(&self) -> Compressor {
@@ -333,7 +334,6 @@ mod tests {
             (r#"{}"#, "endpoint", "at least one endpoint must be specified"),
             (r#"{"endpoint": "localhost:4318"}"#, "endpoint", "must be a valid URL"),
             (r#"{"logs_endpoint": "ftp://h/x"}"#, "logs_endpoint", "unsupported protocol scheme \"ftp\""),
-            (r#"{"endpoint": "http://h", "encoding": "json"}"#, "encoding", "it comes with OTLP/JSON"),
             (r#"{"endpoint": "http://h", "encoding": "xml"}"#, "encoding", "invalid encoding type: xml"),
             (
                 r#"{"endpoint": "http://h", "compression": "br"}"#,

@@ -2,18 +2,19 @@
 
 use std::time::SystemTime;
 
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{Batch, Refusal, StartError};
+use phoenix_component::{Batch, Budget, Refusal, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::Signal;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
 use phoenix_transport::tls::{Alpn, TlsConnector};
 
 use crate::OtlpHttpConfig;
-use crate::answer::{Answer, PROTOBUF};
+use crate::answer::Answer;
 use crate::config::parse_url;
+use crate::format::Format;
 
 /// The exporter of one signal. Nothing is connected before the first batch.
 pub(crate) fn create(
@@ -45,10 +46,13 @@ pub(crate) fn create(
         disable_keep_alives: config.disable_keep_alives,
     };
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
+    let format = config.format();
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
-        headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))]),
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
+        format,
+        budget: cx.host.budget.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         url,
     };
@@ -70,15 +74,17 @@ pub(crate) struct HttpPush {
     client: Client,
     destination: Destination,
     headers: HeaderMap,
+    format: Format,
+    budget: Budget,
     partial: PartialSuccessLog,
     url: String,
 }
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
-        let body = batch.payload.into_iter().collect();
+        let body = self.format.body(batch.signal, batch.payload, &self.budget).await;
         let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
-        let answer = Answer { status: response.status, headers: &response.headers, body: response.body };
+        let answer = Answer::new(response.status, &response.headers, response.body);
         if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
             self.partial.warn(&partial);
         }

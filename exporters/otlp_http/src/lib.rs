@@ -7,6 +7,7 @@ mod answer;
 mod config;
 mod exporter;
 mod factory;
+mod format;
 
 pub use config::OtlpHttpConfig;
 pub use factory::OtlpHttpFactory;

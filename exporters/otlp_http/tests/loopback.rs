@@ -169,6 +169,43 @@ async fn a_batch_in_pieces_arrives_whole_with_each_compression() {
 }
 
 #[tokio::test]
+async fn requests_go_out_as_json_and_answers_are_read_as_what_they_are() {
+    let backend = Backend::answers(&[
+        (
+            Some(200),
+            &[("content-type", "application/json")],
+            br#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}"#,
+        ),
+        OK,
+        (Some(400), &[("content-type", "application/json")], br#"{"code":3,"message":"bad"}"#),
+    ]);
+    let address = backend.serve(None).await;
+    let rig = exporter(&format!("http://{address}"), serde_json::json!({"encoding": "json"})).await;
+    let json = r#"{"resourceLogs":[{"resource":{},"scopeLogs":[{"scope":{},"logRecords":[{"body":{"stringValue":"a \"b\""}}]}]}]}"#;
+    let (payload, counts) =
+        phoenix_pdata::json::decode(Signal::Logs, json.as_bytes(), phoenix_pdata::InvalidUtf8::Reject)
+            .unwrap();
+    for _ in 0..2 {
+        let batch = Batch::new(Signal::Logs, payload.clone(), counts.items);
+        rig.exporter.export(batch).await.expect("taken in part is taken");
+        let (head, body) = backend.requests.lock().unwrap().pop().unwrap();
+        assert_eq!(head.headers["content-type"], "application/json");
+        assert_eq!(plain(head.headers.get("content-encoding"), &body), json.as_bytes());
+    }
+    let refusal = rig.exporter.export(Batch::new(Signal::Logs, payload.clone(), 1)).await.unwrap_err();
+    assert!(refusal.message().ends_with("Code 400, Message=bad, Details=[]"), "{refusal}");
+    // A large request in two pieces becomes one object.
+    let mut large = payload.clone();
+    (0..5000).for_each(|_| large.append(payload.clone()));
+    rig.exporter.export(Batch::new(Signal::Logs, large, 5001)).await.unwrap();
+    let (head, body) = backend.requests.lock().unwrap().pop().unwrap();
+    let body: serde_json::Value =
+        serde_json::from_slice(&plain(head.headers.get("content-encoding"), &body)).unwrap();
+    assert_eq!(body["resourceLogs"].as_array().unwrap().len(), 5001);
+    assert_eq!((rig.sent(), rig.failed(), rig.host.budget.used()), (5003, 1, 0));
+}
+
+#[tokio::test]
 async fn what_may_help_is_tried_again_and_the_rest_is_not() {
     let backend = Backend::answers(&[
         (Some(503), &[], b""),

@@ -108,7 +108,10 @@ async fn every_page_is_served_and_no_text_becomes_markup() {
         ("/debug/servicez", &["Resident memory", "Uptime"]),
         ("/debug/pipelinez", &["traces/&quot;x&quot;", "zpipelinename=traces%2F%22x%22", "1 not OK"]),
         ("/debug/pipelinez?zpipelinename=traces%2F%22x%22", &["4711", "RecoverableError"]),
-        ("/debug/pipelinez?zpipelinename=%3Cscript%3Ealert(2)%3C/script%3E", &["no pipeline &lt;script&gt;alert(2)"]),
+        (
+            "/debug/pipelinez?zpipelinename=%3Cscript%3Ealert(2)%3C/script%3E",
+            &["no pipeline &lt;script&gt;alert(2)"],
+        ),
         ("/debug/extensionz", &["zpages", ">OK<"]),
         ("/debug/extensionz?zextensionname=zpages", &["zpages"]),
         ("/debug/featurez", &["a.gate", "&lt;b&gt;"]),

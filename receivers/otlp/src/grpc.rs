@@ -7,6 +7,7 @@ use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::server::{Call, UnaryService};
 
 use crate::client;
+use crate::format::Format;
 use crate::intake::{Intake, NotTaken, Request, answer_by};
 use crate::metrics::IntakeMetrics;
 
@@ -37,10 +38,16 @@ impl UnaryService for GrpcService {
         let client = self
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
-        let request = Request { signal, body: message, client, deadline: answer_by(deadline) };
+        let request = Request {
+            signal,
+            format: Format::Protobuf,
+            body: message,
+            client,
+            deadline: answer_by(deadline),
+        };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),
-            Err(NotTaken::Malformed(malformed)) => Err(Status::new(Code::INTERNAL, malformed.to_string())),
+            Err(NotTaken::Malformed(reason)) => Err(Status::new(Code::INTERNAL, reason)),
             Err(NotTaken::Refused(refusal)) => Err(Status::from(&refusal)),
         }
     }

@@ -1,21 +1,20 @@
-//! OTLP over HTTP, with protobuf bodies.
+//! OTLP over HTTP, with bodies in protobuf or JSON.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
+use http::{HeaderValue, Method, Response, StatusCode, request};
 use phoenix_component::{Code, Refusal};
 use phoenix_pdata::Signal;
 use phoenix_transport::grpc::{Status, rpc_status};
 use phoenix_transport::http::server::{BodyError, HttpService, Request as HttpRequest};
 
 use crate::client;
-use crate::grpc::ALL_ACCEPTED;
+use crate::format::Format;
 use crate::intake::{Intake, NotTaken, Request};
 use crate::metrics::IntakeMetrics;
 
-const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 
 pub(crate) struct OtlpHttpService {
@@ -27,9 +26,9 @@ pub(crate) struct OtlpHttpService {
 }
 
 impl HttpService for OtlpHttpService {
-    type Route = Signal;
+    type Route = (Signal, Format);
 
-    fn route(&self, head: &request::Parts) -> Result<Signal, Response<Bytes>> {
+    fn route(&self, head: &request::Parts) -> Result<(Signal, Format), Response<Bytes>> {
         let path = head.uri.path();
         let signal = Signal::ALL.into_iter().find(|signal| self.paths[signal.index()] == path);
         let Some(signal) = signal.filter(|signal| self.intake.takes(*signal)) else {
@@ -41,38 +40,31 @@ impl HttpService for OtlpHttpService {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return Err(response);
         }
-        if !is_protobuf(&head.headers) {
-            let text = "415 unsupported media type, supported: [application/x-protobuf]";
+        let Some(format) = Format::of(&head.headers) else {
+            let text = "415 unsupported media type, supported: [application/json, application/x-protobuf]";
             return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
-        }
-        Ok(signal)
+        };
+        Ok((signal, format))
     }
 
-    async fn call(&self, signal: Signal, request: HttpRequest) -> Response<Bytes> {
+    async fn call(&self, (signal, format): (Signal, Format), request: HttpRequest) -> Response<Bytes> {
         let body = match request.body {
             Ok(body) => body,
-            Err(error) => return status_response(body_status(&error)),
+            Err(error) => return status_response(format, body_status(&error)),
         };
         let authority = request.head.uri.authority().map(|authority| authority.as_str());
         let client =
             self.include_metadata.then(|| client::info(&request.head.headers, authority, &request.peer));
-        let request = Request { signal, body, client, deadline: None };
+        let request = Request { signal, format, body, client, deadline: None };
         match self.intake.take(request, &self.metrics).await {
-            Ok(()) => protobuf(StatusCode::OK, ALL_ACCEPTED),
-            Err(NotTaken::Malformed(malformed)) => status_response((
-                StatusCode::BAD_REQUEST,
-                Status::new(Code::INVALID_ARGUMENT, malformed.to_string()),
-            )),
-            Err(NotTaken::Refused(refusal)) => status_response(refusal_status(&refusal)),
+            Ok(()) => answer(StatusCode::OK, format.content_type(), format.all_accepted()),
+            Err(NotTaken::Malformed(reason)) => {
+                let status = Status::new(Code::INVALID_ARGUMENT, reason);
+                status_response(format, (StatusCode::BAD_REQUEST, status))
+            }
+            Err(NotTaken::Refused(refusal)) => status_response(format, refusal_status(&refusal)),
         }
     }
-}
-
-/// Parameters of the media type do not matter.
-fn is_protobuf(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/x-protobuf")
 }
 
 fn body_status(error: &BodyError) -> (StatusCode, Status) {
@@ -107,14 +99,14 @@ fn refusal_status(refusal: &Refusal) -> (StatusCode, Status) {
     (http, status)
 }
 
-fn status_response((http, status): (StatusCode, Status)) -> Response<Bytes> {
+fn status_response(format: Format, (http, status): (StatusCode, Status)) -> Response<Bytes> {
     let delay = status.retry_delay();
     let body = if status.details.is_empty() {
         rpc_status(status.code, &status.message, None)
     } else {
         status.details
     };
-    let mut response = protobuf(http, body);
+    let mut response = answer(http, format.content_type(), format.status(body));
     if matches!(http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
         && let Some(delay) = delay
     {
@@ -126,10 +118,6 @@ fn status_response((http, status): (StatusCode, Status)) -> Response<Bytes> {
 /// Rounded up: a sender that comes back too early is refused again.
 fn whole_seconds(delay: Duration) -> u64 {
     delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
-}
-
-fn protobuf(status: StatusCode, body: Bytes) -> Response<Bytes> {
-    answer(status, PROTOBUF, body)
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {

@@ -4,26 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use phoenix_component::{Batch, ClientInfo, Outlets, Refusal};
-use phoenix_pdata::{Counts, InvalidUtf8, Malformed, Payload, Signal};
+use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal, buffers};
+use phoenix_pdata::{Counts, InvalidUtf8, Payload, Signal, json};
 use tokio::time::Instant;
 
+use crate::format::Format;
 use crate::metrics::IntakeMetrics;
 
 /// Bodies of at least this size are validated off the I/O runtimes: the scan takes about half a
 /// millisecond for each MiB, and other requests of the core wait meanwhile.
 const OFFLOAD_BYTES: usize = 1 << 20;
+/// The same for JSON, which takes more work.
+const OFFLOAD_JSON_BYTES: usize = 256 << 10;
+
+/// The delay that clients hear when the budget has no room for a request in JSON as protobuf.
+const OVER_BUDGET_DELAY: Duration = Duration::from_secs(1);
 
 /// Takes the requests of one receiver, whatever the protocol.
 #[derive(Clone)]
 pub(crate) struct Intake {
     outlets: Outlets,
     invalid_utf8: InvalidUtf8,
+    budget: Budget,
 }
 
 /// A request as its protocol delivered it.
 pub(crate) struct Request {
     pub(crate) signal: Signal,
+    pub(crate) format: Format,
     pub(crate) body: Bytes,
     pub(crate) client: Option<Arc<ClientInfo>>,
     pub(crate) deadline: Option<Instant>,
@@ -32,15 +40,15 @@ pub(crate) struct Request {
 /// Why a request was not taken.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
-    /// The bytes are no OTLP request.
-    Malformed(Malformed),
+    /// The bytes are no OTLP request, and why.
+    Malformed(String),
     /// The pipelines refused it.
     Refused(Refusal),
 }
 
 impl Intake {
-    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8) -> Intake {
-        Intake { outlets, invalid_utf8 }
+    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8, budget: Budget) -> Intake {
+        Intake { outlets, invalid_utf8, budget }
     }
 
     /// Whether a pipeline takes the signal now.
@@ -50,31 +58,68 @@ impl Intake {
 
     /// Validates a request and sends it into the pipelines; when this returns `Ok` the data is accepted.
     pub(crate) async fn take(&self, request: Request, metrics: &IntakeMetrics) -> Result<(), NotTaken> {
-        let (signal, policy) = (request.signal, self.invalid_utf8);
-        let validated = if request.body.len() < OFFLOAD_BYTES {
-            phoenix_pdata::validate(signal, request.body, policy)
+        let Request { signal, format, body, client, deadline } = request;
+        let offload = match format {
+            Format::Protobuf => OFFLOAD_BYTES,
+            Format::Json => OFFLOAD_JSON_BYTES,
+        };
+        let read = if body.len() < offload {
+            self.read(signal, format, body)
         } else {
-            let scan =
-                tokio::task::spawn_blocking(move || phoenix_pdata::validate(signal, request.body, policy));
-            scan.await
+            let intake = self.clone();
+            let read = tokio::task::spawn_blocking(move || intake.read(signal, format, body));
+            read.await
                 .map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
         };
-        let (payload, counts): (Payload, Counts) = validated.map_err(|malformed| {
-            metrics.malformed();
-            NotTaken::Malformed(malformed)
+        let (payload, counts) = read.inspect_err(|not_taken| {
+            if let NotTaken::Malformed(_) = not_taken {
+                metrics.malformed();
+            }
         })?;
         if counts.items == 0 {
             return Ok(());
         }
         let mut batch = Batch::new(signal, payload, counts.items);
-        batch.client = request.client;
-        batch.deadline = request.deadline;
+        batch.client = client;
+        batch.deadline = deadline;
         let outcome = self.outlets.of(signal).send(batch).await;
         match &outcome {
             Ok(()) => metrics.accepted(signal, counts.items),
             Err(_) => metrics.refused(signal, counts.items),
         }
         outcome.map_err(NotTaken::Refused)
+    }
+
+    /// Makes a payload of the bytes that came.
+    fn read(&self, signal: Signal, format: Format, body: Bytes) -> Result<(Payload, Counts), NotTaken> {
+        match format {
+            Format::Protobuf => phoenix_pdata::validate(signal, body, self.invalid_utf8)
+                .map_err(|malformed| NotTaken::Malformed(malformed.to_string())),
+            Format::Json => self.read_json(signal, &body),
+        }
+    }
+
+    /// Rewrites JSON as protobuf. Both are charged as long as both are there.
+    fn read_json(&self, signal: Signal, json: &[u8]) -> Result<(Payload, Counts), NotTaken> {
+        let over_budget = || {
+            let refusal = Refusal::retryable("budget", "data refused due to high memory usage");
+            NotTaken::Refused(refusal.after(OVER_BUDGET_DELAY))
+        };
+        let expected = json::expected_len(json);
+        let mut charge = self.budget.try_charge(expected).ok_or_else(over_budget)?;
+        let buffer = buffers::take(expected).unwrap_or_else(|| Vec::with_capacity(expected));
+        let (mut protobuf, counts) = json::decode_into(signal, json, self.invalid_utf8, buffer)
+            .map_err(|error| NotTaken::Malformed(error.to_string()))?;
+        // A buffer that is kept for the next request should stay as large as that needs it.
+        if protobuf.capacity() - protobuf.len() > protobuf.len() / 2 {
+            protobuf.shrink_to_fit();
+        }
+        let more = protobuf.capacity().saturating_sub(charge.bytes());
+        if !charge.try_grow(more) {
+            return Err(over_budget());
+        }
+        charge.shrink(charge.bytes() - protobuf.capacity());
+        Ok((Payload::from(charge.attach(protobuf)), counts))
     }
 }
 

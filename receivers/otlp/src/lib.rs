@@ -1,7 +1,7 @@
-//! The `otlp` receiver: OTLP over gRPC and over HTTP with protobuf.
+//! The `otlp` receiver: OTLP over gRPC, and over HTTP with protobuf or JSON.
 //!
 //! A request is collected into one buffer, validated in one scan and sent into the pipelines within its
-//! connection's task; the answer is that of the pipelines. Nothing is decoded.
+//! connection's task; the answer is that of the pipelines. Nothing is decoded, but JSON is rewritten as protobuf.
 //!
 //! - Input: OTLP requests; output: batches of validated bytes, each with its number of items.
 //! - Cost: one copy of the body into a buffer of exactly its size, one scan, a few allocations a request.
@@ -11,6 +11,7 @@
 mod change;
 mod client;
 mod config;
+mod format;
 mod grpc;
 mod http;
 mod intake;

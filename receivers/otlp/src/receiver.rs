@@ -61,7 +61,7 @@ impl<R> Protocol<R> {
 impl OtlpReceiver {
     pub(crate) fn new(config: OtlpReceiverConfig, cx: &CreateContext<'_>, outlets: Outlets) -> OtlpReceiver {
         OtlpReceiver {
-            intake: Intake::new(outlets, config.invalid_utf8.into()),
+            intake: Intake::new(outlets, config.invalid_utf8.into(), cx.host.budget.clone()),
             id: cx.id.to_string(),
             status: cx.status.clone(),
             config,

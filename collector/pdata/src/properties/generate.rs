@@ -78,7 +78,7 @@ fn message(out: &mut Vec<u8>, message: &'static Message, entropy: &mut Entropy<'
         // Most of the time what leads to the items, lest attributes use up all choices.
         let onward = |field: &&Field| match field.kind {
             Kind::Many(inner) => !matches!(inner.name, "attribute" | "entity reference"),
-            Kind::One(_) => field.oneof,
+            Kind::One(_) => field.is_oneof(),
             _ => false,
         };
         let ways: Vec<_> = message.fields.iter().filter(onward).collect();
@@ -86,8 +86,8 @@ fn message(out: &mut Vec<u8>, message: &'static Message, entropy: &mut Entropy<'
             true => &message.fields[entropy.below(message.fields.len())],
             false => ways[entropy.below(ways.len())],
         };
-        let bit = if chosen.oneof { 1 } else { 1 << chosen.number };
-        if entropy.tidy && (chosen.oneof || matches!(chosen.kind, Kind::One(_))) {
+        let bit = if chosen.is_oneof() { 1 } else { 1 << chosen.number };
+        if entropy.tidy && (chosen.is_oneof() || matches!(chosen.kind, Kind::One(_))) {
             if written & bit != 0 {
                 continue;
             }
@@ -101,12 +101,12 @@ fn field(out: &mut Vec<u8>, field: &'static Field, entropy: &mut Entropy<'_>, de
     let number = field.number;
     let mut encoded = Vec::new();
     match field.kind {
-        Kind::Varint => put_uint(&mut encoded, number, entropy.number()),
+        Kind::Varint(_) => put_uint(&mut encoded, number, entropy.number()),
         Kind::Fixed32 => put_fixed32(&mut encoded, number, entropy.number() as u32),
-        Kind::Fixed64 => put_fixed64(&mut encoded, number, entropy.number()),
+        Kind::Fixed64(_) => put_fixed64(&mut encoded, number, entropy.number()),
         Kind::Varints if entropy.below(3) == 0 => put_uint(&mut encoded, number, entropy.number()),
-        Kind::Fixed64s if entropy.below(3) == 0 => put_fixed64(&mut encoded, number, entropy.number()),
-        Kind::Varints | Kind::Fixed64s => {
+        Kind::Fixed64s(_) if entropy.below(3) == 0 => put_fixed64(&mut encoded, number, entropy.number()),
+        Kind::Varints | Kind::Fixed64s(_) => {
             let mut packed = Vec::new();
             for _ in 0..entropy.below(4) {
                 match field.kind {
@@ -116,7 +116,7 @@ fn field(out: &mut Vec<u8>, field: &'static Field, entropy: &mut Entropy<'_>, de
             }
             put_bytes(&mut encoded, number, &packed);
         }
-        Kind::Text => put_bytes(&mut encoded, number, entropy.text().as_bytes()),
+        Kind::Text | Kind::Texts => put_bytes(&mut encoded, number, entropy.text().as_bytes()),
         Kind::Bytes => put_bytes(&mut encoded, number, &entropy.number().to_be_bytes()[..entropy.below(9)]),
         Kind::TraceId | Kind::SpanId if entropy.below(8) == 0 => put_bytes(&mut encoded, number, &[]),
         Kind::TraceId => put_bytes(&mut encoded, number, &[entropy.byte(); 16]),

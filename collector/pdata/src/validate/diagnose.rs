@@ -59,7 +59,7 @@ impl Walk {
     fn field<'a>(&self, field: &Field, key: u32, rest: &'a [u8], depth: u32) -> Result<&'a [u8], Failure> {
         let found = (key & 7) as u8;
         let expected = field.kind.wire();
-        let packed = found == Wire::Len as u8 && matches!(field.kind, Kind::Varints | Kind::Fixed64s);
+        let packed = found == Wire::Len as u8 && matches!(field.kind, Kind::Varints | Kind::Fixed64s(_));
         if found != expected as u8 && !packed {
             return Err(Failure::Here(match found {
                 6.. => Reason::UnknownWireType(found),
@@ -77,14 +77,14 @@ impl Walk {
             Kind::SpanId if !matches!(body.len(), 0 | 8) => {
                 return Err(Failure::Here(Reason::SpanId(body.len())));
             }
-            Kind::Fixed64s if !body.len().is_multiple_of(8) => return Err(Failure::Here(Reason::Packed)),
+            Kind::Fixed64s(_) if !body.len().is_multiple_of(8) => return Err(Failure::Here(Reason::Packed)),
             Kind::Varints => {
                 let mut numbers = body;
                 while !numbers.is_empty() {
                     (_, numbers) = read_varint(numbers).ok_or(Failure::Here(cut_or_long(numbers, 10)))?;
                 }
             }
-            Kind::Text if self.text && !utf8::is_valid(body) => {
+            Kind::Text | Kind::Texts if self.text && !utf8::is_valid(body) => {
                 let valid = std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
                 return Err(Failure::Text(self.offset(body) + valid));
             }

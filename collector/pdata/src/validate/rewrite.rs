@@ -42,8 +42,8 @@ impl Reversed {
     fn field(&mut self, message: &'static Message, bodies: &[&[u8]], field: Field<'_>, written: &mut u32) {
         let Some(known) = message.field(field.number()) else { return self.raw(field.raw) };
         let single = matches!(known.kind, Kind::One(_));
-        if single || known.oneof {
-            let bit = if known.oneof { 1 } else { 1 << known.number };
+        if single || known.is_oneof() {
+            let bit = if known.is_oneof() { 1 } else { 1 << known.number };
             if *written & bit != 0 {
                 return;
             }
@@ -53,7 +53,9 @@ impl Reversed {
         match known.kind {
             Kind::One(inner) => self.message(inner, &occurrences(message, bodies, field)),
             Kind::Many(inner) => self.message(inner, &[field.body]),
-            Kind::Text if self.repair => self.raw(String::from_utf8_lossy(field.body).as_bytes()),
+            Kind::Text | Kind::Texts if self.repair => {
+                self.raw(String::from_utf8_lossy(field.body).as_bytes())
+            }
             _ => return self.raw(field.raw),
         }
         self.varint((self.bytes.len() - start) as u64);
@@ -73,14 +75,14 @@ impl Reversed {
 /// The bodies that make up the value of a message that is not `repeated`: all of them, or in a oneof those
 /// after which no other member was set.
 fn occurrences<'a>(message: &'static Message, bodies: &[&'a [u8]], last: Field<'a>) -> Vec<&'a [u8]> {
-    let oneof = message.field(last.number()).is_some_and(|known| known.oneof);
+    let oneof = message.field(last.number()).is_some_and(|known| known.is_oneof());
     let mut found = Vec::new();
     for field in bodies.iter().flat_map(|body| Fields::new(body)) {
         if field.key == last.key {
             if !field.body.is_empty() {
                 found.push(field.body);
             }
-        } else if oneof && message.field(field.number()).is_some_and(|other| other.oneof) {
+        } else if oneof && message.field(field.number()).is_some_and(|other| other.is_oneof()) {
             found.clear();
         }
     }

@@ -1,5 +1,7 @@
 //! gRPC statuses, and the small part of `google.rpc` that travels in them.
 
+pub(crate) mod json;
+
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 

@@ -42,10 +42,10 @@ async fn what_is_no_request_for_a_wired_signal_is_refused_in_plain_text() {
     let mut connection = rig.http().await;
     let protobuf = "content-type: application/x-protobuf\r\n";
     // (request line, headers, status, text)
-    let unsupported = "415 unsupported media type, supported: [application/x-protobuf]";
+    let unsupported = "415 unsupported media type, supported: [application/json, application/x-protobuf]";
     let cases = [
         ("GET /v1/logs", protobuf, 405, "405 method not allowed, supported: [POST]"),
-        ("POST /v1/logs", "content-type: application/json\r\n", 415, unsupported),
+        ("POST /v1/logs", "content-type: application/jsonl\r\n", 415, unsupported),
         ("POST /v1/logs", "content-type: text/plain\r\n", 415, unsupported),
         ("POST /v1/logs", "", 415, unsupported),
         ("POST /v1/traces", protobuf, 404, "404 page not found\n"),

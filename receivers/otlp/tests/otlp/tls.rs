@@ -37,9 +37,26 @@ async fn both_protocols_are_served_over_tls() {
         )]);
         let answer = client.post(&destination, &headers, logs(1).into()).await.unwrap();
         assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, ACCEPTED), "{alpn:?}");
+        let headers = HeaderMap::from_iter([(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        )]);
+        for (json, status, expected) in [
+            (r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}"#, 200, r#"{"partialSuccess":{}}"#),
+            ("[]", 400, r#"{"code":3,"message":"byte 0: expected an object, found an array"}"#),
+        ] {
+            let body = bytes::Bytes::from_static(json.as_bytes());
+            let answer = client.post(&destination, &headers, body.into()).await.unwrap();
+            assert_eq!(
+                (answer.status.as_u16(), answer.body.as_ref()),
+                (status, expected.as_bytes()),
+                "{alpn:?}"
+            );
+            assert_eq!(answer.headers[http::header::CONTENT_TYPE], "application/json");
+        }
     }
     assert!(export(&rig.grpc_client(), LOGS, logs(1)).await.is_err(), "no plaintext");
-    assert_eq!(rig.sink.take().len(), 3);
+    assert_eq!(rig.sink.take().len(), 5);
 }
 
 #[tokio::test]

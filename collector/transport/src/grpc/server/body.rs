@@ -65,7 +65,7 @@ pub(super) async fn receive(body: &mut RecvStream, limits: &Limits<'_>) -> Resul
                 return Err(framing("grpc: more than one message in a unary request"));
             }
             // On refusal the window of this stream stays shut.
-            intake.push(&piece).map_err(|_| Some(over_budget(limits.over_budget_delay)))?;
+            intake.push_bytes(piece).map_err(|_| Some(over_budget(limits.over_budget_delay)))?;
         }
         // Fails only for a stream that is closed, which the next poll reports.
         let _ = body.flow_control().release_capacity(taken);

@@ -34,7 +34,7 @@ pub(super) async fn receive(
             return Err(BodyError::TooLarge);
         }
         let over_budget = BodyError::OverBudget { delay: options.over_budget_delay };
-        intake.push(&piece).map_err(|_| over_budget)?;
+        intake.push_bytes(piece).map_err(|_| over_budget)?;
     }
     let wire = intake.finish();
     if encoding == Encoding::Identity {

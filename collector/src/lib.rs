@@ -1,0 +1,43 @@
+//! The collector without its components: what every distribution's binary runs.
+//!
+//! A distribution is a [`Registry`] of components and a name; [`run`] gives it otelcol's command line and
+//! runs it. The default one is this package's binary, others are written by `phoenix-builder`.
+
+mod admin_client;
+mod changes;
+mod cli;
+mod commands;
+mod control;
+mod distribution;
+mod gates;
+mod http_provider;
+mod load;
+mod run;
+mod service_telemetry;
+mod watch;
+
+use std::process::ExitCode;
+
+pub use distribution::{Distribution, Provider};
+pub use phoenix_component::BuildInfo;
+pub use phoenix_component::factory::Registry;
+
+/// Runs the process: reads its arguments, does what they say, and returns its exit code.
+pub fn run(distribution: Distribution) -> ExitCode {
+    let arguments = match cli::parse(distribution.build) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; a mistake exits with 1, as otelcol does.
+            let code = u8::from(error.use_stderr());
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match commands::execute(arguments, distribution) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            commands::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::uri::PathAndQuery;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::{NamedService, UnaryService};
 use tonic::transport::server::TcpIncoming;
@@ -20,6 +21,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
 
 use crate::codec::Untouched;
+use crate::compression::Compression;
 use crate::signal::Signal;
 
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
@@ -35,6 +37,9 @@ pub(crate) struct RelayOptions {
     /// Where requests go, `host:port`.
     #[arg(long, default_value = "127.0.0.1:5317")]
     pub(crate) endpoint: String,
+    /// Decompress and compress again, as tonic does.
+    #[arg(long, default_value = "none")]
+    pub(crate) compression: Compression,
 }
 
 /// Relays until the process is asked to stop.
@@ -46,13 +51,13 @@ pub(crate) async fn run(options: RelayOptions) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", options.listen))?
         .with_nodelay(Some(true));
     tokio::select! {
-        served = serve(incoming, &options.endpoint) => served,
+        served = serve(incoming, &options.endpoint, options.compression) => served,
         asked = crate::asked_to_stop() => asked,
     }
 }
 
 /// Relays what comes in to `endpoint`, until dropped.
-pub(crate) async fn serve(incoming: TcpIncoming, endpoint: &str) -> Result<()> {
+pub(crate) async fn serve(incoming: TcpIncoming, endpoint: &str, compression: Compression) -> Result<()> {
     let channel = Endpoint::from_shared(format!("http://{endpoint}"))?
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -63,9 +68,9 @@ pub(crate) async fn serve(incoming: TcpIncoming, endpoint: &str) -> Result<()> {
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .add_service(Forward::<Traces>::new(channel.clone()))
-        .add_service(Forward::<Logs>::new(channel.clone()))
-        .add_service(Forward::<Metrics>::new(channel))
+        .add_service(Forward::<Traces>::new(channel.clone(), compression))
+        .add_service(Forward::<Logs>::new(channel.clone(), compression))
+        .add_service(Forward::<Metrics>::new(channel, compression))
         .serve_with_incoming(incoming)
         .await?;
     Ok(())
@@ -98,18 +103,24 @@ impl OtlpService for Metrics {
 
 struct Forward<S> {
     channel: Channel,
+    compression: Option<CompressionEncoding>,
     service: PhantomData<S>,
 }
 
 impl<S> Forward<S> {
-    fn new(channel: Channel) -> Forward<S> {
-        Forward { channel, service: PhantomData }
+    fn new(channel: Channel, compression: Compression) -> Forward<S> {
+        let compression = match compression {
+            Compression::None => None,
+            Compression::Gzip => Some(CompressionEncoding::Gzip),
+            Compression::Zstd => Some(CompressionEncoding::Zstd),
+        };
+        Forward { channel, compression, service: PhantomData }
     }
 }
 
 impl<S> Clone for Forward<S> {
     fn clone(&self) -> Forward<S> {
-        Forward::new(self.channel.clone())
+        Forward { channel: self.channel.clone(), compression: self.compression, service: PhantomData }
     }
 }
 
@@ -124,6 +135,9 @@ impl<S: OtlpService> UnaryService<Bytes> for Forward<S> {
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let mut client =
             tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        if let Some(encoding) = self.compression {
+            client = client.send_compressed(encoding);
+        }
         Box::pin(async move {
             client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
             let path = PathAndQuery::from_static(S::SIGNAL.grpc_path());
@@ -145,6 +159,9 @@ impl<S: OtlpService> Service<http::Request<Body>> for Forward<S> {
         let forward = self.clone();
         Box::pin(async move {
             let mut server = tonic::server::Grpc::new(Untouched).max_decoding_message_size(MAX_MESSAGE_BYTES);
+            if let Some(encoding) = forward.compression {
+                server = server.accept_compressed(encoding);
+            }
             Ok(server.unary(forward, request).await)
         })
     }

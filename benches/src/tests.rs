@@ -213,7 +213,8 @@ async fn the_null_relay_passes_everything_on() {
     let serving = tokio::spawn(sink.serve());
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = incoming.local_addr().unwrap();
-    let relaying = tokio::spawn(async move { relay::serve(incoming, &grpc.to_string()).await });
+    let relaying =
+        tokio::spawn(async move { relay::serve(incoming, &grpc.to_string(), Compression::None).await });
     let report = load::run(load_options(address.to_string())).await.unwrap();
     assert_eq!((report.accepted_items, report.failed), (2000, 0));
     assert_eq!(ledger.report().ids, Some(IdReport { distinct: 2000, duplicates: 0, foreign: 0 }));

@@ -1,5 +1,6 @@
 //! The command line, which is otelcol's.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -34,9 +35,14 @@ pub(crate) struct Arguments {
     pub(crate) command: Option<Command>,
 }
 
+/// The command line of a binary of that name and version.
+pub(crate) fn command(build: BuildInfo) -> clap::Command {
+    Arguments::command().name(build.command).version(build.version)
+}
+
 /// Reads the process's arguments for a binary of that name and version.
 pub(crate) fn parse(build: BuildInfo) -> Result<Arguments, clap::Error> {
-    let matches = Arguments::command().name(build.command).version(build.version).try_get_matches()?;
+    let matches = command(build).try_get_matches()?;
     Arguments::from_arg_matches(&matches)
 }
 
@@ -53,6 +59,10 @@ pub(crate) struct Sources {
     /// Feature gates to switch, separated by commas: `-id` off, `id` or `+id` on.
     #[arg(long, value_name = "LIST", global = true, allow_hyphen_values = true)]
     pub(crate) feature_gates: Vec<String>,
+    /// Refuses a configuration that refers to an environment variable that is not set and has no default, instead of
+    /// taking it as empty with a warning.
+    #[arg(long, global = true)]
+    pub(crate) strict_env: bool,
     /// The schemes that this binary knows.
     #[arg(skip = Provider::ALL)]
     pub(crate) providers: &'static [Provider],
@@ -60,10 +70,40 @@ pub(crate) struct Sources {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Checks a configuration without starting anything; prints nothing where it is right.
-    Validate,
+    /// Checks a configuration without starting anything; prints nothing on standard output where it is right.
+    ///
+    /// Nothing of the environment is needed: variables that are not set and files that are not there are warned of, and
+    /// nothing is said about what depends on them.
+    #[command(
+        after_help = "Exit codes: 0 the configuration is right (and with --probe every trial went well); 1 it has mistakes;\n2 it is right, and with --probe a trial failed or was not possible."
+    )]
+    Validate {
+        /// Also tries what the configured components would touch, and reports each: names are resolved, endpoints
+        /// connected to (with TLS where that is set), listeners bound and let go, files opened.
+        #[arg(long)]
+        probe: bool,
+        /// How long each trial may take.
+        #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "probe")]
+        probe_timeout: Duration,
+    },
     /// Lists the components of this binary, as YAML.
     Components,
+    /// Prints the JSON Schema of the configuration, or its reference documentation.
+    Schema {
+        /// Only this component, for example `receivers/otlp`.
+        #[arg(long, value_name = "KIND/TYPE")]
+        component: Option<String>,
+        #[arg(long, value_enum, default_value = "json")]
+        format: SchemaFormat,
+        /// Writes all files to this folder instead of printing.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "component")]
+        output_dir: Option<PathBuf>,
+    },
+    /// Prints a script that completes this command in a shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Prints the configuration as it results from all sources.
     #[command(alias = "print-initial-config")]
     PrintConfig {
@@ -179,6 +219,14 @@ fn interval(text: &str) -> Result<Duration, String> {
         return Err("must be at least 100ms".to_owned());
     }
     Ok(interval)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// A JSON Schema, draft 2020-12.
+    Json,
+    /// Pages for people.
+    Markdown,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
-use phoenix_config::{Kind, Secrets};
+use phoenix_config::{Kind, Secrets, Severity};
 
 use crate::changes::Exit;
 use crate::cli::{Arguments, Command, Format, Mode, Sources};
-use crate::{Distribution, Provider, changes, gates, load, run};
+use crate::{Distribution, Provider, changes, cli, gates, load, probe, reference, run};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -23,10 +23,16 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
             let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
             run::run(arguments.sources, distribution.build, registry, timeout, watch)?;
         }
-        Some(Command::Validate) => validate(&arguments.sources, &registry)?,
+        Some(Command::Validate { probe, probe_timeout }) => {
+            validate(&arguments.sources, &registry, probe.then_some(probe_timeout))?;
+        }
         Some(Command::Components) => {
             print(&components(distribution.build, &registry, distribution.providers))?;
         }
+        Some(Command::Schema { component, format, output_dir }) => {
+            print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
+        }
+        Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,
         Some(Command::PrintConfig { mode, format, validate }) => {
             print(&print_config(&arguments.sources, &registry, mode, format, validate)?)?;
         }
@@ -48,23 +54,43 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
 /// Says on standard error what went wrong.
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 pub(crate) fn complain(error: &anyhow::Error) {
-    if error.is::<load::BadConfig>() {
+    if let Some(load::BadConfig(problems)) = error.downcast_ref() {
+        let count =
+            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let problems = problems.sorted();
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         eprint!("{error}");
+        eprintln!("{}, {}", count(errors, "error"), count(problems.len() - errors, "warning"));
+    } else if error.is::<probe::Failed>() {
+        eprintln!("{error}");
     } else {
         eprintln!("Error: {error:#}");
     }
+}
+
+#[expect(clippy::print_stderr, reason = "this command's warnings are read by people")]
+fn warn(report: &str) {
+    eprint!("{report}");
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
-fn validate(sources: &Sources, registry: &Registry) -> anyhow::Result<()> {
-    let loaded = load::load(&load::Request::of(sources), registry)?;
-    let logs = phoenix_telemetry::logs::install();
-    load::log_warnings(&loaded.problems);
-    logs.flush(LOG_PATIENCE);
-    Ok(())
+fn completion(build: BuildInfo, shell: clap_complete::Shell) -> anyhow::Result<String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut cli::command(build), build.command, &mut script);
+    Ok(String::from_utf8(script)?)
+}
+
+fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {
+    let (config, problems) = load::check(sources, registry)?;
+    warn(&problems.to_string());
+    let Some(patience) = probe else { return Ok(()) };
+    let trials = probe::trials(&config, registry);
+    let (report, is_well) = probe::run(trials, patience)?;
+    print(&report)?;
+    if is_well { Ok(()) } else { Err(probe::Failed.into()) }
 }
 
 fn print_config(
@@ -78,7 +104,10 @@ fn print_config(
         Ok(loaded) => (loaded.root, loaded.problems),
         Err(error) if validate => return Err(error.into()),
         // The report also holds what is secret, as far as the sections could be read.
-        Err(error) => (load::resolve(&load::Request::of(sources))?.0.root, *error.0),
+        Err(error) => {
+            let resolved = load::resolve(&load::Request::of(sources), load::missing(sources))?;
+            (resolved.0.root, *error.0)
+        }
     };
     let secrets = if mode == Mode::Redacted { Secrets::Hidden } else { Secrets::Shown };
     Ok(match format {

@@ -89,7 +89,7 @@ impl Control {
     async fn load(&self, request: &ConfigRequest) -> Result<Loaded, ChangeError> {
         let sources = match request.is_reload() {
             true => load::Request::of(&self.0.sources),
-            false => load::Request::asked(request.clone(), self.0.sources.providers),
+            false => load::Request::asked(request.clone(), &self.0.sources),
         };
         let registry = self.0.engine.registry().clone();
         // Reading may block: files, and URLs.
@@ -281,7 +281,7 @@ impl Collector for Control {
     }
 
     fn feature_gates(&self) -> Vec<FeatureGate> {
-        gates::all()
+        gates::all(&self.0.sources.feature_gates)
     }
 
     fn plan(&self, request: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {

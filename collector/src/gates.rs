@@ -9,10 +9,15 @@ enum Meaning {
     Unsupported(&'static str),
     /// What it asks for is always so.
     Always,
+    /// It can be on or off, and is off by default.
+    Switch,
 }
 
+/// Lists of components under `service` are added to those of earlier sources.
+pub(crate) const MERGE_APPEND: &str = "confmap.enableMergeAppendOption";
+
 const GATES: &[(&str, Meaning)] = &[
-    ("confmap.enableMergeAppendOption", Meaning::Unsupported("lists of a later source replace earlier ones")),
+    (MERGE_APPEND, Meaning::Switch),
     ("pkg.exporterhelper.queueBatchEnabled", Meaning::Unsupported("use the batch processor")),
     ("pdata.useProtoPooling", Meaning::Always),
     ("receiverhelper.newReceiverMetrics", Meaning::Unsupported("receivers have the metrics of the default")),
@@ -24,11 +29,12 @@ const GATES: &[(&str, Meaning)] = &[
 ];
 
 /// Every gate, for people.
-pub(crate) fn all() -> Vec<FeatureGate> {
+pub(crate) fn all(lists: &[String]) -> Vec<FeatureGate> {
     let gate = |(id, meaning): &(&str, Meaning)| {
         let (enabled, description) = match meaning {
             Meaning::Unsupported(why) => (false, format!("not supported: {why}")),
             Meaning::Always => (true, "always so".to_owned()),
+            Meaning::Switch => (is_on(lists, id), "set by --feature-gates".to_owned()),
         };
         FeatureGate { id: (*id).to_owned(), enabled, description }
     };
@@ -60,9 +66,16 @@ pub(crate) fn check(lists: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a gate that is off by default was switched on; the last word counts.
+pub(crate) fn is_on(lists: &[String], id: &str) -> bool {
+    let mut words = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+    let is_about = |word: &&str| word.trim_start_matches(['+', '-']) == id;
+    words.rfind(is_about).is_some_and(|word| !word.starts_with('-'))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{MERGE_APPEND, check, is_on};
 
     #[test]
     fn gates_are_known_or_refused_by_name() {
@@ -71,6 +84,10 @@ mod tests {
         assert!(check("service.profilesSupport").unwrap_err().contains("not supported"));
         assert!(check("-service.partialReload").unwrap_err().contains("cannot be disabled"));
         assert!(check("nope").unwrap_err().contains("no such feature gate \"nope\""));
+        assert_eq!(check("confmap.enableMergeAppendOption"), Ok(()));
+        let lists = |list: &str| is_on(&[list.to_owned()], MERGE_APPEND);
+        assert!(lists("+confmap.enableMergeAppendOption") && !lists("service.partialReload"));
+        assert!(!lists("confmap.enableMergeAppendOption,-confmap.enableMergeAppendOption"));
         assert!(check("service.partialReload,,").unwrap_err().contains("index 1"));
     }
 }

@@ -20,7 +20,8 @@ impl Provider for HttpProvider {
 
     fn retrieve(&self, opaque: &str) -> Result<Retrieved, ProviderError> {
         let url = format!("{}:{opaque}", self.scheme);
-        let failed = |error: ureq::Error| ProviderError::new(format!("unable to fetch {url}: {error}"));
+        let failed =
+            |error: ureq::Error| ProviderError::unavailable(format!("unable to fetch {url}: {error}"));
         let agent = ureq::Agent::new_with_config(
             ureq::config::Config::builder()
                 .timeout_global(Some(TIMEOUT))

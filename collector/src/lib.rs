@@ -12,6 +12,8 @@ mod distribution;
 mod gates;
 mod http_provider;
 mod load;
+mod probe;
+pub mod reference;
 mod run;
 mod service_telemetry;
 mod watch;
@@ -37,7 +39,7 @@ pub fn run(distribution: Distribution) -> ExitCode {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
             commands::complain(&error);
-            ExitCode::FAILURE
+            if error.is::<probe::Failed>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

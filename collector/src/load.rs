@@ -8,49 +8,44 @@ use std::sync::{Arc, Mutex, PoisonError};
 use phoenix_component::factory::Registry;
 use phoenix_component::{ConfigRequest, ConfigSource};
 use phoenix_config::{
-    Config, EnvProvider, FileProvider, Node, Problems, ProviderError, Resolver, Retrieved, Severity,
+    Config, EnvProvider, FileProvider, Missing, Node, Problems, ProviderError, Resolver, Retrieved, Severity,
     YamlProvider,
 };
 use phoenix_engine::Plan;
 
 use crate::Provider;
 use crate::cli::Sources;
+use crate::gates;
 use crate::http_provider::HttpProvider;
 use crate::service_telemetry::ServiceTelemetry;
 
 /// The sources that are asked for, and texts that came with the request.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Request {
-    uris: Vec<String>,
-    set: Vec<String>,
+    sources: Sources,
     texts: BTreeMap<String, String>,
-    providers: &'static [Provider],
 }
 
 impl Request {
     /// The sources of a command line.
     pub(crate) fn of(sources: &Sources) -> Request {
-        Request {
-            uris: sources.config.clone(),
-            set: sources.set.clone(),
-            texts: BTreeMap::new(),
-            providers: sources.providers,
-        }
+        Request { sources: sources.clone(), texts: BTreeMap::new() }
     }
 
-    /// The sources of a request, for a distribution that knows `providers`.
-    pub(crate) fn asked(request: ConfigRequest, providers: &'static [Provider]) -> Request {
-        let mut made = Request { set: request.set, providers, ..Request::default() };
+    /// Other sources, under the flags of the command line `own`.
+    pub(crate) fn asked(request: ConfigRequest, own: &Sources) -> Request {
+        let sources = Sources { config: Vec::new(), set: request.set, ..own.clone() };
+        let mut made = Request { sources, texts: BTreeMap::new() };
         for source in request.sources {
             match source {
-                ConfigSource::Uri(uri) => made.uris.push(uri),
+                ConfigSource::Uri(uri) => made.sources.config.push(uri),
                 ConfigSource::Text { name, text } => {
                     let mut uri = format!("text:{name}");
                     while made.texts.contains_key(&uri) {
                         uri.push('\'');
                     }
                     made.texts.insert(uri.clone(), text);
-                    made.uris.push(uri);
+                    made.sources.config.push(uri);
                 }
             }
         }
@@ -116,24 +111,30 @@ impl fmt::Display for BadConfig {
 impl std::error::Error for BadConfig {}
 
 /// The tree of all sources, without references.
-pub(crate) fn resolve(request: &Request) -> Result<(phoenix_config::Resolved, Vec<PathBuf>), BadConfig> {
-    let files = WatchedFiles::default();
+pub(crate) fn resolve(
+    request: &Request,
+    missing: Missing,
+) -> Result<(phoenix_config::Resolved, Vec<PathBuf>), BadConfig> {
+    let (sources, files) = (&request.sources, WatchedFiles::default());
     let with = |resolver: Resolver, provider: &Provider| match provider {
         Provider::Env => resolver.with(EnvProvider::of_process()),
         Provider::File => resolver.with(files.clone()),
         Provider::Yaml => resolver.with(YamlProvider),
         Provider::Http | Provider::Https => resolver.with(HttpProvider { scheme: provider.scheme() }),
     };
-    let resolver = request.providers.iter().fold(Resolver::new(), with);
+    let resolver = sources.providers.iter().fold(Resolver::new(), with).missing(missing);
     let resolver = resolver.with(TextProvider(request.texts.clone()));
-    let resolved = resolver.resolve(&request.uris, &request.set).map_err(BadConfig)?;
+    let appends = gates::is_on(&sources.feature_gates, gates::MERGE_APPEND);
+    let resolver = resolver.append_service_lists(appends);
+    let resolved = resolver.resolve(&sources.config, &sources.set).map_err(BadConfig)?;
     let files = std::mem::take(&mut *files.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((resolved, files))
 }
 
 /// Reads, checks and plans. Touches nothing but the sources.
 pub(crate) fn load(request: &Request, registry: &Registry) -> Result<Loaded, BadConfig> {
-    let (phoenix_config::Resolved { root, mut problems }, files) = resolve(request)?;
+    let (phoenix_config::Resolved { root, mut problems }, files) =
+        resolve(request, missing(&request.sources))?;
     let config = Config::read(&root, registry, &mut problems);
     let telemetry = ServiceTelemetry::read(&config, &mut problems);
     match Plan::new(&config, registry, &mut problems) {
@@ -148,11 +149,27 @@ pub(crate) fn warnings(problems: &Problems) -> Vec<String> {
     warnings.map(|problem| format!("{}: {}: {}", problem.location, problem.path, problem.message)).collect()
 }
 
+/// What becomes of a variable that is not set, when it counts.
+pub(crate) fn missing(sources: &Sources) -> Missing {
+    if sources.strict_env { Missing::Error } else { Missing::Empty }
+}
+
+/// Checks all that can be checked wherever this is done: what the environment would say is left open.
+pub(crate) fn check(sources: &Sources, registry: &Registry) -> Result<(Config, Problems), BadConfig> {
+    let missing = if sources.strict_env { Missing::Error } else { Missing::Open };
+    let (phoenix_config::Resolved { root, mut problems }, _) = resolve(&Request::of(sources), missing)?;
+    let config = Config::read(&root, registry, &mut problems);
+    ServiceTelemetry::read(&config, &mut problems);
+    Plan::new(&config, registry, &mut problems);
+    if problems.has_errors() { Err(BadConfig(Box::new(problems))) } else { Ok((config, problems)) }
+}
+
 /// Writes the warnings of a configuration to the log.
 pub(crate) fn log_warnings(problems: &Problems) {
     for problem in problems.sorted() {
         if problem.severity == Severity::Warning {
-            tracing::warn!(at = %problem.location, key = %problem.path, "{}", problem.message);
+            let help = problem.help.as_deref();
+            tracing::warn!(at = %problem.location, key = %problem.path, help, "{}", problem.message);
         }
     }
 }

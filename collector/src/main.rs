@@ -1,6 +1,8 @@
 //! `phoenix-collector`: the default distribution as one binary.
 
 mod registry;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

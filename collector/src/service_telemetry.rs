@@ -6,7 +6,7 @@ mod resource;
 mod tests;
 
 use phoenix_component::BuildInfo;
-use phoenix_config::{Config, KeyPath, Location, Node, Problems};
+use phoenix_config::{Config, Described as _, Key, KeyPath, Location, Node, Problems, Section, Shape};
 use phoenix_telemetry::logs::{LogHandle, OutputError};
 
 use logs::LogSettings;
@@ -37,6 +37,13 @@ impl ServiceTelemetry {
                 without_effect(&mut found, key);
             }
         }
+        if section.get("metrics").is_some_and(|metrics| metrics.get("address").is_some()) {
+            found.warn_with_help(
+                "metrics::address",
+                "`address` was replaced by `readers`",
+                "write `readers: [{pull: {exporter: {prometheus: {host: …, port: …}}}}]`",
+            );
+        }
         problems.absorb(found);
         telemetry
     }
@@ -58,6 +65,24 @@ fn part<T>(key: &str, node: &Node, found: &mut Problems, read: fn(&Node, &mut Pr
     let settings = read(node, &mut problems);
     found.absorb(problems);
     settings
+}
+
+/// What may be written under `service::telemetry`.
+pub(crate) fn shape() -> Shape {
+    let without_effect = |name, docs| Key::new(name, Shape::Any, &[docs]);
+    let keys = vec![
+        Key::new("logs", LogSettings::shape(), &["The collector's own log."]),
+        without_effect("metrics", "The collector's own metrics."),
+        without_effect("traces", "The collector's own traces."),
+        Key::new(
+            "resource",
+            Shape::Map(Box::new(Shape::Any)),
+            &[
+                "What the collector says of itself: `key: value`, where null takes a default away, or `attributes: [{name, value}]`.",
+            ],
+        ),
+    ];
+    Shape::Section(Section::new("Telemetry", &["The collector's own telemetry."], true, keys))
 }
 
 fn without_effect(problems: &mut Problems, key: &str) {

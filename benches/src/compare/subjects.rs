@@ -72,7 +72,13 @@ impl Subject {
         let words = |words: &[&str]| Some(words.iter().map(OsString::from).collect());
         match self.kind {
             Kind::Null => {
-                words(&["relay", "--listen", &ports.grpc_listen(), "--endpoint", &ports.grpc_target()])
+                let compression = match config {
+                    "zstd" | "zstd-passthrough" => "zstd",
+                    "gzip" => "gzip",
+                    _ => "none",
+                };
+                let (listen, endpoint) = (ports.grpc_listen(), ports.grpc_target());
+                words(&["relay", "--listen", &listen, "--endpoint", &endpoint, "--compression", compression])
             }
             Kind::Phoenix => Some(vec!["--config".into(), file.into()]),
             Kind::Otelcol => (config != "batch-delivered").then(|| vec!["--config".into(), file.into()]),

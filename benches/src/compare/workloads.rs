@@ -87,6 +87,9 @@ const LARGE_GZIP: Shape = Shape {
     ..shape(Traces, 100, 100)
 };
 
+const ZSTD: Shape = Shape { compression: Compression::Zstd, ..shape(Traces, 100, 20_000) };
+const GZIP: Shape = Shape { compression: Compression::Gzip, ..shape(Traces, 100, 10_000) };
+
 const EVERYBODY: &[Kind] = &[Null, Phoenix, Otelcol, Rotel];
 const COLLECTORS: &[Kind] = &[Phoenix, Otelcol, Rotel];
 
@@ -115,6 +118,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "http-traces-100",
         "pass-through, HTTP/1.1 with protobuf in and out; the null relay stays on gRPC",
         &[only("http", HTTP)],
+    ),
+    load("zstd", "zstd in and out, each request by itself; so does the null relay", &[only("zstd", ZSTD)]),
+    load("gzip", "gzip in and out, each request by itself; so does the null relay", &[only("gzip", GZIP)]),
+    load(
+        "zstd-passthrough",
+        "zstd in and out, nobody looks inside; the null relay decompresses and compresses",
+        &[only("zstd-passthrough", ZSTD)],
     ),
     load(
         "closed-loop",
@@ -155,6 +165,9 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "batch" => include_str!("../../configs/batch.yaml"),
         "batch-delivered" => include_str!("../../configs/batch-delivered.yaml"),
         "http" => include_str!("../../configs/http.yaml"),
+        "zstd" => include_str!("../../configs/zstd.yaml"),
+        "gzip" => include_str!("../../configs/gzip.yaml"),
+        "zstd-passthrough" => include_str!("../../configs/zstd-passthrough.yaml"),
         "health" => include_str!("../../configs/health.yaml"),
         _ => return None,
     })

@@ -4,10 +4,10 @@ use std::any::Any;
 use std::time::Duration;
 
 use phoenix_config::PipelineId;
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
 use tokio::time::Instant;
 
-use crate::{Adoption, Batch, BoxFuture, Held, Host, Now, Outlet, Refusal, StageSpec};
+use crate::{Adoption, Batch, BoxFuture, Forwards, Held, Host, Now, Outlet, Refusal, StageSpec};
 
 /// A component cannot start: what is wrong, and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,12 @@ pub trait Transform: Send + Sync {
     /// Why the batch cannot pass.
     fn apply(&self, batch: Batch, dropped: &mut Dropped) -> Result<Option<Batch>, Refusal>;
 
+    /// Whether it looks into payloads, as most do. Requests that came compressed may stay so on their way to
+    /// an exporter that wants them as they came, where no transform between says yes.
+    fn looks_inside(&self) -> bool {
+        true
+    }
+
     /// How often `check` is wanted, where it is.
     fn check_interval(&self) -> Option<Duration> {
         None
@@ -145,6 +151,13 @@ pub trait Exporter: Send + Sync {
         false
     }
 
+    /// The codings in which it sends on what came compressed ([`Payload::encoded`]), without a look inside.
+    ///
+    /// [`Payload::encoded`]: phoenix_pdata::Payload::encoded
+    fn forwards(&self) -> Codings {
+        Codings::NONE
+    }
+
     /// What is accepted and not yet delivered.
     fn held(&self) -> Held {
         Held::default()
@@ -175,6 +188,11 @@ pub struct ConnectorOutlets {
 pub trait ConnectorFlow: Send + Sync {
     /// Takes a batch and sends on what comes of it.
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// What is wanted as it came, by one that sends on without a look inside: what its outlets want.
+    fn forwards(&self) -> Forwards {
+        Forwards::NOTHING
+    }
 }
 
 /// A connector as its factory makes it.

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use phoenix_config::{Catalog, ComponentId, Kind, Known, Node, PipelineId, Problems};
+use phoenix_config::{Catalog, ComponentId, Kind, Known, Node, PipelineId, Problems, Shape};
 use phoenix_pdata::Signal;
 
+use crate::legacy;
 use crate::{
     Change, Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError,
-    StatusReporter,
+    StatusReporter, Touch,
 };
 
 /// How mature a component is for a signal, as `components` prints it.
@@ -132,6 +133,17 @@ pub trait Factory: Send + Sync {
     /// `new` takes its place, or (none) nothing does. Pure: what it says is what `adopt` then does.
     fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
         Change::let_out()
+    }
+
+    /// What may be written in a section: the [`phoenix_config::Described`] of the type that `parse` reads.
+    fn shape(&self) -> Shape {
+        Shape::Any
+    }
+
+    /// What a component with these settings would reach out to. Touches none of it.
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        let _ = settings;
+        Vec::new()
     }
 }
 
@@ -294,15 +306,37 @@ impl Registry {
         named(&self.extensions, name)
     }
 
+    /// The factory for a type of any kind, under any of its names.
+    pub fn factory(&self, kind: Kind, name: &str) -> Option<&dyn Factory> {
+        Some(match kind {
+            Kind::Receiver => self.receiver(name)?,
+            Kind::Processor => self.processor(name)?,
+            Kind::Exporter => self.exporter(name)?,
+            Kind::Connector => self.connector(name)?,
+            Kind::Extension => self.extension(name)?,
+        })
+    }
+
+    /// The factories of one kind, in the order of registration.
+    pub fn factories(&self, kind: Kind) -> Vec<&dyn Factory> {
+        fn all<F: Factory + ?Sized>(
+            factories: &[Box<F>],
+            upcast: impl Fn(&F) -> &dyn Factory,
+        ) -> Vec<&dyn Factory> {
+            factories.iter().map(|factory| upcast(factory)).collect()
+        }
+        match kind {
+            Kind::Receiver => all(&self.receivers, |factory| factory),
+            Kind::Processor => all(&self.processors, |factory| factory),
+            Kind::Exporter => all(&self.exporters, |factory| factory),
+            Kind::Connector => all(&self.connectors, |factory| factory),
+            Kind::Extension => all(&self.extensions, |factory| factory),
+        }
+    }
+
     /// The descriptors of one kind, in the order of registration.
     pub fn descriptors(&self, kind: Kind) -> Vec<&Descriptor> {
-        match kind {
-            Kind::Receiver => self.receivers.iter().map(|factory| factory.descriptor()).collect(),
-            Kind::Processor => self.processors.iter().map(|factory| factory.descriptor()).collect(),
-            Kind::Exporter => self.exporters.iter().map(|factory| factory.descriptor()).collect(),
-            Kind::Connector => self.connectors.iter().map(|factory| factory.descriptor()).collect(),
-            Kind::Extension => self.extensions.iter().map(|factory| factory.descriptor()).collect(),
-        }
+        self.factories(kind).into_iter().map(Factory::descriptor).collect()
     }
 
     /// What a change of settings means for the component `id`; see [`Factory::change`].
@@ -332,14 +366,12 @@ impl Registry {
         section: &Node,
         problems: &mut Problems,
     ) -> Option<SharedSettings> {
-        let name = id.type_name();
-        match kind {
-            Kind::Receiver => self.receiver(name)?.parse(section, problems),
-            Kind::Processor => self.processor(name)?.parse(section, problems),
-            Kind::Exporter => self.exporter(name)?.parse(section, problems),
-            Kind::Connector => self.connector(name)?.parse(section, problems),
-            Kind::Extension => self.extension(name)?.parse(section, problems),
+        let factory = self.factory(kind, id.type_name())?;
+        let settings = factory.parse(section, problems);
+        if settings.is_none() {
+            problems.explain_unknown_keys(&factory.shape());
         }
+        settings
     }
 }
 
@@ -351,7 +383,7 @@ impl Catalog for Registry {
             }
             descriptor.aliases.contains(&type_name).then_some(Known::Alias(descriptor.name))
         });
-        found.unwrap_or(Known::Unknown)
+        found.unwrap_or_else(|| legacy::known(kind, type_name))
     }
 
     fn types(&self, kind: Kind) -> Vec<&str> {

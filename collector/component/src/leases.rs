@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -28,13 +29,29 @@ struct TcpSocket(TcpListener);
 struct UnixSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// Which socket it is that stands at the path.
+    identity: Option<(u64, u64)>,
 }
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = std::fs::remove_file(&self.path);
+        // What somebody else put there meanwhile is theirs; gone already is as good.
+        if self.identity.is_some() && self.identity == socket_at(&self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Device and inode of the socket at `path`; none where there is none, or something else.
+fn socket_at(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    metadata.file_type().is_socket().then(|| (metadata.dev(), metadata.ino()))
+}
+
+/// Whether nobody listens any more on the socket at `path`.
+fn is_stale(path: &Path) -> bool {
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    socket_at(path).is_some() && UnixStream::connect(path).is_err_and(refused)
 }
 
 /// A listening socket that may be shared with an earlier or a later generation. It is closed when the
@@ -83,9 +100,12 @@ pub enum LeaseError {
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            "the address is in use; stop the process that holds it (`ss -ltnp` names it) or change `endpoint`"
+            "the address is in use; stop the process that holds it (`ss -lxtnp` names it) or change `endpoint`"
         }
-        std::io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE",
+        std::io::ErrorKind::PermissionDenied => {
+            "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE, sockets a directory to write in"
+        }
+        std::io::ErrorKind::NotFound => "the directory of the socket does not exist",
         std::io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
         _ => "the system refuses",
     }
@@ -109,7 +129,8 @@ impl Leases {
         Ok(ListenerLease(Socket::Tcp(socket)))
     }
 
-    /// The listener on the Unix socket at `path`, bound on first use; a stale file there is replaced.
+    /// The listener on the Unix socket at `path`, bound on first use, with the permissions that the process's
+    /// mask leaves. A socket there on which nobody listens is replaced; any other file stays.
     ///
     /// # Errors
     /// Where it cannot be bound, or a process listens on it.
@@ -119,12 +140,13 @@ impl Leases {
             return Ok(ListenerLease(Socket::Unix(socket)));
         }
         let refused = |source| LeaseError::Bind { endpoint: path.display().to_string(), source };
-        if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+        if is_stale(path) {
             std::fs::remove_file(path).map_err(refused)?;
         }
         let listener = UnixListener::bind(path).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
-        let socket = Arc::new(UnixSocket { listener, path: path.to_owned() });
+        let identity = socket_at(path);
+        let socket = Arc::new(UnixSocket { listener, path: path.to_owned(), identity });
         table.unix.insert(path.to_owned(), Arc::downgrade(&socket));
         Ok(ListenerLease(Socket::Unix(socket)))
     }
@@ -217,5 +239,20 @@ mod tests {
         assert!(Leases::default().listen_unix(&path).is_err(), "somebody listens");
         drop(lease);
         assert!(!path.exists());
+        std::fs::write(&path, "not a socket").expect("written");
+        let message = Leases::default().listen_unix(&path).expect_err("in the way").to_string();
+        assert!(message.contains("in use") && path.exists(), "{message}");
+        std::fs::remove_file(&path).expect("removed");
+    }
+
+    #[test]
+    fn a_socket_that_somebody_else_put_in_place_is_left_alone() {
+        let path = std::env::temp_dir().join(format!("phoenix-lease-other-{}.sock", std::process::id()));
+        let lease = Leases::default().listen_unix(&path).expect("bound");
+        std::fs::remove_file(&path).expect("removed");
+        let _other = UnixListener::bind(&path).expect("bound");
+        drop(lease);
+        assert!(path.exists());
+        std::fs::remove_file(&path).expect("removed");
     }
 }

@@ -19,14 +19,17 @@ mod collector;
 mod contracts;
 mod cores;
 pub mod factory;
+mod forwards;
 pub mod harness;
 mod health;
 mod host;
 mod leases;
+mod legacy;
 mod memory;
 mod outlet;
 mod refusal;
 mod stage;
+mod touch;
 
 pub use ack::{Ack, AckWait};
 pub use admin_endpoint::AdminEndpoint;
@@ -43,12 +46,15 @@ pub use contracts::{
     StartError, Transform,
 };
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
+pub use forwards::Forwards;
 pub use health::{ComponentKey, Health, Status, StatusReporter, StatusSince};
 pub use host::{BuildInfo, Host};
 pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
+pub use legacy::ignored_types;
 pub use memory::{FakeMemory, MemoryReader, SystemMemory};
 pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
 pub use refusal::{Code, Refusal, UpstreamStatus};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,
 };
+pub use touch::{Action, Outcome, Touch};

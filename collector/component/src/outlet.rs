@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use phoenix_pdata::Signal;
 
-use crate::{Batch, Refusal};
+use crate::{Batch, Forwards, Refusal};
 
 /// A boxed future, for the object-safe contracts: one allocation for a request, never for an item.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -14,6 +14,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Consumer: Send + Sync {
     /// Takes `batch`, or says why not. The data is accepted when this returns, not before.
     fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>>;
+
+    /// What is wanted as it came.
+    fn forwards(&self) -> Forwards {
+        Forwards::NOTHING
+    }
 }
 
 /// Where a receiver, a stage or a connector sends its data of one signal.
@@ -45,6 +50,12 @@ impl Outlet {
     /// Points it at `target`, or nowhere.
     pub fn wire(&self, target: Option<Arc<dyn Consumer>>) {
         self.target.store(target.map(Arc::new));
+    }
+
+    /// What the pipelines that run now want as it came. They may be others by the time that a batch is
+    /// sent, which is none the worse for it.
+    pub fn forwards(&self) -> Forwards {
+        self.target.load().as_deref().map_or(Forwards::NOTHING, |consumer| consumer.forwards())
     }
 
     /// Sends a batch into the graph that runs now.

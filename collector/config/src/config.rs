@@ -40,6 +40,8 @@ pub struct Service {
     pub extensions: Vec<ComponentId>,
     /// Pipelines, in the order of the source.
     pub pipelines: Vec<Pipeline>,
+    /// Some references could not be resolved, so that more may be named than is listed here.
+    pub is_open: bool,
     /// Settings of own telemetry; null if there are none.
     pub telemetry: Node,
 }

@@ -58,19 +58,25 @@ pub fn decode_checked<T: Settings>(node: &Node, problems: &mut Problems) -> Opti
     (clean && problems.errors().count() == errors).then_some(value)
 }
 
+/// Reads a text as YAML, with references left as they are written; for tools that look at a file by itself. Lines may be
+/// quoted in reports under `name`.
+///
+/// # Errors
+/// Where it is not YAML.
+pub fn parse_yaml(name: &str, text: &str) -> Result<Node, Box<Problems>> {
+    yaml::parse(text, &Source::quotable(name, text)).map(|parsed| parsed.node).map_err(|error| {
+        let mut problems = Problems::new();
+        problems.push_at(Severity::Error, KeyPath::root(), error.location, error.message, None);
+        Box::new(problems)
+    })
+}
+
 /// Reads settings from a text of their own, without substitution; for tests and examples.
 ///
 /// # Errors
 /// The report of all that is wrong, warnings included.
 pub fn decode_text<T: Settings>(text: &str) -> Result<T, Box<Problems>> {
-    let node = match yaml::parse(text, &Source::quotable("settings", text)) {
-        Ok(parsed) => parsed.node,
-        Err(error) => {
-            let mut problems = Problems::new();
-            problems.push_at(Severity::Error, KeyPath::root(), error.location, error.message, None);
-            return Err(Box::new(problems));
-        }
-    };
+    let node = parse_yaml("settings", text)?;
     let mut problems = Problems::in_section(KeyPath::root(), &node, node.location());
     decode_checked(&node, &mut problems).ok_or_else(|| Box::new(problems))
 }

@@ -10,11 +10,12 @@
 #[cfg(test)]
 mod tests;
 
+use crate::merge::has_operator;
 use crate::node::{Entry, Expanded, Map, Node, Value};
 use crate::path::KeyPath;
 use crate::problems::{Problems, Severity};
 use crate::provider::Retrieved;
-use crate::resolve::Providers;
+use crate::resolve::{Missing, Providers};
 use crate::source::{Location, Source, name_of};
 use crate::suggest::nearest;
 use crate::yaml;
@@ -32,9 +33,10 @@ const MAX_NODES: usize = 1_000_000;
 const MAX_DEPTH: usize = 2 * yaml::MAX_DEPTH;
 
 /// Replaces all references under a node. What cannot be resolved is reported and becomes [`Value::Unresolved`].
-pub(crate) fn expand(root: &Node, providers: &Providers, problems: &mut Problems) -> Node {
+pub(crate) fn expand(root: &Node, providers: &Providers, missing: Missing, problems: &mut Problems) -> Node {
     let mut expander = Expander {
         providers,
+        missing,
         problems,
         path: KeyPath::root(),
         retrievals: 0,
@@ -49,11 +51,13 @@ pub(crate) fn expand(root: &Node, providers: &Providers, problems: &mut Problems
 struct Failure {
     message: String,
     help: Option<String>,
+    /// The value is only open, which has been said.
+    open: bool,
 }
 
 impl Failure {
     fn new(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), help: None }
+        Failure { message: message.into(), help: None, open: false }
     }
 }
 
@@ -75,6 +79,7 @@ enum Outcome {
 
 struct Expander<'a> {
     providers: &'a Providers,
+    missing: Missing,
     problems: &'a mut Problems,
     path: KeyPath,
     retrievals: usize,
@@ -192,6 +197,11 @@ impl Expander<'_> {
             match value_of(&uri, &retrieved) {
                 // Text is taken as it came, quotes and all, and looked at again.
                 None => text = retrieved.text,
+                Some(value) if has_operator(&value) => {
+                    return Err(Failure::new(
+                        "a tag such as `!append` can only stand in a source, not in what a `${…}` inserts",
+                    ));
+                }
                 Some(value) => return Ok(Outcome::Whole { value, text: retrieved.text }),
             }
         }
@@ -204,6 +214,7 @@ impl Expander<'_> {
         let (scheme, rest) = split_scheme(&uri).ok_or_else(|| Failure {
             message: format!("invalid uri: {uri:?}"),
             help: help_for_default(&uri),
+            open: false,
         })?;
         if rest.contains('$') {
             return Err(Failure::new(format!("the uri {uri:?} contains unsupported characters ('$')")));
@@ -215,6 +226,7 @@ impl Expander<'_> {
             return Err(Failure {
                 message: format!("scheme {scheme:?} is not supported for uri {uri:?}"),
                 help: Some(help_for_default(&uri).or(meant).unwrap_or_else(all)),
+                open: false,
             });
         };
         self.retrievals += 1;
@@ -222,9 +234,17 @@ impl Expander<'_> {
             return Err(Failure::new(format!("more than {MAX_RETRIEVALS} substitutions")));
         }
         let mut retrieved = provider.retrieve(&uri).map_err(|error| {
+            let open = self.missing == Missing::Open && error.is_unavailable();
             let (message, help) = error.into_parts();
-            Failure { message, help }
+            Failure { message, help, open }
         })?;
+        if let Some(message) = retrieved.missing.take() {
+            let help = Some(format!("set it, or give it a default: `${{{uri}:-value}}`"));
+            match self.missing {
+                Missing::Empty => self.report(Severity::Warning, node, message, help),
+                missing => return Err(Failure { message, help, open: missing == Missing::Open }),
+            }
+        }
         self.bytes = self.bytes.saturating_add(retrieved.text.len());
         if self.bytes > MAX_TEXT_BYTES {
             return Err(Failure::new("too many bytes of substituted text"));
@@ -240,14 +260,18 @@ impl Expander<'_> {
     }
 
     fn warn(&mut self, node: &Node, message: String) {
-        let location = self.location(node);
-        self.problems.push_at(Severity::Warning, self.path.clone(), location, message, None);
+        self.report(Severity::Warning, node, message, None);
     }
 
     fn fail(&mut self, node: &Node, failure: Failure) {
+        let Failure { message, help, open } = failure;
+        let severity = if open { Severity::Warning } else { Severity::Error };
+        self.report(severity, node, message, help);
+    }
+
+    fn report(&mut self, severity: Severity, node: &Node, message: String, help: Option<String>) {
         let location = self.location(node);
-        let Failure { message, help } = failure;
-        self.problems.push_at(Severity::Error, self.path.clone(), location, message, help);
+        self.problems.push_at(severity, self.path.clone(), location, message, help);
     }
 }
 

@@ -63,6 +63,8 @@ pub enum Known {
     Canonical,
     /// It has it under another name; this one is deprecated.
     Alias(&'static str),
+    /// It does not have it any more, and nothing needs it: it is left out with a warning, which says why.
+    Ignored(&'static str),
     /// It does not have it any more; says what to use instead.
     Removed(&'static str),
     /// It does not have it.

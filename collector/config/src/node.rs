@@ -3,6 +3,7 @@
 //! Nodes share their children, so a clone costs one reference count. Equality looks at values alone: a section that
 //! moved within its file is the same section, which is what a swap of configurations asks.
 
+use crate::merge::Operator;
 use crate::path::KeyPath;
 use crate::source::Location;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub struct Node {
     value: Value,
     location: Location,
+    operator: Option<Operator>,
 }
 
 /// What a node holds.
@@ -68,7 +70,20 @@ pub struct Entry {
 impl Node {
     /// A value written at `location`.
     pub fn new(value: Value, location: Location) -> Node {
-        Node { value, location }
+        Node { value, location, operator: None }
+    }
+
+    /// What it does to earlier sources, where it is tagged so.
+    pub(crate) fn operator(&self) -> Option<Operator> {
+        self.operator
+    }
+
+    pub(crate) fn with_operator(self, operator: Option<Operator>) -> Node {
+        Node { operator, ..self }
+    }
+
+    pub(crate) fn without_operator(self) -> Node {
+        self.with_operator(None)
     }
 
     /// What the node holds, with substitutions still told apart.

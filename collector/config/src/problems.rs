@@ -7,7 +7,15 @@ mod tests;
 
 use crate::node::{Node, Value};
 use crate::path::KeyPath;
+use crate::schema::Shape;
 use crate::source::Location;
+
+/// What is said of a key that the settings do not have.
+pub(crate) const UNKNOWN_KEY: &str = "unknown key";
+/// How a help text begins that can only list keys.
+pub(crate) const KNOWN_KEYS: &str = "known keys are ";
+/// Most sections that a help text names.
+const MAX_PLACES: usize = 3;
 
 /// Whether a problem stops the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,6 +144,37 @@ impl Problems {
         self.readings.texts.extend(other.readings.texts);
     }
 
+    /// Says of unknown keys which sections of `shape`, the section's, have them; for those of which nothing better is
+    /// known than a list of keys.
+    pub fn explain_unknown_keys(&mut self, shape: &Shape) {
+        let section = self.section;
+        for problem in self.list.iter_mut().filter(|problem| problem.message == UNKNOWN_KEY) {
+            let is_list = |help: &String| help.starts_with(KNOWN_KEYS);
+            let Some(field) = problem.path.last().filter(|_| problem.help.as_ref().is_none_or(is_list))
+            else {
+                continue;
+            };
+            let here: Vec<&str> = problem.path.keys().skip(section).collect();
+            let mut places = Vec::new();
+            shape.places_of(field, &mut Vec::new(), &mut places);
+            // Those below this level first, then those near the top.
+            let around = &here[..here.len().saturating_sub(1)];
+            places.sort_by_key(|place| (!place.starts_with(around), place.len()));
+            let names: Vec<String> = places
+                .iter()
+                .take(MAX_PLACES)
+                .map(|place| match place.as_slice() {
+                    [] => "the top of this component".to_owned(),
+                    place => format!("`{}`", place.join("::")),
+                })
+                .collect();
+            if !names.is_empty() {
+                problem.help =
+                    Some(format!("`{field}` is a key of {}, not of this level", names.join(" and ")));
+            }
+        }
+    }
+
     /// Whether anything stops the start.
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
@@ -228,14 +267,34 @@ impl Problems {
     fn report(&mut self, severity: Severity, key: &str, message: String, help: Option<String>) {
         let inner = KeyPath::parse(key);
         let path = self.path.concat(&inner);
-        if self.only_new_keys && path.len() > self.section && self.has_error_around(&path) {
+        if self.only_new_keys && (self.has_error_around(&path) || self.follows_from_open(&path, &message)) {
             return;
         }
-        let (location, _) = self.locate(&inner);
+        let (location, is_there) = self.locate(&inner);
+        if self.only_new_keys && !is_there && self.is_open_beside(&path) {
+            return;
+        }
         self.push_at(severity, path, location, message, help);
     }
 
+    /// Whether a value that could not be resolved may be why this was said: a relation names both keys.
+    fn follows_from_open(&self, path: &KeyPath, message: &str) -> bool {
+        let words = || message.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        self.reported_elsewhere.iter().any(|open| {
+            let names_it = open.last().is_some_and(|key| words().any(|word| word == key));
+            names_it || (path.len() == self.section && open.len() == self.section + 1)
+        })
+    }
+
+    /// Whether a value beside this one could not be resolved: it may be what is missing here.
+    fn is_open_beside(&self, path: &KeyPath) -> bool {
+        self.reported_elsewhere.iter().any(|open| open.parent() == path.parent())
+    }
+
     fn has_error_around(&self, path: &KeyPath) -> bool {
+        if path.len() <= self.section {
+            return false;
+        }
         let here = self.errors().map(|problem| &problem.path);
         here.chain(&self.reported_elsewhere)
             .any(|other| other.len() > self.section && (other.contains(path) || path.contains(other)))

@@ -24,6 +24,8 @@ pub struct Retrieved {
     pub verbatim: bool,
     /// What the user may want to know.
     pub warning: Option<String>,
+    /// There is no such text, and an empty one stands for it; says what is missing.
+    pub missing: Option<String>,
 }
 
 impl Retrieved {
@@ -39,12 +41,22 @@ impl Retrieved {
 pub struct ProviderError {
     message: String,
     help: Option<String>,
+    unavailable: bool,
 }
 
 impl ProviderError {
     /// An error in these words: lower case, no full stop, the cause included.
     pub fn new(message: impl Into<String>) -> ProviderError {
-        ProviderError { message: message.into(), help: None }
+        ProviderError { message: message.into(), help: None, unavailable: false }
+    }
+
+    /// The same for a text that is not there now, and may be elsewhere: a file, a server.
+    pub fn unavailable(message: impl Into<String>) -> ProviderError {
+        ProviderError { unavailable: true, ..ProviderError::new(message) }
+    }
+
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.unavailable
     }
 
     /// What would be right.
@@ -75,8 +87,10 @@ impl Provider for FileProvider {
 
     fn retrieve(&self, uri: &str) -> Result<Retrieved, ProviderError> {
         let path = opaque(uri);
-        let unable = |cause: String| ProviderError::new(format!("unable to read the file {path}: {cause}"));
-        let file = std::fs::File::open(path).map_err(|error| unable(error.to_string()))?;
+        let words = |cause: String| format!("unable to read the file {path}: {cause}");
+        let unable = |cause: String| ProviderError::new(words(cause));
+        let missing = |error: std::io::Error| ProviderError::unavailable(words(error.to_string()));
+        let file = std::fs::File::open(path).map_err(missing)?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| unable(error.to_string()))?;
         if bytes.len() > MAX_BYTES {
@@ -140,14 +154,15 @@ impl Provider for EnvProvider {
             (Some(value), _) => {
                 let empty = value.is_empty();
                 let warning = empty.then(|| format!("environment variable `{name}` is empty"));
-                Retrieved { text: value, verbatim: false, warning }
+                Retrieved { text: value, warning, ..Retrieved::default() }
             }
             (None, Some(default)) => {
-                Retrieved { text: default.to_owned(), verbatim: default.is_empty(), warning: None }
+                let verbatim = default.is_empty();
+                Retrieved { text: default.to_owned(), verbatim, ..Retrieved::default() }
             }
             (None, None) => {
-                let warning = format!("environment variable `{name}` is not set, and there is no default");
-                Retrieved { warning: Some(warning), ..Retrieved::default() }
+                let missing = format!("environment variable `{name}` is not set, and there is no default");
+                Retrieved { missing: Some(missing), ..Retrieved::default() }
             }
         };
         Ok(retrieved)

@@ -4,13 +4,14 @@
 mod tests;
 
 use crate::expand::{expand, split_scheme};
+use crate::merge::Merger;
 use crate::node::{Entry, Map, Node, Value};
 use crate::path::KeyPath;
 use crate::problems::{Problems, Severity};
 use crate::provider::{EnvProvider, FileProvider, Provider, YamlProvider};
 use crate::source::{Location, Source, name_of};
 use crate::yaml;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The providers at hand, by scheme.
@@ -31,6 +32,22 @@ impl Providers {
 #[derive(Default)]
 pub struct Resolver {
     providers: Providers,
+    append_service_lists: bool,
+    missing: Missing,
+}
+
+/// What becomes of a reference to something that is not there: a variable that is not set and has no default, a file
+/// that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// A variable is empty, with a warning, as in otelcol; anything else is an error.
+    #[default]
+    Empty,
+    /// Both are errors.
+    Error,
+    /// Both are warnings, and the value is left open: nothing is said about what depends on it. For checking where the
+    /// environment is not that of the run.
+    Open,
 }
 
 /// A tree without references, and what there is to say about it.
@@ -60,13 +77,29 @@ impl Resolver {
         self
     }
 
+    /// What becomes of references to what is not there.
+    #[must_use]
+    pub fn missing(mut self, missing: Missing) -> Resolver {
+        self.missing = missing;
+        self
+    }
+
+    /// Whether lists of components under `service` are added to those of earlier sources instead of replacing them: what
+    /// otelcol's gate `confmap.enableMergeAppendOption` does.
+    #[must_use]
+    pub fn append_service_lists(mut self, append: bool) -> Resolver {
+        self.append_service_lists = append;
+        self
+    }
+
     /// The schemes that can be read, in order.
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.providers.schemes()
     }
 
     /// Reads `uris` in order, then `sets` (`key=value`, keys with `.` between them), each merged over what came
-    /// before: maps by key, anything else replaced. References are replaced in the result.
+    /// before: maps by key, anything else replaced, unless a tag such as `!append` says otherwise. References are
+    /// replaced in the result.
     ///
     /// # Errors
     /// All problems, if a source cannot be retrieved or is not a map. References that cannot be resolved leave a tree
@@ -82,20 +115,18 @@ impl Resolver {
             return Err(Box::new(problems));
         }
         let mut merged = Node::new(Value::Map(Map::default()), Location::nowhere());
-        for uri in uris {
-            if let Some(node) = self.source(uri.as_ref(), &mut problems) {
-                merged = merge(merged, node, &mut KeyPath::root(), &mut problems);
-            }
-        }
-        for set in sets {
-            if let Some(node) = read_set(set.as_ref(), &mut problems) {
-                merged = merge(merged, node, &mut KeyPath::root(), &mut problems);
-            }
+        let mut sources: Vec<Node> =
+            uris.iter().filter_map(|uri| self.source(uri.as_ref(), &mut problems)).collect();
+        sources.extend(sets.iter().filter_map(|set| read_set(set.as_ref(), &mut problems)));
+        for node in sources {
+            let merger = Merger::new(&mut problems);
+            let append_service_lists = self.append_service_lists;
+            merged = Merger { append_service_lists, ..merger }.roots(merged, node);
         }
         if problems.has_errors() {
             return Err(Box::new(problems));
         }
-        let root = expand(&merged, &self.providers, &mut problems);
+        let root = expand(&merged, &self.providers, self.missing, &mut problems);
         Ok(Resolved { root, problems })
     }
 
@@ -124,6 +155,14 @@ impl Resolver {
                 return None;
             }
         };
+        match retrieved.missing {
+            Some(missing) if self.missing == Missing::Empty => problems.warn("", missing),
+            Some(missing) => {
+                problems.error("", missing);
+                return None;
+            }
+            None => {}
+        }
         if let Some(warning) = retrieved.warning {
             problems.warn("", warning);
         }
@@ -203,38 +242,9 @@ fn unfold(map: Map, location: Location) -> Node {
             let entry = Entry { key: part.into(), key_location: key_location.clone(), value };
             Node::new(Value::Map(Map::new(vec![entry])), key_location.clone())
         });
-        unfolded = merge(unfolded, node, &mut KeyPath::root(), &mut Problems::new());
+        let mut silence = Problems::new();
+        // What the tags say is meant for earlier sources.
+        unfolded = Merger { keeps_operators: true, ..Merger::new(&mut silence) }.roots(unfolded, node);
     }
     unfolded
-}
-
-/// `later` over `earlier`: maps by key, anything else replaced, null included.
-fn merge(earlier: Node, later: Node, path: &mut KeyPath, problems: &mut Problems) -> Node {
-    let (Value::Map(ours), Value::Map(theirs)) = (earlier.value(), later.value()) else {
-        if earlier.as_map().is_some_and(|map| !map.is_empty()) && later.is_null() {
-            let message = format!("replaces the map written at {} with nothing", earlier.location());
-            let help = Some("write `{}` to keep what earlier sources say".to_owned());
-            problems.push_at(Severity::Warning, path.clone(), later.location().clone(), message, help);
-        }
-        return later;
-    };
-    let mut entries = ours.entries().to_vec();
-    let place: HashMap<_, _> =
-        ours.entries().iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect();
-    for entry in theirs.entries() {
-        let Some(index) = place.get(&entry.key) else {
-            entries.push(entry.clone());
-            continue;
-        };
-        path.push(entry.key.clone());
-        let old = std::mem::take(&mut entries[*index].value);
-        let new = merge(old, entry.value.clone(), path, problems);
-        path.truncate(path.len() - 1);
-        if new.as_map().is_none() {
-            entries[*index].key_location = entry.key_location.clone();
-        }
-        entries[*index].value = new;
-    }
-    let location = if earlier.location().is_known() { earlier.location() } else { later.location() };
-    Node::new(Value::Map(Map::new(entries)), location.clone())
 }

@@ -4,6 +4,7 @@
 //! - `<<` merges: keys that are written win over merged ones, earlier maps over later ones.
 //! - A key that stands twice in a map is an error, which names both places.
 //! - Only the first document counts.
+//! - Tags of [`Operator`] are kept; other tags of one's own mean nothing on a list or a map.
 //!
 //! Bounded: [`MAX_BYTES`], [`MAX_DEPTH`], and [`MAX_NODES`] after aliases are followed.
 
@@ -12,8 +13,10 @@ pub(crate) mod scalar;
 #[cfg(test)]
 mod tests;
 
+use crate::merge::Operator;
 use crate::node::{Entry, Map, Node, Value};
 use crate::source::{Location, Source};
+use crate::suggest::nearest;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -96,6 +99,7 @@ struct Anchor {
 struct Open {
     kind: Kind,
     anchor: usize,
+    operator: Option<Operator>,
     location: Location,
     nodes_before: usize,
 }
@@ -130,10 +134,13 @@ impl<'s> Builder<'s> {
                 self.scalar(&text, style, anchor, tag.as_deref(), location)
             }
             Event::Alias(id) => self.alias(id, location),
-            Event::SequenceStart(anchor, _) => self.start(Kind::List(Vec::new()), anchor, location),
-            Event::MappingStart(anchor, _) => {
+            Event::SequenceStart(anchor, tag) => {
+                self.start(Kind::List(Vec::new()), anchor, tag.as_deref(), location)
+            }
+            Event::MappingStart(anchor, tag) => {
                 let (entries, places, merged) = (Vec::new(), HashMap::new(), Vec::new());
-                self.start(Kind::Map { entries, places, merged, key: None }, anchor, location)
+                let kind = Kind::Map { entries, places, merged, key: None };
+                self.start(kind, anchor, tag.as_deref(), location)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Nothing
@@ -159,12 +166,14 @@ impl<'s> Builder<'s> {
             let text = if plain && tag.is_none() { key_text(text) } else { text.into() };
             return self.key(Key { text, location, merges });
         }
+        let operator = operator(tag, &location)?;
         let value = match tag {
+            Some(_) if operator.is_some() && plain => scalar::resolve(text),
             Some(tag) => tagged(tag, text, &location)?,
             None if plain => scalar::resolve(text),
             None => Value::String(text.into()),
         };
-        let node = Node::new(value, location);
+        let node = Node::new(value, location).with_operator(operator);
         if anchor > 0 {
             self.anchors.insert(anchor, Anchor { node: node.clone(), nodes: 1 });
         }
@@ -204,7 +213,14 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
-    fn start(&mut self, kind: Kind, anchor: usize, location: Location) -> Result<(), YamlError> {
+    fn start(
+        &mut self,
+        kind: Kind,
+        anchor: usize,
+        tag: Option<&Tag>,
+        location: Location,
+    ) -> Result<(), YamlError> {
+        let operator = operator(tag, &location)?;
         if self.awaits_key() {
             return Err(YamlError { location, message: "a key must be text, not a list or a map".into() });
         }
@@ -213,7 +229,7 @@ impl<'s> Builder<'s> {
         }
         let nodes_before = self.nodes;
         self.count(1, &location)?;
-        self.open.push(Open { kind, anchor, location, nodes_before });
+        self.open.push(Open { kind, anchor, operator, location, nodes_before });
         Ok(())
     }
 
@@ -233,7 +249,7 @@ impl<'s> Builder<'s> {
                 Value::Map(Map::new(entries))
             }
         };
-        let node = Node::new(value, open.location);
+        let node = Node::new(value, open.location).with_operator(open.operator);
         if open.anchor > 0 {
             let nodes = self.nodes - open.nodes_before;
             self.anchors.insert(open.anchor, Anchor { node: node.clone(), nodes });
@@ -289,6 +305,19 @@ fn maps_of(node: Node, location: Location) -> Result<Vec<Node>, YamlError> {
         Ok(maps)
     } else {
         Err(YamlError { location, message: "`<<` wants a map or a list of maps".into() })
+    }
+}
+
+/// What a tag of one's own (`!name`) does to earlier sources.
+fn operator(tag: Option<&Tag>, location: &Location) -> Result<Option<Operator>, YamlError> {
+    let Some(tag) = tag.filter(|tag| tag.handle == "!") else { return Ok(None) };
+    let operator = Operator::from_name(&tag.suffix);
+    match nearest(&tag.suffix, Operator::NAMES) {
+        Some(meant) if operator.is_none() => {
+            let message = format!("unknown tag `!{}`: did you mean `!{meant}`?", tag.suffix);
+            Err(YamlError { location: location.clone(), message })
+        }
+        _ => Ok(operator),
     }
 }
 

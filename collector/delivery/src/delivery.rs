@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Adoption, Batch, BoxFuture, Cores, Exporter, Held, Host, Lost, Refusal, StartError};
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
 use tokio::sync::{Notify, SemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -451,6 +451,11 @@ impl<P: Push> Exporter for Delivery<P> {
 
     fn owns_accepted(&self) -> bool {
         self.inner.has_queue && !self.inner.wait_for_result
+    }
+
+    /// Queues, retries and all sizers go by the sizes of the plain bytes, which every payload knows.
+    fn forwards(&self) -> Codings {
+        self.inner.push.forwards()
     }
 
     fn held(&self) -> Held {

@@ -1,6 +1,7 @@
 use std::future::Future;
 
 use phoenix_component::{Batch, Host, Refusal, StartError};
+use phoenix_pdata::Codings;
 
 /// How one attempt to deliver a batch is made: what an exporter adds to [`crate::Delivery`].
 pub trait Push: Send + Sync + 'static {
@@ -16,6 +17,11 @@ pub trait Push: Send + Sync + 'static {
     /// Why the batch was not taken, and whether another attempt may help. A delay is the least time that
     /// the backend asked for; a status is what it answered with, and none means that it did not answer.
     fn push(&self, batch: Batch) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// The codings in which batches are sent on as they came, without a look inside.
+    fn forwards(&self) -> Codings {
+        Codings::NONE
+    }
 
     /// What an attempt that took too long is answered with.
     fn timed_out(&self) -> Refusal {

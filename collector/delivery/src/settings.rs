@@ -4,21 +4,23 @@ use std::fmt;
 use std::time::Duration;
 
 use phoenix_component::Batch;
-use phoenix_config::{GoDuration, PresentBlock, Problems};
+use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Shape, Word, Written};
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 /// How often, and for how long, a failed attempt is repeated.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrySettings {
     /// Whether attempts are repeated at all.
     pub enabled: bool,
     /// Wait after the first failure.
     pub initial_interval: GoDuration,
-    /// Spread of each wait, as a share of it, from 0 to 1.
+    /// Spread of each wait, as a share of it.
+    #[described(min = 0, max = 1)]
     pub randomization_factor: f64,
     /// Growth of the wait from one failure to the next.
+    #[described(min = 0)]
     pub multiplier: f64,
     /// Longest wait, before it is spread.
     pub max_interval: GoDuration,
@@ -104,6 +106,21 @@ impl fmt::Display for Sizer {
     }
 }
 
+impl Described for Sizer {
+    fn shape() -> Shape {
+        let words = [
+            Word::new("requests", &["Batches, as they come."], &[]),
+            Word::new("items", &["Spans, data points or log records."], &[]),
+            Word::new("bytes", &["Bytes of OTLP protobuf."], &[]),
+        ];
+        Shape::Words { words: words.into(), any_case: false }
+    }
+
+    fn written(&self) -> Option<Written> {
+        Some(self.to_string().into())
+    }
+}
+
 impl<'de> Deserialize<'de> for Sizer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sizer, D::Error> {
         let name = String::deserialize(deserializer)?;
@@ -117,12 +134,14 @@ impl<'de> Deserialize<'de> for Sizer {
 }
 
 /// The queue in front of the sends.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
     /// Sends under way at once.
+    #[described(min = 1)]
     pub num_consumers: i64,
     /// What the queue holds at most, sends under way included; in units of `sizer`.
+    #[described(min = 1)]
     pub queue_size: i64,
     /// What `queue_size` counts.
     pub sizer: Sizer,
@@ -130,9 +149,11 @@ pub struct QueueSettings {
     pub block_on_overflow: bool,
     /// Whether a sender waits for the delivery and hears how it ended.
     pub wait_for_result: bool,
-    /// An extension that keeps the queue on disk: not supported yet.
+    /// An extension that keeps the queue on disk.
+    #[described(unsupported = "it comes with durable queues")]
     pub storage: Option<IgnoredAny>,
-    /// Batching behind the queue: not supported yet.
+    /// Batching behind the queue.
+    #[described(unsupported = "it comes with batching in the queue")]
     pub batch: PresentBlock<QueueBatchSettings>,
 }
 
@@ -174,7 +195,7 @@ impl QueueSettings {
 }
 
 /// Batching behind the queue: read so that its keys are checked, and refused.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueBatchSettings {
     /// Longest wait for a batch to fill.
@@ -202,7 +223,7 @@ impl Default for QueueBatchSettings {
 }
 
 /// What keeps batches apart.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchPartition {
     /// Names of client metadata whose values make a batch of their own.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use phoenix_component::{Batch, BoxFuture, Consumer, Dropped, Refusal, StatusReporter, Transform};
+use phoenix_component::{Batch, BoxFuture, Consumer, Dropped, Forwards, Refusal, StatusReporter, Transform};
 
 use crate::fan_out::FanOut;
 use crate::guard;
@@ -42,6 +42,16 @@ impl Chain {
         match &self.end {
             End::Stage(_) => true,
             End::FanOut(fan_out) => fan_out.owns_accepted(),
+        }
+    }
+
+    /// What is wanted as it came by whatever is behind.
+    pub(crate) fn forwards(&self) -> Forwards {
+        match &self.end {
+            End::FanOut(fan_out) if !self.transforms.iter().any(|node| node.transform.looks_inside()) => {
+                fan_out.forwards()
+            }
+            End::FanOut(_) | End::Stage(_) => Forwards::NOTHING,
         }
     }
 
@@ -106,6 +116,10 @@ impl Entry<'_> {
 impl Consumer for Chain {
     fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
         Box::pin(async move { self.take(batch).await })
+    }
+
+    fn forwards(&self) -> Forwards {
+        Chain::forwards(self)
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use phoenix_component::{Batch, BoxFuture, Consumer, Refusal};
+use phoenix_component::{Batch, BoxFuture, Consumer, Forwards, Refusal};
 use phoenix_telemetry::{Counter, Description, Metrics};
 use tokio::time::Instant;
 
@@ -61,6 +61,15 @@ impl Branch {
         }
     }
 
+    fn forwards(&self) -> Forwards {
+        match self {
+            Branch::Pipeline(chain) => chain.forwards(),
+            Branch::Exporter(exporter) => Forwards::only(exporter.exporter.forwards()),
+            Branch::Connector(connector, _) => connector.flow.forwards(),
+            Branch::Stage(_) => Forwards::NOTHING,
+        }
+    }
+
     /// Gives up on a component that was removed from the graph meanwhile, and counts what it loses.
     fn abandon_if_closed(&self, items: u64) -> bool {
         match self {
@@ -95,6 +104,11 @@ impl FanOut {
 
     pub(crate) fn owns_accepted(&self) -> bool {
         !self.owners.is_empty()
+    }
+
+    /// What is wanted as it came by the branches.
+    pub(crate) fn forwards(&self) -> Forwards {
+        self.relays.iter().chain(&self.owners).map(Branch::forwards).fold(Forwards::NOBODY, Forwards::and)
     }
 
     pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
@@ -168,5 +182,9 @@ async fn ask(branches: impl Iterator<Item = Branch>, batch: &Batch) -> Answers {
 impl Consumer for FanOut {
     fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
         Box::pin(async move { self.take(batch).await })
+    }
+
+    fn forwards(&self) -> Forwards {
+        FanOut::forwards(self)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use phoenix_component::factory::SharedSettings;
 use phoenix_component::{
-    Batch, BoxFuture, ComponentKey, ConnectorOutlets, Consumer, Extension, Outlet, Outlets, Receiver, Refusal,
+    Batch, BoxFuture, ComponentKey, ConnectorOutlets, Consumer, Extension, Forwards, Outlet, Outlets,
+    Receiver, Refusal,
 };
 use phoenix_config::PipelineId;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -140,5 +141,9 @@ impl Consumer for Root {
             let _admitted = (!batch.owned).then(|| self.admission.enter());
             self.fan_out.take(batch).await
         })
+    }
+
+    fn forwards(&self) -> Forwards {
+        self.fan_out.forwards()
     }
 }

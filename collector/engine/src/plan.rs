@@ -29,11 +29,15 @@ impl Plan {
     /// the root of the configuration. None where there was an error.
     pub fn new(config: &Config, registry: &Registry, problems: &mut Problems) -> Option<Plan> {
         let mut settings = HashMap::new();
+        // A section may be unreadable without a mistake in it, where a value is left open.
+        let mut complete = true;
         for component in config.all_components() {
             let mut found = component.problems();
             let (kind, id) = (component.kind(), component.id());
             if let Some(parsed) = registry.parse(kind, id, component.node(), &mut found) {
                 settings.insert((kind, id.clone()), parsed);
+            } else {
+                complete = false;
             }
             problems.absorb(found);
         }
@@ -45,7 +49,9 @@ impl Plan {
         };
         let mut pipelines: Vec<_> = config.service().pipelines.iter().map(planned).collect();
         check_signals(&pipelines, config, registry, problems);
-        check_connectors(&pipelines, config, registry, problems);
+        if !config.service().is_open {
+            check_connectors(&pipelines, config, registry, problems);
+        }
         let is_connector = |id: &ComponentId| config.component(Kind::Connector, id).is_some();
         match order(&pipelines, &is_connector) {
             Ok(order) => {
@@ -58,7 +64,11 @@ impl Plan {
             }
         }
         let extensions = config.service().extensions.clone();
-        (!problems.has_errors()).then_some(Plan { pipelines, extensions, settings })
+        (complete && !config.service().is_open && !problems.has_errors()).then_some(Plan {
+            pipelines,
+            extensions,
+            settings,
+        })
     }
 
     pub(crate) fn settings(&self, kind: Kind, id: &ComponentId) -> SharedSettings {

@@ -14,6 +14,7 @@
 
 mod assemble;
 mod edit;
+mod encoded;
 pub mod json;
 mod merge;
 mod payload;
@@ -30,9 +31,10 @@ pub mod wire;
 pub mod write;
 
 pub use edit::{Attributed, Editor, Upsert, edit, prune};
+pub use encoded::{Coding, Codings, Decode};
 pub use merge::coalesce;
 pub use payload::Payload;
 pub use shape::count_items;
 pub use signal::Signal;
 pub use split::{Chunk, split_bytes, split_items, take_items};
-pub use validate::{Counts, InvalidUtf8, MAX_DEPTH, Malformed, Reason, validate};
+pub use validate::{Counts, InvalidUtf8, MAX_DEPTH, Malformed, Reason, check, validate};

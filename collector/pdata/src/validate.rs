@@ -162,21 +162,43 @@ pub fn validate(signal: Signal, bytes: Bytes, policy: InvalidUtf8) -> Result<(Pa
     }
 }
 
+/// Checks a request like [`validate()`] and leaves it where it is. None where it is valid and
+/// [`validate()`] would rewrite it.
+///
+/// # Errors
+/// If the bytes are not a request of this signal, or hold text that the policy refuses.
+pub fn check(signal: Signal, bytes: &[u8], policy: InvalidUtf8) -> Result<Option<Counts>, Malformed> {
+    match policy {
+        InvalidUtf8::Pass => scanned::<false>(signal, bytes, policy),
+        InvalidUtf8::Repair | InvalidUtf8::Reject => scanned::<true>(signal, bytes, policy),
+    }
+}
+
 fn run<const TEXT: bool>(
     signal: Signal,
     bytes: Bytes,
     policy: InvalidUtf8,
 ) -> Result<(Payload, Counts), Malformed> {
+    match scanned::<TEXT>(signal, &bytes, policy)? {
+        Some(counts) => Ok((Payload::from(bytes), counts)),
+        None => rewritten(signal, &bytes, policy == InvalidUtf8::Repair),
+    }
+}
+
+/// What is in the request; none where it has to be rewritten.
+#[inline(always)]
+fn scanned<const TEXT: bool>(
+    signal: Signal,
+    bytes: &[u8],
+    policy: InvalidUtf8,
+) -> Result<Option<Counts>, Malformed> {
     let repair = policy == InvalidUtf8::Repair;
     let mut scan = Scan::<TEXT> { counts: Counts::default(), repair, rewrite: false };
-    if scan.request(signal, &bytes).is_none() {
-        return Err(diagnose::diagnose(signal, &bytes, TEXT && !repair));
-    }
-    if scan.rewrite {
-        return rewritten(signal, &bytes, repair);
+    if scan.request(signal, bytes).is_none() {
+        return Err(diagnose::diagnose(signal, bytes, TEXT && !repair));
     }
     let counts = Counts { bytes: bytes.len() as u64, ..scan.counts };
-    Ok((Payload::from(bytes), counts))
+    Ok((!scan.rewrite).then_some(counts))
 }
 
 #[cold]

@@ -5,26 +5,37 @@ mod json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use phoenix_config::{GoDuration, Node, Problems, Settings};
+use phoenix_config::{Described, GoDuration, Node, Problems, Settings};
 use phoenix_telemetry::logs::{Encoding, LogLevel, LogOptions, Output, RecordSink, Sampling, Value};
 use serde::Deserialize;
 
 use json::Json;
 
 /// The section, with otelcol's defaults.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LogSettings {
+    /// The least severe records that are written: `debug`, `info`, `warn`, `error`, `dpanic`, `panic` or `fatal`.
     level: String,
+    /// Whether traces are added from warnings on.
     development: bool,
+    /// How records are written.
     encoding: LogEncoding,
+    /// Leaves out where in the program a record comes from.
     disable_caller: bool,
+    /// Leaves out traces of the program.
+    ///
     /// Traces of an asynchronous program say little and cost much: only where asked for.
     disable_stacktrace: Option<bool>,
+    /// Leaves out records that repeat.
     sampling: SamplingSettings,
+    /// Where records go: `stderr`, `stdout`, a path or `file:///path`.
     output_paths: Vec<String>,
+    /// Where the log's own errors go.
     error_output_paths: Vec<String>,
+    /// Fields of every record.
     initial_fields: BTreeMap<String, Json>,
+    /// Leaves out the attributes of own telemetry.
     disable_zap_resource: bool,
 }
 
@@ -45,19 +56,25 @@ impl Default for LogSettings {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Described)]
 #[serde(rename_all = "lowercase")]
 enum LogEncoding {
+    /// For people.
     Console,
+    /// One object a line.
     Json,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct SamplingSettings {
+    /// Whether records are left out at all.
     enabled: bool,
+    /// The time over which repetitions are counted.
     tick: GoDuration,
+    /// Records of one message that are written in that time.
     initial: u64,
+    /// Of the further ones one in so many is written; 0 for none.
     thereafter: u64,
 }
 

@@ -8,7 +8,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const CORE: &[(&str, &[&str])] = &[
     ("phoenix-pdata", &[]),
     ("phoenix-telemetry", &[]),
-    ("phoenix-config", &["phoenix-pdata"]),
+    ("phoenix-config-derive", &[]),
+    ("phoenix-config", &["phoenix-config-derive", "phoenix-pdata"]),
     ("phoenix-component", &["phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-engine", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),

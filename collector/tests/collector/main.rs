@@ -8,6 +8,8 @@ mod backend;
 mod bad_input;
 mod binary;
 mod configs;
+mod configuration;
+mod encodings;
 mod house;
 mod inside;
 mod load;

@@ -1,19 +1,27 @@
 //! Compression in both directions, with contexts that are reused and output that is bounded.
 //!
-//! Contexts belong to the thread that uses them, so an I/O runtime keeps one of each kind that it needs.
-//! A body that is large takes long: [`decode`] moves it to a blocking thread, as many at a time as the
-//! machine has cores, so that the runtime goes on with the others.
+//! Contexts belong to the thread that uses them, so an I/O runtime keeps one of each kind that it needs: made
+//! on first use, and not kept where they have grown beyond [`KEPT_CONTEXT_BYTES`].
+//! A body that is large takes long: [`decode`] and [`look`] move it to a blocking thread, as many at a time
+//! as the machine has cores, so that the runtime goes on with the others.
 
 use std::fmt;
+use std::io;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use phoenix_component::Charge;
+use phoenix_component::{Budget, Charge};
+use phoenix_pdata::{Coding, Codings, Decode};
 use tokio::sync::Semaphore;
+
+use crate::payload::Payload;
 
 mod compress;
 mod decompress;
 mod gzip;
+#[cfg(test)]
+mod properties;
+mod scratch;
 #[cfg(test)]
 mod tests;
 
@@ -22,11 +30,19 @@ pub use compress::Compressor;
 /// Compressed bytes from which on a body is decompressed off the runtime: with usual ratios of 4 to 10,
 /// those that grow beyond 1 MiB.
 const OFFLOAD_BYTES: usize = 256 * 1024;
+/// Plain bytes from which on compression takes more than a few milliseconds.
+const OFFLOAD_PLAIN_BYTES: usize = 1 << 20;
+
+/// Memory of a context that a thread keeps. What is usual needs a tenth (inflating) to a half of it.
+const KEPT_CONTEXT_BYTES: usize = 4 << 20;
+/// The first chunk of a framed snappy stream.
+const SNAPPY_STREAM: &[u8] = b"\xff\x06\0\0sNaPpY";
 
 /// A content coding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// As it is.
+    #[default]
     Identity,
     /// RFC 1952.
     Gzip,
@@ -118,7 +134,8 @@ pub enum DecodeError {
 }
 
 /// Decompresses `body` into at most `limit` bytes, which are charged to `charge` as they appear; on the
-/// caller's thread where it is small, else on a blocking thread.
+/// caller's thread where it is small, else on a blocking thread. With them comes the coding under which
+/// everybody reads `body` alike, where it is in one.
 ///
 /// # Errors
 /// See [`DecodeError`].
@@ -127,17 +144,118 @@ pub async fn decode(
     body: Bytes,
     limit: usize,
     mut charge: Charge,
-) -> Result<Bytes, DecodeError> {
+) -> Result<(Bytes, Option<Coding>), DecodeError> {
     if encoding == Encoding::Identity {
-        return if body.len() > limit { Err(DecodeError::TooLarge { limit }) } else { Ok(body) };
+        return if body.len() > limit { Err(DecodeError::TooLarge { limit }) } else { Ok((body, None)) };
     }
     let large = body.len() > OFFLOAD_BYTES;
     let work = move || {
-        let plain = decompress::decompress(encoding, &body, limit, &mut charge)?;
-        drop(body);
-        Ok(charge.attach(plain))
+        let mut plain = Vec::new();
+        let shape = decompress::decompress(encoding, &body, limit, &mut charge, &mut plain)?;
+        decompress::trim(&mut plain, &mut charge);
+        Ok((charge.attach(plain), encoding.coding_of(&body, shape)))
     };
     if large { off_the_runtime(work).await } else { work() }
+}
+
+/// Decompresses `body` like [`decode`] into a buffer that the thread keeps, and shows it to `work`.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub async fn look<T: Send + 'static>(
+    encoding: Encoding,
+    body: Bytes,
+    limit: usize,
+    mut charge: Charge,
+    work: impl FnOnce(&[u8]) -> T + Send + 'static,
+) -> Result<(T, Option<Coding>), DecodeError> {
+    let large = body.len() > OFFLOAD_BYTES;
+    let work = move || {
+        scratch::lend(|plain| {
+            let shape = decompress::decompress(encoding, &body, limit, &mut charge, plain)?;
+            Ok((work(plain), encoding.coding_of(&body, shape)))
+        })
+    };
+    if large { off_the_runtime(work).await } else { work() }
+}
+
+/// Compresses `payload`; on the caller's thread where it is small, else on a blocking thread.
+///
+/// # Errors
+/// See [`Compressor::compress`].
+pub(crate) async fn encode(compressor: Compressor, payload: Payload, budget: &Budget) -> io::Result<Payload> {
+    if payload.encoding() == compressor.encoding() {
+        return Ok(payload);
+    }
+    if payload.len() <= OFFLOAD_PLAIN_BYTES {
+        return compressor.compress(payload, budget);
+    }
+    let budget = budget.clone();
+    off_the_runtime(move || compressor.compress(payload, &budget)).await
+}
+
+/// Decompresses once more what [`look`] has seen, charging it to the reserve of a budget.
+///
+/// # Panics
+/// Its `decode` does for what was not seen to be whole: decompression is a function of its input.
+#[derive(Clone, Debug)]
+pub struct DecodeAgain(pub Budget);
+
+impl Decode for DecodeAgain {
+    fn decode(&self, coding: Coding, encoded: &Bytes, plain_len: usize) -> Bytes {
+        let mut charge = self.0.charge_reserve(plain_len + 1);
+        // With one byte to spare no decoder asks for more.
+        let mut plain = Vec::with_capacity(plain_len + 1);
+        decompress::decompress(coding.into(), encoded, plain_len, &mut charge, &mut plain)
+            .expect("these bytes were decompressed before");
+        charge.attach(plain)
+    }
+}
+
+impl Encoding {
+    /// The formats that bodies in this encoding may have.
+    pub fn codings(self) -> Codings {
+        let own = self.coding().map_or(Codings::NONE, Codings::only);
+        match self {
+            Encoding::Snappy => own.or(Codings::only(Coding::SnappyFramed)),
+            _ => own,
+        }
+    }
+
+    /// The format of bodies in this encoding; none for identity.
+    pub fn coding(self) -> Option<Coding> {
+        Some(match self {
+            Encoding::Identity => return None,
+            Encoding::Gzip => Coding::Gzip,
+            Encoding::Zlib | Encoding::Deflate => Coding::Zlib,
+            Encoding::Snappy => Coding::SnappyBlock,
+            Encoding::SnappyFramed => Coding::SnappyFramed,
+            Encoding::Zstd => Coding::Zstd,
+            Encoding::Lz4 => Coding::Lz4,
+        })
+    }
+
+    /// The format of this `body`, where that is one frame: under the name `snappy` come two.
+    fn coding_of(self, body: &[u8], shape: decompress::Shape) -> Option<Coding> {
+        match self {
+            _ if shape != decompress::Shape::OneFrame => None,
+            Encoding::Snappy if !decompress::is_snappy_block(body) => Some(Coding::SnappyFramed),
+            encoding => encoding.coding(),
+        }
+    }
+}
+
+impl From<Coding> for Encoding {
+    fn from(coding: Coding) -> Encoding {
+        match coding {
+            Coding::Gzip => Encoding::Gzip,
+            Coding::Zlib => Encoding::Zlib,
+            Coding::SnappyBlock => Encoding::Snappy,
+            Coding::SnappyFramed => Encoding::SnappyFramed,
+            Coding::Zstd => Encoding::Zstd,
+            Coding::Lz4 => Encoding::Lz4,
+        }
+    }
 }
 
 /// Runs long work on a blocking thread; at most as many at a time as the machine has cores.

@@ -1,6 +1,7 @@
 //! What every client and server shares.
 
 pub mod compression;
+mod encoded;
 pub mod endpoint;
 pub mod grpc;
 pub mod http;
@@ -9,13 +10,17 @@ mod io;
 mod listen;
 mod metrics;
 mod payload;
+pub mod probe;
+mod running;
 pub mod settings;
 mod socket;
 pub mod tls;
 
+pub use encoded::{EncodedBody, Undecodable};
 pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
 pub use payload::Payload;
+pub use running::Reconfigure;
 pub use socket::Peer;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

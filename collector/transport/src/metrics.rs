@@ -1,5 +1,7 @@
 //! What servers count of themselves.
 
+use std::sync::Arc;
+
 use phoenix_telemetry::{Counter, Description, Metrics};
 
 /// Connections that a listener accepted.
@@ -35,7 +37,7 @@ const REASONS: [&str; 12] = [
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
     pub(crate) connections: Counter,
-    refused: [Counter; REASONS.len()],
+    refused: Arc<[Counter; REASONS.len()]>,
 }
 
 impl ServerMetrics {
@@ -44,14 +46,19 @@ impl ServerMetrics {
         let listener = [("receiver", receiver), ("transport", transport)];
         ServerMetrics {
             connections: metrics.counter(CONNECTIONS, &listener),
-            refused: REASONS
-                .map(|reason| metrics.counter(REFUSED, &[listener[0], listener[1], ("reason", reason)])),
+            refused: Arc::new(
+                REASONS
+                    .map(|reason| metrics.counter(REFUSED, &[listener[0], listener[1], ("reason", reason)])),
+            ),
         }
     }
 
     /// Counters that no registry knows.
     pub fn detached() -> ServerMetrics {
-        ServerMetrics { connections: Counter::detached(), refused: REASONS.map(|_| Counter::detached()) }
+        ServerMetrics {
+            connections: Counter::detached(),
+            refused: Arc::new(REASONS.map(|_| Counter::detached())),
+        }
     }
 
     /// Counts one refusal; `reason` is one of the table's.

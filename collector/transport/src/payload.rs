@@ -4,15 +4,28 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use crate::compression::Encoding;
+
 /// The bytes of one message, in one or more pieces. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
     first: Bytes,
     rest: Vec<Bytes>,
     len: usize,
+    encoding: Encoding,
 }
 
 impl Payload {
+    /// A message that is compressed already; clients with another encoding refuse it.
+    pub fn encoded(encoding: Encoding, bytes: Bytes) -> Payload {
+        Payload { encoding, ..Payload::from(bytes) }
+    }
+
+    /// How the bytes are compressed.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// All bytes.
     pub fn len(&self) -> usize {
         self.len
@@ -49,7 +62,7 @@ impl Payload {
 
 impl From<Bytes> for Payload {
     fn from(first: Bytes) -> Payload {
-        Payload { len: first.len(), first, rest: Vec::new() }
+        Payload { len: first.len(), first, ..Payload::default() }
     }
 }
 

@@ -37,6 +37,11 @@ pub fn refuse(problems: &mut Problems, key: &str, value: &NotYet, reason: &str) 
     problems.require(value.is_none(), key, format!("`{key}` is not supported yet: {reason}"));
 }
 
+/// Reports the list `key` where there is something in it.
+pub fn refuse_any(problems: &mut Problems, key: &str, list: &[IgnoredAny], reason: &str) {
+    problems.require(list.is_empty(), key, format!("`{key}` is not supported yet: {reason}"));
+}
+
 /// Why authenticators and middlewares are refused.
 pub const WITH_EXTENSIONS: &str = "it comes with the extensions of a later version";
 

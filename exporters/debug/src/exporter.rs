@@ -36,7 +36,7 @@ impl Debug {
         let stdout = || vec!["stdout".to_owned()];
         Debug {
             id: id.to_owned(),
-            verbosity: config.verbosity,
+            verbosity: config.effective_verbosity(),
             paths: (!config.use_internal_logger).then(|| config.output_paths.clone().unwrap_or_else(stdout)),
             targets: OnceLock::new(),
             control: control.clone(),

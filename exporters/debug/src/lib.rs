@@ -24,8 +24,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Change, Exporter, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Change, Exporter, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::{Payload, Signal};
 
 pub use config::{AnyKeys, DebugConfig, Verbosity};
@@ -38,7 +38,7 @@ pub struct DebugFactory;
 
 const DESCRIPTOR: Descriptor = Descriptor {
     name: "debug",
-    aliases: &[],
+    aliases: &["logging"],
     signals: &Support::all(Stability::Alpha),
     module: env!("CARGO_PKG_NAME"),
 };
@@ -49,11 +49,27 @@ impl Factory for DebugFactory {
     }
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+        // Which of them was written, only the section knows.
+        if let (Some(_), Some(_)) = (section.get("loglevel"), section.get("verbosity")) {
+            problems.error_with_help(
+                "loglevel",
+                "'loglevel' and 'verbosity' are incompatible",
+                "use only 'verbosity' instead",
+            );
+        }
         parse_settings::<DebugConfig>(section, problems)
     }
 
     fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
         Change::stateless()
+    }
+
+    fn shape(&self) -> Shape {
+        DebugConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<DebugConfig>(settings).touches()
     }
 }
 

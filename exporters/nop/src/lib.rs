@@ -9,14 +9,14 @@ use phoenix_component::factory::{
     parse_settings,
 };
 use phoenix_component::{Change, Exporter, StartError};
-use phoenix_config::{Node, Problems, Settings};
+use phoenix_config::{Described, Node, Problems, Settings, Shape};
 use phoenix_pdata::Signal;
 use serde::Deserialize;
 
 pub use exporter::Nop;
 
 /// Settings of the `nop` exporter: there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct NopConfig {}
 
@@ -44,6 +44,10 @@ impl Factory for NopFactory {
 
     fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
         Change::stateless()
+    }
+
+    fn shape(&self) -> Shape {
+        NopConfig::shape()
     }
 }
 

@@ -3,22 +3,27 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use phoenix_config::{Block, GoDuration, OpaqueMap, Problems, Settings};
+use phoenix_component::Touch;
+use phoenix_config::{Block, Described, GoDuration, OpaqueMap, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
 use phoenix_transport::compression::{Compressor, Encoding};
 use phoenix_transport::endpoint::{Scheme, Target};
 use phoenix_transport::grpc::client::Balancer;
+use phoenix_transport::probe;
 use phoenix_transport::settings::{NotYet, TlsClientSettings, WITH_EXTENSIONS, refuse};
+use phoenix_transport::tls::Alpn;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Settings of the `otlp_grpc` exporter.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpGrpcConfig {
+    #[described(required)]
     /// Where to: `host:port`, also with `http://`, `https://` or `dns:///` before it, or `unix://path`.
     pub endpoint: String,
-    /// `gzip`, `snappy`, `zstd` or `none`.
+    /// How messages are compressed.
+    #[described(words("gzip", "snappy", "zstd", "none", ""))]
     pub compression: String,
     /// TLS, which is on unless it says `insecure`.
     pub tls: TlsClientSettings,
@@ -26,23 +31,28 @@ pub struct OtlpGrpcConfig {
     pub timeout: GoDuration,
     /// Pings on connections that are silent.
     pub keepalive: Block<Keepalive>,
-    /// Has no effect: reads take what there is.
+    /// Bytes to read at once.
+    #[described(min = 0, no_effect = "reads take what there is")]
     pub read_buffer_size: i64,
-    /// Has no effect: writes are gathered by what is there to write.
+    /// Bytes to write at once.
+    #[described(min = 0, no_effect = "writes are gathered by what there is to write")]
     pub write_buffer_size: i64,
     /// Attempts wait for a connection instead of failing with the first one that cannot be made.
     pub wait_for_ready: bool,
     /// Metadata of every request.
     pub headers: OpaqueMap,
-    /// `round_robin` over all addresses of the endpoint, or `pick_first`.
+    /// How calls are spread over the endpoint's addresses.
+    #[described(words("round_robin", "pick_first", ""))]
     pub balancer_name: String,
     /// `:authority`, where it is not the endpoint's.
     pub authority: String,
     /// The user agent, where it is not the collector's.
     pub user_agent: String,
-    /// Not supported yet.
+    /// The extension that adds credentials.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
-    /// Not supported yet.
+    /// Extensions that requests go through.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub middlewares: Vec<IgnoredAny>,
     /// Repetition of failed attempts.
     pub retry_on_failure: RetrySettings,
@@ -76,7 +86,7 @@ impl Default for OtlpGrpcConfig {
 const DEFAULT_WRITE_BUFFER: i64 = 512 * 1024;
 
 /// Pings on connections that are silent.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keepalive {
     /// Silence after which a ping is sent; less than 10 s counts as 10 s.
@@ -151,6 +161,17 @@ impl Settings for OtlpGrpcConfig {
 }
 
 impl OtlpGrpcConfig {
+    /// The server, and the files of TLS.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let mut touches = Vec::new();
+        if let Ok((scheme, target)) = Target::parse_grpc(&self.endpoint) {
+            let tls = (!self.is_plaintext(scheme)).then_some((&self.tls, Alpn::H2));
+            touches.push(probe::connect("endpoint", target, tls));
+        }
+        touches.extend(probe::client_files("tls", &self.tls));
+        touches
+    }
+
     /// What `compression` names; none where gRPC does not have it.
     pub(crate) fn encoding(&self) -> Option<Encoding> {
         match self.compression.as_str() {

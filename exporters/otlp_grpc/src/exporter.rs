@@ -8,7 +8,8 @@ use phoenix_component::{Batch, Code, Refusal, StartError};
 use phoenix_delivery::{
     Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
 };
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
+use phoenix_transport::compression::Compressor;
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
@@ -36,6 +37,7 @@ pub(crate) fn create(
     options.metadata =
         config.metadata().map_err(|name| StartError::new(format!("header {name:?} cannot be sent")))?;
     options.compressor = config.compressor();
+    options.budget = cx.host.budget.clone();
     options.balancer = config.balancer().unwrap_or_default();
     options.wait_for_ready = config.wait_for_ready;
     options.keepalive = config.keepalive.get().map(|keepalive| Keepalive {
@@ -46,6 +48,7 @@ pub(crate) fn create(
     options.max_response_bytes = MAX_RESPONSE_BYTES;
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
     let push = GrpcPush {
+        compressor: config.compressor(),
         method: client.method(path(signal)),
         client,
         timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
@@ -85,6 +88,7 @@ fn path(signal: Signal) -> &'static str {
 pub(crate) struct GrpcPush {
     client: Client,
     method: Method,
+    compressor: Compressor,
     timeout: Option<Duration>,
     /// Of single requests: none.
     metadata: HeaderMap,
@@ -95,7 +99,7 @@ impl Push for GrpcPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
-        let message = batch.payload.into_iter().collect();
+        let message = self.compressor.message(batch.payload);
         let answer = self.client.call(&self.method, message, timeout, &self.metadata).await;
         match PartialSuccess::parse(&answer.map_err(refusal)?) {
             Ok(None) => {}
@@ -106,6 +110,10 @@ impl Push for GrpcPush {
             }
         }
         Ok(())
+    }
+
+    fn forwards(&self) -> Codings {
+        self.compressor.forwards()
     }
 
     fn timed_out(&self) -> Refusal {

@@ -4,8 +4,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Change, Exporter, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Change, Exporter, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::Signal;
 
 use crate::OtlpGrpcConfig;
@@ -33,6 +33,14 @@ impl Factory for OtlpGrpcFactory {
     fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
         let queue = |settings| settings_of::<OtlpGrpcConfig>(settings).sending_queue.get();
         phoenix_delivery::change(queue(old), new.map(queue))
+    }
+
+    fn shape(&self) -> Shape {
+        OtlpGrpcConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<OtlpGrpcConfig>(settings).touches()
     }
 }
 

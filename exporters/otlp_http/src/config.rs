@@ -2,16 +2,21 @@
 
 use crate::format::Format;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use phoenix_config::{Block, GoDuration, OpaqueMap, Problems, Settings};
+use phoenix_component::Touch;
+use phoenix_config::{Block, Described, GoDuration, OpaqueMap, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
 use phoenix_pdata::Signal;
 use phoenix_transport::compression::{Compressor, Encoding};
+use phoenix_transport::endpoint::Target;
+use phoenix_transport::http::client::unix_url;
+use phoenix_transport::probe;
 use phoenix_transport::settings::{NotYet, TlsClientSettings, WITH_EXTENSIONS, refuse};
+use phoenix_transport::tls::Alpn;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Settings of the `otlp_http` exporter.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpHttpConfig {
     /// The base URL; each signal's path is appended.
@@ -22,11 +27,14 @@ pub struct OtlpHttpConfig {
     pub metrics_endpoint: String,
     /// The URL for logs, as it is.
     pub logs_endpoint: String,
-    /// The URL for profiles, which are not sent.
+    /// The URL for profiles.
+    #[described(no_effect = "profiles are not sent")]
     pub profiles_endpoint: String,
-    /// How requests are encoded: `proto` or `json`.
+    /// How requests are encoded.
+    #[described(words("proto", "json"))]
     pub encoding: String,
-    /// `gzip`, `zstd`, `snappy`, `x-snappy-framed`, `zlib`, `deflate`, `lz4` or `none`.
+    /// How bodies are compressed.
+    #[described(words("gzip", "zstd", "snappy", "x-snappy-framed", "zlib", "deflate", "lz4", "none", ""))]
     pub compression: String,
     /// How hard to compress.
     pub compression_params: CompressionParams,
@@ -34,15 +42,19 @@ pub struct OtlpHttpConfig {
     pub tls: TlsClientSettings,
     /// Longest time of one attempt, from connecting to the end of the answer; zero for any.
     pub timeout: GoDuration,
-    /// Has no effect: reads take what there is.
+    /// Bytes to read at once.
+    #[described(min = 0, no_effect = "reads take what there is")]
     pub read_buffer_size: i64,
-    /// Has no effect: writes are gathered by what is there to write.
+    /// Bytes to write at once.
+    #[described(min = 0, no_effect = "writes are gathered by what there is to write")]
     pub write_buffer_size: i64,
     /// Headers of every request; `Host` replaces the URL's authority.
     pub headers: OpaqueMap,
-    /// Not supported yet.
+    /// The proxy to go through.
+    #[described(unsupported = "it comes with proxies")]
     pub proxy_url: String,
-    /// Not supported yet.
+    /// The extension that adds credentials.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
     /// Idle connections that are kept; zero for any number.
     pub max_idle_conns: i64,
@@ -56,13 +68,17 @@ pub struct OtlpHttpConfig {
     pub disable_keep_alives: bool,
     /// HTTP/2 where the server speaks it over TLS.
     pub force_attempt_http2: bool,
-    /// Pings on HTTP/2 connections: not supported yet.
+    /// Silence on an HTTP/2 connection after which it is pinged.
+    #[described(unsupported = "connections are not pinged")]
     pub http2_read_idle_timeout: GoDuration,
-    /// Time for the answer to a ping, of which there are none yet.
+    /// Time for the answer to a ping.
+    #[described(no_effect = "connections are not pinged")]
     pub http2_ping_timeout: GoDuration,
-    /// Not supported yet.
+    /// Keeping of cookies.
+    #[described(unsupported = "no OTLP backend is known to ask for them")]
     pub cookies: Block<Cookies>,
-    /// Not supported yet.
+    /// Extensions that requests go through.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub middlewares: Vec<IgnoredAny>,
     /// Repetition of failed attempts.
     pub retry_on_failure: RetrySettings,
@@ -71,7 +87,7 @@ pub struct OtlpHttpConfig {
 }
 
 /// How hard to compress.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionParams {
     /// 0 for the default; what else there is depends on the compression.
@@ -79,7 +95,7 @@ pub struct CompressionParams {
 }
 
 /// Keeping of cookies: read, and refused.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cookies {}
 
@@ -153,6 +169,28 @@ impl Settings for OtlpHttpConfig {
 }
 
 impl OtlpHttpConfig {
+    /// The servers, and the files of TLS.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let endpoints = [
+            ("endpoint", &self.endpoint),
+            ("traces_endpoint", &self.traces_endpoint),
+            ("metrics_endpoint", &self.metrics_endpoint),
+            ("logs_endpoint", &self.logs_endpoint),
+        ];
+        let mut touches = Vec::new();
+        for (key, url) in endpoints {
+            let Ok(url) = parse_url(url) else { continue };
+            let Some(host) = url.host() else { continue };
+            let is_https = url.scheme_str() == Some("https");
+            let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+            let target = Target::Host { host: host.trim_matches(['[', ']']).to_owned(), port };
+            let alpn = if self.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
+            touches.push(probe::connect(key, target, is_https.then_some((&self.tls, alpn))));
+        }
+        touches.extend(probe::client_files("tls", &self.tls));
+        touches
+    }
+
     fn validate_endpoints(&self, problems: &mut Problems) {
         let endpoints = [
             ("endpoint", &self.endpoint),
@@ -264,6 +302,13 @@ impl OtlpHttpConfig {
             return Some(own.clone());
         }
         let base = Some(self.endpoint.as_str()).filter(|base| !base.is_empty())?;
+        if base.starts_with("unix://") {
+            let (colon, slash) = match base.trim_start_matches("unix://").contains(":/") {
+                false => (":", "/"),
+                true => ("", if base.ends_with('/') { "" } else { "/" }),
+            };
+            return Some(format!("{base}{colon}{slash}v1/{signal}"));
+        }
         let slash = if base.ends_with('/') { "" } else { "/" };
         Some(format!("{base}{slash}v1/{signal}"))
     }
@@ -288,17 +333,25 @@ impl OtlpHttpConfig {
     }
 }
 
-/// Reads a URL with scheme and host.
+/// Reads a URL with scheme and host; one over a Unix socket reads like one of this machine.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
+    if let Some((socket, path)) = unix_url(text) {
+        if socket.is_empty() {
+            return Err("unix socket path cannot be empty".to_owned());
+        }
+        return format!("http://localhost{path}")
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| error.to_string());
+    }
     let url: Uri = text.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
     match url.scheme_str() {
         Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
         Some(scheme @ ("http" | "https")) => Err(format!("there is no host after {scheme}://")),
         Some(other) => Err(format!("unsupported protocol scheme {other:?}")),
-        None => Err("it must begin with http:// or https://".to_owned()),
+        None => Err("it must begin with http://, https:// or unix://".to_owned()),
     }
 }
 
@@ -379,5 +432,19 @@ mod tests {
         let config = read(r#"{"endpoint": "http://h"}"#);
         assert_eq!(config.url(Signal::Metrics).as_deref(), Some("http://h/v1/metrics"));
         assert_eq!(read(r#"{"logs_endpoint": "http://l"}"#).url(Signal::Traces), None);
+    }
+
+    #[test]
+    fn endpoints_on_unix_sockets_name_the_socket_and_what_is_asked_for() {
+        for (endpoint, url) in [
+            ("unix:///run/otel.sock", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/", "unix:///run/otel.sock:/v1/logs"),
+            ("unix:///run/otel.sock:/base", "unix:///run/otel.sock:/base/v1/logs"),
+        ] {
+            let config = OtlpHttpConfig { endpoint: endpoint.to_owned(), ..OtlpHttpConfig::default() };
+            let made = config.url(Signal::Logs).unwrap();
+            assert_eq!((made.as_str(), parse_url(&made).is_ok()), (url, true));
+        }
+        assert_eq!(parse_url("unix://:/v1/logs").unwrap_err(), "unix socket path cannot be empty");
     }
 }

@@ -7,7 +7,8 @@ use http::header::CONTENT_TYPE;
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Budget, Refusal, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
-use phoenix_pdata::Signal;
+use phoenix_pdata::{Codings, Signal};
+use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
 use phoenix_transport::tls::{Alpn, TlsConnector};
 
@@ -40,6 +41,7 @@ pub(crate) fn create(
         headers,
         user_agent: cx.host.build.user_agent(),
         compressor: config.compressor(),
+        budget: cx.host.budget.clone(),
         max_idle_per_host: config.max_idle_per_core(cx.host.cores.count()),
         idle_timeout: config.idle_conn_timeout.is_positive().then(|| config.idle_conn_timeout.as_duration()),
         max_connections_per_host: usize::try_from(config.max_conns_per_host).ok().filter(|limit| *limit > 0),
@@ -50,6 +52,7 @@ pub(crate) fn create(
     let push = HttpPush {
         destination: client.destination(&url).map_err(StartError::because)?,
         client,
+        compressor: config.compressor(),
         headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
         format,
         budget: cx.host.budget.clone(),
@@ -73,6 +76,7 @@ pub(crate) fn create(
 pub(crate) struct HttpPush {
     client: Client,
     destination: Destination,
+    compressor: Compressor,
     headers: HeaderMap,
     format: Format,
     budget: Budget,
@@ -82,13 +86,23 @@ pub(crate) struct HttpPush {
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
-        let body = self.format.body(batch.signal, batch.payload, &self.budget).await;
+        let body = match self.format {
+            Format::Protobuf => self.compressor.message(batch.payload),
+            Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
+        };
         let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
         let answer = Answer::new(response.status, &response.headers, response.body);
         if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
             self.partial.warn(&partial);
         }
         Ok(())
+    }
+
+    fn forwards(&self) -> Codings {
+        match self.format {
+            Format::Protobuf => self.compressor.forwards(),
+            Format::Json => Codings::NONE,
+        }
     }
 
     fn timed_out(&self) -> Refusal {

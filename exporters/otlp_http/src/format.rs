@@ -71,6 +71,10 @@ impl Format {
         match self {
             Format::Protobuf => PartialSuccess::parse(response).map_err(|_| Unreadable),
             Format::Json => {
+                // An array would be taken for the fields in their order.
+                if !response.trim_ascii_start().starts_with(b"{") {
+                    return Err(Unreadable);
+                }
                 let response: ExportResponse = serde_json::from_slice(response).map_err(|_| Unreadable)?;
                 let mut partial = PartialSuccess::from(response.partial_success.unwrap_or_default());
                 partial.message.truncate(partial.message.floor_char_boundary(MAX_MESSAGE_BYTES));
@@ -162,6 +166,7 @@ mod tests {
             (r#"{"partial_success":{"rejected_data_points":"1","error_message":"x"}}"#, partial(1, "x")),
             (r#"{"partialSuccess":{"rejectedSpans":null,"errorMessage":"warning"}}"#, partial(0, "warning")),
             (r#"{"partialSuccess":{"rejectedSpans":"x"}}"#, Err(Unreadable)),
+            ("[null]", Err(Unreadable)),
             ("<html>", Err(Unreadable)),
             ("", Err(Unreadable)),
         ];

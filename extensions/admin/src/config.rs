@@ -1,11 +1,11 @@
 use std::net::SocketAddr;
 
-use phoenix_component::AdminEndpoint;
-use phoenix_config::{Opaque, Problems, Settings};
+use phoenix_component::{Action, AdminEndpoint, Leases, Touch};
+use phoenix_config::{Described, Opaque, Problems, Settings};
 use serde::Deserialize;
 
 /// Settings of the `admin` extension.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminConfig {
     /// `unix:///path`, or `host:port` on loopback.
@@ -29,6 +29,22 @@ impl Default for AdminConfig {
 /// Whether an address that a name resolved to is as local as the name said.
 pub(crate) fn is_local(address: Option<SocketAddr>) -> bool {
     address.is_none_or(|address| address.ip().is_loopback())
+}
+
+impl AdminConfig {
+    /// What a start would reach out to: its listeners.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let endpoint = self.endpoint.clone();
+        let probe = move || async move {
+            let leases = Leases::default();
+            let leased = match AdminEndpoint::parse(&endpoint)? {
+                AdminEndpoint::Unix(path) => leases.listen_unix(&path),
+                AdminEndpoint::Loopback(address) => leases.listen_tcp(&address),
+            };
+            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
+        };
+        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
+    }
 }
 
 impl Settings for AdminConfig {

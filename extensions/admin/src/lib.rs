@@ -19,8 +19,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExtensionFactory, Factory, SharedSettings, parse_settings,
     settings_of,
 };
-use phoenix_component::{Change, Extension, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Change, Extension, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::AdminConfig;
 pub use extension::Admin;
@@ -39,6 +39,14 @@ impl Factory for AdminFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<AdminConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        AdminConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<AdminConfig>(settings).touches()
     }
 
     fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {

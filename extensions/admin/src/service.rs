@@ -165,7 +165,7 @@ impl HttpService for AdminService {
 
 impl AdminService {
     async fn answer(&self, route: Route, request: Request) -> Response<Bytes> {
-        let Request { head, peer, body } = request;
+        let Request { head, peer, body, .. } = request;
         if let Err(refused) = self.guard.admit(&head, peer) {
             tracing::warn!(%peer, path = head.uri.path(), status = refused.status().as_u16(), "a request to the administration was refused");
             return refused;

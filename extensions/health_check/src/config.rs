@@ -1,4 +1,5 @@
-use phoenix_config::{GoDuration, PresentBlock, Problems, Settings};
+use phoenix_component::{Action, Leases, Touch};
+use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Settings};
 use phoenix_transport::settings::{
     GrpcServerSettings, NotYet, ServerKeepalive, TlsServerSettings, Transport,
 };
@@ -36,7 +37,7 @@ side_server_settings! {
 }
 
 /// Where the status is served.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct StatusPath {
     /// Whether it is.
@@ -52,7 +53,7 @@ impl Default for StatusPath {
 }
 
 /// Where the effective configuration is served.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigPath {
     /// Whether it is.
@@ -68,7 +69,7 @@ impl Default for ConfigPath {
 }
 
 /// `grpc` of the second version.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct StatusGrpc {
     /// `host:port`, or the path of a Unix socket.
@@ -92,7 +93,7 @@ pub struct StatusGrpc {
     /// Not supported yet.
     pub auth: NotYet,
     /// Not supported yet.
-    pub middlewares: NotYet,
+    pub middlewares: Vec<serde::de::IgnoredAny>,
 }
 
 impl Default for StatusGrpc {
@@ -135,7 +136,7 @@ impl StatusGrpc {
 }
 
 /// Which errors make a component, and what it belongs to, unhealthy.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ComponentHealth {
     /// Errors that last until the configuration changes.
@@ -157,7 +158,7 @@ impl Default for ComponentHealth {
 }
 
 /// What is answered instead of the state as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseBody {
     /// While the pipelines run.
@@ -167,7 +168,7 @@ pub struct ResponseBody {
 }
 
 /// A check that otelcol takes and does not do.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckCollectorPipeline {
     /// Whether it is asked for.
@@ -267,6 +268,26 @@ impl HealthCheckConfig {
                 "must not be negative",
             );
         }
+    }
+}
+
+impl HealthCheckConfig {
+    /// What a start would reach out to: its listeners.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let touch = |(protocol, endpoint, transport, _): (&str, String, Transport, _)| {
+            let key = if self.use_v2 { format!("{protocol}::endpoint") } else { "endpoint".to_owned() };
+            let listener = endpoint.clone();
+            let probe = move || async move {
+                let leases = Leases::default();
+                let leased = match transport {
+                    Transport::Tcp => leases.listen_tcp(&listener),
+                    Transport::Unix => leases.listen_unix(listener.as_ref()),
+                };
+                leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
+            };
+            Touch::new(&key, Action::Listen, &endpoint, probe)
+        };
+        self.listeners().into_iter().map(touch).collect()
     }
 }
 

@@ -19,8 +19,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExtensionFactory, Factory, SharedSettings, parse_settings,
     settings_of,
 };
-use phoenix_component::{Change, Extension, StartError};
-use phoenix_config::{Kind, Node, Problems};
+use phoenix_component::{Change, Extension, StartError, Touch};
+use phoenix_config::{Described, Kind, Node, Problems, Shape};
 
 pub use config::{
     CheckCollectorPipeline, ComponentHealth, ConfigPath, HealthCheckConfig, ResponseBody, StatusGrpc,
@@ -65,6 +65,14 @@ impl Factory for HealthCheckFactory {
             change = change.closing(format!("{} {}", old.0, old.1), why);
         }
         change
+    }
+
+    fn shape(&self) -> Shape {
+        HealthCheckConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<HealthCheckConfig>(settings).touches()
     }
 }
 

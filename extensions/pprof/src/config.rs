@@ -1,8 +1,9 @@
-use phoenix_config::{GoDuration, Problems, Settings};
+use phoenix_component::{Action, Leases, Touch};
+use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
 /// Settings of the `pprof` extension: otelcol's keys.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct PprofConfig {
     /// Where it listens, as `host:port`.
@@ -18,7 +19,7 @@ pub struct PprofConfig {
 }
 
 /// `dialer`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dialer {
     /// Time to connect; a listener has no use for it.
@@ -34,6 +35,18 @@ impl Default for PprofConfig {
             mutex_profile_fraction: 0,
             save_to_file: String::new(),
         }
+    }
+}
+
+impl PprofConfig {
+    /// What a start would reach out to: its listeners.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let endpoint = self.endpoint.clone();
+        let probe = move || async move {
+            let leased = Leases::default().listen_tcp(&endpoint);
+            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
+        };
+        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
     }
 }
 

@@ -17,8 +17,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExtensionFactory, Factory, SharedSettings, parse_settings,
     settings_of,
 };
-use phoenix_component::{Change, Extension, StartError};
-use phoenix_config::{Kind, Node, Problems};
+use phoenix_component::{Change, Extension, StartError, Touch};
+use phoenix_config::{Described, Kind, Node, Problems, Shape};
 
 pub use config::{Dialer, PprofConfig};
 pub use extension::Pprof;
@@ -38,6 +38,14 @@ impl Factory for PprofFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<PprofConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        PprofConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<PprofConfig>(settings).touches()
     }
 
     fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {

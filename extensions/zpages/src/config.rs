@@ -1,4 +1,5 @@
-use phoenix_config::{Problems, Settings};
+use phoenix_component::{Action, Leases, Touch};
+use phoenix_config::{Described, Problems, Settings};
 use phoenix_transport::side_server_settings;
 use serde::Deserialize;
 
@@ -11,11 +12,23 @@ side_server_settings! {
 }
 
 /// `expvar`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expvar {
     /// Whether `/debug/expvarz` is served.
     pub enabled: bool,
+}
+
+impl ZpagesConfig {
+    /// What a start would reach out to: its listeners.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let http = self.http();
+        let probe = move || async move {
+            let leased = http.listen(&Leases::default());
+            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
+        };
+        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
+    }
 }
 
 impl Settings for ZpagesConfig {

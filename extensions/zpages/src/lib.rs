@@ -17,8 +17,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExtensionFactory, Factory, SharedSettings, parse_settings,
     settings_of,
 };
-use phoenix_component::{Change, Extension, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Change, Extension, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{Expvar, ZpagesConfig};
 pub use extension::Zpages;
@@ -37,6 +37,14 @@ impl Factory for ZpagesFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<ZpagesConfig>(section, problems)
+    }
+
+    fn shape(&self) -> Shape {
+        ZpagesConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<ZpagesConfig>(settings).touches()
     }
 
     fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {

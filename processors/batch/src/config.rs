@@ -1,8 +1,8 @@
-use phoenix_config::{GoDuration, Problems, Settings};
+use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
 /// Settings of the `batch` processor: otelcol's keys, and Phoenix's own for bytes and acknowledgement.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
     /// The longest that data waits for more; 0 sends at once.
@@ -24,7 +24,7 @@ pub struct BatchConfig {
 }
 
 /// When senders are answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(rename_all = "snake_case")]
 pub enum Acknowledgement {
     /// As soon as the bytes are held.

@@ -23,7 +23,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError};
-use phoenix_config::{Node, PipelineId, Problems};
+use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
 use phoenix_telemetry::Metrics;
 
 pub use config::{Acknowledgement, BatchConfig};
@@ -55,6 +55,10 @@ impl Factory for BatchFactory {
     /// Batches in the making go on under the new settings, whatever changed; without a successor they go out.
     fn change(&self, _old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
         if new.is_some() { Change::adopted() } else { Change::let_out() }
+    }
+
+    fn shape(&self) -> Shape {
+        BatchConfig::shape()
     }
 }
 

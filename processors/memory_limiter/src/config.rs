@@ -1,31 +1,40 @@
-use phoenix_config::{GoDuration, Problems, Settings};
+use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
 /// Settings of the `memory_limiter` processor: otelcol's keys.
 ///
 /// One of `limit_mib` and `limit_percentage` must be given; the former wins.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryLimiterConfig {
     /// How often resident memory is looked at.
     pub check_interval: GoDuration,
     /// Resident memory that must not be exceeded, in MiB.
     pub limit_mib: u32,
-    /// The same as a percentage of the memory that the process may use.
+    /// The same as a percentage of the memory that the process may use; `limit_mib` wins.
+    #[described(max = 100)]
     pub limit_percentage: u32,
     /// What memory may grow by between two checks, in MiB; 0 for a fifth of the limit.
     pub spike_limit_mib: u32,
     /// The same as a percentage of the memory that the process may use.
+    #[described(max = 100)]
     pub spike_limit_percentage: u32,
-    /// Without effect: Go's garbage collector.
+    /// Least time between forced collections above the soft limit.
+    #[described(no_effect = NO_COLLECTOR)]
     pub min_gc_interval_when_soft_limited: Option<GoDuration>,
-    /// Without effect: Go's garbage collector.
+    /// Least time between forced collections above the hard limit.
+    #[described(no_effect = NO_COLLECTOR)]
     pub min_gc_interval_when_hard_limited: Option<GoDuration>,
-    /// Without effect: Go's garbage collector.
+    /// Most time between forced collections above the soft limit.
+    #[described(no_effect = NO_COLLECTOR)]
     pub max_gc_interval_when_soft_limited: Option<GoDuration>,
-    /// Without effect: Go's garbage collector.
+    /// Most time between forced collections above the hard limit.
+    #[described(no_effect = NO_COLLECTOR)]
     pub max_gc_interval_when_hard_limited: Option<GoDuration>,
 }
+
+/// Why keys of the garbage collector change nothing.
+const NO_COLLECTOR: &str = "there is no garbage collector to be forced";
 
 /// otelcol's default for `min_gc_interval_when_soft_limited`.
 const MIN_SOFT: GoDuration = GoDuration::from_secs(10);

@@ -17,7 +17,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{Processor, StartError};
-use phoenix_config::{Kind, Node, PipelineId, Problems};
+use phoenix_config::{Described, Kind, Node, PipelineId, Problems, Shape};
 
 pub use config::MemoryLimiterConfig;
 pub use limiter::{Change, Limiter, Limits};
@@ -47,6 +47,10 @@ impl Factory for MemoryLimiterFactory {
 
     fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> phoenix_component::Change {
         phoenix_component::Change::stateless()
+    }
+
+    fn shape(&self) -> Shape {
+        MemoryLimiterConfig::shape()
     }
 }
 

@@ -26,6 +26,10 @@ impl Transform for MemoryLimiter {
         Ok(Some(batch))
     }
 
+    fn looks_inside(&self) -> bool {
+        false
+    }
+
     fn check_interval(&self) -> Option<Duration> {
         Some(self.check_interval)
     }

@@ -9,13 +9,13 @@ use phoenix_component::factory::{
     parse_settings,
 };
 use phoenix_component::{Change, Outlets, Receiver, StartError};
-use phoenix_config::{Node, Problems, Settings};
+use phoenix_config::{Described, Node, Problems, Settings, Shape};
 use serde::Deserialize;
 
 pub use receiver::Nop;
 
 /// Settings of the `nop` receiver: there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct NopConfig {}
 
@@ -43,6 +43,10 @@ impl Factory for NopFactory {
 
     fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
         Change::stateless()
+    }
+
+    fn shape(&self) -> Shape {
+        NopConfig::shape()
     }
 }
 

@@ -1,13 +1,15 @@
 //! Settings of the OTLP receiver.
 
-use phoenix_config::{PresentBlock, Problems, Settings};
+use phoenix_component::Touch;
+use phoenix_config::{Described, PresentBlock, Problems, Settings};
 use phoenix_pdata::InvalidUtf8;
 use phoenix_transport::http_server_settings;
+use phoenix_transport::probe;
 use phoenix_transport::settings::GrpcServerSettings;
 use serde::Deserialize;
 
 /// Settings of the OTLP receiver.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpReceiverConfig {
     /// The protocols that are served; each is off unless it is named.
@@ -17,7 +19,7 @@ pub struct OtlpReceiverConfig {
 }
 
 /// The protocols.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Protocols {
     /// OTLP over gRPC.
@@ -27,7 +29,7 @@ pub struct Protocols {
 }
 
 /// What becomes of texts that are not UTF-8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(rename_all = "lowercase")]
 pub enum Utf8Policy {
     /// They pass, as in otelcol.
@@ -70,6 +72,24 @@ impl OtlpHttpSettings {
                 None => format!("/{path}"),
             }
         })
+    }
+}
+
+impl OtlpReceiverConfig {
+    /// The listeners, and the files of their TLS.
+    pub(crate) fn touches(&self) -> Vec<Touch> {
+        let mut touches = Vec::new();
+        if let Some(grpc) = self.protocols.grpc.get() {
+            touches.push(probe::listen("protocols::grpc::endpoint", grpc.transport, &grpc.endpoint));
+            let tls = grpc.tls.get();
+            touches.extend(tls.into_iter().flat_map(|tls| probe::server_files("protocols::grpc::tls", tls)));
+        }
+        if let Some(http) = self.protocols.http.get() {
+            touches.push(probe::listen("protocols::http::endpoint", http.transport, &http.endpoint));
+            let tls = http.tls.get();
+            touches.extend(tls.into_iter().flat_map(|tls| probe::server_files("protocols::http::tls", tls)));
+        }
+        touches
     }
 }
 

@@ -7,12 +7,13 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode, request};
 use phoenix_component::{Code, Refusal};
 use phoenix_pdata::Signal;
+use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::{Status, rpc_status};
 use phoenix_transport::http::server::{BodyError, HttpService, Request as HttpRequest};
 
 use crate::client;
 use crate::format::Format;
-use crate::intake::{Intake, NotTaken, Request};
+use crate::intake::{Body, Intake, NotTaken, Request};
 use crate::metrics::IntakeMetrics;
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
@@ -47,6 +48,11 @@ impl HttpService for OtlpHttpService {
         Ok((signal, format))
     }
 
+    /// What came as JSON becomes protobuf, so it has to be looked into.
+    fn takes_encoded(&self, (signal, format): (Signal, Format), encoding: Encoding) -> bool {
+        format == Format::Protobuf && self.intake.takes_encoded(signal, encoding)
+    }
+
     async fn call(&self, (signal, format): (Signal, Format), request: HttpRequest) -> Response<Bytes> {
         let body = match request.body {
             Ok(body) => body,
@@ -55,9 +61,13 @@ impl HttpService for OtlpHttpService {
         let authority = request.head.uri.authority().map(|authority| authority.as_str());
         let client =
             self.include_metadata.then(|| client::info(&request.head.headers, authority, &request.peer));
+        let body = Body::new(body, request.encoded);
         let request = Request { signal, format, body, client, deadline: None };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => answer(StatusCode::OK, format.content_type(), format.all_accepted()),
+            Err(NotTaken::Undecodable(undecodable)) => {
+                status_response(format, body_status(&undecodable.into()))
+            }
             Err(NotTaken::Malformed(reason)) => {
                 let status = Status::new(Code::INVALID_ARGUMENT, reason);
                 status_response(format, (StatusCode::BAD_REQUEST, status))

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal, buffers};
-use phoenix_pdata::{Counts, InvalidUtf8, Payload, Signal, json};
+use phoenix_pdata::{Codings, Counts, Decode, InvalidUtf8, Payload, Signal, json};
+use phoenix_transport::compression::{DecodeAgain, Encoding};
+use phoenix_transport::{EncodedBody, Undecodable};
 use tokio::time::Instant;
 
 use crate::format::Format;
@@ -26,13 +28,27 @@ pub(crate) struct Intake {
     outlets: Outlets,
     invalid_utf8: InvalidUtf8,
     budget: Budget,
+    decoder: Arc<dyn Decode>,
+}
+
+/// The bytes of a request.
+pub(crate) enum Body {
+    Plain(Bytes),
+    /// Compressed, as they came.
+    Encoded(EncodedBody),
+}
+
+impl Body {
+    pub(crate) fn new(plain: Bytes, encoded: Option<EncodedBody>) -> Body {
+        encoded.map_or(Body::Plain(plain), Body::Encoded)
+    }
 }
 
 /// A request as its protocol delivered it.
 pub(crate) struct Request {
     pub(crate) signal: Signal,
     pub(crate) format: Format,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) client: Option<Arc<ClientInfo>>,
     pub(crate) deadline: Option<Instant>,
 }
@@ -40,6 +56,8 @@ pub(crate) struct Request {
 /// Why a request was not taken.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
+    /// The body cannot be decompressed.
+    Undecodable(Undecodable),
     /// The bytes are no OTLP request, and why.
     Malformed(String),
     /// The pipelines refused it.
@@ -48,7 +66,8 @@ pub(crate) enum NotTaken {
 
 impl Intake {
     pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8, budget: Budget) -> Intake {
-        Intake { outlets, invalid_utf8, budget }
+        let decoder = Arc::new(DecodeAgain(budget.clone()));
+        Intake { outlets, invalid_utf8, budget, decoder }
     }
 
     /// Whether a pipeline takes the signal now.
@@ -56,20 +75,17 @@ impl Intake {
         self.outlets.of(signal).is_wired()
     }
 
+    /// Whether somebody behind wants requests of the signal as they came, compressed in `encoding`.
+    pub(crate) fn takes_encoded(&self, signal: Signal, encoding: Encoding) -> bool {
+        self.outlets.of(signal).forwards().any.and(encoding.codings()) != Codings::NONE
+    }
+
     /// Validates a request and sends it into the pipelines; when this returns `Ok` the data is accepted.
     pub(crate) async fn take(&self, request: Request, metrics: &IntakeMetrics) -> Result<(), NotTaken> {
         let Request { signal, format, body, client, deadline } = request;
-        let offload = match format {
-            Format::Protobuf => OFFLOAD_BYTES,
-            Format::Json => OFFLOAD_JSON_BYTES,
-        };
-        let read = if body.len() < offload {
-            self.read(signal, format, body)
-        } else {
-            let intake = self.clone();
-            let read = tokio::task::spawn_blocking(move || intake.read(signal, format, body));
-            read.await
-                .map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
+        let read = match body {
+            Body::Plain(plain) => self.read_anywhere(signal, format, plain).await,
+            Body::Encoded(body) => self.read_encoded(signal, format, &body, metrics).await,
         };
         let (payload, counts) = read.inspect_err(|not_taken| {
             if let NotTaken::Malformed(_) = not_taken {
@@ -88,6 +104,62 @@ impl Intake {
             Err(_) => metrics.refused(signal, counts.items),
         }
         outcome.map_err(NotTaken::Refused)
+    }
+
+    /// Makes a payload of plain bytes, off the I/O runtimes where that takes long.
+    async fn read_anywhere(
+        &self,
+        signal: Signal,
+        format: Format,
+        plain: Bytes,
+    ) -> Result<(Payload, Counts), NotTaken> {
+        let offload = match format {
+            Format::Protobuf => OFFLOAD_BYTES,
+            Format::Json => OFFLOAD_JSON_BYTES,
+        };
+        if plain.len() < offload {
+            return self.read(signal, format, plain);
+        }
+        let intake = self.clone();
+        tokio::task::spawn_blocking(move || intake.read(signal, format, plain))
+            .await
+            .map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
+    }
+
+    /// Where nobody behind looks inside, only the bytes as they came are kept, and the plain ones are gone
+    /// once they are validated; where some look, both. What has to be rewritten is plain from then on.
+    async fn read_encoded(
+        &self,
+        signal: Signal,
+        format: Format,
+        body: &EncodedBody,
+        metrics: &IntakeMetrics,
+    ) -> Result<(Payload, Counts), NotTaken> {
+        let (forwards, policy) = (self.outlets.of(signal).forwards(), self.invalid_utf8);
+        let may_stay = body.encoding().codings().and(forwards.all).and(forwards.any) != Codings::NONE;
+        if may_stay && format == Format::Protobuf {
+            let look = move |plain: &[u8]| (phoenix_pdata::check(signal, plain, policy), plain.len());
+            let ((checked, len), coding) = body.look(look).await.map_err(NotTaken::Undecodable)?;
+            let counts = checked.map_err(|malformed| NotTaken::Malformed(malformed.to_string()))?;
+            if let (Some(counts), Some(coding)) = (counts, coding.filter(|coding| forwards.whole(*coding))) {
+                let decoder = self.decoder.clone();
+                metrics.still_compressed();
+                return Ok((Payload::still_encoded(coding, body.bytes().clone(), len, decoder), counts));
+            }
+        }
+        let (plain, coding) = body.decode().await.map_err(NotTaken::Undecodable)?;
+        let before = plain.clone();
+        let (payload, counts) = self.read_anywhere(signal, format, plain).await?;
+        let is_as_it_came = payload
+            .pieces()
+            .next()
+            .is_some_and(|piece| (piece.as_ptr(), payload.len()) == (before.as_ptr(), before.len()));
+        let coding = coding.filter(|coding| is_as_it_came && forwards.any.contains(*coding));
+        let payload = match coding {
+            Some(coding) => Payload::beside_encoded(before, coding, body.bytes().clone()),
+            None => payload,
+        };
+        Ok((payload, counts))
     }
 
     /// Makes a payload of the bytes that came.

@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod format;
 mod grpc;
+mod health;
 mod http;
 mod intake;
 mod metrics;
@@ -24,8 +25,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Change, Outlets, Receiver, StartError};
-use phoenix_config::{Node, Problems};
+use phoenix_component::{Change, Outlets, Receiver, StartError, Touch};
+use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{OtlpHttpSettings, OtlpReceiverConfig, Protocols, Utf8Policy};
 
@@ -47,6 +48,14 @@ impl Factory for OtlpReceiverFactory {
 
     fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
         change::change(settings_of(old), new.map(settings_of))
+    }
+
+    fn shape(&self) -> Shape {
+        OtlpReceiverConfig::shape()
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        settings_of::<OtlpReceiverConfig>(settings).touches()
     }
 }
 

@@ -43,12 +43,19 @@ const MALFORMED: Description = Description {
     text: "Requests whose bytes are no OTLP request.",
 };
 
+const STILL_COMPRESSED: Description = Description {
+    name: "phoenix_receiver_still_compressed_requests",
+    unit: "{request}",
+    text: "Requests that go on as they came compressed, because nobody behind looks inside.",
+};
+
 /// What one protocol of one receiver counts.
 #[derive(Clone)]
 pub(crate) struct IntakeMetrics {
     accepted: [Counter; 3],
     refused: [Counter; 3],
     malformed: Counter,
+    still_compressed: Counter,
 }
 
 impl IntakeMetrics {
@@ -58,6 +65,7 @@ impl IntakeMetrics {
             accepted: ACCEPTED.map(|description| metrics.counter(description, &attributes)),
             refused: REFUSED.map(|description| metrics.counter(description, &attributes)),
             malformed: metrics.counter(MALFORMED, &attributes),
+            still_compressed: metrics.counter(STILL_COMPRESSED, &attributes),
         }
     }
 
@@ -71,5 +79,9 @@ impl IntakeMetrics {
 
     pub(crate) fn malformed(&self) {
         self.malformed.add(1);
+    }
+
+    pub(crate) fn still_compressed(&self) {
+        self.still_compressed.add(1);
     }
 }

@@ -78,6 +78,7 @@ impl OtlpReceiver {
             intake: self.intake.clone(),
             metrics: IntakeMetrics::new(&host.metrics, &self.id, "grpc"),
             include_metadata: settings.include_metadata,
+            health: settings.health,
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Defined {
     ids: [HashSet<ComponentId>; Kind::ALL.len()],
     /// Sections that cannot be read: nothing can be said about what is missing there.
     unclear: [bool; Kind::ALL.len()],
+    /// Extensions of types that are left out.
+    ignored: HashSet<ComponentId>,
 }
 
 impl Defined {
@@ -36,11 +38,12 @@ impl Defined {
 }
 
 pub(super) fn read(root: &Node, catalog: &dyn Catalog, problems: &mut Problems) -> Config {
-    let mut reader = Reader { root, catalog, problems };
+    let mut reader = Reader { root, catalog, problems, is_open: false };
     let known: Vec<&str> = Kind::ALL.map(Kind::section).into_iter().chain([SERVICE]).collect();
     reader.keys(&KeyPath::root(), root, &known);
     let mut config = Config::default();
-    let mut defined = Defined { ids: Default::default(), unclear: Default::default() };
+    let mut defined =
+        Defined { ids: Default::default(), unclear: Default::default(), ignored: HashSet::new() };
     let mut entries = 0;
     for kind in Kind::ALL {
         entries += reader.section(kind, &mut config, &mut defined);
@@ -55,6 +58,8 @@ pub(super) struct Reader<'a> {
     root: &'a Node,
     catalog: &'a dyn Catalog,
     problems: &'a mut Problems,
+    /// Something under `service` could not be resolved.
+    is_open: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -109,7 +114,10 @@ impl<'a> Reader<'a> {
         match node.plain() {
             Value::Map(map) => Some(map.entries()),
             Value::Null => Some(&[]),
-            Value::Unresolved => None,
+            Value::Unresolved => {
+                self.is_open |= path.keys().next() == Some(SERVICE);
+                None
+            }
             _ => {
                 self.error(path, node.location(), format!("expected a map, found {}", node.describe()), None);
                 None
@@ -140,6 +148,11 @@ impl<'a> Reader<'a> {
                 self.error(&path, &entry.key_location, message, None);
                 continue;
             }
+            if let Known::Ignored(why) = self.catalog.known(kind, id.type_name()) {
+                self.warn(&path, &entry.key_location, format!("ignored: {why}"), Some("remove it".into()));
+                defined.ignored.insert(id);
+                continue;
+            }
             if let Some(type_name) = self.type_name(kind, &id, &path, &entry.key_location) {
                 config.components[kind.index()].push(Component {
                     kind,
@@ -164,13 +177,12 @@ impl<'a> Reader<'a> {
                 self.warn(path, at, message, None);
                 Some(canonical.to_owned())
             }
-            Known::Removed(hint) => {
-                self.error(path, at, hint.to_owned(), None);
-                None
-            }
-            Known::Unknown => {
+            gone => {
                 let message = format!("unknown type: {written:?} for id: \"{id}\"");
-                let help = self.help_for_type(kind, written);
+                let help = match gone {
+                    Known::Removed(hint) => hint.to_owned(),
+                    _ => self.help_for_type(kind, written),
+                };
                 self.error(path, at, message, Some(help));
                 None
             }
@@ -235,7 +247,7 @@ impl<'a> Reader<'a> {
         let pipelines = if readable { pipelines::read(self, &path, node, defined) } else { Vec::new() };
         let telemetry = node.get("telemetry").cloned().unwrap_or_default();
         self.telemetry(&path.join("telemetry"), &telemetry);
-        Service { extensions, pipelines, telemetry }
+        Service { extensions, pipelines, telemetry, is_open: self.is_open }
     }
 
     fn extensions(&mut self, path: &KeyPath, service: &Node, defined: &Defined) -> Vec<ComponentId> {
@@ -249,14 +261,18 @@ impl<'a> Reader<'a> {
                 self.error(&path, location, message, help);
             }
         }
-        ids.into_iter().map(|(id, _)| id).collect()
+        ids.into_iter().map(|(id, _)| id).filter(|id| !defined.ignored.contains(id)).collect()
     }
 
     /// The ids that a list names, each with its place; null is an empty list.
     pub(super) fn ids(&mut self, path: &KeyPath, node: &Node) -> Vec<(ComponentId, Location)> {
         let items = match node.plain() {
             Value::List(items) => items.as_slice(),
-            Value::Null | Value::Unresolved => return Vec::new(),
+            Value::Null => return Vec::new(),
+            Value::Unresolved => {
+                self.is_open = true;
+                return Vec::new();
+            }
             _ => {
                 let help = node.as_text().map(|text| format!("write `[{text}]`"));
                 let message = format!("expected a list, found {}", node.describe());
@@ -271,7 +287,7 @@ impl<'a> Reader<'a> {
             match item.as_text().map(ComponentId::parse) {
                 Some(Ok(id)) => ids.push((id, location.clone())),
                 Some(Err(error)) => self.error(&path, location, error.to_string(), None),
-                None if matches!(item.plain(), Value::Unresolved) => {}
+                None if matches!(item.plain(), Value::Unresolved) => self.is_open = true,
                 None => {
                     let message = format!("expected the id of a component, found {}", item.describe());
                     self.error(&path, location, message, None);
@@ -286,12 +302,6 @@ impl<'a> Reader<'a> {
             return;
         }
         self.keys(path, node, &TELEMETRY_KEYS);
-        let metrics = node.get("metrics").and_then(Node::as_map);
-        if let Some(address) = metrics.and_then(|metrics| metrics.entry("address")) {
-            let help = "write `readers: [{pull: {exporter: {prometheus: {host: …, port: …}}}}]`".to_owned();
-            let path = path.join("metrics").join("address");
-            self.error(&path, &address.key_location, "unknown key: `address` was removed".into(), Some(help));
-        }
     }
 }
 

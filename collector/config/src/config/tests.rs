@@ -16,6 +16,7 @@ impl Catalog for Distribution {
             (Kind::Exporter, "logging") => {
                 Known::Removed("the logging exporter has been deprecated, use the debug exporter instead")
             }
+            (Kind::Extension, "memory_ballast") => Known::Ignored("nothing needs it"),
             _ if self.types(kind).contains(&type_name) => Known::Canonical,
             _ => Known::Unknown,
         }
@@ -352,9 +353,9 @@ fn every_rule_of_the_root_has_its_words() {
         (service("extension: []"), vec!["service::extension: unknown key"], "did you mean `extensions`?"),
         (service("telemetry: {log: {}}"), vec!["service::telemetry::log: unknown key"], "did you mean `logs`?"),
         (
-            service("telemetry: {metrics: {level: none, address: ':8888'}}"),
-            vec!["service::telemetry::metrics::address: unknown key: `address` was removed"],
-            "write `readers: ",
+            service("telemetry: {metrcs: {level: none}}"),
+            vec!["service::telemetry::metrcs: unknown key"],
+            "did you mean `metrics`?",
         ),
         (service("telemetry: {logs: {}, metrics: , traces: {}, resource: {a: b}}"), vec![], ""),
     ];
@@ -396,8 +397,8 @@ fn every_rule_of_ids_has_its_words() {
         ),
         (
             "exporters: {logging: }",
+            "unknown type: \"logging\" for id: \"logging\"",
             "the logging exporter has been deprecated, use the debug exporter instead",
-            "",
         ),
         ("exporters: [debug]", "expected a map, found a list", ""),
         ("exporters: {debug: 5}", "expected a map, found the number 5", ""),
@@ -492,4 +493,42 @@ fn ten_mistakes_give_one_report() {
     let report = problems.to_string().replace("--config yaml:", "ten_mistakes.yaml");
     assert_eq!(report, expected, "{report}");
     assert_eq!(problems.errors().count(), 10);
+}
+
+#[test]
+fn what_nothing_needs_any_more_is_left_out() {
+    let text = "yaml:{receivers: {nop: }, exporters: {nop: }, extensions: {memory_ballast: {size_mib: 5}, health_check: }, \
+        service: {extensions: [memory_ballast, health_check], pipelines: {traces: {receivers: [nop], exporters: [nop]}}}}";
+    let resolved =
+        Resolver::with_environment(EnvProvider::new(|_| None)).resolve(&[text], &[]).expect("YAML");
+    let mut problems = resolved.problems;
+    let config = Config::read(&resolved.root, &Distribution, &mut problems);
+    assert!(!problems.has_errors(), "{problems}");
+    assert!(
+        problems.to_string().contains("extensions::memory_ballast: ignored: nothing needs it"),
+        "{problems}"
+    );
+    assert_eq!(config.components(Kind::Extension).len(), 1);
+    let names: Vec<String> = config.service().extensions.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["health_check"]);
+}
+
+proptest::proptest! {
+    /// Whatever two sources say: no panic, and what comes out can be printed and read again.
+    #[test]
+    fn any_overlay_is_merged_or_reported(
+        base in "([{}\\[\\],:] ?|service|exporters|a|b|!append |!edit |!remove |!replace |before|'|~|5|\\$\\{env:X\\}|[ \n-]){0,30}",
+        overlay in "(\\{|\\}|\\[|\\]|, |: |service: |exporters: |a|b|!append |!prepend |!edit |!remove |!replace |before: |remove: |~|5|\n  ){0,30}",
+    ) {
+        for missing in [crate::Missing::Empty, crate::Missing::Open] {
+            let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).missing(missing);
+            let sources = [format!("yaml:{base}"), format!("yaml:{overlay}")];
+            let Ok(resolved) = resolver.resolve(&sources, &[]) else { continue };
+            let mut report = resolved.problems;
+            Config::read(&resolved.root, &Distribution, &mut report);
+            let printed = to_yaml(&resolved.root, report.readings(), Secrets::Shown);
+            let again = resolver.resolve(&[format!("yaml:{printed}")], &[]).expect("what was printed is YAML");
+            proptest::prop_assert_eq!(to_yaml(&again.root, report.readings(), Secrets::Shown), printed);
+        }
+    }
 }

@@ -4,6 +4,7 @@ use super::context::Finished;
 use super::error::Fault;
 use crate::block::ENABLED;
 use crate::path::KeyPath;
+use crate::problems::{KNOWN_KEYS, UNKNOWN_KEY};
 use crate::suggest::nearest;
 
 /// Most names that a help text lists.
@@ -14,7 +15,7 @@ pub(super) fn explain(path: &KeyPath, fault: &Fault, finished: &Finished) -> (St
     match fault {
         Fault::KeepDefault | Fault::Unresolved => (String::new(), None),
         Fault::UnknownField { field, expected } => {
-            ("unknown key".into(), Some(help_for_key(path, field, expected, finished)))
+            (UNKNOWN_KEY.into(), Some(help_for_key(path, field, expected, finished)))
         }
         Fault::Missing(field) => (format!("`{field}` is missing"), None),
         Fault::UnknownVariant { variant, expected } => {
@@ -40,11 +41,7 @@ fn help_for_key(path: &KeyPath, field: &str, expected: &[&str], finished: &Finis
         return format!("`{field}` is a key of {place}, not of this level");
     }
     let known: Vec<&str> = known().collect();
-    if known.is_empty() {
-        "no keys are known here".into()
-    } else {
-        format!("known keys are {}", list(&known))
-    }
+    if known.is_empty() { "no keys are known here".into() } else { format!("{KNOWN_KEYS}{}", list(&known)) }
 }
 
 /// The nearest other section of this component that has this key: around it first, then inside it.

@@ -420,3 +420,33 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn nothing_is_said_about_what_depends_on_an_open_value() {
+    use crate::Missing;
+    let check = |settings: &str| {
+        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).missing(Missing::Open);
+        let root = resolver.resolve(&[format!("yaml:x: {settings}")], &[]).expect("YAML").root;
+        let node = root.get("x").expect("a section").clone();
+        let mut problems = Problems::in_section(KeyPath::parse("processors::x"), &node, node.location());
+        let settings = decode_checked::<Example>(&node, &mut problems);
+        (settings.is_some(), problems.keys().into_iter().map(String::from).collect::<Vec<_>>())
+    };
+    // (settings, keys with errors)
+    let cases: &[(&str, &[&str])] = &[
+        ("{count: '${env:X}'}", &[]),
+        ("{name: '${env:X}'}", &[]),
+        ("{name: 'a${env:X}'}", &[]),
+        // The default of `count` is less than the ratio, and so may be what it is set to, or not.
+        ("{count: '${env:X}', ratio: 200.5}", &[]),
+        ("{count: '${env:X}', name: ''}", &["name"]),
+        ("{count: '${env:X}', nmae: x}", &["nmae"]),
+    ];
+    for (settings, keys) in cases {
+        assert_eq!(
+            check(settings),
+            (false, keys.iter().map(|key| (*key).to_owned()).collect()),
+            "{settings}"
+        );
+    }
+}

@@ -215,3 +215,35 @@ proptest::proptest! {
         let _ = resolver.resolve(&[format!("yaml:v: '{quoted}'")], &[]);
     }
 }
+
+/// What is not there is empty, an error, or left open.
+#[test]
+fn what_is_not_there_is_said_once_and_with_its_place() {
+    use crate::{Missing, YamlProvider};
+    let text = "yaml:v: '${env:NOT_SET}'\nw: 'a ${NOT_SET} b'\nf: ['${file:/no/such/file}']\n";
+    let resolve = |missing| {
+        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
+        resolver.missing(missing).resolve(&[text], &[]).expect("sources")
+    };
+    // (missing, errors, warnings, keys whose values are open)
+    let cases = [
+        (Missing::Empty, 1, 2, vec!["f"]),
+        (Missing::Error, 3, 0, vec!["v", "w", "f"]),
+        (Missing::Open, 0, 3, vec!["v", "w", "f"]),
+    ];
+    for (missing, errors, warnings, open) in cases {
+        let resolved = resolve(missing);
+        let report = resolved.problems.to_string();
+        assert_eq!(resolved.problems.errors().count(), errors, "{missing:?}\n{report}");
+        assert_eq!(resolved.problems.warnings().count(), warnings, "{missing:?}\n{report}");
+        for key in ["v", "w", "f"] {
+            let node = resolved.root.get(key).expect("there");
+            let node = node.as_list().and_then(<[_]>::first).unwrap_or(node);
+            assert_eq!(matches!(node.value(), Value::Unresolved), open.contains(&key), "{missing:?} {key}");
+        }
+        let place =
+            "--config yaml::2:4: w: environment variable `NOT_SET` is not set, and there is no default";
+        assert!(report.contains(place), "{report}");
+        assert!(report.contains("help: set it, or give it a default: `${env:NOT_SET:-value}`"), "{report}");
+    }
+}

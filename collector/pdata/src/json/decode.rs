@@ -557,6 +557,9 @@ impl<'a> Decoder<'a> {
     fn integer(&mut self, rest: &'a [u8]) -> Option<(Integer, &'a [u8])> {
         let (read, after) = match rest {
             [b'"', text @ ..] => {
+                if let Some((magnitude, len)) = number::few_digits(text) {
+                    return Some((Integer { negative: false, magnitude }, &text[len + 1..]));
+                }
                 let len = plain(text);
                 match (number::digits(&text[..len]), text.get(len)) {
                     (Some(magnitude), Some(b'"')) => {
@@ -580,7 +583,16 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    #[inline(always)]
     fn double(&mut self, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
+        match number::short_decimal(rest) {
+            Some((value, len)) => Some((value.to_bits(), &rest[len..])),
+            None => self.any_double(rest),
+        }
+    }
+
+    #[inline(never)]
+    fn any_double(&mut self, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
         let (read, after) = match rest {
             [b'"', ..] => {
                 let (token, after) = self.token(rest)?;

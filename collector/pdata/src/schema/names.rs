@@ -22,12 +22,15 @@ struct Name {
     len: usize,
     /// The first eight bytes, or fewer and zeros.
     word: u64,
+    /// The last eight bytes of a longer name, and the second eight: together with the first they are all.
+    tail: u64,
+    middle: u64,
 }
 
 impl Names {
     /// Makes the table from the names of the fields in the schema, which are in snake_case.
     pub(crate) const fn of(fields: &[&str]) -> Names {
-        let mut names = [Name { bytes: [0; 24], len: 0, word: 0 }; MAX_FIELDS];
+        let mut names = [Name { bytes: [0; 24], len: 0, word: 0, tail: 0, middle: 0 }; MAX_FIELDS];
         let mut index = 0;
         while index < fields.len() {
             names[index] = camel(fields[index].as_bytes());
@@ -48,8 +51,10 @@ impl Names {
         let word = first_word(text, len);
         let index = usize::from(self.slots[slot(word, len, self.multiplier)]);
         let name = self.names.get(index)?;
-        let same =
-            name.word == word && name.len == len && (len <= 8 || text.get(8..len)? == &name.bytes[8..len]);
+        let same = name.word == word
+            && name.len == len
+            && (len <= 8
+                || name.tail == word_at(text, len - 8)? && (len <= 16 || name.middle == word_at(text, 8)?));
         same.then_some(index)
     }
 
@@ -68,6 +73,11 @@ fn first_word(text: &[u8], len: usize) -> u64 {
         Some(chunk) => u64::from_le_bytes(*chunk) & ((1 << (len * 8)) - 1),
         None => text.iter().take(len).rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
+}
+
+#[inline(always)]
+fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..)?.first_chunk().map(|chunk| u64::from_le_bytes(*chunk))
 }
 
 #[inline(always)]
@@ -90,7 +100,7 @@ const fn place(names: &[Name; MAX_FIELDS], count: usize, multiplier: u64) -> Opt
 }
 
 const fn camel(snake: &[u8]) -> Name {
-    let mut name = Name { bytes: [0; 24], len: 0, word: 0 };
+    let mut name = Name { bytes: [0; 24], len: 0, word: 0, tail: 0, middle: 0 };
     let mut at = 0;
     while at < snake.len() {
         let upper = at > 0 && snake[at - 1] == b'_';
@@ -99,7 +109,10 @@ const fn camel(snake: &[u8]) -> Name {
             name.bytes[name.len] = byte;
             if name.len < 8 {
                 name.word |= (byte as u64) << (8 * name.len);
+            } else if name.len < 16 {
+                name.middle |= (byte as u64) << (8 * (name.len - 8));
             }
+            name.tail = name.tail >> 8 | (byte as u64) << 56;
             name.len += 1;
         }
         at += 1;
@@ -124,6 +137,9 @@ mod tests {
             ("stringValues", None),
             ("startTimeUnixNanp", None),
             ("startTime", None),
+            ("startTimEUnixNano", None),
+            ("startTimeUniYNano", None),
+            ("stringValuf", None),
             ("", None),
         ];
         for (name, expected) in cases {

@@ -1,11 +1,22 @@
 use std::fmt;
 
+use phoenix_config::{Described, Shape, Written};
 use phoenix_telemetry::logs::Value;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A value of any shape.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Json(pub(super) Value);
+
+impl Described for Json {
+    fn shape() -> Shape {
+        Shape::Any
+    }
+
+    fn written(&self) -> Option<Written> {
+        None
+    }
+}
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {

@@ -1,23 +1,35 @@
 //! Compression of payloads in pieces.
+//!
+//! Output is written into a buffer that the thread lends and copied into one of exactly its size, which is
+//! charged to the budget for as long as it lives. Contexts are kept by the thread; see [`contexts`](super).
 
 use std::cell::RefCell;
 use std::io::{self, Write};
 
+use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
-use zstd::stream::raw::{InBuffer, Operation as _, OutBuffer};
+use lz4_flex::frame::{BlockSize, FrameEncoder as Lz4, FrameInfo};
+use phoenix_component::{Budget, buffers};
+use phoenix_pdata::Codings;
+use snap::write::FrameEncoder as Snappy;
+use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
 
-use super::{Encoding, gzip};
+use super::{Encoding, KEPT_CONTEXT_BYTES, SNAPPY_STREAM, gzip, scratch};
 use crate::payload::Payload;
 
 /// Contexts of different levels that one thread keeps.
 const KEPT_LEVELS: usize = 2;
 const ZSTD_DEFAULT_LEVEL: i32 = 3;
+/// From 20 on windows are larger than the 8 MiB that decoders must support.
+const ZSTD_MAX_LEVEL: i32 = 19;
+const DEFLATE_DEFAULT_LEVEL: i32 = 6;
 
 /// Compresses bodies with one encoding and level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compressor {
     encoding: Encoding,
     level: i32,
+    is_default: bool,
 }
 
 struct Deflater {
@@ -28,27 +40,30 @@ struct Deflater {
 
 struct Zstd {
     level: i32,
-    context: zstd::bulk::Compressor<'static>,
+    context: CCtx<'static>,
 }
 
 thread_local! {
     static DEFLATERS: RefCell<Vec<Deflater>> = const { RefCell::new(Vec::new()) };
     static ZSTDS: RefCell<Vec<Zstd>> = const { RefCell::new(Vec::new()) };
-    static SNAPPY: RefCell<snap::raw::Encoder> = RefCell::new(snap::raw::Encoder::new());
+    static SNAPPY_BLOCK: RefCell<snap::raw::Encoder> = RefCell::new(snap::raw::Encoder::new());
+    static SNAPPY: RefCell<Option<Snappy<Vec<u8>>>> = const { RefCell::new(None) };
+    static LZ4: RefCell<Option<Lz4<Vec<u8>>>> = const { RefCell::new(None) };
 }
 
 impl Compressor {
     /// `level` as otelcol counts: 0 and -1 mean the encoding's default; gzip, zlib and deflate take 1 to 9
-    /// (-2, Huffman coding only, becomes 1), zstd takes 1 to 22; others have no levels. What is outside is
+    /// (-2, Huffman coding only, becomes 1), zstd takes 1 to 19; others have no levels. What is outside is
     /// brought inside.
     pub fn new(encoding: Encoding, level: i32) -> Compressor {
-        let level = match (encoding, level) {
-            (Encoding::Zstd, 0 | -1) => ZSTD_DEFAULT_LEVEL,
-            (Encoding::Zstd, level) => level.clamp(1, 22),
-            (_, 0 | -1) => 6,
-            (_, level) => level.clamp(1, 9),
+        let is_default = matches!(level, 0 | -1);
+        let level = match (encoding, is_default) {
+            (Encoding::Zstd, true) => ZSTD_DEFAULT_LEVEL,
+            (Encoding::Zstd, false) => level.clamp(1, ZSTD_MAX_LEVEL),
+            (_, true) => DEFLATE_DEFAULT_LEVEL,
+            (_, false) => level.clamp(1, 9),
         };
-        Compressor { encoding, level }
+        Compressor { encoding, level, is_default }
     }
 
     /// What it makes.
@@ -56,51 +71,63 @@ impl Compressor {
         self.encoding
     }
 
+    /// The coding of payloads that go out as they came: none where a level was asked for, since nobody knows
+    /// with which one a sender compressed.
+    pub fn forwards(&self) -> Codings {
+        self.encoding.coding().filter(|_| self.is_default).map_or(Codings::NONE, Codings::only)
+    }
+
+    /// The message to send for `payload`: as it came, where that is what this compressor would make.
+    pub fn message(&self, payload: phoenix_pdata::Payload) -> Payload {
+        let as_it_came = self.encoding.coding().filter(|_| self.is_default);
+        match as_it_came.and_then(|coding| payload.encoded(coding)) {
+            Some(bytes) => Payload::encoded(self.encoding, bytes.clone()),
+            None => payload.into_iter().collect(),
+        }
+    }
+
     /// The same, with gRPC's coding of that name.
-    pub(crate) fn in_grpc(self) -> Compressor {
+    pub fn in_grpc(self) -> Compressor {
         Compressor { encoding: self.encoding.in_grpc(), ..self }
     }
 
-    /// Compresses `payload`; identity passes it on.
+    /// Compresses `payload`, charging what comes of it to the reserve of `budget`. Identity passes it on, as
+    /// does one that is compressed in this encoding already.
     ///
     /// # Errors
-    /// Where a context cannot be had.
-    pub fn compress(&self, payload: Payload) -> io::Result<Payload> {
-        let guess = payload.len() / 4 + 256;
-        let compressed = match self.encoding {
-            Encoding::Identity => return Ok(payload),
+    /// Where a context cannot be had, or the payload is compressed in another encoding.
+    pub fn compress(&self, payload: Payload, budget: &Budget) -> io::Result<Payload> {
+        if payload.encoding() == self.encoding {
+            return Ok(payload);
+        }
+        if payload.encoding() != Encoding::Identity {
+            return Err(io::Error::other(format!("the message is {} already", payload.encoding())));
+        }
+        let bytes = scratch::lend(|out| {
+            self.write(&payload, budget, out)?;
+            Ok::<_, io::Error>(exact(out, budget))
+        })?;
+        Ok(Payload::encoded(self.encoding, bytes))
+    }
+
+    fn write(&self, payload: &Payload, budget: &Budget, out: &mut Vec<u8>) -> io::Result<()> {
+        match self.encoding {
+            Encoding::Identity => payload.pieces().for_each(|piece| out.extend_from_slice(piece)),
             Encoding::Gzip => {
-                let mut out = Vec::with_capacity(guess);
                 out.extend_from_slice(&gzip::PLAIN_HEADER);
                 let mut crc = Crc::new();
                 payload.pieces().for_each(|piece| crc.update(piece));
-                self.deflate(false, &payload, &mut out)?;
+                self.deflate(false, payload, out)?;
                 out.extend_from_slice(&crc.sum().to_le_bytes());
                 out.extend_from_slice(&crc.amount().to_le_bytes());
-                out
             }
-            Encoding::Zlib | Encoding::Deflate => {
-                let mut out = Vec::with_capacity(guess);
-                self.deflate(true, &payload, &mut out)?;
-                out
-            }
-            Encoding::Zstd => self.zstd(&payload)?,
-            Encoding::Snappy => {
-                let joined = joined(&payload);
-                SNAPPY.with_borrow_mut(|encoder| encoder.compress_vec(&joined)).map_err(io::Error::other)?
-            }
-            Encoding::SnappyFramed => {
-                let mut writer = snap::write::FrameEncoder::new(Vec::with_capacity(guess));
-                write_pieces(&mut writer, &payload)?;
-                writer.into_inner().map_err(|error| error.into_error())?
-            }
-            Encoding::Lz4 => {
-                let mut writer = lz4_flex::frame::FrameEncoder::new(Vec::with_capacity(guess));
-                write_pieces(&mut writer, &payload)?;
-                writer.finish().map_err(io::Error::other)?
-            }
-        };
-        Ok(bytes::Bytes::from(compressed).into())
+            Encoding::Zlib | Encoding::Deflate => self.deflate(true, payload, out)?,
+            Encoding::Zstd => return in_one_piece(payload, budget, |plain| self.zstd(plain, out)),
+            Encoding::Snappy => return in_one_piece(payload, budget, |plain| snappy_block(plain, out)),
+            Encoding::SnappyFramed => snappy(payload, out)?,
+            Encoding::Lz4 => lz4(payload, out)?,
+        }
+        Ok(())
     }
 
     fn deflate(&self, zlib: bool, payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
@@ -114,6 +141,7 @@ impl Compressor {
                 }
             };
             deflater.context.reset();
+            out.reserve(payload.len() / 4 + 256);
             for piece in payload.pieces() {
                 run_deflate(&mut deflater.context, piece, FlushCompress::None, out)?;
             }
@@ -124,21 +152,25 @@ impl Compressor {
         })
     }
 
-    fn zstd(&self, payload: &Payload) -> io::Result<Vec<u8>> {
+    fn zstd(&self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        let failed = |code| io::Error::other(get_error_name(code));
         ZSTDS.with_borrow_mut(|kept| {
             let mut zstd = match kept.iter().position(|one| one.level == self.level) {
                 Some(index) => kept.swap_remove(index),
-                None => Zstd { level: self.level, context: zstd::bulk::Compressor::new(self.level)? },
+                None => {
+                    let mut context =
+                        CCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+                    context.set_parameter(CParameter::CompressionLevel(self.level)).map_err(failed)?;
+                    Zstd { level: self.level, context }
+                }
             };
-            let mut pieces = payload.pieces();
-            let out = match (pieces.next(), pieces.next()) {
-                (Some(only), None) => zstd.context.compress(only)?,
-                (None, _) => zstd.context.compress(&[])?,
-                _ => stream_zstd(&mut zstd.context, payload)?,
-            };
+            out.reserve(compress_bound(plain.len()));
+            zstd.context.compress2(out, plain).map_err(failed)?;
             kept.truncate(KEPT_LEVELS - 1);
-            kept.push(zstd);
-            Ok(shrunk(out))
+            if zstd.context.sizeof() <= KEPT_CONTEXT_BYTES {
+                kept.push(zstd);
+            }
+            Ok(())
         })
     }
 }
@@ -166,41 +198,70 @@ fn run_deflate(
     }
 }
 
-fn stream_zstd(context: &mut zstd::bulk::Compressor<'static>, payload: &Payload) -> io::Result<Vec<u8>> {
-    let mut encoder = zstd::stream::raw::Encoder::with_context(context.context_mut());
-    encoder.reinit()?;
-    encoder.set_pledged_src_size(Some(payload.len() as u64))?;
-    let mut out = Vec::with_capacity(payload.len() / 4 + 1024);
-    for piece in payload.pieces() {
-        let mut input = InBuffer::around(piece);
-        while input.pos() < piece.len() {
-            let filled = out.len();
-            encoder.run(&mut input, &mut OutBuffer::around_pos(&mut out, filled))?;
-            out.reserve(1024);
+fn snappy_block(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    out.resize(snap::raw::max_compress_len(plain.len()), 0);
+    let written = SNAPPY_BLOCK.with_borrow_mut(|encoder| encoder.compress(plain, out))?;
+    out.truncate(written);
+    Ok(())
+}
+
+fn snappy(payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
+    SNAPPY.with_borrow_mut(|kept| {
+        let mut writer = match kept.take() {
+            Some(mut writer) => {
+                // It says what it is only once.
+                out.extend_from_slice(SNAPPY_STREAM);
+                std::mem::swap(writer.get_mut(), out);
+                writer
+            }
+            None => Snappy::new(std::mem::take(out)),
+        };
+        payload.pieces().try_for_each(|piece| writer.write_all(piece))?;
+        writer.flush()?;
+        std::mem::swap(writer.get_mut(), out);
+        *kept = Some(writer);
+        Ok(())
+    })
+}
+
+fn lz4(payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
+    LZ4.with_borrow_mut(|kept| {
+        // A writer that is used again cannot write a frame of nothing.
+        let mut writer = kept.take().filter(|_| !payload.is_empty()).unwrap_or_else(|| {
+            Lz4::with_frame_info(FrameInfo::new().block_size(BlockSize::Max256KB), Vec::new())
+        });
+        std::mem::swap(writer.get_mut(), out);
+        payload.pieces().try_for_each(|piece| writer.write_all(piece))?;
+        writer.try_finish().map_err(io::Error::other)?;
+        std::mem::swap(writer.get_mut(), out);
+        *kept = Some(writer);
+        Ok(())
+    })
+}
+
+/// For encoders that want all at once: faster, and their contexts stay small. A copy of several pieces is
+/// charged while it is needed.
+fn in_one_piece(
+    payload: &Payload,
+    budget: &Budget,
+    work: impl FnOnce(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut pieces = payload.pieces();
+    match (pieces.next(), pieces.next()) {
+        (None, _) => work(&[]),
+        (Some(only), None) => work(only),
+        _ => {
+            let _charge = budget.charge_reserve(payload.len());
+            let mut joined = Vec::with_capacity(payload.len());
+            payload.pieces().for_each(|piece| joined.extend_from_slice(piece));
+            work(&joined)
         }
     }
-    loop {
-        let filled = out.len();
-        let left = encoder.finish(&mut OutBuffer::around_pos(&mut out, filled), true)?;
-        if left == 0 {
-            return Ok(out);
-        }
-        out.reserve(left);
-    }
 }
 
-fn joined(payload: &Payload) -> Vec<u8> {
-    let mut joined = Vec::with_capacity(payload.len());
-    payload.pieces().for_each(|piece| joined.extend_from_slice(piece));
-    joined
-}
-
-fn write_pieces(writer: &mut impl Write, payload: &Payload) -> io::Result<()> {
-    payload.pieces().try_for_each(|piece| writer.write_all(piece))
-}
-
-/// zstd asks for room for the worst case, far more than it needs.
-fn shrunk(mut out: Vec<u8>) -> Vec<u8> {
-    out.shrink_to_fit();
-    out
+/// A copy that is charged for as long as it lives.
+fn exact(bytes: &[u8], budget: &Budget) -> Bytes {
+    let mut copy = buffers::take(bytes.len()).unwrap_or_else(|| Vec::with_capacity(bytes.len()));
+    copy.extend_from_slice(bytes);
+    budget.charge_reserve(copy.capacity()).attach(copy)
 }

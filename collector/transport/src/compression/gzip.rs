@@ -40,3 +40,9 @@ pub(super) fn after_header(member: &[u8]) -> Result<&[u8], &'static str> {
     }
     Ok(rest)
 }
+
+/// What the trailer says of the length of the plain bytes, modulo 4 GiB; of the last member, where there
+/// are several.
+pub(super) fn declared_length(body: &[u8]) -> Option<u32> {
+    body.last_chunk::<4>().map(|length| u32::from_le_bytes(*length))
+}

@@ -1,6 +1,4 @@
 use super::*;
-use crate::payload::Payload;
-use phoenix_component::Budget;
 
 const COMPRESSED: [Encoding; 7] = [
     Encoding::Gzip,
@@ -18,13 +16,17 @@ fn text(bytes: usize) -> Vec<u8> {
 
 fn round(encoding: Encoding, pieces: &[Vec<u8>]) -> Vec<u8> {
     let payload: Payload = pieces.iter().map(|piece| Bytes::from(piece.clone())).collect();
-    let compressed = Compressor::new(encoding, 0).compress(payload).unwrap();
+    let compressed = Compressor::new(encoding, 0).compress(payload, &Budget::unlimited()).unwrap();
     compressed.pieces().flat_map(|piece| piece.to_vec()).collect()
 }
 
 fn plain(encoding: Encoding, body: &[u8], limit: usize, budget: &Budget) -> Result<Vec<u8>, DecodeError> {
     let mut charge = budget.try_charge(0).unwrap();
-    decompress::decompress(encoding, body, limit, &mut charge)
+    let mut plain = Vec::new();
+    let body = Bytes::copy_from_slice(body);
+    decompress::decompress(encoding, &body, limit, &mut charge, &mut plain)?;
+    decompress::trim(&mut plain, &mut charge);
+    Ok(plain)
 }
 
 #[test]
@@ -73,6 +75,88 @@ fn whatever_is_cut_or_changed_is_an_error_or_other_bytes_but_no_panic() {
     }
 }
 
+/// Formats that say where they end: anything less is an error. (A framed snappy stream may end after any of
+/// its chunks.)
+#[test]
+fn what_is_cut_short_is_refused() {
+    let budget = Budget::unlimited();
+    for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Zlib, Encoding::Snappy, Encoding::Lz4] {
+        let body = round(encoding, &[text(700_000)]);
+        let ends = (1..body.len().min(200)).chain(body.len().saturating_sub(200)..body.len());
+        for end in ends.chain((1..body.len()).step_by(97)) {
+            let got = plain(encoding, &body[..end], 1 << 20, &budget);
+            assert!(
+                matches!(got, Err(DecodeError::Corrupt { .. })),
+                "{encoding} cut at {end} of {}",
+                body.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn frames_that_follow_each_other_are_all_read() {
+    let budget = Budget::unlimited();
+    for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Lz4, Encoding::SnappyFramed] {
+        let bodies = [text(10), text(300_000), Vec::new(), text(20)];
+        let joined = bodies.iter().flat_map(|body| round(encoding, std::slice::from_ref(body)));
+        let joined: Vec<u8> = joined.collect();
+        assert!(plain(encoding, &joined, 1 << 20, &budget).as_ref() == Ok(&bodies.concat()), "{encoding}");
+        let trailing = [&joined[..], b"garbage"].concat();
+        assert!(plain(encoding, &trailing, 1 << 20, &budget).is_err(), "{encoding} with a tail");
+    }
+    // Go's reader stops where the stream ends.
+    let trailing = [round(Encoding::Zlib, &[text(10)]), b"garbage".to_vec()].concat();
+    assert_eq!(plain(Encoding::Zlib, &trailing, 100, &budget).unwrap(), text(10));
+    for encoding in [Encoding::Zstd, Encoding::Lz4, Encoding::SnappyFramed] {
+        assert_eq!(plain(encoding, b"", 100, &budget).unwrap(), b"", "{encoding}: nothing is no frame");
+    }
+}
+
+#[test]
+fn a_length_that_is_not_credible_is_not_made_room_for() {
+    // A zstd frame with an empty block that says that it has 16 MiB, and a gzip member whose trailer does.
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 1, 1, 0, 0];
+    let mut gzip = round(Encoding::Gzip, &[text(10)]);
+    let at = gzip.len() - 4;
+    gzip[at..].copy_from_slice(&(16u32 << 20).to_le_bytes());
+    for (encoding, body) in [(Encoding::Zstd, &zstd[..]), (Encoding::Gzip, &gzip)] {
+        let budget = Budget::new(8192);
+        let got = plain(encoding, body, 64 << 20, &budget);
+        assert!(matches!(got, Err(DecodeError::Corrupt { .. })), "{encoding}: {got:?}");
+    }
+}
+
+#[test]
+fn what_is_made_is_charged_while_it_lives_and_what_is_made_already_is_passed_on() {
+    let budget = Budget::new(1 << 20);
+    for encoding in COMPRESSED {
+        let compressor = Compressor::new(encoding, 0);
+        let made = compressor.compress(Bytes::from(text(10_000)).into(), &budget).unwrap();
+        assert!((made.len()..=made.len() + made.len() / 8).contains(&budget.used()), "{encoding}");
+        let address = made.pieces().next().unwrap().as_ptr();
+        let again = compressor.compress(made, &budget).unwrap();
+        assert_eq!(again.pieces().next().unwrap().as_ptr(), address);
+        let other = if encoding == Encoding::Gzip { Encoding::Zstd } else { Encoding::Gzip };
+        assert!(Compressor::new(other, 0).compress(again, &budget).is_err(), "{encoding} is not {other}");
+        assert_eq!(budget.used(), 0);
+    }
+}
+
+#[test]
+fn only_the_default_level_goes_on_as_it_came() {
+    for (encoding, level, forwards) in [
+        (Encoding::Zstd, 0, Codings::only(Coding::Zstd)),
+        (Encoding::Deflate, -1, Codings::only(Coding::Zlib)),
+        (Encoding::Gzip, 6, Codings::NONE),
+        (Encoding::Identity, 0, Codings::NONE),
+    ] {
+        assert_eq!(Compressor::new(encoding, level).forwards(), forwards, "{encoding} {level}");
+    }
+    let snappy = Compressor::new(Encoding::Snappy, 0);
+    assert_eq!(snappy.in_grpc().forwards(), Codings::only(Coding::SnappyFramed));
+}
+
 #[test]
 fn gzip_members_are_joined_and_framed_snappy_is_recognised() {
     let budget = Budget::unlimited();
@@ -103,7 +187,7 @@ async fn large_bodies_take_the_way_around_the_runtime() {
     let budget = Budget::new(10 << 20);
     let body = Bytes::from(round(Encoding::Zstd, std::slice::from_ref(&noise)));
     assert!(body.len() > OFFLOAD_BYTES);
-    let got = decode(Encoding::Zstd, body, 1 << 20, budget.try_charge(0).unwrap()).await.unwrap();
+    let got = decode(Encoding::Zstd, body, 1 << 20, budget.try_charge(0).unwrap()).await.unwrap().0;
     assert!(got == noise);
     assert!(budget.used() >= 600_000);
     drop(got);

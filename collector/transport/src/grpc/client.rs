@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
-use phoenix_component::{Code, Cores};
+use phoenix_component::{Budget, Code, Cores};
 
 use super::Status;
 use crate::compression::{Compressor, Encoding};
@@ -62,6 +62,8 @@ pub struct Options {
     pub metadata: HeaderMap,
     /// How messages are compressed.
     pub compressor: Compressor,
+    /// Compressed messages are charged to its reserve.
+    pub budget: Budget,
     /// How calls are spread.
     pub balancer: Balancer,
     /// Calls wait for a connection until their deadline, instead of failing with the first failed attempt.
@@ -82,6 +84,7 @@ impl Options {
             user_agent: concat!("phoenix/", env!("CARGO_PKG_VERSION")).to_owned(),
             metadata: HeaderMap::new(),
             compressor: Compressor::new(Encoding::Identity, 0),
+            budget: Budget::unlimited(),
             balancer: Balancer::default(),
             wait_for_ready: false,
             keepalive: None,

@@ -10,15 +10,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::uri::Authority;
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::Status;
-use crate::listen::{self, Drain, Listen, Protocol, Server};
+use crate::compression::Encoding;
+use crate::encoded::EncodedBody;
+use crate::listen::{Drain, Protocol, Server};
 use crate::metrics::ServerMetrics;
+use crate::running;
 use crate::socket::{Peer, Socket};
 use crate::tls::TlsAcceptor;
 
@@ -32,6 +34,9 @@ mod lifecycle;
 pub struct Call {
     /// The message; its memory is charged to the budget until the last slice is dropped.
     pub message: Bytes,
+    /// The message as it came, instead of `message`, where it came compressed and the service
+    /// [wants that](UnaryService::takes_encoded).
+    pub encoded: Option<EncodedBody>,
     /// Request headers, metadata among them.
     pub headers: HeaderMap,
     /// `:authority` of the request.
@@ -49,6 +54,12 @@ pub trait UnaryService: Send + Sync + 'static {
 
     /// The method at `path`, for example `/package.Service/Method`; none is answered Unimplemented.
     fn resolve(&self, path: &str) -> Option<Self::Method>;
+
+    /// Whether the service wants the message of a request as it came, compressed in `encoding`.
+    fn takes_encoded(&self, method: Self::Method, encoding: Encoding) -> bool {
+        let _ = (method, encoding);
+        false
+    }
 
     /// Answers a request. It is dropped where the client cancels; a panic fails this request alone.
     ///
@@ -109,14 +120,10 @@ impl Default for Options {
     }
 }
 
-/// What a server shares with all of its connections.
-struct Shared<S> {
-    service: Arc<S>,
-    options: Options,
-    budget: Budget,
-    cores: Cores,
-    metrics: ServerMetrics,
-}
+type Shared<S> = running::Shared<S, Options>;
+type Current<S> = running::Current<S, Options>;
+/// Changes a server while its connections stay open.
+pub type Reconfigure<S> = running::Reconfigure<S, Options>;
 
 /// Starts to serve `service` on `lease`. Needs no runtime: connections run on `cores`.
 ///
@@ -147,32 +154,8 @@ pub fn start_reconfigurable<S: UnaryService>(
     budget: &Budget,
     metrics: ServerMetrics,
 ) -> io::Result<(Server, Reconfigure<S>)> {
-    let listen = Listen {
-        cores: cores.clone(),
-        tls,
-        max_connections: options.max_connections,
-        metrics: metrics.clone(),
-    };
-    let (cores, budget) = (cores.clone(), budget.clone());
-    let shared = Shared { service: Arc::new(service), options, budget, cores, metrics };
-    let current = Arc::new(Current(ArcSwap::from_pointee(shared)));
-    Ok((listen::start(lease, listen, current.clone())?, Reconfigure(current)))
-}
-
-/// What the connections of a server look at for each request.
-struct Current<S>(ArcSwap<Shared<S>>);
-
-/// Changes a server while its connections stay open.
-pub struct Reconfigure<S>(Arc<Current<S>>);
-
-impl<S> Reconfigure<S> {
-    /// Puts another service and other options in place. They hold for every request that comes from now
-    /// on; what is agreed when a connection opens (streams, header sizes, keepalive) holds for new ones.
-    pub fn set(&self, service: S, options: Options) {
-        let now = self.0.0.load();
-        let (budget, cores, metrics) = (now.budget.clone(), now.cores.clone(), now.metrics.clone());
-        self.0.0.store(Arc::new(Shared { service: Arc::new(service), options, budget, cores, metrics }));
-    }
+    let (cores, budget, most) = (cores.clone(), budget.clone(), options.max_connections);
+    running::start(lease, tls, most, Shared { service: Arc::new(service), options, budget, cores, metrics })
 }
 
 impl<S: UnaryService> Protocol for Current<S> {

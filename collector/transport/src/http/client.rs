@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode, Uri};
-use phoenix_component::Cores;
+use phoenix_component::{Budget, Cores};
 use tokio::sync::Semaphore;
 
 use crate::compression::{Compressor, Encoding};
@@ -23,6 +23,18 @@ mod pool;
 
 use exchange::Connection;
 use pool::Pool;
+
+/// The `Host` of requests over Unix sockets.
+const UNIX_HOST: &str = "localhost";
+
+/// Socket and path of a URL over a Unix socket; the path is `/` where none is named.
+pub fn unix_url(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix("unix://")?;
+    Some(match rest.find(":/") {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => (rest, "/"),
+    })
+}
 
 /// Bytes of an answer that are read; the rest is cut off.
 pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
@@ -40,6 +52,8 @@ pub struct Options {
     pub user_agent: String,
     /// How bodies are compressed.
     pub compressor: Compressor,
+    /// Compressed bodies are charged to its reserve.
+    pub budget: Budget,
     /// Idle connections to keep for each host, on each core.
     pub max_idle_per_host: usize,
     /// How long they are kept; none is for ever.
@@ -58,6 +72,7 @@ impl Default for Options {
             headers: HeaderMap::new(),
             user_agent: concat!("phoenix/", env!("CARGO_PKG_VERSION")).to_owned(),
             compressor: Compressor::new(Encoding::Identity, 0),
+            budget: Budget::unlimited(),
             max_idle_per_host: 100,
             idle_timeout: Some(Duration::from_secs(90)),
             max_connections_per_host: None,
@@ -168,12 +183,24 @@ impl Client {
         Ok(Client(Arc::new(shared)))
     }
 
-    /// Prepares requests to `url`.
+    /// Prepares requests to `url`: of `http`, of `https`, or `unix://PATH:/PATH` for a Unix socket and what is
+    /// asked for there.
     ///
     /// # Errors
-    /// Where it is no absolute URL of `http` or `https`.
+    /// Where it is no absolute URL of these.
     pub fn destination(&self, url: &str) -> Result<Destination, ClientError> {
         let wrong = |reason: String| ClientError::Url { url: url.to_owned(), reason };
+        if let Some((socket, path)) = unix_url(url) {
+            let uri = format!("http://{UNIX_HOST}{path}").parse();
+            let uri = uri.map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
+            let target = match socket {
+                "" => return Err(wrong(EndpointError::UnixPath.to_string())),
+                socket => Target::Unix(socket.into()),
+            };
+            let host = self.0.headers.get(HOST).cloned();
+            let host = host.unwrap_or_else(|| HeaderValue::from_static(UNIX_HOST));
+            return Ok(Destination { uri, target, secure: false, host });
+        }
         let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
@@ -217,7 +244,9 @@ impl Client {
         body: Payload,
     ) -> Result<Response, SendError> {
         let shared = &*self.0;
-        let body = shared.compress(body).await.map_err(SendError::Compress)?;
+        let body = crate::compression::encode(shared.options.compressor, body, &shared.options.budget)
+            .await
+            .map_err(SendError::Compress)?;
         let _permit = shared.permit(&destination.target).await;
         let pool = &shared.pools[shared.cores.current_index()];
         let mut fresh_only = false;
@@ -269,15 +298,6 @@ impl Shared {
         }
         *request.headers_mut() = all;
         request
-    }
-
-    async fn compress(&self, body: Payload) -> std::io::Result<Payload> {
-        const OFFLOAD_BYTES: usize = 1 << 20;
-        let compressor = self.options.compressor;
-        if compressor.encoding() != Encoding::Identity && body.len() > OFFLOAD_BYTES {
-            return crate::compression::off_the_runtime(move || compressor.compress(body)).await;
-        }
-        compressor.compress(body)
     }
 
     async fn permit(&self, target: &Target) -> Option<tokio::sync::OwnedSemaphorePermit> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Response, StatusCode, request};
+use http::{Method, Request, Response, StatusCode};
 
 /// Methods that a preflight may ask for.
 const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::HEAD];
@@ -37,7 +37,7 @@ impl Cors {
         (!origins.is_empty()).then(|| Cors {
             origins: lower(origins),
             headers,
-            exposed: (!exposed.is_empty()).then(|| HeaderValue::try_from(exposed.join(", ")).ok()).flatten(),
+            exposed: (!exposed.is_empty()).then(|| HeaderValue::try_from(canonical(exposed)).ok()).flatten(),
             max_age: (max_age.as_secs() > 0).then(|| HeaderValue::from(max_age.as_secs())),
         })
     }
@@ -51,9 +51,9 @@ impl Cors {
     }
 
     /// The answer to a preflight; none for any other request.
-    pub(crate) fn preflight(&self, head: &request::Parts) -> Option<Response<Bytes>> {
-        let method = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
-        if head.method != Method::OPTIONS {
+    pub(crate) fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
+        let method = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        if request.method() != Method::OPTIONS {
             return None;
         }
         let mut response = Response::new(Bytes::new());
@@ -63,15 +63,15 @@ impl Cors {
             header::VARY,
             HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
         );
-        let asked = head.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-        let allowed = head.headers.get(header::ORIGIN).and_then(|origin| self.allow_origin(origin));
+        let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        let allowed = request.headers().get(header::ORIGIN).and_then(|origin| self.allow_origin(origin));
         if let Some(origin) = allowed
-            && METHODS.iter().any(|known| known.as_str().as_bytes() == method.as_bytes())
+            && is_allowed(method.as_bytes())
             && asked.is_none_or(|asked| self.allows_headers(asked))
         {
             out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             out.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method.clone());
-            if let Some(asked) = asked {
+            if let Some(asked) = asked.filter(|asked| !asked.is_empty()) {
                 out.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
             }
             out.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -92,10 +92,11 @@ impl Cors {
         })
     }
 
-    /// Adds what the answer to a request of `origin` needs.
-    pub(crate) fn decorate(&self, origin: Option<&HeaderValue>, out: &mut HeaderMap) {
+    /// Adds what the answer to a request of `origin`, which is no preflight, needs.
+    pub(crate) fn decorate(&self, method: &Method, origin: Option<&HeaderValue>, out: &mut HeaderMap) {
         out.append(header::VARY, HeaderValue::from_static("Origin"));
-        let Some(allowed) = origin.and_then(|origin| self.allow_origin(origin)) else { return };
+        let allowed = origin.filter(|_| is_allowed(method.as_str().as_bytes()));
+        let Some(allowed) = allowed.and_then(|origin| self.allow_origin(origin)) else { return };
         out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         out.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         if let Some(exposed) = &self.exposed {
@@ -103,6 +104,26 @@ impl Cors {
             out.insert(EXPOSE, exposed.clone());
         }
     }
+}
+
+/// Names as Go writes them: each word with a capital.
+fn canonical(names: &[String]) -> String {
+    let mut starts = true;
+    names
+        .join(", ")
+        .to_ascii_lowercase()
+        .chars()
+        .map(|letter| {
+            let written = if starts { letter.to_ascii_uppercase() } else { letter };
+            starts = matches!(letter, '-' | ' ');
+            written
+        })
+        .collect()
+}
+
+/// Preflights for OPTIONS itself always pass.
+fn is_allowed(method: &[u8]) -> bool {
+    METHODS.iter().chain([&Method::OPTIONS]).any(|known| known.as_str().as_bytes() == method)
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any run of characters.
@@ -123,6 +144,126 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What an answer says of `Access-Control-*`, by the end of the names, and of `Vary`.
+    fn said(headers: &HeaderMap) -> Vec<String> {
+        let mut said: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| {
+                let name = name.as_str().trim_start_matches("access-control-");
+                format!("{name}: {}", value.to_str().unwrap())
+            })
+            .collect();
+        said.sort();
+        said
+    }
+
+    fn cors(origins: &[&str], headers: &[&str], exposed: &[&str], max_age: u64) -> Cors {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        Cors::new(&owned(origins), &owned(headers), &owned(exposed), Duration::from_secs(max_age)).unwrap()
+    }
+
+    #[test]
+    fn preflights_are_answered_as_rs_cors_does() {
+        const VARY: &str = "vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+        let some = cors(&["https://*.example.com", "http://Local"], &["X-Token"], &[], 7200);
+        let any = cors(&["*"], &["*"], &[], 0);
+        let plain = cors(&["*"], &[], &[], 0);
+        let granted = |origin: &str, method: &str| {
+            vec![
+                "allow-credentials: true".to_owned(),
+                format!("allow-methods: {method}"),
+                format!("allow-origin: {origin}"),
+            ]
+        };
+        let with = |mut said: Vec<String>, more: &[&str]| {
+            said.extend(more.iter().map(|text| (*text).to_owned()));
+            said.sort();
+            said
+        };
+        for (case, cors, origin, method, headers, expected) in [
+            (
+                "origin, method and header allowed",
+                &some,
+                "https://a.example.com",
+                "POST",
+                Some("x-token"),
+                with(granted("https://a.example.com", "POST"), &["allow-headers: x-token", "max-age: 7200"]),
+            ),
+            (
+                "case of origins does not matter",
+                &some,
+                "http://LOCAL",
+                "POST",
+                None,
+                with(granted("http://LOCAL", "POST"), &["max-age: 7200"]),
+            ),
+            ("another origin", &some, "https://example.com", "POST", None, vec![]),
+            ("no origin", &some, "", "POST", None, vec![]),
+            ("another method", &some, "http://local", "PUT", None, vec![]),
+            ("another header", &some, "http://local", "POST", Some("x-token, x-other"), vec![]),
+            (
+                "any header",
+                &any,
+                "http://x",
+                "GET",
+                Some("a,b , c"),
+                with(granted("*", "GET"), &["allow-headers: a,b , c"]),
+            ),
+            ("no header", &any, "http://x", "OPTIONS", Some(""), granted("*", "OPTIONS")),
+            (
+                "headers by default",
+                &plain,
+                "http://x",
+                "POST",
+                Some("content-type,x-requested-with"),
+                with(granted("*", "POST"), &["allow-headers: content-type,x-requested-with"]),
+            ),
+            ("none but those", &plain, "http://x", "POST", Some("x-token"), vec![]),
+        ] {
+            let mut request =
+                Request::builder().method("OPTIONS").header("access-control-request-method", method);
+            if !origin.is_empty() {
+                request = request.header("origin", origin);
+            }
+            if let Some(headers) = headers {
+                request = request.header("access-control-request-headers", headers);
+            }
+            let answer = cors.preflight(&request.body(()).unwrap()).expect(case);
+            assert_eq!(answer.status(), 204, "{case}");
+            assert_eq!(said(answer.headers()), with(expected, &[VARY]), "{case}");
+        }
+        for (method, header) in [("POST", "access-control-request-method"), ("OPTIONS", "x")] {
+            let request = Request::builder().method(method).header(header, "POST").body(()).unwrap();
+            assert!(any.preflight(&request).is_none(), "{method} {header} is no preflight");
+        }
+    }
+
+    #[test]
+    fn other_answers_say_who_may_read_them() {
+        let some = cors(&["http://local"], &[], &["x-request-id", "etag"], 0);
+        for (case, origin, method, expected) in [
+            (
+                "allowed",
+                Some("http://local"),
+                "POST",
+                &[
+                    "allow-credentials: true",
+                    "allow-origin: http://local",
+                    "expose-headers: X-Request-Id, Etag",
+                    "vary: Origin",
+                ][..],
+            ),
+            ("another origin", Some("http://other"), "POST", &["vary: Origin"]),
+            ("no origin", None, "POST", &["vary: Origin"]),
+            ("another method", Some("http://local"), "DELETE", &["vary: Origin"]),
+        ] {
+            let (mut headers, origin) = (HeaderMap::new(), origin.map(HeaderValue::from_static));
+            some.decorate(&method.parse().unwrap(), origin.as_ref(), &mut headers);
+            assert_eq!(said(&headers), expected, "{case}");
+        }
+        assert!(Cors::new(&[], &["x".to_owned()], &[], Duration::ZERO).is_none(), "off without origins");
+    }
 
     #[test]
     fn stars_stand_for_any_run() {

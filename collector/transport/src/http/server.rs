@@ -9,15 +9,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Response, request};
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::cors::Cors;
-use crate::compression::Encoding;
-use crate::listen::{self, Drain, Listen, Protocol, Server};
+use crate::compression::{DecodeError, Encoding};
+use crate::encoded::{EncodedBody, Undecodable};
+use crate::listen::{Drain, Protocol, Server};
 use crate::metrics::ServerMetrics;
+use crate::running;
 use crate::socket::{Peer, Socket};
 use crate::tls::TlsAcceptor;
 
@@ -34,6 +35,9 @@ pub struct Request {
     pub peer: Peer,
     /// The decompressed body, charged to the budget, or why there is none.
     pub body: Result<Bytes, BodyError>,
+    /// The body as it came, instead of `body`, where it came compressed and the service
+    /// [wants that](HttpService::takes_encoded).
+    pub encoded: Option<EncodedBody>,
 }
 
 /// Why a body was not taken.
@@ -65,6 +69,19 @@ pub enum BodyError {
     Interrupted,
 }
 
+impl From<Undecodable> for BodyError {
+    fn from(undecodable: Undecodable) -> BodyError {
+        match undecodable.error {
+            DecodeError::TooLarge { .. } if undecodable.encoding == Encoding::Snappy => {
+                BodyError::SnappyTooLarge
+            }
+            DecodeError::TooLarge { .. } => BodyError::TooLarge,
+            DecodeError::Budget => BodyError::OverBudget { delay: undecodable.over_budget_delay },
+            error @ DecodeError::Corrupt { .. } => BodyError::Corrupt(error.to_string()),
+        }
+    }
+}
+
 /// What a server does.
 pub trait HttpService: Send + Sync + 'static {
     /// One of the things that it offers.
@@ -77,6 +94,12 @@ pub trait HttpService: Send + Sync + 'static {
     // The answer is moved once, into the connection's task: boxing it would cost every route.
     #[allow(clippy::result_large_err)]
     fn route(&self, head: &request::Parts) -> Result<Self::Route, Response<Bytes>>;
+
+    /// Whether the service wants the body of a request as it came, compressed in `encoding`.
+    fn takes_encoded(&self, route: Self::Route, encoding: Encoding) -> bool {
+        let _ = (route, encoding);
+        false
+    }
 
     /// Answers a request. It is dropped where the client goes away; a panic fails this request alone.
     fn call(&self, route: Self::Route, request: Request) -> impl Future<Output = Response<Bytes>> + Send;
@@ -131,13 +154,10 @@ impl Default for Options {
     }
 }
 
-struct Shared<S> {
-    service: Arc<S>,
-    options: Options,
-    budget: Budget,
-    cores: Cores,
-    metrics: ServerMetrics,
-}
+type Shared<S> = running::Shared<S, Options>;
+type Current<S> = running::Current<S, Options>;
+/// Changes a server while its connections stay open.
+pub type Reconfigure<S> = running::Reconfigure<S, Options>;
 
 /// Starts to serve `service` on `lease`. Needs no runtime: connections run on `cores`.
 ///
@@ -168,32 +188,8 @@ pub fn start_reconfigurable<S: HttpService>(
     budget: &Budget,
     metrics: ServerMetrics,
 ) -> io::Result<(Server, Reconfigure<S>)> {
-    let listen = Listen {
-        cores: cores.clone(),
-        tls,
-        max_connections: options.max_connections,
-        metrics: metrics.clone(),
-    };
-    let (cores, budget) = (cores.clone(), budget.clone());
-    let shared = Shared { service: Arc::new(service), options, budget, cores, metrics };
-    let current = Arc::new(Current(ArcSwap::from_pointee(shared)));
-    Ok((listen::start(lease, listen, current.clone())?, Reconfigure(current)))
-}
-
-/// What the connections of a server look at for each request.
-struct Current<S>(ArcSwap<Shared<S>>);
-
-/// Changes a server while its connections stay open.
-pub struct Reconfigure<S>(Arc<Current<S>>);
-
-impl<S> Reconfigure<S> {
-    /// Puts another service and other options in place. They hold for every request that comes from now
-    /// on; what is agreed when a connection opens (streams, header sizes, keepalive) holds for new ones.
-    pub fn set(&self, service: S, options: Options) {
-        let now = self.0.0.load();
-        let (budget, cores, metrics) = (now.budget.clone(), now.cores.clone(), now.metrics.clone());
-        self.0.0.store(Arc::new(Shared { service: Arc::new(service), options, budget, cores, metrics }));
-    }
+    let (cores, budget, most) = (cores.clone(), budget.clone(), options.max_connections);
+    running::start(lease, tls, most, Shared { service: Arc::new(service), options, budget, cores, metrics })
 }
 
 impl<S: HttpService> Protocol for Current<S> {

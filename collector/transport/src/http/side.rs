@@ -166,7 +166,7 @@ fn decoded(text: &str) -> String {
 macro_rules! side_server_settings {
     ($(#[$doc:meta])* pub struct $name:ident at $endpoint:literal { $($(#[$own_doc:meta])* pub $own:ident: $own_type:ty = $own_default:expr,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize, phoenix_config::Described)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             /// `host:port`, or the path of a Unix socket.
@@ -198,7 +198,7 @@ macro_rules! side_server_settings {
             /// Not supported yet.
             pub auth: $crate::settings::NotYet,
             /// Not supported yet.
-            pub middlewares: $crate::settings::NotYet,
+            pub middlewares: Vec<serde::de::IgnoredAny>,
             $($(#[$own_doc])* pub $own: $own_type,)*
         }
 

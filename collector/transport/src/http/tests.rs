@@ -30,6 +30,7 @@ impl HttpService for Echo {
     async fn call(&self, (): (), request: Request) -> Response<Bytes> {
         match request.body {
             Ok(body) if body == "panic" => panic!("asked to"),
+            Ok(body) if body == "never" => std::future::pending().await,
             Ok(body) => Response::new(body),
             Err(error) => {
                 let mut response = Response::new(Bytes::from(error.to_string()));
@@ -152,6 +153,49 @@ fn read_request(stream: &mut std::net::TcpStream) {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
         got.push(byte[0]);
+    }
+}
+
+#[test]
+fn each_time_limit_ends_the_connection() {
+    let short = Some(Duration::from_millis(60));
+    let limits: [(&str, server::Options, &str, &str); 5] = [
+        (
+            "the head",
+            server::Options { read_header_timeout: short, ..Default::default() },
+            "POST / HTTP/1.1\r\nhost: x\r\n",
+            "",
+        ),
+        (
+            "the body",
+            server::Options { read_timeout: short, ..Default::default() },
+            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nabc",
+            "did not arrive in time",
+        ),
+        (
+            "the answer",
+            server::Options { write_timeout: short, ..Default::default() },
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nnever",
+            "",
+        ),
+        (
+            "what comes next",
+            server::Options { idle_timeout: short, ..Default::default() },
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc",
+            "abc",
+        ),
+        (
+            "no more than one",
+            server::Options { keep_alives: false, ..Default::default() },
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc",
+            "connection: close",
+        ),
+    ];
+    for (case, options, request, answer) in limits {
+        let running = serve(options, Budget::unlimited(), None);
+        // It returns once the server closes.
+        let got = running.raw(request.as_bytes());
+        assert!(got.contains(answer) && (!answer.is_empty() || !got.contains("200")), "{case}: {got}");
     }
 }
 

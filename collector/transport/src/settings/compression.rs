@@ -1,4 +1,4 @@
-use phoenix_config::Problems;
+use phoenix_config::{Described, Problems, Shape, Written};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::compression::{Compressor, Encoding};
@@ -22,12 +22,25 @@ impl<'de> Deserialize<'de> for Compression {
     }
 }
 
-/// `compression_params`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// How hard to compress.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionParams {
     /// 0 is the default. gzip, zlib and deflate take -2, -1 and 1 to 9, zstd any; others have no levels.
     pub level: i32,
+}
+
+impl Described for Compression {
+    fn shape() -> Shape {
+        let names = Encoding::ALL.into_iter().filter(|encoding| *encoding != Encoding::Identity);
+        let names: Vec<&'static str> = names.map(Encoding::name).chain(["none", ""]).collect();
+        Shape::words(&names)
+    }
+
+    fn written(&self) -> Option<Written> {
+        let name = if self.0 == Encoding::Identity { "none" } else { self.0.name() };
+        Some(name.into())
+    }
 }
 
 impl Compression {

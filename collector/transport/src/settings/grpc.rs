@@ -1,51 +1,61 @@
 use phoenix_component::{LeaseError, Leases, ListenerLease};
-use phoenix_config::{GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{ClientKeepalive, Compression, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings};
-use super::{Transport, WITH_EXTENSIONS, refuse};
+use super::{Transport, WITH_EXTENSIONS, refuse, refuse_any};
 use crate::compression::{Compressor, Encoding};
 use crate::endpoint::{Scheme, Target};
 use crate::grpc::client::{Balancer, Options};
 use crate::grpc::server;
 use crate::tls::{Alpn, TlsConnector, TlsError};
 
-/// `dialer`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// How connections are made: of no use to a listener.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dialer {
-    /// Time to connect; a listener has no use for it.
+    /// Time to connect.
+    #[described(no_effect = "a listener does not connect")]
     pub timeout: GoDuration,
 }
 
 /// A gRPC listener (`configgrpc.ServerConfig`), with the defaults of the OTLP receiver.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrpcServerSettings {
     /// `host:port`, or the path of a Unix socket.
     pub endpoint: String,
     /// TCP or Unix.
     pub transport: Transport,
-    /// Of no use to a listener.
+    /// How connections are made.
+    #[described(no_effect = "a listener makes none")]
     pub dialer: Dialer,
     /// TLS; plaintext without.
     pub tls: PresentBlock<TlsServerSettings>,
     /// Largest message in MiB, decompressed; 0 is 4.
+    #[described(min = 0, max = 4095)]
     pub max_recv_msg_size_mib: i64,
     /// Streams of one connection at a time; 0 is the library's bound.
     pub max_concurrent_streams: u32,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to read at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub read_buffer_size: i64,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to write at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub write_buffer_size: i64,
     /// When connections are pinged and closed.
     pub keepalive: ServerKeepalive,
     /// Hands the request's metadata to the pipeline.
     pub include_metadata: bool,
-    /// Not supported yet.
+    /// Answers `grpc.health.v1.Health/Check` on the listener, for whoever looks there. Not in otelcol.
+    pub health: bool,
+    /// The extension that checks or adds credentials.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
-    /// Not supported yet.
-    pub middlewares: NotYet,
+    /// Extensions that requests go through.
+    #[described(unsupported = WITH_EXTENSIONS)]
+    pub middlewares: Vec<IgnoredAny>,
 }
 
 impl Default for GrpcServerSettings {
@@ -61,8 +71,9 @@ impl Default for GrpcServerSettings {
             write_buffer_size: 0,
             keepalive: ServerKeepalive::default(),
             include_metadata: false,
+            health: false,
             auth: None,
-            middlewares: None,
+            middlewares: Vec::new(),
         }
     }
 }
@@ -73,6 +84,7 @@ impl Settings for GrpcServerSettings {
             // Not an error, as in otelcol: it may be a variable that is only set where this runs.
             problems.warn_with_help("endpoint", "is empty; the start will fail", "write `host:port`");
         }
+        unix_path(problems, self.transport, &self.endpoint);
         buffers(problems, self.read_buffer_size, self.write_buffer_size);
         let fits = (0..=4095).contains(&self.max_recv_msg_size_mib);
         problems.require(fits, "max_recv_msg_size_mib", "must be between 0 and 4095");
@@ -80,8 +92,22 @@ impl Settings for GrpcServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
     }
+}
+
+/// Reports a Unix socket without a path, and one whose path is longer than the system takes.
+pub(super) fn unix_path(problems: &mut Problems, transport: Transport, endpoint: &str) {
+    /// `sun_path` has 108 bytes, the last of which is zero.
+    const LONGEST: usize = 107;
+    let path = match (transport, endpoint.strip_prefix("unix://")) {
+        (_, Some("")) => return problems.error("endpoint", "unix socket path cannot be empty"),
+        (_, Some(path)) => path,
+        (Transport::Unix, None) => endpoint,
+        (Transport::Tcp, None) => return,
+    };
+    let text = format!("the path of a Unix socket has at most {LONGEST} bytes, this one has {}", path.len());
+    problems.require(path.len() <= LONGEST, "endpoint", text);
 }
 
 pub(super) fn buffers(problems: &mut Problems, read: i64, write: i64) {
@@ -89,15 +115,17 @@ pub(super) fn buffers(problems: &mut Problems, read: i64, write: i64) {
     problems.require(write >= 0, "write_buffer_size", format!("invalid write_buffer_size value: {write}"));
 }
 
-/// Leases the listener of an endpoint.
+/// Leases the listener of an endpoint: `host:port`, or the path of a Unix socket where the transport says so
+/// or `unix://` stands before it.
 pub(super) fn listen(
     leases: &Leases,
     transport: Transport,
     endpoint: &str,
 ) -> Result<ListenerLease, LeaseError> {
-    match transport {
-        Transport::Tcp => leases.listen_tcp(endpoint),
-        Transport::Unix => leases.listen_unix(endpoint.as_ref()),
+    match (transport, endpoint.strip_prefix("unix://")) {
+        (_, Some(path)) => leases.listen_unix(path.as_ref()),
+        (Transport::Unix, None) => leases.listen_unix(endpoint.as_ref()),
+        (Transport::Tcp, None) => leases.listen_tcp(endpoint),
     }
 }
 
@@ -134,9 +162,11 @@ impl GrpcServerSettings {
 
 /// The keys of a gRPC client (`configgrpc.ClientConfig`). A component with keys of its own repeats the
 /// fields with [`grpc_client_settings`](crate::grpc_client_settings).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Described)]
+#[serde(deny_unknown_fields, default)]
 pub struct GrpcClientBlock {
     /// Where to.
+    #[described(required)]
     pub endpoint: String,
     /// How messages are compressed; `gzip` by default.
     pub compression: Compression,
@@ -144,24 +174,29 @@ pub struct GrpcClientBlock {
     pub tls: TlsClientSettings,
     /// Pings, off by default.
     pub keepalive: PresentBlock<ClientKeepalive>,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to read at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub read_buffer_size: i64,
-    /// Taken for compatibility: buffers are sized by need.
+    /// Bytes to write at once.
+    #[described(min = 0, no_effect = "buffers are sized by need")]
     pub write_buffer_size: i64,
     /// Waits for a connection instead of failing with the first failed attempt.
     pub wait_for_ready: bool,
     /// Metadata of every call.
     pub headers: OpaqueMap,
-    /// `round_robin` or `pick_first`.
+    /// How calls are spread over the endpoint's addresses.
+    #[described(words("round_robin", "pick_first"))]
     pub balancer_name: String,
     /// `:authority`, where it is not the endpoint's.
     pub authority: String,
     /// The `user-agent`, where it is not the collector's.
     pub user_agent: String,
-    /// Not supported yet.
+    /// The extension that checks or adds credentials.
+    #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
-    /// Not supported yet.
-    pub middlewares: NotYet,
+    /// Extensions that requests go through.
+    #[described(unsupported = WITH_EXTENSIONS)]
+    pub middlewares: Vec<IgnoredAny>,
 }
 
 impl Default for GrpcClientBlock {
@@ -179,7 +214,7 @@ impl Default for GrpcClientBlock {
             authority: String::new(),
             user_agent: String::new(),
             auth: None,
-            middlewares: None,
+            middlewares: Vec::new(),
         }
     }
 }
@@ -195,7 +230,7 @@ macro_rules! grpc_client_settings {
                 keepalive: phoenix_config::PresentBlock<$crate::settings::ClientKeepalive>,
                 read_buffer_size: i64, write_buffer_size: i64, wait_for_ready: bool,
                 headers: phoenix_config::OpaqueMap, balancer_name: String, authority: String,
-                user_agent: String, auth: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+                user_agent: String, auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -211,7 +246,7 @@ macro_rules! client_settings {
         #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
-            $(#[doc = concat!("`", stringify!($field), "` of the client.")] pub $field: $type,)*
+            $(#[doc = concat!("`", stringify!($field), "` of the shared block.")] pub $field: $type,)*
             $($(#[$own_doc])* pub $own: $own_type,)*
         }
 
@@ -221,6 +256,38 @@ macro_rules! client_settings {
                 Self { $($field: block.$field,)* $($own: $own_default,)* }
             }
         }
+
+        // The keys of the block are described there, the others here.
+        const _: () = {
+            $(#[$doc])*
+            #[derive(phoenix_config::Described)]
+            #[serde(deny_unknown_fields, default)]
+            struct Own { $($(#[$own_doc])* $own: $own_type,)* }
+
+            impl Default for Own {
+                fn default() -> Self {
+                    Self { $($own: $own_default,)* }
+                }
+            }
+
+            impl phoenix_config::Described for $name {
+                fn shape() -> phoenix_config::Shape {
+                    let mut keys = phoenix_config::Section::keys_of::<$block>();
+                    keys.extend(phoenix_config::Section::keys_of::<Own>());
+                    let own = <Own as phoenix_config::Described>::shape();
+                    let docs = own.section().map_or("", |section| section.description.as_str());
+                    let section = phoenix_config::Section::new(stringify!($name), &[docs], true, keys);
+                    phoenix_config::Shape::Section(section)
+                }
+
+                fn written(&self) -> Option<phoenix_config::Written> {
+                    phoenix_config::written_section([
+                        $((stringify!($field), phoenix_config::Described::written(&self.$field)),)*
+                        $((stringify!($own), phoenix_config::Described::written(&self.$own)),)*
+                    ])
+                }
+            }
+        };
 
         impl $name {
             /// The client's part of the settings.
@@ -251,7 +318,7 @@ impl GrpcClientBlock {
         authority: String,
         user_agent: String,
         auth: NotYet,
-        middlewares: NotYet,
+        middlewares: Vec<IgnoredAny>,
     ) -> GrpcClientBlock {
         GrpcClientBlock {
             endpoint,
@@ -325,5 +392,5 @@ pub fn validate_grpc_client(block: &GrpcClientBlock, problems: &mut Problems) {
     super::validate_headers(&block.headers, problems);
     problems.within("tls", |problems| block.tls.validate(problems));
     refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
-    refuse(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
+    refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
 }

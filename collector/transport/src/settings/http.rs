@@ -1,19 +1,20 @@
 use phoenix_component::{LeaseError, Leases, ListenerLease};
-use phoenix_config::{GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::grpc::{buffers, listen};
+use super::grpc::{buffers, listen, unix_path};
 use super::keepalive::unless_zero;
 use super::{Compression, CompressionParams, NotYet, TlsClientSettings, TlsServerSettings, Transport};
-use super::{WITH_EXTENSIONS, refuse};
+use super::{WITH_EXTENSIONS, refuse, refuse_any};
 use crate::compression::Encoding;
 use crate::http::{client, cors, server};
 use crate::tls::{Alpn, TlsAcceptor, TlsConnector, TlsError};
 
 const DEFAULT_BODY_BYTES: usize = 20 << 20;
 
-/// `cors`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Cross-origin requests: which pages of other origins may send.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cors {
     /// Origins that may send; `*` stands for any run of characters. None turns it off.
@@ -41,7 +42,7 @@ macro_rules! http_server_settings {
                 read_timeout: phoenix_config::GoDuration, read_header_timeout: phoenix_config::GoDuration,
                 write_timeout: phoenix_config::GoDuration, idle_timeout: phoenix_config::GoDuration,
                 keep_alives_enabled: bool,
-                auth: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+                auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -62,7 +63,7 @@ macro_rules! http_client_settings {
                 idle_conn_timeout: phoenix_config::GoDuration, disable_keep_alives: bool,
                 force_attempt_http2: bool, http2_read_idle_timeout: phoenix_config::GoDuration,
                 http2_ping_timeout: phoenix_config::GoDuration,
-                cookies: $crate::settings::NotYet, middlewares: $crate::settings::NotYet,
+                cookies: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -72,7 +73,7 @@ macro_rules! http_client_settings {
 macro_rules! block {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
 
@@ -104,6 +105,7 @@ block! {
         tls: PresentBlock<TlsServerSettings> = PresentBlock::off(),
         /// Cross-origin requests.
         cors: PresentBlock<Cors> = PresentBlock::off(),
+        #[described(min = 0)]
         /// Largest body in bytes, on the wire and decompressed; 0 is 20 MiB.
         max_request_body_size: i64 = 0,
         /// Hands the request's headers to the pipeline.
@@ -122,10 +124,12 @@ block! {
         idle_timeout: GoDuration = GoDuration::ZERO,
         /// Whether a connection serves more than one request.
         keep_alives_enabled: bool = true,
-        /// Not supported yet.
+        /// The extension that checks or adds credentials.
+        #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
-        /// Not supported yet.
-        middlewares: NotYet = None,
+        /// Extensions that requests go through.
+        #[described(unsupported = WITH_EXTENSIONS)]
+        middlewares: Vec<IgnoredAny> = Vec::new(),
     }
 }
 
@@ -135,6 +139,7 @@ impl Settings for HttpServerSettings {
             // Not an error, as in otelcol: it may be a variable that is only set where this runs.
             problems.warn_with_help("endpoint", "is empty; the start will fail", "write `host:port`");
         }
+        unix_path(problems, self.transport, &self.endpoint);
         problems.require(self.max_request_body_size >= 0, "max_request_body_size", "must not be negative");
         for name in self.compression_algorithms.iter().flatten() {
             let known = Encoding::parse(name).is_some();
@@ -156,7 +161,7 @@ impl Settings for HttpServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
     }
 }
 
@@ -211,20 +216,25 @@ block! {
     /// An HTTP client (`confighttp.ClientConfig`), with the defaults of the OTLP exporter.
     HttpClientBlock {
         /// Base URL.
+        #[described(required)]
         endpoint: String = String::new(),
-        /// Not supported yet.
+        /// The proxy to go through.
+        #[described(unsupported = "it comes with proxies")]
         proxy_url: String = String::new(),
         /// For `https://` endpoints.
         tls: TlsClientSettings = TlsClientSettings::default(),
-        /// Taken for compatibility: buffers are sized by need.
+        /// Bytes to read at once.
+        #[described(no_effect = "buffers are sized by need")]
         read_buffer_size: i64 = 0,
-        /// Taken for compatibility: buffers are sized by need.
+        /// Bytes to write at once.
+        #[described(no_effect = "buffers are sized by need")]
         write_buffer_size: i64 = 524_288,
         /// For a whole request; 0 is no limit.
         timeout: GoDuration = GoDuration::from_millis(30_000),
         /// Headers of every request; `Host` replaces the endpoint's.
         headers: OpaqueMap = OpaqueMap::default(),
-        /// Not supported yet.
+        /// The extension that checks or adds credentials.
+        #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
         /// How bodies are compressed.
         compression: Compression = Compression(Encoding::Gzip),
@@ -242,14 +252,18 @@ block! {
         disable_keep_alives: bool = false,
         /// Offers HTTP/2 in the TLS handshake.
         force_attempt_http2: bool = true,
-        /// Not supported yet, unless 0.
+        /// Silence on an HTTP/2 connection after which it is pinged.
+        #[described(unsupported = "connections are not pinged")]
         http2_read_idle_timeout: GoDuration = GoDuration::ZERO,
-        /// Not supported yet, unless 0.
+        /// Time for the answer to a ping.
+        #[described(unsupported = "connections are not pinged")]
         http2_ping_timeout: GoDuration = GoDuration::ZERO,
-        /// Not supported yet.
+        /// Keeping of cookies.
+        #[described(unsupported = "no OTLP backend is known to ask for them")]
         cookies: NotYet = None,
-        /// Not supported yet.
-        middlewares: NotYet = None,
+        /// Extensions that requests go through.
+        #[described(unsupported = WITH_EXTENSIONS)]
+        middlewares: Vec<IgnoredAny> = Vec::new(),
     }
 }
 
@@ -272,6 +286,7 @@ impl HttpClientBlock {
             idle_timeout: unless_zero(self.idle_conn_timeout),
             max_connections_per_host: positive(self.max_conns_per_host),
             disable_keep_alives: self.disable_keep_alives,
+            ..client::Options::default()
         })
     }
 }
@@ -299,5 +314,5 @@ pub fn validate_http_client(block: &HttpClientBlock, problems: &mut Problems) {
     problems.within("tls", |problems| block.tls.validate(problems));
     refuse(problems, "cookies", &block.cookies, "it comes in a later version");
     refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
-    refuse(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
+    refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
 }

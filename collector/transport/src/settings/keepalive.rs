@@ -1,4 +1,4 @@
-use phoenix_config::GoDuration;
+use phoenix_config::{Described, GoDuration};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ pub(super) fn unless_zero(duration: GoDuration) -> Option<Duration> {
     duration.is_positive().then(|| duration.as_duration())
 }
 
-/// `keepalive` of a gRPC server.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// When connections of clients are pinged and closed.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerKeepalive {
     /// When connections are pinged and closed.
@@ -20,7 +20,7 @@ pub struct ServerKeepalive {
 }
 
 /// When connections are pinged and closed; zero is gRPC's default.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerParameters {
     /// Closes connections without calls after this time; 0 is never.
@@ -36,7 +36,7 @@ pub struct ServerParameters {
 }
 
 /// How often clients may ping.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnforcementPolicy {
     /// Least time between pings; 0 is 5 m.
@@ -59,8 +59,8 @@ impl ServerKeepalive {
     }
 }
 
-/// `keepalive` of a gRPC client.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// Pings on connections that are silent.
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientKeepalive {
     /// Pings quiet connections after this time, at least 10 s.

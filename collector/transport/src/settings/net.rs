@@ -1,3 +1,4 @@
+use phoenix_config::{Described, Shape, Written};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// `transport` of a listener.
@@ -8,6 +9,20 @@ pub enum Transport {
     Tcp,
     /// A Unix socket; the endpoint is its path.
     Unix,
+}
+
+impl Described for Transport {
+    fn shape() -> Shape {
+        Shape::words(&["tcp", "tcp4", "tcp6", "unix"])
+    }
+
+    fn written(&self) -> Option<Written> {
+        let name = match self {
+            Transport::Tcp => "tcp",
+            Transport::Unix => "unix",
+        };
+        Some(name.into())
+    }
 }
 
 const NOT_OFFERED: [&str; 9] = ["udp", "udp4", "udp6", "ip", "ip4", "ip6", "unixgram", "unixpacket", "npipe"];

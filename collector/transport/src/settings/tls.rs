@@ -1,4 +1,4 @@
-use phoenix_config::{GoDuration, Opaque, Problems, Settings};
+use phoenix_config::{Described, GoDuration, Opaque, Problems, Settings};
 use serde::Deserialize;
 
 use super::{NotYet, refuse};
@@ -8,7 +8,7 @@ use crate::tls::{CurveChoice, SuiteChoice, Version};
 macro_rules! tls_settings {
     ($(#[$doc:meta])* $name:ident { $($(#[$own_doc:meta])* $own:ident: $own_type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             /// PEM file of the authorities that the peer's certificate must come from.
@@ -25,19 +25,24 @@ macro_rules! tls_settings {
             pub key_file: String,
             /// The same, as text.
             pub key_pem: Opaque,
-            /// Lowest protocol version: `1.2` (the default) or `1.3`.
+            /// Lowest protocol version; 1.2 if empty.
+            #[described(words("", "1.2", "1.3"))]
             pub min_version: String,
-            /// Highest protocol version.
+            /// Highest protocol version; 1.3 if empty.
+            #[described(words("", "1.2", "1.3"))]
             pub max_version: String,
             /// TLS 1.2 cipher suites by their IANA names; all that are safe by default.
             pub cipher_suites: Vec<String>,
-            /// Allows weak suites in `cipher_suites`; there are none here.
+            /// Allows weak suites in `cipher_suites`.
+            #[described(no_effect = "there are none here")]
             pub include_insecure_cipher_suites: bool,
             /// Key exchange groups in order: `X25519`, `P256`, `P384`.
             pub curve_preferences: Vec<String>,
-            /// Time after which certificates are read again: not supported yet.
+            /// Time after which certificates are read again.
+            #[described(unsupported = "it comes with certificate reloading")]
             pub reload_interval: GoDuration,
-            /// Keys in a TPM: not supported.
+            /// Keys in a TPM.
+            #[described(unsupported = "it comes with certificate reloading")]
             pub tpm: NotYet,
             $($(#[$own_doc])* pub $own: $own_type,)*
         }
@@ -74,7 +79,8 @@ tls_settings! {
     TlsServerSettings {
         /// PEM file of the authorities of clients; set, it asks every client for a certificate.
         client_ca_file: String,
-        /// Reads that file again when it changes: not supported yet.
+        /// Reads that file again when it changes.
+        #[described(unsupported = "it comes with certificate reloading")]
         client_ca_file_reload: bool,
     }
 }
@@ -159,7 +165,7 @@ impl Material<'_> {
         problems.require(
             self.certificate.is_set() == self.key.is_set(),
             if self.key.is_set() { "key_file" } else { "cert_file" },
-            "provide both certificate and key, or neither",
+            "provide both certificate and key, or neither: `cert_file` or `cert_pem`, and `key_file` or `key_pem`",
         );
         let mut version = |key, text, otherwise| match Version::parse(text) {
             Ok(version) => version.unwrap_or(otherwise),

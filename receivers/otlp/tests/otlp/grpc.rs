@@ -126,6 +126,28 @@ async fn every_encoding_of_otelcol_is_taken() {
 }
 
 #[tokio::test]
+async fn health_is_answered_where_that_is_asked_for() {
+    const CHECK: &str = "/grpc.health.v1.Health/Check";
+    // Requests as protobuf: field 1 names the service.
+    let service = |name: &str| [&[0x0a, name.len() as u8], name.as_bytes()].concat();
+    let (rig, _receiver) = Rig::start("health: true", "").await;
+    let client = rig.grpc_client();
+    for request in [Vec::new(), service("opentelemetry.proto.collector.logs.v1.LogsService")] {
+        assert_eq!(export(&client, CHECK, request).await.unwrap(), [0x08, 0x01][..], "serving");
+    }
+    for name in ["opentelemetry.proto.collector.trace.v1.TraceService", "other"] {
+        let status = export(&client, CHECK, service(name)).await.unwrap_err();
+        assert_eq!(status.code, Code::NOT_FOUND, "{name} is not wired");
+    }
+    assert_eq!(
+        export(&client, "/grpc.health.v1.Health/Watch", "").await.unwrap_err().code,
+        Code::UNIMPLEMENTED
+    );
+    let (rig, _receiver) = Rig::start("", "").await;
+    assert_eq!(export(&rig.grpc_client(), CHECK, "").await.unwrap_err().code, Code::UNIMPLEMENTED, "off");
+}
+
+#[tokio::test]
 async fn metadata_and_deadline_go_along() {
     let (rig, _receiver) = Rig::start("include_metadata: true", "").await;
     let client = rig.grpc_client();

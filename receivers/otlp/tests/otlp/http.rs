@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phoenix_component::{Code, Refusal};
+use phoenix_component::{Budget, Code, Refusal};
 use phoenix_pdata::Signal;
 use phoenix_transport::compression::{Compressor, Encoding};
 use phoenix_transport::grpc::{parse_rpc_status, rpc_status};
@@ -74,7 +74,9 @@ async fn what_is_no_request_for_a_wired_signal_is_refused_in_plain_text() {
 #[tokio::test]
 async fn bad_bodies_are_400_with_a_status() {
     let (rig, _receiver) = Rig::start("", "max_request_body_size: 1000").await;
-    let bomb = Compressor::new(Encoding::Gzip, 0).compress(vec![0; 5000].into_payload()).unwrap();
+    let bomb = Compressor::new(Encoding::Gzip, 0)
+        .compress(vec![0; 5000].into_payload(), &Budget::unlimited())
+        .unwrap();
     let bomb = bomb.pieces().flat_map(|piece| piece.to_vec()).collect::<Vec<u8>>();
     // A snappy block that declares 2,000 bytes.
     let declares = [&[0xd0, 0x0f][..], &[0; 200]].concat();
@@ -167,7 +169,7 @@ async fn retry_after_is_the_delay_of_the_refusal_in_whole_seconds() {
 async fn every_encoding_is_taken_unless_the_list_says_otherwise() {
     let (rig, _receiver) = Rig::start("", "").await;
     let compressed = |encoding| {
-        let payload = Compressor::new(encoding, 0).compress(logs(5).into()).unwrap();
+        let payload = Compressor::new(encoding, 0).compress(logs(5).into(), &Budget::unlimited()).unwrap();
         payload.pieces().flat_map(|piece| piece.to_vec()).collect::<Vec<u8>>()
     };
     let mut connection = rig.http().await;
@@ -223,6 +225,6 @@ async fn cross_origin_requests_are_answered_before_anything_else() {
     let answer = connection.logs(origin, &logs(1)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
-    assert_eq!(answer.header("access-control-expose-headers"), Some("x-seen"));
+    assert_eq!(answer.header("access-control-expose-headers"), Some("X-Seen"));
     assert_eq!(rig.sink.take().len(), 1);
 }

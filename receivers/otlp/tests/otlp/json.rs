@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use phoenix_component::{Code, Refusal};
+use phoenix_component::{Budget, Code, Refusal};
 use phoenix_pdata::Signal;
 use phoenix_transport::compression::{Compressor, Encoding};
 use phoenix_transport::grpc::rpc_status;
@@ -38,7 +38,7 @@ async fn a_request_in_json_arrives_as_protobuf_whatever_its_size_and_compression
     for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Zstd, Encoding::Lz4] {
         for records in [1, 100, 10_000] {
             let json = bytes::Bytes::from(logs(records, "gr\\u00fc\\u00dfe"));
-            let body = Compressor::new(encoding, 0).compress(json.into()).unwrap();
+            let body = Compressor::new(encoding, 0).compress(json.into(), &Budget::unlimited()).unwrap();
             let body: Vec<u8> = body.pieces().flat_map(|piece| piece.to_vec()).collect();
             let header = match encoding {
                 Encoding::Identity => String::new(),

@@ -3,9 +3,11 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod encoded;
 mod grpc;
 mod http;
 mod json;
 mod rig;
 mod swap;
 mod tls;
+mod unix;

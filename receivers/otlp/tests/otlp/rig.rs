@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use phoenix_component::factory::{CreateContext, ReceiverFactory as _, Shared};
 use phoenix_component::{
-    Batch, BoxFuture, Consumer, Host, ListenerLease, Outlets, Receiver, Refusal, StatusReporter,
+    Batch, BoxFuture, Consumer, Forwards, Host, ListenerLease, Outlets, Receiver, Refusal, StatusReporter,
 };
 use phoenix_config::{ComponentId, Kind};
 use phoenix_pdata::Signal;
@@ -38,6 +38,7 @@ pub(crate) const ACCEPTED: &[u8] = b"\x0a\x00";
 pub(crate) struct Sink {
     answer: Mutex<Option<Refusal>>,
     got: Mutex<Vec<Batch>>,
+    forwards: Mutex<Option<Forwards>>,
 }
 
 impl Consumer for Sink {
@@ -47,11 +48,20 @@ impl Consumer for Sink {
             self.answer.lock().unwrap().clone().map_or(Ok(()), Err)
         })
     }
+
+    fn forwards(&self) -> Forwards {
+        self.forwards.lock().unwrap().unwrap_or(Forwards::NOTHING)
+    }
 }
 
 impl Sink {
     pub(crate) fn refuses(&self, refusal: Refusal) {
         *self.answer.lock().unwrap() = Some(refusal);
+    }
+
+    /// From now on it wants these as they came.
+    pub(crate) fn wants(&self, forwards: Forwards) {
+        *self.forwards.lock().unwrap() = Some(forwards);
     }
 
     /// What came since the last call.

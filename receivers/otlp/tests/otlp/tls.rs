@@ -1,8 +1,7 @@
-//! Both protocols over TLS, and over Unix sockets.
+//! Both protocols over TLS.
 
 use http::HeaderMap;
 use phoenix_config::Opaque;
-use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::client::{self, Client};
 use phoenix_transport::http::client as http_client;
 use phoenix_transport::settings::TlsClientSettings;
@@ -57,17 +56,4 @@ async fn both_protocols_are_served_over_tls() {
     }
     assert!(export(&rig.grpc_client(), LOGS, logs(1)).await.is_err(), "no plaintext");
     assert_eq!(rig.sink.take().len(), 5);
-}
-
-#[tokio::test]
-async fn unix_sockets_serve_as_well() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("otlp.sock");
-    let rig = Rig::new();
-    let yaml = format!("protocols: {{grpc: {{transport: unix, endpoint: {path:?}}}}}");
-    let receiver = rig.receiver(&yaml).await;
-    receiver.serve(&rig.host);
-    let options = client::Options::new(Target::Unix(path));
-    let client = Client::new(options, &rig.host.cores).unwrap();
-    assert_eq!(export(&client, LOGS, logs(1)).await.unwrap(), ACCEPTED);
 }

@@ -71,15 +71,10 @@ pub(super) async fn call(
 }
 
 async fn compress(config: &Config, message: Payload) -> Result<Payload, Status> {
-    /// From here on compression takes more than a few milliseconds.
-    const OFFLOAD_BYTES: usize = 1 << 20;
-    let compressor = config.options.compressor;
-    let compressed = if message.len() > OFFLOAD_BYTES {
-        crate::compression::off_the_runtime(move || compressor.compress(message)).await
-    } else {
-        compressor.compress(message)
-    };
-    compressed.map_err(|error| Status::new(Code::INTERNAL, format!("cannot compress the message: {error}")))
+    let options = &config.options;
+    crate::compression::encode(options.compressor, message, &options.budget)
+        .await
+        .map_err(|error| Status::new(Code::INTERNAL, format!("cannot compress the message: {error}")))
 }
 
 /// Waits for a connection: until the first attempt failed, or for ever where the client waits for ready.

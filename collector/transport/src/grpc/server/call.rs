@@ -19,7 +19,8 @@ use tokio::time::Instant;
 
 use super::body::{self, Limits, Received, Refused};
 use super::{Call, Shared, UnaryService};
-use crate::compression::{self, DecodeError, Encoding};
+use crate::compression::{DecodeError, Encoding};
+use crate::encoded::{EncodedBody, Undecodable};
 use crate::grpc::{Status, parse_timeout};
 use crate::payload::PREFIX_BYTES;
 use crate::socket::Peer;
@@ -141,6 +142,7 @@ async fn serve<S: UnaryService>(
     }
     let call = Call {
         message: Bytes::new(),
+        encoded: None,
         authority: head.uri.authority().cloned(),
         headers: head.headers,
         peer,
@@ -167,10 +169,16 @@ async fn handle<S: UnaryService>(
     encoding: Encoding,
 ) -> Result<Bytes, Refusal> {
     let work = async {
-        call.message = match received.compressed {
-            false => received.message,
-            true => decode(&shared, encoding, received.message).await?,
-        };
+        if received.compressed {
+            let body = encoded_body(&shared, encoding, received.message);
+            if shared.service.takes_encoded(method, encoding) {
+                call.encoded = Some(body);
+            } else {
+                call.message = body.decode().await.map_err(|error| Refusal::Handler(error.into()))?.0;
+            }
+        } else {
+            call.message = received.message;
+        }
         shared.service.call(method, call).await.map_err(Refusal::Handler)
     };
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
@@ -180,23 +188,31 @@ fn panicked() -> Refusal {
     Refusal::Transport(Status::new(Code::INTERNAL, "the handler of this request panicked"), "panic")
 }
 
-async fn decode<S>(shared: &Shared<S>, encoding: Encoding, message: Bytes) -> Result<Bytes, Refusal> {
-    let limit = shared.options.max_message_bytes;
-    let charge = shared.budget.charge_reserve(0);
-    compression::decode(encoding, message, limit, charge).await.map_err(|error| {
-        let (status, reason) = match error {
+fn encoded_body<S>(shared: &Shared<S>, encoding: Encoding, bytes: Bytes) -> EncodedBody {
+    EncodedBody {
+        encoding,
+        bytes,
+        limit: shared.options.max_message_bytes,
+        budget: shared.budget.clone(),
+        over_budget_delay: shared.options.over_budget_delay,
+        metrics: shared.metrics.clone(),
+    }
+}
+
+impl From<Undecodable> for Status {
+    fn from(undecodable: Undecodable) -> Status {
+        match undecodable.error {
             DecodeError::TooLarge { limit } => {
                 let text = format!("grpc: received message after decompression larger than max {limit}");
-                (Status::new(Code::RESOURCE_EXHAUSTED, text), "too_large")
+                Status::new(Code::RESOURCE_EXHAUSTED, text)
             }
-            DecodeError::Budget => body::over_budget(shared.options.over_budget_delay),
-            DecodeError::Corrupt { .. } => {
+            DecodeError::Budget => body::over_budget(undecodable.over_budget_delay).0,
+            error @ DecodeError::Corrupt { .. } => {
                 let text = format!("grpc: failed to decompress the received message: {error}");
-                (Status::new(Code::INTERNAL, text), "encoding")
+                Status::new(Code::INTERNAL, text)
             }
-        };
-        Refusal::Transport(status, reason)
-    })
+        }
+    }
 }
 
 /// Runs `work` until the client resets the stream (then None), or some time after its deadline.

@@ -36,7 +36,7 @@ pub(super) async fn serve<S: UnaryService>(
     peer: Peer,
     drain: Drain,
 ) {
-    let shared = current.0.load_full();
+    let shared = current.load();
     let (io, flusher) = Coalesced::new(socket, true);
     let mut builder = h2::server::Builder::new();
     builder
@@ -69,7 +69,7 @@ pub(super) async fn serve<S: UnaryService>(
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok((request, respond)))) => {
                         let live = drain.request();
-                        let call = call::answer(current.0.load_full(), request, respond, peer);
+                        let call = call::answer(current.load(), request, respond, peer);
                         calls.push(async move {
                             let _live = live;
                             call.await;

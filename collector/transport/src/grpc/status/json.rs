@@ -48,7 +48,9 @@ pub fn rpc_status_to_json(status: &[u8]) -> Bytes {
 /// Reads a `google.rpc.Status` in JSON and serializes it, with a `RetryInfo` if it has one; of the message
 /// 4 KiB are kept. None where it is no such JSON.
 pub fn rpc_status_from_json(json: &[u8]) -> Option<Bytes> {
-    let mut status: RpcStatus = serde_json::from_slice(json).ok()?;
+    // An array would be taken for the fields in their order.
+    let object = json.trim_ascii_start().starts_with(b"{");
+    let mut status: RpcStatus = serde_json::from_slice(json).ok().filter(|_| object)?;
     status.message.truncate(status.message.floor_char_boundary(MAX_MESSAGE_BYTES));
     let delay = status.details.iter().find(|detail| detail.name == RETRY_INFO);
     let delay = delay.and_then(|detail| parse_duration(&detail.retry_delay));

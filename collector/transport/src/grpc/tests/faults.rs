@@ -44,7 +44,9 @@ async fn each_kind_of_bad_request_gets_its_own_answer() {
     let options = server::Options { max_message_bytes: 1000, ..server::Options::default() };
     let running = serve(options, Budget::new(10 * MIB));
     let mut send = raw(&running).await;
-    let bomb = Compressor::new(Encoding::Gzip, 0).compress(Bytes::from(vec![0; 100_000]).into()).unwrap();
+    let bomb = Compressor::new(Encoding::Gzip, 0)
+        .compress(Bytes::from(vec![0; 100_000]).into(), &Budget::unlimited())
+        .unwrap();
     let bomb: Vec<u8> = bomb.pieces().flat_map(|piece| piece.to_vec()).collect();
     let bomb = [&[1, 0, 0, 0, bomb.len() as u8], &bomb[..]].concat();
     let gzip = ("grpc-encoding", "gzip");

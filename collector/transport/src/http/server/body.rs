@@ -1,4 +1,4 @@
-//! Receiving and decompressing the body of a request.
+//! Receiving the body of a request.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,16 +12,16 @@ use phoenix_component::Budget;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::{BodyError, Options};
-use crate::compression::{self, DecodeError, Encoding};
+use crate::compression::Encoding;
 use crate::intake::Intake;
 
-/// Receives all of `body` and decompresses it; the encoding's headers are removed.
+/// Receives all of `body`, with its encoding, whose headers are removed.
 pub(super) async fn receive(
     headers: &mut HeaderMap,
     body: &mut Incoming,
     options: &Options,
     budget: &Budget,
-) -> Result<Bytes, BodyError> {
+) -> Result<(Encoding, Bytes), BodyError> {
     let encoding = encoding(headers, options)?;
     let announced = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced.is_some_and(|length| length > options.max_body_bytes) {
@@ -37,19 +37,11 @@ pub(super) async fn receive(
         intake.push_bytes(piece).map_err(|_| over_budget)?;
     }
     let wire = intake.finish();
-    if encoding == Encoding::Identity {
-        return Ok(wire);
+    if encoding != Encoding::Identity {
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
     }
-    headers.remove(CONTENT_ENCODING);
-    headers.remove(CONTENT_LENGTH);
-    let limit = options.max_body_bytes;
-    let is_block = encoding == Encoding::Snappy;
-    compression::decode(encoding, wire, limit, budget.charge_reserve(0)).await.map_err(|error| match error {
-        DecodeError::TooLarge { .. } if is_block => BodyError::SnappyTooLarge,
-        DecodeError::TooLarge { .. } => BodyError::TooLarge,
-        DecodeError::Budget => BodyError::OverBudget { delay: options.over_budget_delay },
-        DecodeError::Corrupt { .. } => BodyError::Corrupt(error.to_string()),
-    })
+    Ok((encoding, wire))
 }
 
 fn encoding(headers: &HeaderMap, options: &Options) -> Result<Encoding, BodyError> {

@@ -77,7 +77,7 @@ pub(super) async fn serve<S: HttpService>(
     peer: Peer,
     drain: Drain,
 ) {
-    let shared = current.0.load_full();
+    let shared = current.load();
     let is_h2 = socket.alpn() == Some(b"h2");
     let socket = match (is_h2, socket) {
         (true, socket) => Begun { socket, read: Vec::new(), at: 0 },
@@ -106,8 +106,7 @@ pub(super) async fn serve<S: HttpService>(
     let service = {
         let (drain, activity) = (drain.clone(), activity.clone());
         service_fn(move |incoming| {
-            let answer =
-                request::answer(current.0.load_full(), incoming, peer, drain.clone(), activity.clone());
+            let answer = request::answer(current.load(), incoming, peer, drain.clone(), activity.clone());
             async move { Ok::<_, Infallible>(answer.await) }
         })
     };

@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 
 use super::connection::{Activity, Busy};
 use super::{BodyError, HttpService, Request, Shared, body};
+use crate::compression::Encoding;
+use crate::encoded::EncodedBody;
 use crate::listen::{Drain, LiveGuard, Phase};
 use crate::socket::Peer;
 
@@ -55,12 +57,18 @@ pub(super) async fn answer<S: HttpService>(
 ) -> Response<Answer> {
     let (live, busy) = (drain.request(), activity.busy());
     let version = request.version();
-    let origin = request.headers().get(ORIGIN).cloned();
-    let mut response = inner(&shared, request, peer).await;
     let options = &shared.options;
-    if let Some(cors) = &options.cors {
-        cors.decorate(origin.as_ref(), response.headers_mut());
-    }
+    let preflight = options.cors.as_ref().and_then(|cors| cors.preflight(&request));
+    let mut response = match (preflight, &options.cors) {
+        (Some(answer), _) => answer,
+        (None, None) => inner(&shared, request, peer).await,
+        (None, Some(cors)) => {
+            let (method, origin) = (request.method().clone(), request.headers().get(ORIGIN).cloned());
+            let mut response = inner(&shared, request, peer).await;
+            cors.decorate(&method, origin.as_ref(), response.headers_mut());
+            response
+        }
+    };
     for (name, value) in &options.response_headers {
         response.headers_mut().insert(name.clone(), value.clone());
     }
@@ -76,9 +84,6 @@ async fn inner<S: HttpService>(
     peer: Peer,
 ) -> Response<Bytes> {
     let (mut head, mut incoming) = request.into_parts();
-    if let Some(answer) = shared.options.cors.as_ref().and_then(|cors| cors.preflight(&head)) {
-        return answer;
-    }
     let route = match shared.service.route(&head) {
         Ok(route) => route,
         Err(answer) => {
@@ -86,8 +91,8 @@ async fn inner<S: HttpService>(
             return answer;
         }
     };
-    let body = body::receive(&mut head.headers, &mut incoming, &shared.options, &shared.budget).await;
-    if let Err(error) = &body {
+    let wire = body::receive(&mut head.headers, &mut incoming, &shared.options, &shared.budget).await;
+    if let Err(error) = &wire {
         shared.metrics.refused(match error {
             BodyError::TooLarge | BodyError::SnappyTooLarge => "too_large",
             BodyError::UnsupportedEncoding(_) | BodyError::Corrupt(_) => "encoding",
@@ -98,9 +103,15 @@ async fn inner<S: HttpService>(
     }
     drop(incoming);
     let work = {
-        let service = shared.service.clone();
+        let shared = shared.clone();
         async move {
-            let call = async { service.call(route, Request { head, peer, body }).await };
+            let call = async {
+                let (body, encoded) = match wire {
+                    Ok((encoding, wire)) => decoded(&shared, route, encoding, wire).await,
+                    Err(error) => (Err(error), None),
+                };
+                shared.service.call(route, Request { head, peer, body, encoded }).await
+            };
             AssertUnwindSafe(call).catch_unwind().await.ok()
         }
     };
@@ -117,6 +128,30 @@ async fn inner<S: HttpService>(
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
+}
+
+/// The plain body, or the body as it came for a service that wants that.
+async fn decoded<S: HttpService>(
+    shared: &Shared<S>,
+    route: S::Route,
+    encoding: Encoding,
+    bytes: Bytes,
+) -> (Result<Bytes, BodyError>, Option<EncodedBody>) {
+    if encoding == Encoding::Identity {
+        return (Ok(bytes), None);
+    }
+    let body = EncodedBody {
+        encoding,
+        bytes,
+        limit: shared.options.max_body_bytes,
+        budget: shared.budget.clone(),
+        over_budget_delay: shared.options.over_budget_delay,
+        metrics: shared.metrics.clone(),
+    };
+    match shared.service.takes_encoded(route, encoding) {
+        true => (Ok(Bytes::new()), Some(body)),
+        false => (body.decode().await.map(|(plain, _)| plain).map_err(BodyError::from), None),
+    }
 }
 
 /// Work on another core ends where its request does.

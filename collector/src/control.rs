@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::cli::Sources;
 use crate::load::{self, Loaded};
-use crate::service_telemetry::ServiceTelemetry;
+use crate::service_telemetry::{OwnTelemetry, ServiceTelemetry};
 use crate::{gates, watch};
 
 /// How long a change waits for another one.
@@ -28,6 +28,7 @@ pub(crate) struct Control(Arc<Inner>);
 struct Inner {
     engine: Engine,
     sources: Sources,
+    telemetry: OwnTelemetry,
     started: SystemTime,
     running: Mutex<RunningConfig>,
     /// Held while a configuration is applied and noted.
@@ -45,10 +46,11 @@ struct RunningConfig {
 }
 
 impl Control {
-    pub(crate) fn new(engine: Engine, sources: Sources) -> Control {
+    pub(crate) fn new(engine: Engine, sources: Sources, telemetry: OwnTelemetry) -> Control {
         Control(Arc::new(Inner {
             engine,
             sources,
+            telemetry,
             started: SystemTime::now(),
             running: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
@@ -84,6 +86,11 @@ impl Control {
                 tracing::error!(error = %error, "the new configuration was not applied; the running one goes on unchanged");
             }
         }
+    }
+
+    /// Sends what own telemetry holds, at the very end.
+    pub(crate) async fn stop_telemetry(&self) {
+        self.0.telemetry.stop().await;
     }
 
     async fn load(&self, request: &ConfigRequest) -> Result<Loaded, ChangeError> {
@@ -166,7 +173,7 @@ impl Control {
         };
         let answer = self.answer(&loaded, applied.changes.clone());
         let host = self.0.engine.host();
-        if let Err(error) = loaded.telemetry.apply(&host.build, &host.logs) {
+        if let Err(error) = self.0.telemetry.apply(&loaded.telemetry, host) {
             tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
         }
         self.note(&loaded, request.is_reload());

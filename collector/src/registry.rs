@@ -1,13 +1,17 @@
+// Written by `phoenix-builder registry` from builder/phoenix.yaml: edit that.
+
 //! The components of this distribution: the only place that names them.
 
-use phoenix_component::factory::Registry;
+use phoenix_collector::Registry;
 
-/// Every component of the default distribution.
+/// Every component of this distribution.
+#[rustfmt::skip]
 pub(crate) fn registry() -> Registry {
     Registry {
         receivers: vec![
             Box::new(phoenix_receiver_nop::NopFactory),
             Box::new(phoenix_receiver_otlp::OtlpReceiverFactory),
+            Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),
         ],
         processors: vec![
             Box::new(phoenix_processor_batch::BatchFactory),
@@ -15,14 +19,18 @@ pub(crate) fn registry() -> Registry {
         ],
         exporters: vec![
             Box::new(phoenix_exporter_debug::DebugFactory),
+            Box::new(phoenix_exporter_file::FileFactory),
             Box::new(phoenix_exporter_nop::NopFactory),
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
-        connectors: Vec::new(),
+        connectors: vec![
+            Box::new(phoenix_connector_forward::ForwardFactory),
+        ],
         extensions: vec![
             Box::new(phoenix_extension_admin::AdminFactory),
             Box::new(phoenix_extension_health_check::HealthCheckFactory),
+            Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),
             Box::new(phoenix_extension_pprof::PprofFactory),
             Box::new(phoenix_extension_zpages::ZpagesFactory),
         ],

@@ -6,10 +6,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
 use phoenix_component::{
-    Budget, BuildInfo, CollectorHandle, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory,
+    Budget, BuildInfo, Capabilities, CollectorHandle, Cores, Health, Host, Leases, MemoryReader as _,
+    SystemMemory,
 };
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
+use phoenix_telemetry::traces::Tracer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -17,6 +19,7 @@ use crate::cli::Sources;
 use crate::commands::LOG_PATIENCE;
 use crate::control::Control;
 use crate::load;
+use crate::service_telemetry::OwnTelemetry;
 
 /// Runs until a signal says stop.
 pub(crate) fn run(
@@ -28,8 +31,6 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let loaded = load::load(&load::Request::of(&sources), &registry)?;
     let logs = phoenix_telemetry::logs::install();
-    loaded.telemetry.apply(&build, &logs)?;
-    load::log_warnings(&loaded.problems);
 
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let count = std::thread::available_parallelism().map_or(1, usize::from);
@@ -43,22 +44,28 @@ pub(crate) fn run(
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics,
             logs: logs.clone(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build,
             collector: CollectorHandle::default(),
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
+        let telemetry = OwnTelemetry::default();
+        telemetry.apply(&loaded.telemetry, &host)?;
+        load::log_warnings(&loaded.problems);
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let engine = Engine::new(Arc::new(registry), host, options);
         tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
-        let control = Control::new(engine.clone(), sources);
+        let control = Control::new(engine.clone(), sources, telemetry);
         engine.host().collector.set(Arc::new(control.clone()));
         control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
         until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;
+        control.stop_telemetry().await;
         Ok(())
     });
     drop(core_threads);

@@ -1,22 +1,57 @@
 //! `service::telemetry`: what the collector says of itself, one module for each part.
 
+mod export;
 mod logs;
+mod otlp;
 mod resource;
 #[cfg(test)]
 mod tests;
+mod traces;
 
-use phoenix_component::BuildInfo;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use phoenix_component::Host;
 use phoenix_config::{Config, Described as _, Key, KeyPath, Location, Node, Problems, Section, Shape};
-use phoenix_telemetry::logs::{LogHandle, OutputError};
+use phoenix_telemetry::logs::{OutputError, RecordSink, logs_request};
+use phoenix_telemetry::traces::{SpanSink, TracerOptions, traces_request};
+use tokio::time::Instant;
 
+use export::{Export, Fan};
 use logs::LogSettings;
+use otlp::{Processor, Signal};
 use resource::ResourceSettings;
+use traces::TraceSettings;
+
+/// How long records wait for others where nothing is said, as in OpenTelemetry's SDKs.
+const SPAN_DELAY: Duration = Duration::from_secs(5);
+const LOG_DELAY: Duration = Duration::from_secs(1);
+
+/// How long the rest of own telemetry may take to go out when it is replaced or the collector stops.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// What `service::telemetry` sets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceTelemetry {
     resource: ResourceSettings,
     logs: LogSettings,
+    traces: TraceSettings,
+}
+
+/// Settings that cannot be put into effect.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TelemetryError {
+    /// An output of the log.
+    #[error("service::telemetry::logs: {0}")]
+    Output(#[from] OutputError),
+    /// A way to a backend.
+    #[error("service::telemetry::{signal}: {reason}")]
+    Exporter {
+        /// Of which part.
+        signal: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 impl ServiceTelemetry {
@@ -32,10 +67,11 @@ impl ServiceTelemetry {
         if let Some(logs) = section.get("logs") {
             telemetry.logs = part("logs", logs, &mut found, LogSettings::read);
         }
-        for key in ["metrics", "traces"] {
-            if section.get(key).is_some_and(|node| !node.is_null()) {
-                without_effect(&mut found, key);
-            }
+        if let Some(traces) = section.get("traces") {
+            telemetry.traces = part("traces", traces, &mut found, TraceSettings::read);
+        }
+        if section.get("metrics").is_some_and(|node| !node.is_null()) {
+            without_effect(&mut found, "metrics");
         }
         if section.get("metrics").is_some_and(|metrics| metrics.get("address").is_some()) {
             found.warn_with_help(
@@ -46,15 +82,6 @@ impl ServiceTelemetry {
         }
         problems.absorb(found);
         telemetry
-    }
-
-    /// Puts the settings into effect.
-    ///
-    /// # Errors
-    /// Where an output of the log cannot be opened; then the log goes on as before.
-    pub(crate) fn apply(&self, build: &BuildInfo, logs: &LogHandle) -> Result<(), OutputError> {
-        let resource = self.resource.attributes(build);
-        logs.apply(self.logs.options(&resource, None))
     }
 }
 
@@ -73,7 +100,7 @@ pub(crate) fn shape() -> Shape {
     let keys = vec![
         Key::new("logs", LogSettings::shape(), &["The collector's own log."]),
         without_effect("metrics", "The collector's own metrics."),
-        without_effect("traces", "The collector's own traces."),
+        Key::new("traces", Shape::Any, &["The collector's own traces; off without `processors`."]),
         Key::new(
             "resource",
             Shape::Map(Box::new(Shape::Any)),
@@ -87,4 +114,98 @@ pub(crate) fn shape() -> Shape {
 
 fn without_effect(problems: &mut Problems, key: &str) {
     problems.warn(key, "accepted, and without effect in this version");
+}
+
+/// Own logs and traces as they run.
+#[derive(Default)]
+pub(crate) struct OwnTelemetry(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    applied: Option<ServiceTelemetry>,
+    exports: Vec<Export>,
+}
+
+impl OwnTelemetry {
+    /// Puts settings into effect; the same ones change nothing. What the former ones gathered still goes out, in the
+    /// background. Call within the control runtime.
+    ///
+    /// # Errors
+    /// What cannot be opened or reached by its settings; then all goes on as before.
+    pub(crate) fn apply(&self, settings: &ServiceTelemetry, host: &Host) -> Result<(), TelemetryError> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.applied.as_ref() == Some(settings) {
+            return Ok(());
+        }
+        let resource = settings.resource.attributes(&host.build);
+        let version = host.build.version;
+        let mut exports = Vec::new();
+
+        let (mut queues, of_logs) = (Vec::new(), resource.clone());
+        for (processor, pusher) in pushers(&settings.logs.processors, Signal::Logs, host)? {
+            let resource = of_logs.clone();
+            let (queue, export) = export::start(
+                Signal::Logs,
+                processor.rhythm(LOG_DELAY),
+                pusher,
+                move |records| logs_request(&resource, version, records),
+                &host.metrics,
+                &host.control,
+            );
+            queues.push(queue);
+            exports.push(export);
+        }
+        let also = (!queues.is_empty()).then(|| Arc::new(Fan(queues)) as Arc<dyn RecordSink>);
+
+        let (mut queues, of_traces) = (Vec::new(), resource.clone());
+        for (processor, pusher) in pushers(settings.traces.processors(), Signal::Traces, host)? {
+            let resource = of_traces.clone();
+            let (queue, export) = export::start(
+                Signal::Traces,
+                processor.rhythm(SPAN_DELAY),
+                pusher,
+                move |spans| traces_request(&resource, version, spans),
+                &host.metrics,
+                &host.control,
+            );
+            queues.push(queue);
+            exports.push(export);
+        }
+        let sink = (!queues.is_empty()).then(|| Arc::new(Fan(queues)) as Arc<dyn SpanSink>);
+
+        // The only step that can still fail comes first.
+        host.logs.apply(settings.logs.options(&resource, also))?;
+        host.tracer.apply(TracerOptions { sink, ..settings.traces.options() });
+        state.applied = Some(settings.clone());
+        let former = std::mem::replace(&mut state.exports, exports);
+        if !former.is_empty() {
+            host.control.spawn(stop_all(former));
+        }
+        Ok(())
+    }
+
+    /// Lets the rest go out.
+    pub(crate) async fn stop(&self) {
+        let exports = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).exports);
+        stop_all(exports).await;
+    }
+}
+
+async fn stop_all(exports: Vec<Export>) {
+    let deadline = Instant::now() + FLUSH;
+    for export in exports {
+        export.stop(deadline).await;
+    }
+}
+
+fn pushers<'a>(
+    processors: &'a [Processor],
+    signal: Signal,
+    host: &Host,
+) -> Result<Vec<(&'a Processor, otlp::SharedPusher)>, TelemetryError> {
+    let pusher = |processor: &'a Processor| match processor.pusher(signal, &host.build, &host.cores) {
+        Ok(pusher) => Ok((processor, Arc::new(pusher))),
+        Err(reason) => Err(TelemetryError::Exporter { signal: signal.name(), reason }),
+    };
+    processors.iter().map(pusher).collect()
 }

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use phoenix_pdata::{Payload, Signal};
+use phoenix_telemetry::traces::SpanContext;
 use tokio::time::Instant;
 
 /// A request on its way through a pipeline: the bytes as they came, and a small header.
@@ -26,12 +27,14 @@ pub struct Batch {
     /// Whether the collector owns the data, because it came out of a stage: then nobody upstream would
     /// send it again, and whoever cannot deliver it retries.
     pub owned: bool,
+    /// The span under which own traces record what happens to it; none where they are off.
+    pub trace: Option<SpanContext>,
 }
 
 impl Batch {
     /// A request as a receiver makes it, from nobody in particular and without a deadline.
     pub fn new(signal: Signal, payload: Payload, items: u64) -> Batch {
-        Batch { signal, payload, items, client: None, deadline: None, waiting: 1, owned: false }
+        Batch { signal, payload, items, client: None, deadline: None, waiting: 1, owned: false, trace: None }
     }
 }
 

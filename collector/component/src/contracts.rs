@@ -213,6 +213,11 @@ pub trait Extension: Send + Sync {
     /// Starts it, before any component of a pipeline.
     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>>;
 
+    /// The most bytes that the collector should hold by this extension's settings.
+    fn memory_limit(&self) -> Option<usize> {
+        None
+    }
+
     /// The pipelines run now, or (false) are about to stop.
     fn pipelines_ready(&self, _ready: bool) {}
 

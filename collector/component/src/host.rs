@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
+use phoenix_telemetry::traces::Tracer;
 use tokio::runtime::Handle;
 
-use crate::{Budget, CollectorHandle, Cores, Health, Leases, MemoryReader, SystemMemory};
+use crate::{Budget, Capabilities, CollectorHandle, Cores, Health, Leases, MemoryReader, SystemMemory};
 
 /// What the running collector offers its components. Clones share everything.
 #[derive(Clone)]
@@ -17,10 +18,14 @@ pub struct Host {
     pub control: Handle,
     /// Ports and sockets.
     pub leases: Leases,
+    /// What extensions offer.
+    pub capabilities: Capabilities,
     /// Own metrics.
     pub metrics: Metrics,
     /// Own logs: their level can be changed while the collector runs.
     pub logs: LogHandle,
+    /// Own traces, off by default.
+    pub tracer: Tracer,
     /// The status of each component.
     pub health: Health,
     /// Memory of the process.
@@ -42,8 +47,10 @@ impl Host {
             cores: Cores::current_runtime(),
             control: Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             logs: LogHandle::default(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),

@@ -2,7 +2,9 @@
 //! graph: a receiver that is rebuilt with other settings gets the same listening socket as the one that
 //! still runs, so no connection attempt is ever refused in between.
 
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,10 +18,17 @@ const BACKLOG: i32 = 4096;
 #[derive(Clone, Default, Debug)]
 pub struct Leases(Arc<Mutex<Table>>);
 
-#[derive(Default, Debug)]
+#[derive(Default)]
 struct Table {
     tcp: HashMap<String, Weak<TcpSocket>>,
     unix: HashMap<PathBuf, Weak<UnixSocket>>,
+    shared: HashMap<(PathBuf, TypeId), Weak<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table(tcp: {:?}, unix: {:?}, {} paths)", self.tcp, self.unix, self.shared.len())
+    }
 }
 
 #[derive(Debug)]
@@ -150,6 +159,22 @@ impl Leases {
         table.unix.insert(path.to_owned(), Arc::downgrade(&socket));
         Ok(ListenerLease(Socket::Unix(socket)))
     }
+
+    /// What a path belongs to, for example a file that is written: whoever asks for the same path and type
+    /// gets the same, made on first use and given up with the last of them. `make` must not block.
+    pub fn share<T: Any + Send + Sync>(&self, path: &Path, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (path.to_owned(), TypeId::of::<T>());
+        let found = table.shared.get(&key).and_then(Weak::upgrade);
+        if let Some(shared) = found.and_then(|shared| shared.downcast().ok()) {
+            return shared;
+        }
+        table.shared.retain(|_, shared| shared.strong_count() > 0);
+        let shared = Arc::new(make());
+        let weak: Weak<T> = Arc::downgrade(&shared);
+        table.shared.insert(key, weak);
+        shared
+    }
 }
 
 fn bind_tcp(endpoint: &str) -> Result<TcpListener, LeaseError> {
@@ -221,6 +246,17 @@ mod tests {
         std::net::TcpStream::connect(&free).expect("still listening");
         drop(second);
         assert!(std::net::TcpStream::connect(&free).is_err(), "closed with the last lease");
+    }
+
+    #[test]
+    fn what_belongs_to_a_path_is_shared_until_the_last_lets_go() {
+        let leases = Leases::default();
+        let first = leases.share(Path::new("/a"), || 1);
+        let second = leases.share(Path::new("/a"), || 2);
+        assert_eq!((*second, *leases.share(Path::new("/b"), || 3)), (1, 3));
+        assert_eq!(*leases.share(Path::new("/a"), || "another type"), "another type");
+        drop((first, second));
+        assert_eq!(*leases.share(Path::new("/a"), || 4), 4);
     }
 
     #[test]

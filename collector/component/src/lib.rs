@@ -16,6 +16,7 @@ mod budget;
 pub mod buffers;
 mod change;
 mod collector;
+mod capabilities;
 mod contracts;
 mod cores;
 pub mod factory;
@@ -25,6 +26,7 @@ mod health;
 mod host;
 mod leases;
 mod legacy;
+pub mod limiter;
 mod memory;
 mod outlet;
 mod refusal;
@@ -41,6 +43,7 @@ pub use collector::{
     ComponentLoss, ComponentStatus, ConfigRequest, ConfigSource, DrainReport, DrainState, EffectiveConfig,
     FeatureGate, LogLevel, LogLevelState, PipelineStatus, PlanAnswer,
 };
+pub use capabilities::{Capabilities, Offer};
 pub use contracts::{
     Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,
     StartError, Transform,

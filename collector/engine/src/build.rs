@@ -185,7 +185,12 @@ impl Builder<'_> {
         let exporter =
             scope.run(|| factory.create(&*settings, self.context(id, &status), signal)).map_err(failed)?;
         scope.wrap(exporter.start(self.host)).await.map_err(failed)?;
-        let node = ExporterNode::new(exporter, status, Meter::new(&self.host.metrics, &key));
+        let node = ExporterNode::new(
+            exporter,
+            status,
+            Meter::new(&self.host.metrics, &key),
+            self.host.tracer.clone(),
+        );
         self.add(draft, key, identity, Node::Exporter(Arc::new(node)));
         Ok(())
     }
@@ -260,7 +265,8 @@ impl Builder<'_> {
         let meter = Meter::new(&self.host.metrics, &key);
         let node = match processor {
             Processor::Transform(transform) => {
-                let node = Arc::new(TransformNode { transform, status, meter });
+                let node =
+                    Arc::new(TransformNode { transform, status, meter, tracer: self.host.tracer.clone() });
                 let ticker = CancellationToken::new();
                 self.start_ticker(&node, &ticker);
                 Node::Transform { node, ticker }
@@ -376,7 +382,7 @@ impl Builder<'_> {
 
     fn wire(&self, owner: &ComponentKey, outlet: &Outlet, branches: Vec<Branch>) -> Wire {
         let fan_out = (!branches.is_empty()).then(|| FanOut::new(branches, &self.host.metrics));
-        Wire::new(owner.clone(), outlet.clone(), fan_out, self.admission)
+        Wire::new(owner.clone(), outlet.clone(), fan_out, self.admission, &self.host.tracer)
     }
 
     /// The first chain of a pipeline; the chains behind its stages become wires.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use phoenix_component::{Batch, BoxFuture, Consumer, Dropped, Forwards, Refusal, StatusReporter, Transform};
+use phoenix_telemetry::traces::Tracer;
 
 use crate::fan_out::FanOut;
 use crate::guard;
 use crate::meter::Meter;
+use crate::spans;
 use crate::stage_node::StageNode;
 
 /// A transform in the graph.
@@ -14,6 +16,7 @@ pub(crate) struct TransformNode {
     pub(crate) transform: Arc<dyn Transform>,
     pub(crate) status: StatusReporter,
     pub(crate) meter: Meter,
+    pub(crate) tracer: Tracer,
 }
 
 /// Transforms up to the next stage or the exporters.
@@ -91,10 +94,14 @@ impl Chain {
             let items_in = batch.items;
             let mut dropped = Dropped::default();
             entries.push(Entry { node, items_in, items_out: 0, dropped: Dropped::default() });
-            let result = guard::run(&node.status, || node.transform.apply(batch, &mut dropped))??;
+            let (span, trace) = (spans::processing(&node.tracer, &node.status, &batch), batch.trace);
+            let result = guard::run(&node.status, || node.transform.apply(batch, &mut dropped)).flatten();
+            spans::processed(span, &result);
+            let result = result?;
             let entry = entries.last_mut().expect("pushed above");
             entry.dropped = dropped;
-            let Some(next) = result else { return Ok(None) };
+            let Some(mut next) = result else { return Ok(None) };
+            next.trace = trace;
             entry.items_out = next.items;
             batch = next;
         }

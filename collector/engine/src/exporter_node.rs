@@ -1,30 +1,38 @@
 use std::sync::{Arc, OnceLock};
 
 use phoenix_component::{Adoption, Batch, Exporter, Lost, Refusal, StatusReporter};
+use phoenix_telemetry::traces::Tracer;
 use tokio::time::Instant;
 
 use crate::guard;
 use crate::meter::Meter;
+use crate::spans;
 
 /// An exporter in the graph.
 pub(crate) struct ExporterNode {
     pub(crate) exporter: Arc<dyn Exporter>,
     pub(crate) status: StatusReporter,
     pub(crate) meter: Meter,
+    tracer: Tracer,
     /// Set once this node takes nothing more; the node that took its place, if any, takes what still comes.
     closed: OnceLock<Option<Arc<ExporterNode>>>,
 }
 
 impl ExporterNode {
-    pub(crate) fn new(exporter: Arc<dyn Exporter>, status: StatusReporter, meter: Meter) -> ExporterNode {
-        ExporterNode { exporter, status, meter, closed: OnceLock::new() }
+    pub(crate) fn new(
+        exporter: Arc<dyn Exporter>,
+        status: StatusReporter,
+        meter: Meter,
+        tracer: Tracer,
+    ) -> ExporterNode {
+        ExporterNode { exporter, status, meter, tracer, closed: OnceLock::new() }
     }
 
     pub(crate) fn owns_accepted(&self) -> bool {
         self.exporter.owns_accepted()
     }
 
-    pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
+    pub(crate) async fn take(&self, mut batch: Batch) -> Result<(), Refusal> {
         let items = batch.items;
         match self.closed.get() {
             None => {}
@@ -33,7 +41,9 @@ impl ExporterNode {
                 return Err(Refusal::retryable("closed", format!("{} was stopped", self.status.key())));
             }
         }
+        let span = spans::exporting(&self.tracer, &self.status, &mut batch);
         let outcome = guard::answer(&self.status, self.exporter.export(batch)).await;
+        spans::exported(span, items, &outcome);
         match &outcome {
             Ok(()) => {
                 self.meter.accepted(items);

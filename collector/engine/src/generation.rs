@@ -9,6 +9,7 @@ use phoenix_component::{
     Receiver, Refusal,
 };
 use phoenix_config::PipelineId;
+use phoenix_telemetry::traces::Tracer;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admission::Admission;
@@ -17,6 +18,7 @@ use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
 use crate::fan_out::FanOut;
 use crate::plan::Plan;
+use crate::spans;
 use crate::stage_node::StageNode;
 
 /// The nodes of a graph and the plan's order of them.
@@ -60,6 +62,7 @@ impl Generation {
     pub(crate) fn memory_limit(&self) -> Option<usize> {
         let limit = |entry: &Entry| match &entry.node {
             Node::Transform { node, .. } => node.transform.memory_limit(),
+            Node::Extension(extension) => extension.memory_limit(),
             _ => None,
         };
         self.nodes.values().filter_map(limit).min()
@@ -109,10 +112,17 @@ impl Wire {
         outlet: Outlet,
         fan_out: Option<FanOut>,
         admission: &Admission,
+        tracer: &Tracer,
     ) -> Wire {
         let closed = CancellationToken::new();
         let target = fan_out.map(|fan_out| {
-            Arc::new(Root { fan_out, admission: admission.clone(), _closed: closed.clone().drop_guard() })
+            Arc::new(Root {
+                fan_out,
+                admission: admission.clone(),
+                owner: owner.clone(),
+                tracer: tracer.clone(),
+                _closed: closed.clone().drop_guard(),
+            })
         });
         if target.is_none() {
             closed.cancel();
@@ -132,14 +142,22 @@ impl Wire {
 pub(crate) struct Root {
     fan_out: FanOut,
     admission: Admission,
+    owner: ComponentKey,
+    tracer: Tracer,
     _closed: DropGuard,
 }
 
 impl Consumer for Root {
-    fn consume(self: Arc<Self>, batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
+    fn consume(self: Arc<Self>, mut batch: Batch) -> BoxFuture<'static, Result<(), Refusal>> {
         Box::pin(async move {
             let _admitted = (!batch.owned).then(|| self.admission.enter());
-            self.fan_out.take(batch).await
+            let Some(span) = spans::receiving(&self.tracer, &self.owner, &mut batch) else {
+                return self.fan_out.take(batch).await;
+            };
+            let (signal, items) = (batch.signal, batch.items);
+            let outcome = self.fan_out.take(batch).await;
+            spans::received(span, signal, items, &outcome);
+            outcome
         })
     }
 

@@ -26,6 +26,7 @@ mod generation;
 mod guard;
 mod meter;
 mod plan;
+mod spans;
 mod stage_node;
 
 pub use books::Book;

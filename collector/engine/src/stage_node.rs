@@ -202,8 +202,10 @@ impl StageNode {
         }
     }
 
-    fn hold(self: &Arc<Self>, batch: Batch) -> Result<Option<phoenix_component::AckWait>, Refusal> {
+    fn hold(self: &Arc<Self>, mut batch: Batch) -> Result<Option<phoenix_component::AckWait>, Refusal> {
         let (items, requests) = (batch.items, batch.waiting);
+        // What comes out is made of many requests: it belongs to the trace of none.
+        batch.trace = None;
         if self.undelivered.load(Ordering::Relaxed) >= DELIVERIES
             || self.undelivered_bytes.load(Ordering::Relaxed) > self.host.budget.limit() / 4
         {

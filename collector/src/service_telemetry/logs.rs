@@ -9,6 +9,7 @@ use phoenix_config::{Described, GoDuration, Node, Problems, Settings};
 use phoenix_telemetry::logs::{Encoding, LogLevel, LogOptions, Output, RecordSink, Sampling, Value};
 use serde::Deserialize;
 
+use super::otlp::Processor;
 use json::Json;
 
 /// The section, with otelcol's defaults.
@@ -37,6 +38,8 @@ pub(super) struct LogSettings {
     initial_fields: BTreeMap<String, Json>,
     /// Leaves out the attributes of own telemetry.
     disable_zap_resource: bool,
+    /// Who else takes records: `batch` or `simple`, with an `otlp` exporter.
+    pub(super) processors: Vec<Processor>,
 }
 
 impl Default for LogSettings {
@@ -52,6 +55,7 @@ impl Default for LogSettings {
             error_output_paths: vec!["stderr".to_owned()],
             initial_fields: BTreeMap::new(),
             disable_zap_resource: false,
+            processors: Vec::new(),
         }
     }
 }
@@ -98,6 +102,9 @@ impl Settings for LogSettings {
                 "must be longer than zero where sampling is enabled",
             );
         });
+        for (index, processor) in self.processors.iter().enumerate() {
+            problems.within(&format!("processors::{index}"), |problems| processor.validate(problems));
+        }
         for (key, paths) in
             [("output_paths", &self.output_paths), ("error_output_paths", &self.error_output_paths)]
         {
@@ -192,7 +199,7 @@ mod tests {
         assert_eq!(options.sampling, Some(Sampling::default()));
         assert_eq!((options.outputs, options.error_outputs), (vec![Output::Stderr], vec![Output::Stderr]));
         assert_eq!((options.caller, options.stacktrace), (true, None));
-        assert_eq!(options.context, [resource.clone()]);
+        assert_eq!(options.context, std::slice::from_ref(&resource));
 
         let options = read(
             "{level: WARN, encoding: json, disable_caller: true, disable_stacktrace: false, \

@@ -6,5 +6,7 @@
 
 pub mod logs;
 mod metrics;
+pub mod traces;
+mod wire;
 
 pub use metrics::{Attribute, Counter, Description, Gauge, InstrumentKind, Metrics, Sample};

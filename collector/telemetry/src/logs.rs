@@ -11,6 +11,7 @@
 mod encode;
 mod handle;
 mod level;
+mod otlp;
 mod record;
 mod sampling;
 mod scope;
@@ -22,6 +23,7 @@ mod tests;
 pub use encode::quoted;
 pub use handle::{LevelState, LogHandle, OutputError};
 pub use level::{LogLevel, UnknownLevel};
+pub use otlp::logs_request;
 pub use record::{Record, Value};
 pub use sampling::Sampling;
 pub use scope::{Scope, Scoped};

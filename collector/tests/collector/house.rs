@@ -15,6 +15,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-benches", &[]),
+    ("phoenix-builder", &["phoenix-config"]),
 ];
 
 /// What a component may use.

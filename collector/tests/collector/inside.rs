@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::{Budget, BuildInfo, CoreThreads, Cores, Health, Host, Leases, Lost, SystemMemory};
+use phoenix_component::{
+    Budget, BuildInfo, Capabilities, CoreThreads, Cores, Health, Host, Leases, Lost, SystemMemory,
+};
 use phoenix_config::{Config, EnvProvider, Problems, Resolver};
 use phoenix_engine::{Applied, ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
+use phoenix_telemetry::traces::Tracer;
 use tokio::time::Instant;
 
 #[path = "../../src/registry.rs"]
@@ -30,8 +33,10 @@ impl Inside {
             cores,
             control: tokio::runtime::Handle::current(),
             leases: Leases::default(),
+            capabilities: Capabilities::default(),
             metrics: Metrics::default(),
             logs: LogHandle::default(),
+            tracer: Tracer::default(),
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),

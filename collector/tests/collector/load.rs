@@ -84,7 +84,17 @@ impl Outcome {
 /// Sends from `clients` connections, one request after the other on each, until `stop`. A request that is
 /// refused for now is sent again, as SDKs do; after `stop` nothing new is begun.
 pub(crate) async fn run(endpoint: String, clients: usize, stop: CancellationToken) -> Outcome {
-    let next = Arc::new(AtomicU64::new(0));
+    run_from(0, endpoint, clients, stop).await
+}
+
+/// The same with numbers from `first` on, for several loads at a time.
+pub(crate) async fn run_from(
+    first: u64,
+    endpoint: String,
+    clients: usize,
+    stop: CancellationToken,
+) -> Outcome {
+    let next = Arc::new(AtomicU64::new(first));
     let tasks: Vec<_> =
         (0..clients).map(|_| tokio::spawn(client(endpoint.clone(), next.clone(), stop.clone()))).collect();
     let mut outcome = Outcome::default();

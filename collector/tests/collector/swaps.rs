@@ -130,7 +130,7 @@ async fn a_thousand_swaps_under_load_lose_nothing() {
     stop.cancel();
     let outcome = load.await.expect("no panic");
     assert!(outcome.broken.is_empty(), "{} broken, the first: {:?}", outcome.broken.len(), outcome.broken[0]);
-    assert!(outcome.rejected.is_empty());
+    assert!(outcome.rejected.is_empty(), "{:?}", outcome.rejected);
     assert!(outcome.accepted.len() > SWAPS, "load ran all along: {}", outcome.accepted.len());
     let accepted = outcome.accepted_spans();
     backend.wait_for_spans(accepted.len()).await;

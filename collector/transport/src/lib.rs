@@ -3,6 +3,7 @@
 pub mod compression;
 mod encoded;
 pub mod endpoint;
+mod gate;
 pub mod grpc;
 pub mod http;
 mod intake;
@@ -15,8 +16,10 @@ mod running;
 pub mod settings;
 mod socket;
 pub mod tls;
+pub mod trace;
 
 pub use encoded::{EncodedBody, Undecodable};
+pub use gate::Gate;
 pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
 pub use payload::Payload;

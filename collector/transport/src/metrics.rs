@@ -18,7 +18,7 @@ pub const REFUSED: Description = Description {
     text: "Requests and connections refused by the transport, by reason.",
 };
 
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 13] = [
     "connections",
     "tls",
     "handshake",
@@ -28,6 +28,7 @@ const REASONS: [&str; 12] = [
     "framing",
     "too_large",
     "budget",
+    "memory_limit",
     "encoding",
     "timeout",
     "panic",

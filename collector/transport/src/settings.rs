@@ -9,6 +9,7 @@ mod compression;
 mod grpc;
 mod http;
 mod keepalive;
+mod middleware;
 mod net;
 #[cfg(test)]
 // The macros declare public items, as a component's settings are.
@@ -24,6 +25,7 @@ pub use compression::{Compression, CompressionParams};
 pub use grpc::{Dialer, GrpcClientBlock, GrpcServerSettings, validate_grpc_client};
 pub use http::{Cors, HttpClientBlock, HttpServerSettings, validate_http_client};
 pub use keepalive::{ClientKeepalive, EnforcementPolicy, ServerKeepalive, ServerParameters};
+pub use middleware::Middleware;
 pub use net::Transport;
 pub(crate) use tls::{Material, Source};
 pub use tls::{TlsClientSettings, TlsServerSettings};
@@ -42,7 +44,7 @@ pub fn refuse_any(problems: &mut Problems, key: &str, list: &[IgnoredAny], reaso
     problems.require(list.is_empty(), key, format!("`{key}` is not supported yet: {reason}"));
 }
 
-/// Why authenticators and middlewares are refused.
+/// Why authenticators, and the middlewares of clients, are refused.
 pub const WITH_EXTENSIONS: &str = "it comes with the extensions of a later version";
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -9,11 +9,13 @@ use phoenix_delivery::{
     Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
 };
 use phoenix_pdata::{Codings, Signal};
+use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Keepalive, Method, Options};
 use phoenix_transport::tls::{Alpn, TlsConnector};
+use phoenix_transport::trace;
 use tokio::time::Instant;
 
 use crate::OtlpGrpcConfig;
@@ -53,6 +55,7 @@ pub(crate) fn create(
         client,
         timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
         metadata: HeaderMap::new(),
+        tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
     };
     let settings = DeliverySettings {
@@ -92,6 +95,7 @@ pub(crate) struct GrpcPush {
     timeout: Option<Duration>,
     /// Of single requests: none.
     metadata: HeaderMap,
+    tracer: Tracer,
     partial: PartialSuccessLog,
 }
 
@@ -99,8 +103,14 @@ impl Push for GrpcPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
+        let name = || path(batch.signal).trim_start_matches('/').to_owned();
+        let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.metadata);
         let message = self.compressor.message(batch.payload);
-        let answer = self.client.call(&self.method, message, timeout, &self.metadata).await;
+        let metadata = attempt.as_ref().map_or(&self.metadata, |(_, metadata)| metadata);
+        let answer = self.client.call(&self.method, message, timeout, metadata).await;
+        if let Err(status) = &answer {
+            trace::failed(&mut attempt, status);
+        }
         match PartialSuccess::parse(&answer.map_err(refusal)?) {
             Ok(None) => {}
             Ok(Some(partial)) => self.partial.warn(&partial),

@@ -8,9 +8,11 @@ use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, Budget, Refusal, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::{Codings, Signal};
+use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, Options, SendError};
 use phoenix_transport::tls::{Alpn, TlsConnector};
+use phoenix_transport::trace;
 
 use crate::OtlpHttpConfig;
 use crate::answer::Answer;
@@ -56,6 +58,7 @@ pub(crate) fn create(
         headers: HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]),
         format,
         budget: cx.host.budget.clone(),
+        tracer: cx.host.tracer.clone(),
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         url,
     };
@@ -80,17 +83,27 @@ pub(crate) struct HttpPush {
     headers: HeaderMap,
     format: Format,
     budget: Budget,
+    tracer: Tracer,
     partial: PartialSuccessLog,
     url: String,
 }
 
 impl Push for HttpPush {
     async fn push(&self, batch: Batch) -> Result<(), Refusal> {
+        let name = || "HTTP POST".to_owned();
+        let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.headers);
         let body = match self.format {
             Format::Protobuf => self.compressor.message(batch.payload),
             Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
         };
-        let response = self.client.post(&self.destination, &self.headers, body).await.map_err(refusal)?;
+        let headers = attempt.as_ref().map_or(&self.headers, |(_, headers)| headers);
+        let response = self.client.post(&self.destination, headers, body).await.map_err(|error| {
+            trace::failed(&mut attempt, &error);
+            refusal(error)
+        })?;
+        if !response.status.is_success() {
+            trace::failed(&mut attempt, &response.status);
+        }
         let answer = Answer::new(response.status, &response.headers, response.body);
         if let Some(partial) = answer.outcome(&self.url, SystemTime::now())? {
             self.partial.warn(&partial);

@@ -93,7 +93,7 @@ pub struct StatusGrpc {
     /// Not supported yet.
     pub auth: NotYet,
     /// Not supported yet.
-    pub middlewares: Vec<serde::de::IgnoredAny>,
+    pub middlewares: Vec<phoenix_transport::settings::Middleware>,
 }
 
 impl Default for StatusGrpc {

@@ -5,8 +5,6 @@
 //! The soft limit also bounds the engine's budget of bytes, which refuses before memory is allocated, so
 //! that in practice the budget acts first and this processor is the backstop.
 
-mod config;
-mod limiter;
 mod metrics;
 mod processor;
 
@@ -16,11 +14,10 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
+use phoenix_component::limiter::{Limiter, Limits, MemoryLimiterConfig};
 use phoenix_component::{Processor, StartError};
 use phoenix_config::{Described, Kind, Node, PipelineId, Problems, Shape};
 
-pub use config::MemoryLimiterConfig;
-pub use limiter::{Change, Limiter, Limits};
 pub use processor::MemoryLimiter;
 
 use metrics::LimiterMetrics;

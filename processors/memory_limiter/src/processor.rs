@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use phoenix_component::limiter::{Change, Limiter, Limits};
 use phoenix_component::{Batch, Dropped, MemoryReader, Now, Refusal, Transform};
 
-use crate::limiter::{Change, Limiter, Limits};
 use crate::metrics::LimiterMetrics;
 
 /// The limiter of one pipeline.

@@ -49,6 +49,10 @@ impl UnaryService for GrpcService {
         matches!(method, Method::Export(signal) if self.intake.takes_encoded(signal, encoding))
     }
 
+    fn brings_data(&self, method: Method) -> bool {
+        matches!(method, Method::Export(_))
+    }
+
     async fn call(&self, method: Method, call: Call) -> Result<Bytes, Status> {
         let signal = match method {
             Method::Export(signal) => signal,
@@ -58,12 +62,14 @@ impl UnaryService for GrpcService {
         let client = self
             .include_metadata
             .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
+        let trace = self.intake.trace(&headers);
         let request = Request {
             signal,
             format: Format::Protobuf,
             body: Body::new(message, encoded),
             client,
             deadline: answer_by(deadline),
+            trace,
         };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => Ok(ALL_ACCEPTED),

@@ -61,8 +61,9 @@ impl HttpService for OtlpHttpService {
         let authority = request.head.uri.authority().map(|authority| authority.as_str());
         let client =
             self.include_metadata.then(|| client::info(&request.head.headers, authority, &request.peer));
+        let trace = self.intake.trace(&request.head.headers);
         let body = Body::new(body, request.encoded);
-        let request = Request { signal, format, body, client, deadline: None };
+        let request = Request { signal, format, body, client, deadline: None, trace };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => answer(StatusCode::OK, format.content_type(), format.all_accepted()),
             Err(NotTaken::Undecodable(undecodable)) => {

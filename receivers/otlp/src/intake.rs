@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal, buffers};
 use phoenix_pdata::{Codings, Counts, Decode, InvalidUtf8, Payload, Signal, json};
+use phoenix_telemetry::traces::{SpanContext, Tracer};
 use phoenix_transport::compression::{DecodeAgain, Encoding};
 use phoenix_transport::{EncodedBody, Undecodable};
 use tokio::time::Instant;
@@ -29,6 +31,7 @@ pub(crate) struct Intake {
     invalid_utf8: InvalidUtf8,
     budget: Budget,
     decoder: Arc<dyn Decode>,
+    tracer: Tracer,
 }
 
 /// The bytes of a request.
@@ -51,6 +54,7 @@ pub(crate) struct Request {
     pub(crate) body: Body,
     pub(crate) client: Option<Arc<ClientInfo>>,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) trace: Option<SpanContext>,
 }
 
 /// Why a request was not taken.
@@ -65,9 +69,14 @@ pub(crate) enum NotTaken {
 }
 
 impl Intake {
-    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8, budget: Budget) -> Intake {
+    pub(crate) fn new(outlets: Outlets, invalid_utf8: InvalidUtf8, budget: Budget, tracer: Tracer) -> Intake {
         let decoder = Arc::new(DecodeAgain(budget.clone()));
-        Intake { outlets, invalid_utf8, budget, decoder }
+        Intake { outlets, invalid_utf8, budget, decoder, tracer }
+    }
+
+    /// The span of the sender, where own traces are on.
+    pub(crate) fn trace(&self, headers: &HeaderMap) -> Option<SpanContext> {
+        self.tracer.extract(|name| headers.get(name)?.to_str().ok())
     }
 
     /// Whether a pipeline takes the signal now.
@@ -82,7 +91,7 @@ impl Intake {
 
     /// Validates a request and sends it into the pipelines; when this returns `Ok` the data is accepted.
     pub(crate) async fn take(&self, request: Request, metrics: &IntakeMetrics) -> Result<(), NotTaken> {
-        let Request { signal, format, body, client, deadline } = request;
+        let Request { signal, format, body, client, deadline, trace } = request;
         let read = match body {
             Body::Plain(plain) => self.read_anywhere(signal, format, plain).await,
             Body::Encoded(body) => self.read_encoded(signal, format, &body, metrics).await,
@@ -98,6 +107,7 @@ impl Intake {
         let mut batch = Batch::new(signal, payload, counts.items);
         batch.client = client;
         batch.deadline = deadline;
+        batch.trace = trace;
         let outcome = self.outlets.of(signal).send(batch).await;
         match &outcome {
             Ok(()) => metrics.accepted(signal, counts.items),

@@ -10,7 +10,7 @@ use phoenix_component::{
 };
 use phoenix_transport::settings::{GrpcServerSettings, HttpServerSettings};
 use phoenix_transport::tls::TlsAcceptor;
-use phoenix_transport::{Server, ServerMetrics, grpc, http};
+use phoenix_transport::{Gate, Server, ServerMetrics, grpc, http};
 use tokio::time::Instant;
 
 use crate::config::{OtlpHttpSettings, OtlpReceiverConfig};
@@ -30,6 +30,8 @@ pub(crate) struct OtlpReceiver {
 
 #[derive(Default)]
 struct State {
+    grpc_gate: Gate,
+    http_gate: Gate,
     grpc: Protocol<grpc::server::Reconfigure<GrpcService>>,
     http: Protocol<http::server::Reconfigure<OtlpHttpService>>,
 }
@@ -61,7 +63,12 @@ impl<R> Protocol<R> {
 impl OtlpReceiver {
     pub(crate) fn new(config: OtlpReceiverConfig, cx: &CreateContext<'_>, outlets: Outlets) -> OtlpReceiver {
         OtlpReceiver {
-            intake: Intake::new(outlets, config.invalid_utf8.into(), cx.host.budget.clone()),
+            intake: Intake::new(
+                outlets,
+                config.invalid_utf8.into(),
+                cx.host.budget.clone(),
+                cx.host.tracer.clone(),
+            ),
             id: cx.id.to_string(),
             status: cx.status.clone(),
             config,
@@ -94,10 +101,12 @@ impl OtlpReceiver {
     fn bind_all(&self, host: &Host) -> Result<(), StartError> {
         let mut state = self.state();
         if let Some(settings) = self.config.protocols.grpc.get() {
+            state.grpc_gate = settings.gate(&host.capabilities)?;
             let lease = settings.listen(&host.leases).map_err(StartError::because)?;
             state.grpc = Protocol::Bound(lease, settings.tls().map_err(StartError::because)?);
         }
         if let Some(settings) = self.config.protocols.http.get().map(OtlpHttpSettings::http) {
+            state.http_gate = settings.gate(&host.capabilities)?;
             let lease = settings.listen(&host.leases).map_err(StartError::because)?;
             state.http = Protocol::Bound(lease, settings.tls().map_err(StartError::because)?);
         }
@@ -114,7 +123,7 @@ impl OtlpReceiver {
                 lease,
                 tls.take(),
                 self.grpc_service(settings, host),
-                settings.options(),
+                grpc::server::Options { gate: state.grpc_gate.clone(), ..settings.options() },
                 &host.cores,
                 &host.budget,
                 metrics("grpc"),
@@ -129,7 +138,7 @@ impl OtlpReceiver {
                 lease,
                 tls.take(),
                 self.http_service(settings, host),
-                settings.http().options(),
+                http::server::Options { gate: state.http_gate.clone(), ..settings.http().options() },
                 &host.cores,
                 &host.budget,
                 metrics("http"),
@@ -150,7 +159,8 @@ impl OtlpReceiver {
             && same_grpc_listener(new, former)
             && let Protocol::Serving(lease, server, reconfigure) = old_state.grpc.take()
         {
-            reconfigure.set(self.grpc_service(new, host), new.options());
+            let gate = state.grpc_gate.clone();
+            reconfigure.set(self.grpc_service(new, host), grpc::server::Options { gate, ..new.options() });
             state.grpc = Protocol::Serving(lease, server, reconfigure);
         } else {
             left += usize::from(grpc.1.is_some());
@@ -160,7 +170,9 @@ impl OtlpReceiver {
             && same_http_listener(&new.http(), &former.http())
             && let Protocol::Serving(lease, server, reconfigure) = old_state.http.take()
         {
-            reconfigure.set(self.http_service(new, host), new.http().options());
+            let gate = state.http_gate.clone();
+            reconfigure
+                .set(self.http_service(new, host), http::server::Options { gate, ..new.http().options() });
             state.http = Protocol::Serving(lease, server, reconfigure);
         } else {
             left += usize::from(http.1.is_some());
@@ -202,7 +214,7 @@ impl Receiver for OtlpReceiver {
     fn stop(&self, deadline: Instant) -> BoxFuture<'_, Lost> {
         Box::pin(async move {
             // The leases go first: a port is free for others once nobody accepts on it.
-            let State { grpc, http } = std::mem::take(&mut *self.state());
+            let State { grpc, http, .. } = std::mem::take(&mut *self.state());
             let servers = grpc.into_server().into_iter().chain(http.into_server());
             let timeout = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             let drains: Vec<_> = servers.map(|server| tokio::spawn(server.drain(timeout))).collect();

@@ -115,7 +115,7 @@ fn an_output_that_cannot_be_opened_changes_nothing() {
 }
 
 /// An output that takes nothing before it is told to.
-struct Blocking(Receiver<()>, Arc<Mutex<Vec<u8>>>);
+struct Blocking(Receiver<()>, Written);
 
 impl Write for Blocking {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -141,7 +141,9 @@ impl Losses for Count {
     }
 }
 
-fn blocking() -> (Sink, Sender<()>, Arc<Mutex<Vec<u8>>>, Arc<Count>) {
+type Written = Arc<Mutex<Vec<u8>>>;
+
+fn blocking() -> (Sink, Sender<()>, Written, Arc<Count>) {
     let ((go, wait), written, count) = (channel(), Arc::default(), Arc::new(Count::default()));
     let output = Blocking(wait, Arc::clone(&written));
     (Sink::start(Box::new(output), count.clone()).unwrap(), go, written, count)

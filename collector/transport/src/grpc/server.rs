@@ -16,6 +16,7 @@ use http::uri::Authority;
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::Status;
+use crate::Gate;
 use crate::compression::Encoding;
 use crate::encoded::EncodedBody;
 use crate::listen::{Drain, Protocol, Server};
@@ -61,6 +62,12 @@ pub trait UnaryService: Send + Sync + 'static {
         false
     }
 
+    /// Whether the method brings data, and is refused while memory is short.
+    fn brings_data(&self, method: Self::Method) -> bool {
+        let _ = method;
+        true
+    }
+
     /// Answers a request. It is dropped where the client cancels; a panic fails this request alone.
     ///
     /// # Errors
@@ -95,8 +102,10 @@ pub struct Options {
     pub pings_without_streams: bool,
     /// A request whose body does not go on for this long is refused.
     pub body_idle_timeout: Duration,
-    /// The delay that clients hear when the budget is exhausted.
+    /// The delay that clients hear when the budget is exhausted, or a limiter refuses.
     pub over_budget_delay: Duration,
+    /// Asked before a request is read.
+    pub gate: Gate,
 }
 
 impl Default for Options {
@@ -116,6 +125,7 @@ impl Default for Options {
             pings_without_streams: false,
             body_idle_timeout: Duration::from_secs(30),
             over_budget_delay: Duration::from_secs(1),
+            gate: Gate::default(),
         }
     }
 }

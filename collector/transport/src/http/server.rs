@@ -14,6 +14,7 @@ use http::{HeaderMap, Response, request};
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::cors::Cors;
+use crate::Gate;
 use crate::compression::{DecodeError, Encoding};
 use crate::encoded::{EncodedBody, Undecodable};
 use crate::listen::{Drain, Protocol, Server};
@@ -130,8 +131,10 @@ pub struct Options {
     pub max_connections: usize,
     /// A request whose body does not go on for this long is refused, whatever the other times say.
     pub body_idle_timeout: Duration,
-    /// The delay that clients hear when the budget is exhausted.
+    /// The delay that clients hear when the budget is exhausted, or a limiter refuses.
     pub over_budget_delay: Duration,
+    /// Asked before a request is read.
+    pub gate: Gate,
 }
 
 impl Default for Options {
@@ -150,6 +153,7 @@ impl Default for Options {
             max_connections: 16_384,
             body_idle_timeout: Duration::from_secs(30),
             over_budget_delay: Duration::from_secs(1),
+            gate: Gate::default(),
         }
     }
 }

@@ -198,7 +198,7 @@ macro_rules! side_server_settings {
             /// Not supported yet.
             pub auth: $crate::settings::NotYet,
             /// Not supported yet.
-            pub middlewares: Vec<serde::de::IgnoredAny>,
+            pub middlewares: Vec<$crate::settings::Middleware>,
             $($(#[$own_doc])* pub $own: $own_type,)*
         }
 

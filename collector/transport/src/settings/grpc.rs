@@ -1,10 +1,13 @@
-use phoenix_component::{LeaseError, Leases, ListenerLease};
+use phoenix_component::{Capabilities, LeaseError, Leases, ListenerLease, StartError};
 use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{ClientKeepalive, Compression, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings};
+use super::{
+    ClientKeepalive, Compression, Middleware, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings,
+};
 use super::{Transport, WITH_EXTENSIONS, refuse, refuse_any};
+use crate::Gate;
 use crate::compression::{Compressor, Encoding};
 use crate::endpoint::{Scheme, Target};
 use crate::grpc::client::{Balancer, Options};
@@ -53,9 +56,8 @@ pub struct GrpcServerSettings {
     /// The extension that checks or adds credentials.
     #[described(unsupported = WITH_EXTENSIONS)]
     pub auth: NotYet,
-    /// Extensions that requests go through.
-    #[described(unsupported = WITH_EXTENSIONS)]
-    pub middlewares: Vec<IgnoredAny>,
+    /// Memory limiters that are asked before a request is read.
+    pub middlewares: Vec<Middleware>,
 }
 
 impl Default for GrpcServerSettings {
@@ -92,7 +94,7 @@ impl Settings for GrpcServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        super::middleware::validate(&self.middlewares, problems);
     }
 }
 
@@ -130,6 +132,14 @@ pub(super) fn listen(
 }
 
 impl GrpcServerSettings {
+    /// The limiters that `middlewares` names.
+    ///
+    /// # Errors
+    /// Where one of them is no extension that runs.
+    pub fn gate(&self, capabilities: &Capabilities) -> Result<Gate, StartError> {
+        super::middleware::gate(&self.middlewares, capabilities)
+    }
+
     /// As the server wants it.
     pub fn options(&self) -> server::Options {
         let mut options = server::Options::default();

@@ -1,12 +1,15 @@
-use phoenix_component::{LeaseError, Leases, ListenerLease};
+use phoenix_component::{Capabilities, LeaseError, Leases, ListenerLease, StartError};
 use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::grpc::{buffers, listen, unix_path};
 use super::keepalive::unless_zero;
-use super::{Compression, CompressionParams, NotYet, TlsClientSettings, TlsServerSettings, Transport};
+use super::{
+    Compression, CompressionParams, Middleware, NotYet, TlsClientSettings, TlsServerSettings, Transport,
+};
 use super::{WITH_EXTENSIONS, refuse, refuse_any};
+use crate::Gate;
 use crate::compression::Encoding;
 use crate::http::{client, cors, server};
 use crate::tls::{Alpn, TlsAcceptor, TlsConnector, TlsError};
@@ -42,7 +45,7 @@ macro_rules! http_server_settings {
                 read_timeout: phoenix_config::GoDuration, read_header_timeout: phoenix_config::GoDuration,
                 write_timeout: phoenix_config::GoDuration, idle_timeout: phoenix_config::GoDuration,
                 keep_alives_enabled: bool,
-                auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
+                auth: $crate::settings::NotYet, middlewares: Vec<$crate::settings::Middleware>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -127,9 +130,8 @@ block! {
         /// The extension that checks or adds credentials.
         #[described(unsupported = WITH_EXTENSIONS)]
         auth: NotYet = None,
-        /// Extensions that requests go through.
-        #[described(unsupported = WITH_EXTENSIONS)]
-        middlewares: Vec<IgnoredAny> = Vec::new(),
+        /// Memory limiters that are asked before a request is read.
+        middlewares: Vec<Middleware> = Vec::new(),
     }
 }
 
@@ -161,11 +163,19 @@ impl Settings for HttpServerSettings {
             problems.within("tls", |problems| tls.validate(problems));
         }
         refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
-        refuse_any(problems, "middlewares", &self.middlewares, WITH_EXTENSIONS);
+        super::middleware::validate(&self.middlewares, problems);
     }
 }
 
 impl HttpServerSettings {
+    /// The limiters that `middlewares` names.
+    ///
+    /// # Errors
+    /// Where one of them is no extension that runs.
+    pub fn gate(&self, capabilities: &Capabilities) -> Result<Gate, StartError> {
+        super::middleware::gate(&self.middlewares, capabilities)
+    }
+
     /// As the server wants it.
     pub fn options(&self) -> server::Options {
         let names = self.compression_algorithms.as_ref();

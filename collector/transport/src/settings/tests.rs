@@ -58,5 +58,5 @@ fn every_problem_names_its_key() {
     let server: HttpServerSettings =
         serde_json::from_str(r#"{"compression_algorithms": ["br"], "middlewares": [{"id": "x"}]}"#).unwrap();
     let problems = Problems::of(|problems| server.validate(problems));
-    assert_eq!(problems.keys(), ["compression_algorithms", "middlewares"]);
+    assert_eq!(problems.keys(), ["compression_algorithms", "middlewares::0::id"]);
 }

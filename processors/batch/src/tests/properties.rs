@@ -8,10 +8,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// One tenant is one too many.
+const LIMIT: usize = TENANTS - 1;
+
+/// Who sends; with metadata keys their data is never in one batch.
+const TENANTS: usize = 4;
+
 #[derive(Clone, Debug)]
 enum Step {
-    /// Items, and whether the sender waits.
-    Send(usize, bool),
+    /// Items, whether the sender waits, and which tenant it is.
+    Send(usize, bool, usize),
     Advance(u64),
     AllWait,
     /// Other settings from here on.
@@ -23,25 +29,33 @@ fn configs() -> impl Strategy<Value = BatchConfig> {
     let sizes = prop_oneof![Just((0, 0)), (0u32..20, 0u32..10).prop_map(|(size, more)| (size, size + more))];
     let bytes =
         prop_oneof![Just((0, 0)), (0usize..150, 0usize..100).prop_map(|(size, more)| (size, size + more))];
-    (0u32..50, sizes, bytes).prop_map(|(timeout, sizes, bytes)| BatchConfig {
+    (0u32..50, sizes, bytes, any::<bool>()).prop_map(|(timeout, sizes, bytes, keyed)| BatchConfig {
         timeout: GoDuration::from_millis(timeout),
         send_batch_size: sizes.0,
         send_batch_max_size: sizes.1,
         send_batch_bytes: bytes.0,
         send_batch_max_bytes: bytes.1,
+        metadata_keys: if keyed { vec!["Tenant".to_owned()] } else { Vec::new() },
+        metadata_cardinality_limit: LIMIT,
         ..BatchConfig::default()
     })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        8 => (0usize..25, any::<bool>()).prop_map(|(items, waits)| Step::Send(items, waits)),
+        8 => (0usize..25, any::<bool>(), 0..TENANTS)
+            .prop_map(|(items, waits, tenant)| Step::Send(items, waits, tenant)),
         4 => (0u64..60).prop_map(Step::Advance),
         1 => Just(Step::AllWait),
         1 => configs().prop_map(|config| Step::Swap(Box::new(config))),
         1 => Just(Step::Drain),
     ];
     prop::collection::vec(step, 1..40)
+}
+
+fn tenant_of(client: &ClientInfo) -> usize {
+    assert!(client.address.is_none() && client.metadata.len() == 1, "nothing else is passed on");
+    client.metadata("TENANT").next().and_then(|tenant| tenant.parse().ok()).expect("a tenant")
 }
 
 struct Run {
@@ -51,6 +65,11 @@ struct Run {
     now: Duration,
     sent: i64,
     received: Vec<i64>,
+    /// The combination of each item, in the order in which they were taken.
+    combinations: Vec<Option<usize>>,
+    /// Tenants that the partition knows, if it keeps them apart.
+    known: std::collections::BTreeSet<usize>,
+    was_keyed: bool,
     waits: Vec<AckWait>,
     /// Requests that wait by the books of the stage.
     waiting: usize,
@@ -62,12 +81,15 @@ impl Run {
         let mut spec = stage(&config, &Metrics::default(), "batch");
         let stage = spec.shards.pop().expect("one shard");
         Run {
+            was_keyed: !config.metadata_keys.is_empty(),
             config,
             partition: spec.partition,
             stage,
             now: Duration::ZERO,
             sent: 0,
             received: Vec::new(),
+            combinations: Vec::new(),
+            known: std::collections::BTreeSet::new(),
             waits: Vec::new(),
             waiting: 0,
             released: 0,
@@ -86,7 +108,10 @@ impl Run {
             assert_eq!(batch.waiting > 0 || ack.is_awaited(), ack.is_awaited());
             self.waiting -= batch.waiting;
             self.released += 1;
-            self.received.extend(numbers(&batch.payload));
+            let came = numbers(&batch.payload);
+            let tenant = batch.client.as_deref().map(tenant_of);
+            assert!(came.iter().all(|number| self.combinations[*number as usize] == tenant), "kept apart");
+            self.received.extend(came);
             // Every third delivery fails.
             let outcome = match self.released % 3 {
                 0 => Err(Refusal::retryable("backend", "not now")),
@@ -128,11 +153,13 @@ impl Run {
         if config.timeout.is_zero() || !has_size {
             assert_eq!(held, Held::default());
         }
+        // Each combination has its own.
+        let open = if self.was_keyed { TENANTS + 1 } else { 1 };
         if config.send_batch_size > 0 {
-            assert!(held.items == 0 || held.items < u64::from(config.send_batch_size));
+            assert!(held.items == 0 || held.items < u64::from(config.send_batch_size) * open as u64);
         }
         if config.send_batch_bytes > 0 {
-            assert!(held.bytes == 0 || held.bytes < config.send_batch_bytes);
+            assert!(held.bytes == 0 || held.bytes < config.send_batch_bytes * open);
         }
     }
 
@@ -150,12 +177,24 @@ impl Run {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Send(items, waits) => {
-                let batch = logs(self.sent..self.sent + items as i64);
-                self.sent += items as i64;
+            Step::Send(items, waits, tenant) => {
+                let client = client(&[("x", "1"), ("tenant", &tenant.to_string())]);
+                let batch = Batch { client, ..logs(self.sent..self.sent + items as i64) };
                 let (ack, wait) = Ack::pair();
                 let mut fragments = Vec::new();
-                self.partition.prepare(batch, &mut |_, fragment| fragments.push(fragment)).expect("taken");
+                let taken = self.partition.prepare(batch, &mut |_, fragment| fragments.push(fragment));
+                let keyed = !self.config.metadata_keys.is_empty() && items > 0;
+                if keyed && !self.known.contains(&tenant) && self.known.len() == LIMIT {
+                    assert!(!taken.expect_err("one combination too many").is_retryable());
+                    assert!(fragments.is_empty());
+                    return;
+                }
+                taken.expect("taken");
+                if keyed {
+                    self.known.insert(tenant);
+                }
+                self.sent += items as i64;
+                self.combinations.extend(std::iter::repeat_n(keyed.then_some(tenant), items));
                 for mut batch in fragments {
                     batch.waiting = usize::from(waits);
                     self.waiting += batch.waiting;
@@ -175,7 +214,9 @@ impl Run {
                 assert_eq!(adoption, phoenix_component::Adoption::Kept);
                 assert_eq!(self.stage.held(), Held::default());
                 self.call_drain();
+                self.was_keyed |= next.was_keyed;
                 (self.config, self.partition, self.stage) = (next.config, next.partition, next.stage);
+                self.known.clear();
                 self.run_due();
             }
             Step::Drain => self.call_drain(),
@@ -214,7 +255,13 @@ proptest! {
         }
         run.call_drain();
         prop_assert_eq!(run.stage.held(), Held::default());
-        prop_assert_eq!(&run.received, &(0..run.sent).collect::<Vec<_>>(), "all of it, in order");
+        let mut received = run.received.clone();
+        for tenant in (0..TENANTS).map(Some).chain([None]) {
+            let of_tenant = received.iter().filter(|number| run.combinations[**number as usize] == tenant);
+            prop_assert!(of_tenant.is_sorted(), "in order");
+        }
+        received.sort_unstable();
+        prop_assert_eq!(&received, &(0..run.sent).collect::<Vec<_>>(), "all of it, once");
         prop_assert_eq!(run.waiting, 0);
         for mut wait in run.waits {
             match std::pin::Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())) {

@@ -122,13 +122,17 @@ async fn serve<S: UnaryService>(
     respond: &mut SendResponse<Bytes>,
     peer: Peer,
 ) -> Result<Bytes, Refusal> {
+    let options = &shared.options;
+    if options.gate.is_shut() && shared.service.brings_data(method) {
+        let status = Status::new(Code::RESOURCE_EXHAUSTED, "data refused due to high memory usage");
+        return Err(Refusal::Transport(status.with_retry_delay(options.over_budget_delay), "memory_limit"));
+    }
     let encoding = encoding_of(&head.headers)?;
     let deadline = head
         .headers
         .get(GRPC_TIMEOUT)
         .and_then(|text| text.to_str().ok().and_then(parse_timeout))
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    let options = &shared.options;
     let limits = Limits {
         max_message_bytes: options.max_message_bytes,
         idle_timeout: options.body_idle_timeout,

@@ -5,10 +5,11 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, HeaderValue, ORIGIN};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -83,6 +84,10 @@ async fn inner<S: HttpService>(
     request: http::Request<Incoming>,
     peer: Peer,
 ) -> Response<Bytes> {
+    if shared.options.gate.is_shut() {
+        shared.metrics.refused("memory_limit");
+        return too_many_requests(shared.options.over_budget_delay);
+    }
     let (mut head, mut incoming) = request.into_parts();
     let route = match shared.service.route(&head) {
         Ok(route) => route,
@@ -128,6 +133,18 @@ async fn inner<S: HttpService>(
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
+}
+
+/// As otelcol's limiter answers, and when to come back.
+fn too_many_requests(delay: Duration) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(b"Too Many Requests\n"));
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// The plain body, or the body as it came for a service that wants that.

@@ -1,9 +1,12 @@
-//! Decides whether data is refused, from what was measured last.
+//! Decides whether data is refused, from the memory that was measured last: what the `memory_limiter`
+//! processor and the extension of that name have in common.
+
+mod config;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::MemoryLimiterConfig;
+pub use config::MemoryLimiterConfig;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -59,6 +62,11 @@ impl Limiter {
         let now = now.as_nanos() as u64 + 1;
         let due = last == 0 || now.saturating_sub(last) > interval.as_nanos() as u64 / 2;
         due && self.checked.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Takes data again, since nobody measures any more.
+    pub fn release(&self) {
+        self.refusing.store(false, Relaxed);
     }
 
     /// Compares `resident` bytes with the limits; data is refused from the soft limit on.

@@ -1,7 +1,7 @@
 use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
-/// Settings of the `memory_limiter` processor: otelcol's keys.
+/// Settings of `memory_limiter`, processor and extension: otelcol's keys.
 ///
 /// One of `limit_mib` and `limit_percentage` must be given; the former wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]

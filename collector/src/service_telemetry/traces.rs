@@ -1,0 +1,174 @@
+//! `service::telemetry::traces`.
+
+use phoenix_config::{Level, Node, Problems, Settings};
+use phoenix_telemetry::traces::{ParentBased, Propagator, Sampler, TracerOptions};
+use serde::Deserialize;
+
+use super::otlp::Processor;
+
+/// The section. Without processors traces are off.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TraceSettings {
+    level: Option<Level>,
+    propagators: Vec<Propagation>,
+    pub(super) processors: Vec<Processor>,
+    sampler: Option<SamplerSettings>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Propagation {
+    TraceContext,
+    B3,
+}
+
+/// Limits of spans; those of events and links hold by themselves, since there are none.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Limits {
+    attribute_value_length_limit: Option<usize>,
+    attribute_count_limit: Option<usize>,
+    event_count_limit: Option<usize>,
+    link_count_limit: Option<usize>,
+    event_attribute_count_limit: Option<usize>,
+    link_attribute_count_limit: Option<usize>,
+}
+
+/// One of these keys.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SamplerSettings {
+    always_on: Option<Nothing>,
+    always_off: Option<Nothing>,
+    trace_id_ratio_based: Option<Ratio>,
+    parent_based: Option<Box<ParentSettings>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Ratio {
+    ratio: f64,
+}
+
+impl Default for Ratio {
+    fn default() -> Ratio {
+        Ratio { ratio: 1.0 }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ParentSettings {
+    root: Option<SamplerSettings>,
+    remote_parent_sampled: Option<SamplerSettings>,
+    remote_parent_not_sampled: Option<SamplerSettings>,
+    local_parent_sampled: Option<SamplerSettings>,
+    local_parent_not_sampled: Option<SamplerSettings>,
+}
+
+impl Settings for TraceSettings {
+    fn validate(&self, problems: &mut Problems) {
+        for (index, processor) in self.processors.iter().enumerate() {
+            problems.within(&format!("processors::{index}"), |problems| processor.validate(problems));
+        }
+        if let Some(sampler) = &self.sampler {
+            problems.within("sampler", |problems| sampler.validate(problems));
+        }
+    }
+}
+
+impl SamplerSettings {
+    fn validate(&self, problems: &mut Problems) {
+        let given = [
+            self.always_on.is_some(),
+            self.always_off.is_some(),
+            self.trace_id_ratio_based.is_some(),
+            self.parent_based.is_some(),
+        ];
+        let one = given.into_iter().filter(|given| *given).count() == 1;
+        problems.require(
+            one,
+            "",
+            "must be one of `always_on: {}`, `always_off: {}`, `trace_id_ratio_based` and `parent_based`",
+        );
+        if let Some(rule) = &self.trace_id_ratio_based {
+            let fits = (0.0..=1.0).contains(&rule.ratio);
+            problems.require(fits, "trace_id_ratio_based::ratio", "must be between 0 and 1");
+        }
+        if let Some(rules) = &self.parent_based {
+            for (key, rule) in rules.all() {
+                if let Some(rule) = rule {
+                    problems.within(&format!("parent_based::{key}"), |problems| rule.validate(problems));
+                }
+            }
+        }
+    }
+
+    fn sampler(&self) -> Sampler {
+        if let Some(rules) = &self.parent_based {
+            let or = |rule: &Option<SamplerSettings>, default| rule.as_ref().map_or(default, Self::sampler);
+            return Sampler::ParentBased(Box::new(ParentBased {
+                root: or(&rules.root, Sampler::AlwaysOn),
+                remote_sampled: or(&rules.remote_parent_sampled, Sampler::AlwaysOn),
+                remote_not_sampled: or(&rules.remote_parent_not_sampled, Sampler::AlwaysOff),
+                local_sampled: or(&rules.local_parent_sampled, Sampler::AlwaysOn),
+                local_not_sampled: or(&rules.local_parent_not_sampled, Sampler::AlwaysOff),
+            }));
+        }
+        match (&self.trace_id_ratio_based, &self.always_off) {
+            (Some(rule), _) => Sampler::Ratio(rule.ratio),
+            (None, Some(_)) => Sampler::AlwaysOff,
+            (None, None) => Sampler::AlwaysOn,
+        }
+    }
+}
+
+impl ParentSettings {
+    fn all(&self) -> [(&'static str, &Option<SamplerSettings>); 5] {
+        [
+            ("root", &self.root),
+            ("remote_parent_sampled", &self.remote_parent_sampled),
+            ("remote_parent_not_sampled", &self.remote_parent_not_sampled),
+            ("local_parent_sampled", &self.local_parent_sampled),
+            ("local_parent_not_sampled", &self.local_parent_not_sampled),
+        ]
+    }
+}
+
+impl TraceSettings {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> TraceSettings {
+        phoenix_config::decode_checked(node, problems).unwrap_or_default()
+    }
+
+    /// The processors that work: none at level `none`.
+    pub(super) fn processors(&self) -> &[Processor] {
+        if self.level == Some(Level::None) { &[] } else { &self.processors }
+    }
+
+    /// How spans are made; who takes them is added by the caller.
+    pub(super) fn options(&self) -> TracerOptions {
+        let defaults = TracerOptions::default();
+        let propagators = self.propagators.iter().map(|propagation| match propagation {
+            Propagation::TraceContext => Propagator::TraceContext,
+            Propagation::B3 => Propagator::B3,
+        });
+        TracerOptions {
+            sampler: self.sampler.as_ref().map_or(defaults.sampler, SamplerSettings::sampler),
+            // Contexts of requests pass on also where nothing is said, as in W3C's recommendation.
+            propagators: if self.propagators.is_empty() {
+                defaults.propagators
+            } else {
+                propagators.collect()
+            },
+            attributes: self.limits.attribute_count_limit.unwrap_or(defaults.attributes),
+            attribute_length: self.limits.attribute_value_length_limit.unwrap_or(defaults.attribute_length),
+            sink: None,
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use phoenix_component::BuildInfo;
+use phoenix_component::{BuildInfo, LogLevel};
 
 use crate::Provider;
 
@@ -21,6 +21,16 @@ pub(crate) struct Arguments {
     /// How long a stop may take; what could not be delivered by then is counted and reported.
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = duration)]
     pub(crate) shutdown_timeout: Duration,
+    /// Reads the configuration again when one of its files changes, as SIGHUP does; looks at them this often.
+    #[arg(
+        long,
+        value_name = "INTERVAL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1s",
+        value_parser = interval
+    )]
+    pub(crate) watch_config: Option<Duration>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -106,6 +116,82 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
         validate: bool,
     },
+    /// Says what a configuration would change in the running collector, without changing anything.
+    ///
+    /// Names every component that is kept with its state, changed, added or removed, the connections that
+    /// would close, and the state that would be lost. Without --config, what a reload would change. Files
+    /// are read here; other sources, and references like ${env:X}, by the collector.
+    #[command(after_help = crate::changes::EXIT_CODES)]
+    Plan {
+        /// Compares with these sources instead of with the running collector, and needs none.
+        #[arg(long, value_name = "URI", requires = "config")]
+        against: Vec<String>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Changes the configuration of the running collector, and says what became of every component.
+    ///
+    /// Without --config the collector reads its own sources again, as on SIGHUP. What is applied holds until
+    /// the next change, reload or restart: the files that the collector was started with stay as they are.
+    #[command(after_help = crate::changes::EXIT_CODES)]
+    Apply {
+        /// Applies nothing where state would be lost, or is likely to be.
+        #[arg(long)]
+        fail_on_state_loss: bool,
+        /// Applies nothing unless the configuration that runs has this hash, as `plan --json` names it.
+        #[arg(long, value_name = "HASH")]
+        if_running: Option<String>,
+        /// How long to wait for what is replaced to deliver what it holds; at most 2m.
+        #[arg(long, value_name = "DURATION", default_value = "35s", value_parser = duration)]
+        wait: Duration,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Tells how every component of the running collector is.
+    #[command(after_help = crate::changes::EXIT_CODES)]
+    Status {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Tells the log level of the running collector, or sets it for a time.
+    #[command(after_help = crate::changes::EXIT_CODES)]
+    LogLevel {
+        #[command(flatten)]
+        level: LogLevelCommand,
+        #[command(flatten)]
+        admin: Admin,
+    },
+}
+
+/// Where the running collector is reached.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Admin {
+    /// The endpoint of its `admin` extension: `unix:///path` or `host:port`, by default PHOENIX_ADMIN or
+    /// unix:///run/phoenix-collector/admin.sock. On loopback, PHOENIX_ADMIN_TOKEN holds the token.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) admin: Option<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LogLevelCommand {
+    /// debug, info, warn or error; without one, the level is told.
+    #[arg(value_parser = log_level)]
+    pub(crate) level: Option<LogLevel>,
+    /// After this time the level is as configured again; at most 24h.
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = interval)]
+    pub(crate) time: Duration,
+    /// Puts the configured level back at once.
+    #[arg(long, conflicts_with = "level")]
+    pub(crate) reset: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +204,21 @@ pub(crate) enum Mode {
 pub(crate) enum Format {
     Yaml,
     Json,
+}
+
+fn log_level(text: &str) -> Result<LogLevel, String> {
+    let levels = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
+    let found = levels.into_iter().find(|level| level.name() == text);
+    found.ok_or_else(|| "must be debug, info, warn or error".to_owned())
+}
+
+/// At least 100 ms, so that nothing spins.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_millis(100) {
+        return Err("must be at least 100ms".to_owned());
+    }
+    Ok(interval)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,32 +7,48 @@ use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets, Severity};
 
+use crate::changes::Exit;
 use crate::cli::{Arguments, Command, Format, Mode, Sources};
-use crate::{Distribution, Provider, cli, gates, load, probe, reference, run};
+use crate::{Distribution, Provider, changes, cli, gates, load, probe, reference, run};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> anyhow::Result<()> {
+pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> anyhow::Result<Exit> {
     gates::check(&arguments.sources.feature_gates)?;
     arguments.sources.providers = distribution.providers;
     let registry = distribution.registry;
     match arguments.command {
-        None => run::run(arguments.sources, distribution.build, registry, arguments.shutdown_timeout),
+        None => {
+            let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
+            run::run(arguments.sources, distribution.build, registry, timeout, watch)?;
+        }
         Some(Command::Validate { probe, probe_timeout }) => {
-            validate(&arguments.sources, &registry, probe.then_some(probe_timeout))
+            validate(&arguments.sources, &registry, probe.then_some(probe_timeout))?;
         }
         Some(Command::Components) => {
-            print(&components(distribution.build, &registry, distribution.providers))
+            print(&components(distribution.build, &registry, distribution.providers))?;
         }
         Some(Command::Schema { component, format, output_dir }) => {
-            print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)
+            print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
         }
-        Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?),
+        Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,
         Some(Command::PrintConfig { mode, format, validate }) => {
-            print(&print_config(&arguments.sources, &registry, mode, format, validate)?)
+            print(&print_config(&arguments.sources, &registry, mode, format, validate)?)?;
+        }
+        Some(Command::Plan { against, json, admin }) => {
+            return changes::reached(changes::plan(&arguments.sources, &against, json, &admin, &registry));
+        }
+        Some(Command::Apply { fail_on_state_loss, if_running, wait, json, admin }) => {
+            let conditions = phoenix_component::ApplyConditions { fail_on_state_loss, if_running };
+            return changes::reached(changes::apply(&arguments.sources, conditions, wait, json, &admin));
+        }
+        Some(Command::Status { json, admin }) => return changes::reached(changes::status(json, &admin)),
+        Some(Command::LogLevel { level, admin }) => {
+            return changes::reached(changes::log_level(&level, &admin));
         }
     }
+    Ok(Exit::Fine)
 }
 
 /// Says on standard error what went wrong.
@@ -84,11 +100,14 @@ fn print_config(
     format: Format,
     validate: bool,
 ) -> anyhow::Result<String> {
-    let (root, problems) = match load::load(sources, registry) {
+    let (root, problems) = match load::load(&load::Request::of(sources), registry) {
         Ok(loaded) => (loaded.root, loaded.problems),
         Err(error) if validate => return Err(error.into()),
         // The report also holds what is secret, as far as the sections could be read.
-        Err(error) => (load::resolve(sources, load::missing(sources))?.root, *error.0),
+        Err(error) => {
+            let resolved = load::resolve(&load::Request::of(sources), load::missing(sources))?;
+            (resolved.0.root, *error.0)
+        }
     };
     let secrets = if mode == Mode::Redacted { Secrets::Hidden } else { Secrets::Shown };
     Ok(match format {

@@ -1,6 +1,7 @@
 //! Feature gates by otelcol's names.
 
 use anyhow::bail;
+use phoenix_component::FeatureGate;
 
 /// What a gate of otelcol means here.
 enum Meaning {
@@ -26,6 +27,19 @@ const GATES: &[(&str, Meaning)] = &[
     ("service.profilesSupport", Meaning::Unsupported("profiles are not supported")),
     ("telemetry.newPipelineTelemetry", Meaning::Unsupported("components have the metrics of the default")),
 ];
+
+/// Every gate, for people.
+pub(crate) fn all(lists: &[String]) -> Vec<FeatureGate> {
+    let gate = |(id, meaning): &(&str, Meaning)| {
+        let (enabled, description) = match meaning {
+            Meaning::Unsupported(why) => (false, format!("not supported: {why}")),
+            Meaning::Always => (true, "always so".to_owned()),
+            Meaning::Switch => (is_on(lists, id), "set by --feature-gates".to_owned()),
+        };
+        FeatureGate { id: (*id).to_owned(), enabled, description }
+    };
+    GATES.iter().map(gate).collect()
+}
 
 /// Checks the lists of `--feature-gates`.
 pub(crate) fn check(lists: &[String]) -> anyhow::Result<()> {

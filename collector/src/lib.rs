@@ -3,8 +3,11 @@
 //! A distribution is a [`Registry`] of components and a name; [`run`] gives it otelcol's command line and
 //! runs it. The default one is this package's binary, others are written by `phoenix-builder`.
 
+mod admin_client;
+mod changes;
 mod cli;
 mod commands;
+mod control;
 mod distribution;
 mod gates;
 mod http_provider;
@@ -14,6 +17,7 @@ mod probe;
 pub mod reference;
 mod run;
 mod service_telemetry;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -33,7 +37,7 @@ pub fn run(distribution: Distribution) -> ExitCode {
         }
     };
     match commands::execute(arguments, distribution) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
             commands::complain(&error);
             if error.is::<probe::Failed>() { ExitCode::from(2) } else { ExitCode::FAILURE }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
 use phoenix_component::{
-    Budget, BuildInfo, Capabilities, Cores, Health, Host, Leases, MemoryReader as _, SystemMemory,
+    Budget, BuildInfo, Capabilities, CollectorHandle, Cores, Health, Host, Leases, MemoryReader as _,
+    SystemMemory,
 };
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::cli::Sources;
 use crate::commands::LOG_PATIENCE;
+use crate::control::Control;
 use crate::load;
 use crate::own_metrics::OwnMetrics;
 use crate::service_telemetry::OwnTelemetry;
@@ -26,8 +28,9 @@ pub(crate) fn run(
     build: BuildInfo,
     registry: Registry,
     shutdown_timeout: Duration,
+    watch_config: Option<Duration>,
 ) -> anyhow::Result<()> {
-    let loaded = load::load(&sources, &registry)?;
+    let loaded = load::load(&load::Request::of(&sources), &registry)?;
     let logs = phoenix_telemetry::logs::install();
 
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -49,23 +52,22 @@ pub(crate) fn run(
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build,
+            collector: CollectorHandle::default(),
         };
         // Before anything is up: a signal that comes during the start must not kill it halfway.
         let telemetry = OwnTelemetry::default();
         telemetry.apply(&loaded.telemetry, &host)?;
         load::log_warnings(&loaded.problems);
         let mut signals = Signals::listen().context("cannot listen for signals")?;
-        let mut own_metrics = OwnMetrics::new(&host);
-        let readers = own_metrics.prepare(&loaded.telemetry)?;
+        let own_metrics = OwnMetrics::new(&host);
         let engine = Engine::new(Arc::new(registry), host, options);
         tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
-        engine.apply(&loaded.plan).await?;
-        own_metrics.commit(readers);
-        drop(loaded);
+        let control = Control::new(engine.clone(), sources, telemetry, own_metrics);
+        engine.host().collector.set(Arc::new(control.clone()));
+        control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
-        let mut running = Running { engine, sources, telemetry, own_metrics };
-        running.until_stopped(&mut signals, shutdown_timeout).await;
-        running.telemetry.stop().await;
+        until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;
+        control.stop_telemetry().await;
         Ok(())
     });
     drop(core_threads);
@@ -97,80 +99,41 @@ impl Signals {
     }
 }
 
-struct Running {
-    engine: Engine,
-    sources: Sources,
-    telemetry: OwnTelemetry,
-    own_metrics: OwnMetrics,
-}
-
-impl Running {
-    async fn until_stopped(&mut self, signals: &mut Signals, shutdown_timeout: Duration) {
-        let name = loop {
-            tokio::select! {
-                _ = signals.hangup.recv() => self.reload().await,
-                _ = signals.terminate.recv() => break "SIGTERM",
-                _ = signals.interrupt.recv() => break "SIGINT",
-            }
-        };
-        tracing::info!(signal = name, "Starting shutdown...");
-        let deadline = Instant::now() + shutdown_timeout;
-        let (engine, own_metrics) = (&self.engine, &mut self.own_metrics);
-        let stopped = async {
-            let lost = engine.shutdown(deadline).await;
-            // Last, so that what the end cost is still seen.
-            own_metrics.shutdown(deadline).await;
-            lost
-        };
+/// Runs until a signal says stop, changing the configuration meanwhile.
+async fn until_stopped(
+    control: &Control,
+    engine: &Engine,
+    signals: &mut Signals,
+    shutdown_timeout: Duration,
+    watch_config: Option<Duration>,
+) {
+    let watch = watch_config.map(|interval| tokio::spawn(control.clone().watch_files(interval)));
+    let name = loop {
         tokio::select! {
-            lost = stopped => {
-                if lost.items > 0 {
-                    tracing::warn!(lost_items = lost.items, lost_requests = lost.requests, "Shutdown complete, with loss.");
-                } else {
-                    tracing::info!("Shutdown complete.");
-                }
-            }
-            name = signals.stop() => tracing::warn!(signal = name, "stopped at once by a second signal; what was held is lost"),
+            _ = signals.hangup.recv() => control.reload().await,
+            _ = signals.terminate.recv() => break "SIGTERM",
+            _ = signals.interrupt.recv() => break "SIGINT",
         }
+    };
+    if let Some(watch) = watch {
+        watch.abort();
     }
-
-    /// Reads the sources again and applies what changed. A mistake changes nothing.
-    async fn reload(&mut self) {
-        tracing::info!("reading the configuration again");
-        let (sources, registry) = (self.sources.clone(), self.engine.registry().clone());
-        let loaded = match tokio::task::spawn_blocking(move || load::load(&sources, &registry)).await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(bad)) => {
-                self.own_metrics.count_bad_configuration();
-                tracing::error!(
-                    "the new configuration has mistakes; the running one goes on unchanged\n{bad}"
-                );
-                return;
-            }
-            Err(panic) => {
-                tracing::error!(error = %panic, "the configuration could not be read; the running one goes on unchanged");
-                return;
-            }
-        };
-        load::log_warnings(&loaded.problems);
-        let readers = match self.own_metrics.prepare(&loaded.telemetry) {
-            Ok(readers) => readers,
-            Err(error) => {
-                tracing::error!(error = %format!("{error:#}"), "the new configuration was not applied; the running one goes on unchanged");
-                return;
-            }
-        };
-        match self.engine.apply(&loaded.plan).await {
-            Ok(report) => {
-                self.own_metrics.commit(readers);
-                if let Err(error) = self.telemetry.apply(&loaded.telemetry, self.engine.host()) {
-                    tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
-                }
-                report.log();
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "the new configuration was not applied; the running one goes on unchanged")
+    tracing::info!(signal = name, "Starting shutdown...");
+    let deadline = Instant::now() + shutdown_timeout;
+    let stopped = async {
+        let lost = engine.shutdown(deadline).await;
+        // Last, so that what the end cost is still seen.
+        control.stop_metrics(deadline).await;
+        lost
+    };
+    tokio::select! {
+        lost = stopped => {
+            if lost.items > 0 {
+                tracing::warn!(lost_items = lost.items, lost_requests = lost.requests, "Shutdown complete, with loss.");
+            } else {
+                tracing::info!("Shutdown complete.");
             }
         }
+        name = signals.stop() => tracing::warn!(signal = name, "stopped at once by a second signal; what was held is lost"),
     }
 }

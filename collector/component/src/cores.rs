@@ -95,8 +95,13 @@ impl Cores {
     /// # Panics
     /// Outside a runtime.
     pub fn current_runtime() -> Cores {
+        Cores::of(Handle::current())
+    }
+
+    /// A runtime that is not one of the collector's, as the only core: for servers of what is not data.
+    pub fn of(handle: Handle) -> Cores {
         let activity = Arc::new(Activity::new(Instant::now()));
-        Cores(Arc::new([Core { handle: Handle::current(), activity }]))
+        Cores(Arc::new([Core { handle, activity }]))
     }
 
     /// How many there are; at least one.

@@ -13,7 +13,7 @@ use phoenix_pdata::Signal;
 
 use crate::legacy;
 use crate::{
-    Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError,
+    Change, Connector, ConnectorOutlets, Exporter, Extension, Host, Outlets, Processor, Receiver, StartError,
     StatusReporter, Touch,
 };
 
@@ -128,6 +128,12 @@ pub trait Factory: Send + Sync {
 
     /// Parses a section of the configuration; none where a problem was reported.
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings>;
+
+    /// What becomes of the state and the connections of an instance with the settings `old`, where one with
+    /// `new` takes its place, or (none) nothing does. Pure: what it says is what `adopt` then does.
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::let_out()
+    }
 
     /// What may be written in a section: the [`phoenix_config::Described`] of the type that `parse` reads.
     fn shape(&self) -> Shape {
@@ -331,6 +337,25 @@ impl Registry {
     /// The descriptors of one kind, in the order of registration.
     pub fn descriptors(&self, kind: Kind) -> Vec<&Descriptor> {
         self.factories(kind).into_iter().map(Factory::descriptor).collect()
+    }
+
+    /// What a change of settings means for the component `id`; see [`Factory::change`].
+    pub fn change(
+        &self,
+        kind: Kind,
+        id: &ComponentId,
+        old: &dyn AnySettings,
+        new: Option<&dyn AnySettings>,
+    ) -> Change {
+        let name = id.type_name();
+        let change = match kind {
+            Kind::Receiver => self.receiver(name).map(|factory| factory.change(old, new)),
+            Kind::Processor => self.processor(name).map(|factory| factory.change(old, new)),
+            Kind::Exporter => self.exporter(name).map(|factory| factory.change(old, new)),
+            Kind::Connector => self.connector(name).map(|factory| factory.change(old, new)),
+            Kind::Extension => self.extension(name).map(|factory| factory.change(old, new)),
+        };
+        change.unwrap_or_else(Change::let_out)
     }
 
     /// Parses the section of one component; none where its type is unknown or a problem was reported.

@@ -5,7 +5,7 @@ use phoenix_telemetry::logs::LogHandle;
 use phoenix_telemetry::traces::Tracer;
 use tokio::runtime::Handle;
 
-use crate::{Budget, Capabilities, Cores, Health, Leases, MemoryReader, SystemMemory};
+use crate::{Budget, Capabilities, CollectorHandle, Cores, Health, Leases, MemoryReader, SystemMemory};
 
 /// What the running collector offers its components. Clones share everything.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub struct Host {
     pub memory: Arc<dyn MemoryReader>,
     /// What this binary is.
     pub build: BuildInfo,
+    /// The collector as a whole, for extensions that tell of it or change it.
+    pub collector: CollectorHandle,
 }
 
 impl Host {
@@ -52,6 +54,7 @@ impl Host {
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),
+            collector: CollectorHandle::default(),
         }
     }
 }

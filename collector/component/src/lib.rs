@@ -10,9 +10,12 @@
 //! A component sees neither the engine nor any other component.
 
 mod ack;
+mod admin_endpoint;
 mod batch;
 mod budget;
 pub mod buffers;
+mod change;
+mod collector;
 mod capabilities;
 mod contracts;
 mod cores;
@@ -31,8 +34,15 @@ mod stage;
 mod touch;
 
 pub use ack::{Ack, AckWait};
+pub use admin_endpoint::AdminEndpoint;
 pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
+pub use change::{Change, Changes, Closing, ComponentChange, PipelineChanges, StateFate};
+pub use collector::{
+    ApplyAnswer, ApplyConditions, ChangeError, Collector, CollectorHandle, ComponentAdoption, ComponentBook,
+    ComponentLoss, ComponentStatus, ConfigRequest, ConfigSource, DrainReport, DrainState, EffectiveConfig,
+    FeatureGate, LogLevel, LogLevelState, PipelineStatus, PlanAnswer,
+};
 pub use capabilities::{Capabilities, Offer};
 pub use contracts::{
     Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,
@@ -40,7 +50,7 @@ pub use contracts::{
 };
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
 pub use forwards::Forwards;
-pub use health::{ComponentKey, Health, Status, StatusReporter};
+pub use health::{ComponentKey, Health, Status, StatusReporter, StatusSince};
 pub use host::{BuildInfo, Host};
 pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
 pub use legacy::ignored_types;

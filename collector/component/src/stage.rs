@@ -13,6 +13,8 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Ack, Batch, Refusal};
 
 /// The time of a call, handed in by the engine; tests hand in what they like.
@@ -73,7 +75,8 @@ pub enum Drained {
 }
 
 /// What became of a predecessor's state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state", content = "lost")]
 pub enum Adoption {
     /// All of it goes on here.
     Kept,

@@ -169,6 +169,7 @@ impl Resolver {
         let source = match scheme {
             "file" => Source::quotable(&whole["file:".len()..], &retrieved.text),
             "yaml" => Source::quotable("--config yaml:", &retrieved.text),
+            "text" => Source::quotable(&whole["text:".len()..], &retrieved.text),
             "env" => Source::private(name_of(uri)),
             _ => Source::quotable(name_of(uri), &retrieved.text),
         };

@@ -15,6 +15,7 @@
 #[cfg(test)]
 mod accounting;
 mod batching;
+mod change;
 mod circuit;
 mod delivery;
 mod ending;
@@ -29,6 +30,7 @@ mod sampling;
 mod sending;
 mod settings;
 
+pub use change::change;
 pub use delivery::{Delivery, DeliveryContext};
 pub use partial_success::{MalformedResponse, PartialSuccess, PartialSuccessLog};
 pub use push::{Delivered, Push};

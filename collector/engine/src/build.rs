@@ -63,19 +63,19 @@ pub(crate) fn receiver_key(id: &ComponentId) -> ComponentKey {
     ComponentKey { kind: Kind::Receiver, id: id.clone(), scope: String::new() }
 }
 
-fn extension_key(id: &ComponentId) -> ComponentKey {
+pub(crate) fn extension_key(id: &ComponentId) -> ComponentKey {
     ComponentKey { kind: Kind::Extension, id: id.clone(), scope: String::new() }
 }
 
-fn processor_key(id: &ComponentId, pipeline: &PipelineId) -> ComponentKey {
+pub(crate) fn processor_key(id: &ComponentId, pipeline: &PipelineId) -> ComponentKey {
     ComponentKey { kind: Kind::Processor, id: id.clone(), scope: pipeline.to_string() }
 }
 
-fn exporter_key(id: &ComponentId, signal: Signal) -> ComponentKey {
+pub(crate) fn exporter_key(id: &ComponentId, signal: Signal) -> ComponentKey {
     ComponentKey { kind: Kind::Exporter, id: id.clone(), scope: signal.to_string() }
 }
 
-fn connector_key(id: &ComponentId, from: Signal, to: Signal) -> ComponentKey {
+pub(crate) fn connector_key(id: &ComponentId, from: Signal, to: Signal) -> ComponentKey {
     ComponentKey { kind: Kind::Connector, id: id.clone(), scope: format!("{from} to {to}") }
 }
 
@@ -91,7 +91,7 @@ impl Builder<'_> {
             }
         }
         let wires = self.link(&draft.nodes);
-        Ok(Generation { nodes: draft.nodes, flow: draft.flow, wires })
+        Ok(Generation { plan: self.plan.clone(), nodes: draft.nodes, flow: draft.flow, wires })
     }
 
     /// Extensions and exporters first, receivers last.
@@ -105,12 +105,8 @@ impl Builder<'_> {
                 self.exporter(draft, id, signal).await?;
             }
         }
-        for ((id, from, to), feeds) in self.plan.connectors() {
-            // A pair of signals that the connector does not turn into each other is no instance of it.
-            let factory = self.registry.connector(id.type_name());
-            if factory.is_some_and(|factory| factory.descriptor().supports(from, to)) {
-                self.connector(draft, &id, from, to, feeds)?;
-            }
+        for ((id, from, to), feeds) in self.plan.instances_of_connectors(self.registry) {
+            self.connector(draft, &id, from, to, feeds)?;
         }
         for pipeline in &self.plan.pipelines {
             for id in &pipeline.processors {

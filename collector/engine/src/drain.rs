@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use phoenix_component::{Adoption, ComponentKey, Extension, Lost, Outlets, Receiver};
+use phoenix_component::{
+    Adoption, ComponentAdoption, ComponentKey, DrainReport, Extension, Lost, Outlets, Receiver,
+};
 use phoenix_pdata::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use crate::stage_node::StageNode;
 /// The nodes of an old graph that are not in the new one.
 #[derive(Default)]
 pub(crate) struct Retired {
-    receivers: Vec<(Arc<dyn Receiver>, Outlets)>,
+    receivers: Vec<(ComponentKey, Arc<dyn Receiver>, Outlets)>,
     tickers: Vec<CancellationToken>,
     /// Upstream first, each with its successor.
     stages: Vec<(ComponentKey, Arc<StageNode>, Option<Arc<StageNode>>)>,
@@ -40,7 +42,9 @@ impl Retired {
     pub(crate) fn add(&mut self, key: &ComponentKey, old: &Entry, new: Option<&Entry>) {
         self.gone.insert(key.clone());
         match &old.node {
-            Node::Receiver { receiver, outlets } => self.receivers.push((receiver.clone(), outlets.clone())),
+            Node::Receiver { receiver, outlets } => {
+                self.receivers.push((key.clone(), receiver.clone(), outlets.clone()));
+            }
             Node::Transform { ticker, .. } => self.tickers.push(ticker.clone()),
             Node::Stage { node, .. } => {
                 let successor = new.and_then(|entry| match &entry.node {
@@ -78,13 +82,16 @@ impl Retired {
         self.stages.sort_by_key(|(key, ..)| place(key));
     }
 
-    pub(crate) async fn drain(self, deadline: Instant) -> Lost {
-        let mut lost = Lost::default();
-        let stops = self.receivers.iter().map(|(receiver, _)| receiver.stop(deadline));
-        for cut_off in futures_util::future::join_all(stops).await {
-            lost += cut_off;
+    pub(crate) async fn drain(self, deadline: Instant) -> DrainReport {
+        let mut outcome = DrainReport::default();
+        let stops = self.receivers.iter().map(|(_, receiver, _)| receiver.stop(deadline));
+        for ((key, ..), cut_off) in self.receivers.iter().zip(futures_util::future::join_all(stops).await) {
+            outcome.cut_off_requests += cut_off.requests;
+            if cut_off.items > 0 {
+                outcome.add_loss(key, cut_off);
+            }
         }
-        for (_, outlets) in &self.receivers {
+        for (_, _, outlets) in &self.receivers {
             Signal::ALL.into_iter().for_each(|signal| outlets.of(signal).wire(None));
         }
         self.tickers.iter().for_each(CancellationToken::cancel);
@@ -94,14 +101,21 @@ impl Retired {
         for entrance in &self.entrances {
             let _ = tokio::time::timeout_at(entered, entrance.cancelled()).await;
         }
+        let adopted = |key: &ComponentKey, adoption, overtaken| ComponentAdoption {
+            component: key.clone(),
+            adoption,
+            overtaken,
+        };
         for (key, stage, successor) in &self.stages {
             if let Some(successor) = successor {
+                let overtaken = successor.is_replaced();
                 let adoption = stage.hand_over(successor);
                 log_adoption(key, &adoption);
+                outcome.adoptions.push(adopted(key, adoption, overtaken));
             }
             let left = stage.drain(deadline).await;
             report(key, left);
-            lost += left;
+            outcome.add_loss(key, left);
             stage.outlet.wire(None);
             for exit in self.exits.get(key).into_iter().flatten() {
                 let _ = tokio::time::timeout_at(deadline, exit.cancelled()).await;
@@ -109,10 +123,12 @@ impl Retired {
         }
         for (key, exporter, successor) in &self.exporters {
             if let Some(successor) = successor {
+                let overtaken = successor.is_replaced();
                 let adoption = exporter.hand_over(successor);
                 if adoption != Adoption::Rebuilt {
                     log_adoption(key, &adoption);
                 }
+                outcome.adoptions.push(adopted(key, adoption, overtaken));
             }
         }
         let drains = self
@@ -121,12 +137,12 @@ impl Retired {
             .map(|(key, exporter, _)| async move { (key, exporter.drain(deadline).await) });
         for (key, left) in futures_util::future::join_all(drains).await {
             report(key, left);
-            lost += left;
+            outcome.add_loss(key, left);
         }
         for extension in &self.extensions {
             extension.stop(deadline).await;
         }
-        lost
+        outcome
     }
 }
 

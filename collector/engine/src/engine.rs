@@ -1,13 +1,16 @@
 //! The running collector: one graph, replaced as a whole while data flows.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use phoenix_component::factory::{Registry, Shared};
-use phoenix_component::{Adoption, ComponentKey, Held, Host, Lost, Status};
+use phoenix_component::{
+    Adoption, Changes, ComponentAdoption, ComponentKey, DrainReport, Held, Host, Lost, PipelineStatus, Status,
+};
 use phoenix_telemetry::{Description, InstrumentKind, Value};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
@@ -69,6 +72,12 @@ pub enum ApplyError {
     /// Too many older graphs are still draining.
     #[error("two earlier configurations are still draining; try again when one of them is done")]
     Busy,
+    /// Another change is being applied and does not come to its end.
+    #[error("another change is being applied; try again when it is done")]
+    Overtaken,
+    /// The change was looked at and forbidden.
+    #[error("the change was not made")]
+    Forbidden(Box<Changes>),
     /// The collector is being stopped.
     #[error("the collector is stopping")]
     Stopping,
@@ -98,15 +107,35 @@ struct Inner {
     admission: Admission,
     shared: Shared,
     options: EngineOptions,
-    state: Mutex<State>,
+    /// Held by whoever changes the graph.
+    turn: Mutex<()>,
+    /// Replaced at once, and never locked for longer than that.
+    running: StdMutex<Arc<Generation>>,
+    stopping: CancellationToken,
     draining: Arc<Semaphore>,
     drains: TaskTracker,
 }
 
-#[derive(Default)]
-struct State {
-    running: Generation,
-    stopped: bool,
+/// A change that was made.
+#[derive(Debug)]
+pub struct Applied {
+    /// What became of each component.
+    pub report: SwapReport,
+    /// The same as it was foretold, with what it meant for state and connections.
+    pub changes: Changes,
+    /// The end of what was replaced.
+    pub draining: Draining,
+}
+
+/// What a change replaced, on its way out. Whether anybody waits for it makes no difference to it.
+#[derive(Debug)]
+pub struct Draining(oneshot::Receiver<DrainReport>);
+
+impl Draining {
+    /// Waits up to `patience` for the end; none where it is not reached by then.
+    pub async fn done_within(&mut self, patience: Duration) -> Option<DrainReport> {
+        tokio::time::timeout(patience, &mut self.0).await.ok()?.ok()
+    }
 }
 
 impl Engine {
@@ -125,7 +154,9 @@ impl Engine {
             admission: Admission::default(),
             shared: Shared::default(),
             options,
-            state: Mutex::default(),
+            turn: Mutex::default(),
+            running: StdMutex::default(),
+            stopping: CancellationToken::new(),
             draining,
             drains: TaskTracker::new(),
         }))
@@ -141,31 +172,99 @@ impl Engine {
         &self.0.registry
     }
 
+    fn running(&self) -> Arc<Generation> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_running(&self, generation: Generation) -> Arc<Generation> {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *running, Arc::new(generation))
+    }
+
+    /// What `plan` would change, with what the affected components hold now. Touches nothing and waits for
+    /// nothing.
+    pub fn preview(&self, plan: &Plan) -> Changes {
+        self.look(&self.running(), plan)
+    }
+
+    fn look(&self, running: &Generation, plan: &Plan) -> Changes {
+        let mut changes = plan.changes_from(Some(&running.plan), &self.0.registry);
+        let health = self.0.host.health.snapshot();
+        for change in changes.changed.iter_mut().chain(&mut changes.removed) {
+            let Some(entry) = running.nodes.get(&change.component) else { continue };
+            change.held_items = held(&entry.node).map(|held| held.items);
+            let status = health.iter().find(|(key, _)| *key == change.component).map(|(_, status)| status);
+            change.at_risk = status.and_then(Status::error).map(str::to_owned);
+        }
+        changes
+    }
+
+    /// The pipelines that run, and the extensions.
+    pub fn pipelines(&self) -> (Vec<PipelineStatus>, Vec<ComponentKey>) {
+        let running = self.running();
+        (running.plan.pipeline_components(&self.0.registry), running.plan.extension_components())
+    }
+
     /// Puts the graph of `plan` in the place of the one that runs, if there is one. Returns once the new
     /// one takes data; the rest of the old one drains on.
     ///
     /// # Errors
     /// Why not; then what ran goes on as if nothing had been asked.
     pub async fn apply(&self, plan: &Plan) -> Result<SwapReport, ApplyError> {
-        let outcome = self.apply_uncounted(plan).await;
+        Ok(self.apply_if(plan, |_| true).await?.report)
+    }
+
+    /// Does what [`Engine::apply`] does, if `allows` agrees with what it would change: nothing else changes
+    /// the graph between that question and the change. One change is made at a time; a further one waits,
+    /// and so does one that comes while two earlier graphs drain.
+    ///
+    /// # Errors
+    /// Why not; then what ran goes on as if nothing had been asked.
+    pub async fn apply_if(
+        &self,
+        plan: &Plan,
+        allows: impl FnOnce(&Changes) -> bool,
+    ) -> Result<Applied, ApplyError> {
+        let outcome = self.apply_uncounted(plan, allows).await;
         let word = match &outcome {
             Ok(_) => "applied",
             Err(ApplyError::Build(_)) => "failed",
-            Err(ApplyError::Busy) => "busy",
+            Err(ApplyError::Busy | ApplyError::Overtaken) => "busy",
+            Err(ApplyError::Forbidden(_)) => "forbidden",
             Err(ApplyError::Stopping) => "stopping",
         };
         self.0.host.metrics.counter(SWAPS, &[("outcome", word)]).add(1);
         outcome
     }
 
-    async fn apply_uncounted(&self, plan: &Plan) -> Result<SwapReport, ApplyError> {
+    async fn apply_uncounted(
+        &self,
+        plan: &Plan,
+        allows: impl FnOnce(&Changes) -> bool,
+    ) -> Result<Applied, ApplyError> {
         let inner = &*self.0;
-        let mut state = inner.state.lock().await;
-        if state.stopped {
+        let patience = Instant::now() + inner.options.swap_wait;
+        let turn = async {
+            let turn = tokio::time::timeout_at(patience, inner.turn.lock()).await;
+            let turn = turn.map_err(|_| ApplyError::Overtaken)?;
+            let permit = tokio::time::timeout_at(patience, inner.draining.clone().acquire_owned()).await;
+            match permit {
+                Ok(Ok(permit)) => Ok((turn, permit)),
+                _ => Err(ApplyError::Busy),
+            }
+        };
+        let Some(turn) = inner.stopping.run_until_cancelled(turn).await else {
+            return Err(ApplyError::Stopping);
+        };
+        let (_turn, permit) = turn?;
+        if inner.stopping.is_cancelled() {
             return Err(ApplyError::Stopping);
         }
-        let wait = tokio::time::timeout(inner.options.swap_wait, inner.draining.clone().acquire_owned());
-        let Ok(Ok(permit)) = wait.await else { return Err(ApplyError::Busy) };
+        let running = self.running();
+        let changes = self.look(&running, plan);
+        if !allows(&changes) {
+            return Err(ApplyError::Forbidden(Box::new(changes)));
+        }
         let builder = Builder {
             registry: &inner.registry,
             host: &inner.host,
@@ -173,24 +272,34 @@ impl Engine {
             admission: &inner.admission,
             shared: &inner.shared,
             plan,
-            running: &state.running,
+            running: &running,
         };
         let next = builder.build().await?;
-        let (report, retired) = self.switch(&mut state.running, next);
-        drop(state);
+        let (report, adoptions, retired) = self.switch(&running, next);
+        drop(running);
         let deadline = Instant::now() + inner.options.drain_timeout;
         let lost_items = inner.host.metrics.counter(LOST, &[]);
+        let (done, draining) = oneshot::channel();
         inner.host.control.spawn(inner.drains.track_future(async move {
-            lost_items.add(retired.drain(deadline).await.items);
+            let mut outcome = retired.drain(deadline).await;
+            lost_items.add(outcome.lost_items);
+            outcome.adoptions.splice(0..0, adoptions);
             drop(permit);
+            // Nobody needs to wait for it.
+            let _ = done.send(outcome);
         }));
-        Ok(report)
+        Ok(Applied { report, changes, draining: Draining(draining) })
     }
 
     /// The moment of the change: everything is built, nothing can fail.
-    fn switch(&self, running: &mut Generation, mut next: Generation) -> (SwapReport, Retired) {
+    fn switch(
+        &self,
+        running: &Generation,
+        mut next: Generation,
+    ) -> (SwapReport, Vec<ComponentAdoption>, Retired) {
         let host = &self.0.host;
         let (report, retired) = compare(running, &next);
+        let mut adoptions = Vec::new();
         host.budget.set_limit(next.memory_limit().unwrap_or(usize::MAX).min(self.0.options.budget_bytes));
         for wire in &mut next.wires {
             wire.connect();
@@ -201,7 +310,8 @@ impl Engine {
                 if let Some(Node::Receiver { receiver: old, .. }) =
                     running.nodes.get(key).map(|entry| &entry.node)
                 {
-                    receiver.adopt(&**old, host);
+                    let adoption = receiver.adopt(&**old, host);
+                    adoptions.push(ComponentAdoption { component: key.clone(), adoption, overtaken: false });
                 }
                 receiver.serve(host);
             }
@@ -210,45 +320,54 @@ impl Engine {
             host.health.forget(key);
         }
         next.extensions().for_each(|extension| extension.pipelines_ready(true));
-        *running = next;
-        (report, retired)
+        self.set_running(next);
+        (report, adoptions, retired)
     }
 
     /// Stops intake, lets everything out, and says what could not be delivered until `deadline`.
     pub async fn shutdown(&self, deadline: Instant) -> Lost {
         let inner = &*self.0;
-        let running = {
-            let mut state = inner.state.lock().await;
-            state.stopped = true;
-            std::mem::take(&mut state.running)
-        };
+        // Whoever waits for a turn goes away; a change that is being built comes to its end first.
+        inner.stopping.cancel();
+        let _turn = tokio::time::timeout_at(deadline, inner.turn.lock()).await;
+        let running = self.set_running(Generation::default());
         running.extensions().for_each(|extension| extension.pipelines_ready(false));
+        inner.host.health.stop_all(false);
         let (_, retired) = compare(&running, &Generation::default());
         drop(running);
-        let lost = retired.drain(deadline).await;
+        let outcome = retired.drain(deadline).await;
         inner.drains.close();
         if tokio::time::timeout_at(deadline, inner.drains.wait()).await.is_err() {
             tracing::warn!("an earlier configuration had not drained when the collector stopped");
         }
-        lost
+        inner.host.health.stop_all(true);
+        let requests = outcome.lost.iter().map(|lost| lost.requests).sum::<u64>() + outcome.cut_off_requests;
+        Lost { items: outcome.lost_items, requests }
     }
 
     /// The books of every component of the running graph that holds or changes data.
     pub async fn books(&self) -> Vec<Book> {
-        let state = self.0.state.lock().await;
+        let running = self.running();
         let metrics = &self.0.host.metrics;
-        let books = state.running.nodes.iter().filter_map(|(key, entry)| {
-            let (held, queued) = match &entry.node {
-                Node::Stage { node, .. } => (node.held(), false),
-                // Without a queue the data is its sender's until the answer.
-                Node::Exporter(node) if node.owns_accepted() => (node.exporter.held(), true),
-                Node::Exporter(_) => (Held::default(), false),
-                Node::Transform { .. } | Node::Connector { .. } => (Held::default(), false),
+        let books = running.nodes.iter().filter_map(|(key, entry)| {
+            let queued = match &entry.node {
+                Node::Exporter(node) => node.owns_accepted(),
+                Node::Stage { .. } | Node::Transform { .. } | Node::Connector { .. } => false,
                 Node::Receiver { .. } | Node::Extension(_) => return None,
             };
+            let held = held(&entry.node).unwrap_or_default();
             Some(Book::read(key.clone(), held, queued, metrics))
         });
         books.collect()
+    }
+}
+
+/// What a node holds, where it can hold something: without a queue, data is its sender's until the answer.
+fn held(node: &Node) -> Option<Held> {
+    match node {
+        Node::Stage { node, .. } => Some(node.held()),
+        Node::Exporter(node) if node.owns_accepted() => Some(node.exporter.held()),
+        _ => None,
     }
 }
 

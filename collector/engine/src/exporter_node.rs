@@ -58,6 +58,11 @@ impl ExporterNode {
         outcome
     }
 
+    /// Whether another node has taken this one's place, or it is gone.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.closed.get().is_some()
+    }
+
     /// The node that takes what comes here now: this one, or the last of its successors; none where that is
     /// gone.
     fn heir(self: &Arc<Self>) -> Option<Arc<ExporterNode>> {

@@ -18,12 +18,15 @@ use crate::connector_node::ConnectorNode;
 use crate::exporter_node::ExporterNode;
 use crate::fan_out::FanOut;
 use crate::meter::ReceiverMeter;
+use crate::plan::Plan;
 use crate::spans;
 use crate::stage_node::StageNode;
 
 /// The nodes of a graph and the plan's order of them.
 #[derive(Default)]
 pub(crate) struct Generation {
+    /// What it was built from.
+    pub(crate) plan: Plan,
     pub(crate) nodes: BTreeMap<ComponentKey, Entry>,
     /// Stages and connectors, upstream first: the order in which they drain.
     pub(crate) flow: Vec<ComponentKey>,

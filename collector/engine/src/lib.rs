@@ -15,6 +15,7 @@ mod backoff;
 mod books;
 mod build;
 mod chain;
+mod changes;
 mod clock;
 mod connector_node;
 mod drain;
@@ -33,5 +34,5 @@ mod timing;
 
 pub use books::Book;
 pub use build::BuildError;
-pub use engine::{ApplyError, Engine, EngineOptions, SwapReport};
+pub use engine::{Applied, ApplyError, Draining, Engine, EngineOptions, SwapReport};
 pub use plan::Plan;

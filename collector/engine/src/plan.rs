@@ -7,8 +7,8 @@ use phoenix_component::factory::{Descriptor, Registry, SharedSettings};
 use phoenix_config::{ComponentId, Config, Kind, Pipeline, PipelineId, Problems};
 use phoenix_pdata::Signal;
 
-/// A checked graph, ready to be built.
-#[derive(Clone, Debug)]
+/// A checked graph, ready to be built. The default is a graph without anything.
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Pipelines, those that feed others first.
     pub(crate) pipelines: Vec<PlannedPipeline>,
@@ -16,7 +16,7 @@ pub struct Plan {
     settings: HashMap<(Kind, ComponentId), SharedSettings>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlannedPipeline {
     pub(crate) id: PipelineId,
     pub(crate) receivers: Vec<ComponentId>,

@@ -8,7 +8,7 @@ use phoenix_component::{
     Budget, BuildInfo, Capabilities, CoreThreads, Cores, Health, Host, Leases, Lost, SystemMemory,
 };
 use phoenix_config::{Config, EnvProvider, Problems, Resolver};
-use phoenix_engine::{ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
+use phoenix_engine::{Applied, ApplyError, Book, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_telemetry::Metrics;
 use phoenix_telemetry::logs::LogHandle;
 use phoenix_telemetry::traces::Tracer;
@@ -40,6 +40,7 @@ impl Inside {
             health: Health::default(),
             memory: Arc::new(SystemMemory),
             build: BuildInfo::default(),
+            collector: phoenix_component::CollectorHandle::default(),
         };
         let inside =
             Inside { engine: Engine::new(Arc::new(registry::registry()), host, options), _threads: threads };
@@ -55,6 +56,21 @@ impl Inside {
     pub(crate) async fn apply(&self, yaml: &str) -> Result<SwapReport, Result<ApplyError, Box<Problems>>> {
         let plan = self.plan(yaml).map_err(Err)?;
         self.engine.apply(&plan).await.map_err(Ok)
+    }
+
+    /// Applies a configuration and holds the outcome against what was foretold.
+    pub(crate) async fn apply_as_foretold(&self, yaml: &str) -> Applied {
+        let plan = self.plan(yaml).unwrap_or_else(|problems| panic!("it has mistakes: {problems}"));
+        let foretold = self.engine.preview(&plan);
+        let applied = self.engine.apply_if(&plan, |_| true).await.expect("applied");
+        let keys = |changes: &[phoenix_component::ComponentChange]| -> Vec<_> {
+            changes.iter().map(|change| change.component.clone()).collect()
+        };
+        let report = &applied.report;
+        assert_eq!((&foretold.kept, &foretold.added), (&report.kept, &report.added));
+        assert_eq!(keys(&foretold.changed), report.changed);
+        assert_eq!(keys(&foretold.removed), report.removed);
+        applied
     }
 
     fn plan(&self, yaml: &str) -> Result<Plan, Box<Problems>> {

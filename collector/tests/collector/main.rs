@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test that skips says so")]
 
 mod accounting;
+mod admin;
 mod backend;
 mod bad_input;
 mod binary;

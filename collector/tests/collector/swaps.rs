@@ -74,6 +74,25 @@ const INVALID: [&str; 3] = [
     "receivers: {otlp/taken: {protocols: {grpc: {endpoint: '127.0.0.1:TAKEN'}}}}\nexporters: {nop: {}}\nservice: {pipelines: {traces: {receivers: [otlp/taken], exporters: [nop]}}}\n",
 ];
 
+/// Holds what became of state and connections against what the plan said; how many components that were.
+async fn as_foretold(swap: &mut phoenix_engine::Applied) -> usize {
+    let patience = Duration::from_secs(30);
+    let outcome = swap.draining.done_within(patience).await.expect("the old graph ends");
+    let direct = outcome.adoptions.iter().filter(|adoption| !adoption.overtaken);
+    for adoption in direct.clone() {
+        let mut changed = swap.changes.changed.iter();
+        let foretold = changed.find(|change| change.component == adoption.component).expect("it was planned");
+        let holds = match adoption.component.kind {
+            phoenix_config::Kind::Receiver => {
+                foretold.change.closes.is_empty() == (adoption.adoption == phoenix_component::Adoption::Kept)
+            }
+            _ => foretold.change.state.foretells(&adoption.adoption),
+        };
+        assert!(holds, "foretold {foretold:?}, and then {adoption:?}");
+    }
+    direct.count()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_swaps_under_load_lose_nothing() {
     let backend = Backend::start().await;
@@ -93,19 +112,17 @@ async fn a_thousand_swaps_under_load_lose_nothing() {
     let stop = CancellationToken::new();
     let load = tokio::spawn(load::run(format!("http://127.0.0.1:{port}"), 4, stop.clone()));
     let (mut applied, mut invalid, mut changed) = (0, 0, 0);
+    let mut foretold = Vec::new();
     for step in 1..=SWAPS {
         if step % 10 == 0 {
             let broken = INVALID[step / 10 % INVALID.len()].replace("TAKEN", &taken_port);
             assert!(inside.apply(&broken).await.is_err(), "it has mistakes");
             invalid += 1;
         }
-        let report = match inside.apply(&graph(step).yaml()).await {
-            Ok(report) => report,
-            Err(Ok(error)) => panic!("step {step}: {error}"),
-            Err(Err(problems)) => panic!("step {step}: {problems}"),
-        };
+        let mut swap = inside.apply_as_foretold(&graph(step).yaml()).await;
         applied += 1;
-        changed += usize::from(!report.changed.is_empty() || !report.added.is_empty());
+        changed += usize::from(!swap.report.changed.is_empty() || !swap.report.added.is_empty());
+        foretold.push(tokio::spawn(async move { as_foretold(&mut swap).await }));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert_eq!((applied, invalid), (SWAPS, SWAPS / 10));
@@ -118,6 +135,11 @@ async fn a_thousand_swaps_under_load_lose_nothing() {
     let accepted = outcome.accepted_spans();
     backend.wait_for_spans(accepted.len()).await;
     let lost = inside.shutdown(Duration::from_secs(20)).await;
+    let mut compared = 0;
+    for outcome in foretold {
+        compared += outcome.await.expect("as it was foretold");
+    }
+    assert!(compared > SWAPS / 10, "most changes have an outcome: {compared}");
     let came = backend.spans();
     let doubled = came.values().filter(|count| **count > 1).count();
     let missing = accepted.iter().filter(|id| !came.contains_key(id)).count();

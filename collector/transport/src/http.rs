@@ -3,6 +3,7 @@
 pub mod client;
 pub mod cors;
 pub mod server;
+pub mod side;
 #[cfg(test)]
 mod tests;
 

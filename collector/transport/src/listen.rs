@@ -150,6 +150,14 @@ impl Server {
         self.drain.live.connections.load(Relaxed)
     }
 
+    /// Stops accepting, closes connections that wait for a request, and lets those under way finish for at
+    /// most `timeout`: for servers whose clients simply ask again.
+    pub async fn close(mut self, timeout: Duration) {
+        self.phase.send_replace(Phase::Closing);
+        let _ = (&mut self.accepting).await;
+        let _ = tokio::time::timeout(timeout, self.until_empty()).await;
+    }
+
     /// Stops accepting, lets what was begun finish for at most `timeout`, then cuts off what is left.
     pub async fn drain(mut self, timeout: Duration) -> Aborted {
         let deadline = tokio::time::Instant::now() + timeout;
@@ -265,7 +273,11 @@ impl Accepted {
     fn on_this_runtime(self) -> io::Result<(Plain, Peer)> {
         Ok(match self {
             Accepted::Tcp(stream, peer) => (Plain::Tcp(TcpStream::from_std(stream)?), Peer::Tcp(peer)),
-            Accepted::Unix(stream) => (Plain::Unix(UnixStream::from_std(stream)?), Peer::Unix),
+            Accepted::Unix(stream) => {
+                let stream = UnixStream::from_std(stream)?;
+                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                (Plain::Unix(stream), Peer::Unix { uid })
+            }
         })
     }
 }

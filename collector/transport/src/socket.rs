@@ -15,15 +15,18 @@ use tokio_rustls::TlsStream;
 pub enum Peer {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// Someone on this machine.
-    Unix,
+    /// Someone on this machine, with the user that the kernel names, where it does.
+    Unix {
+        /// The effective user of the process that connected.
+        uid: Option<u32>,
+    },
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Tcp(address) => address.fmt(f),
-            Peer::Unix => f.write_str("unix"),
+            Peer::Unix { .. } => f.write_str("unix"),
         }
     }
 }

@@ -24,7 +24,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Exporter, StartError, Touch};
+use phoenix_component::{Change, Exporter, StartError, Touch};
 use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::{Payload, Signal};
 
@@ -58,6 +58,10 @@ impl Factory for DebugFactory {
             );
         }
         parse_settings::<DebugConfig>(section, problems)
+    }
+
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::stateless()
     }
 
     fn shape(&self) -> Shape {

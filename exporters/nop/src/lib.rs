@@ -8,7 +8,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings,
 };
-use phoenix_component::{Exporter, StartError};
+use phoenix_component::{Change, Exporter, StartError};
 use phoenix_config::{Described, Node, Problems, Settings, Shape};
 use phoenix_pdata::Signal;
 use serde::Deserialize;
@@ -40,6 +40,10 @@ impl Factory for NopFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<NopConfig>(section, problems)
+    }
+
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::stateless()
     }
 
     fn shape(&self) -> Shape {

@@ -4,7 +4,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Exporter, StartError, Touch};
+use phoenix_component::{Change, Exporter, StartError, Touch};
 use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::Signal;
 
@@ -28,6 +28,11 @@ impl Factory for OtlpGrpcFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<OtlpGrpcConfig>(section, problems)
+    }
+
+    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        let queue = |settings| settings_of::<OtlpGrpcConfig>(settings).sending_queue.get();
+        phoenix_delivery::change(queue(old), new.map(queue))
     }
 
     fn shape(&self) -> Shape {

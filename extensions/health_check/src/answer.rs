@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
-use http_body_util::Full;
 use phoenix_config::GoDuration;
 
 use crate::{HealthCheckConfig, rfc3339};
@@ -17,7 +16,7 @@ pub(crate) struct Up {
 }
 
 /// The answer to a request for `path`; `up` is none while the pipelines do not run.
-pub(crate) fn answer(config: &HealthCheckConfig, path: &str, up: Option<Up>) -> Response<Full<Bytes>> {
+pub(crate) fn answer(config: &HealthCheckConfig, path: &str, up: Option<Up>) -> Response<Bytes> {
     if !serves(&config.path, path) {
         return respond(StatusCode::NOT_FOUND, TEXT, "404 page not found\n".into());
     }
@@ -31,8 +30,8 @@ pub(crate) fn answer(config: &HealthCheckConfig, path: &str, up: Option<Up>) -> 
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let value = header::HeaderValue::from_static(content_type);
     response.headers_mut().insert(header::CONTENT_TYPE, value);
@@ -60,8 +59,6 @@ fn state(up: Option<Up>) -> String {
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use http_body_util::BodyExt as _;
-
     use super::*;
     use crate::ResponseBody;
 
@@ -70,19 +67,18 @@ mod tests {
         Some(Up { since, time: Duration::from_millis(3_723_500) })
     }
 
-    async fn text(config: &HealthCheckConfig, path: &str, up: Option<Up>) -> (u16, String, String) {
+    fn text(config: &HealthCheckConfig, path: &str, up: Option<Up>) -> (u16, String, String) {
         let (head, body) = answer(config, path, up).into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
         let content_type = head.headers[header::CONTENT_TYPE].to_str().expect("text").to_owned();
         (head.status.as_u16(), content_type, String::from_utf8(body.to_vec()).expect("UTF-8"))
     }
 
-    #[tokio::test]
-    async fn the_state_is_told_as_otelcol_tells_it() {
+    #[test]
+    fn the_state_is_told_as_otelcol_tells_it() {
         let config = HealthCheckConfig::default();
         let json = "application/json".to_owned();
         assert_eq!(
-            text(&config, "/", up()).await,
+            text(&config, "/", up()),
             (
                 200,
                 json.clone(),
@@ -91,7 +87,7 @@ mod tests {
             )
         );
         assert_eq!(
-            text(&config, "/anything", None).await,
+            text(&config, "/anything", None),
             (
                 503,
                 json,
@@ -100,17 +96,17 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn bodies_and_paths_are_as_set() {
+    #[test]
+    fn bodies_and_paths_are_as_set() {
         let config = HealthCheckConfig {
             path: "/health".into(),
             response_body: Some(ResponseBody { healthy: "fine".into(), unhealthy: "ill".into() }),
             ..HealthCheckConfig::default()
         };
-        assert_eq!(text(&config, "/health", up()).await, (200, TEXT.into(), "fine".into()));
-        assert_eq!(text(&config, "/health", None).await, (503, TEXT.into(), "ill".into()));
+        assert_eq!(text(&config, "/health", up()), (200, TEXT.into(), "fine".into()));
+        assert_eq!(text(&config, "/health", None), (503, TEXT.into(), "ill".into()));
         for path in ["/", "/healthy", "/health/x"] {
-            assert_eq!(text(&config, path, up()).await.0, 404, "{path}");
+            assert_eq!(text(&config, path, up()).0, 404, "{path}");
         }
         assert!(serves("/health/", "/health/x") && !serves("/health/", "/health"));
     }

@@ -1,15 +1,23 @@
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use phoenix_component::{Acceptor, BoxFuture, Extension, Host, ListenerLease, StartError};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use bytes::Bytes;
+use http::{Response, request};
+use phoenix_component::{BoxFuture, Budget, Cores, Extension, Host, StartError};
+use phoenix_transport::http::server::{HttpService, Request};
+use phoenix_transport::http::side::SideServer;
+use phoenix_transport::{Server, ServerMetrics, grpc};
 
 use crate::HealthCheckConfig;
 use crate::answer::{Up, answer};
-use crate::server::{Limits, serve};
+use crate::v2::{HealthService, Source, StatusService};
+
+/// Bytes of gRPC messages held at once.
+const GRPC_BUDGET_BYTES: usize = 16 << 20;
+/// gRPC connections at a time.
+const GRPC_CONNECTIONS: usize = 128;
 
 /// Since when the pipelines run. It is shared by the generations of one identifier, so that one that is
 /// about to take over does not deny what the former knows.
@@ -33,56 +41,93 @@ impl Readiness {
     }
 }
 
-/// Answers over HTTP whether the pipelines run.
+/// Answers whether the pipelines run, and how the components are.
 pub struct HealthCheck {
     config: Arc<HealthCheckConfig>,
+    id: String,
     readiness: Arc<Readiness>,
-    running: Mutex<Option<Running>>,
+    made: SystemTime,
+    http: SideServer,
+    grpc: Mutex<Option<Server>>,
 }
 
-struct Running {
-    lease: ListenerLease,
-    stop: CancellationToken,
-    server: JoinHandle<()>,
+/// The first version: one answer.
+struct Ready {
+    config: Arc<HealthCheckConfig>,
+    readiness: Arc<Readiness>,
+}
+
+impl HttpService for Ready {
+    type Route = ();
+
+    fn route(&self, head: &request::Parts) -> Result<(), Response<Bytes>> {
+        // Whatever the method and the body, neither of which is looked at.
+        Err(answer(&self.config, head.uri.path(), self.readiness.up()))
+    }
+
+    fn call(&self, (): (), request: Request) -> impl Future<Output = Response<Bytes>> + Send {
+        std::future::ready(answer(&self.config, request.head.uri.path(), self.readiness.up()))
+    }
 }
 
 impl HealthCheck {
-    /// The extension, which listens once it is started.
-    pub fn new(config: HealthCheckConfig, readiness: Arc<Readiness>) -> HealthCheck {
-        HealthCheck { config: Arc::new(config), readiness, running: Mutex::default() }
+    /// The extension, which listens once it is started; `id` names it in the metrics.
+    pub fn new(config: HealthCheckConfig, id: &str, readiness: Arc<Readiness>) -> HealthCheck {
+        HealthCheck {
+            config: Arc::new(config),
+            id: id.to_owned(),
+            readiness,
+            made: SystemTime::now(),
+            http: SideServer::default(),
+            grpc: Mutex::default(),
+        }
     }
 
-    /// Where it listens, while it does.
+    /// Where HTTP is served, while it is.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.as_ref().and_then(|running| running.lease.local_addr())
+        self.http.local_addr()
+    }
+
+    /// Where gRPC is served, while it is.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Server::local_addr)
     }
 
     fn listen(&self, host: &Host) -> Result<(), StartError> {
-        let lease = host.leases.listen_tcp(&self.config.endpoint).map_err(StartError::because)?;
-        let Acceptor::Tcp(socket) = lease.acceptor().map_err(StartError::because)? else {
-            return Err(StartError::new("the endpoint must be host:port"));
-        };
-        // It answers on the control runtime's thread, whoever starts it.
-        let _control = host.control.enter();
-        let listener = TcpListener::from_std(socket).map_err(StartError::because)?;
-        let limits = Limits {
-            header_timeout: self.config.read_header_timeout.as_duration(),
-            keep_alive: self.config.keep_alives_enabled,
-        };
-        let stop = CancellationToken::new();
-        let (config, readiness) = (self.config.clone(), self.readiness.clone());
-        let answer = Arc::new(move |path: &str| answer(&config, path, readiness.up()));
-        let server = host.control.spawn(serve(listener, limits, stop.clone(), answer));
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        *running = Some(Running { lease, stop, server });
+        if !self.config.use_v2 {
+            let service = Ready { config: self.config.clone(), readiness: self.readiness.clone() };
+            let settings = self.config.http();
+            return self.http.start(&settings, SideServer::options(&settings), service, &self.id, host);
+        }
+        let health = self.config.component_health.get().cloned().unwrap_or_default();
+        let source = Source { host: host.clone(), health, started: self.made };
+        if let Some(settings) = self.config.http.get() {
+            let service = StatusService { source: source.clone(), settings: settings.clone() };
+            let http = settings.http();
+            self.http.start(&http, SideServer::options(&http), service, &self.id, host)?;
+        }
+        if let Some(settings) = self.config.grpc.get().map(crate::StatusGrpc::grpc) {
+            let lease = settings.listen(&host.leases).map_err(StartError::because)?;
+            let tls = settings.tls().map_err(StartError::because)?;
+            let options = grpc::server::Options { max_connections: GRPC_CONNECTIONS, ..settings.options() };
+            let metrics = ServerMetrics::new(&host.metrics, &self.id, "grpc");
+            let (cores, budget) = (Cores::of(host.control.clone()), Budget::new(GRPC_BUDGET_BYTES));
+            let service = HealthService(source);
+            let server = grpc::server::start(&lease, tls, service, options, &cores, &budget, metrics)
+                .map_err(StartError::because)?;
+            *self.grpc.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        }
         Ok(())
     }
 }
 
 impl Extension for HealthCheck {
     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
-        Box::pin(async { self.listen(host) })
+        Box::pin(async {
+            // It answers on the control runtime's thread, whoever starts it.
+            let _control = host.control.enter();
+            self.listen(host)
+        })
     }
 
     fn pipelines_ready(&self, ready: bool) {
@@ -93,12 +138,12 @@ impl Extension for HealthCheck {
 
     fn stop(&self, deadline: tokio::time::Instant) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let Some(mut running) = running else { return };
-            running.stop.cancel();
-            if tokio::time::timeout_at(deadline, &mut running.server).await.is_err() {
-                running.server.abort();
+            let patience = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let grpc = self.grpc.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(grpc) = grpc {
+                grpc.close(patience.max(Duration::from_millis(1))).await;
             }
+            self.http.stop(deadline).await;
         })
     }
 }

@@ -1,7 +1,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use phoenix_component::Host;
+use phoenix_component::{
+    ApplyAnswer, ApplyConditions, BoxFuture, ChangeError, Collector, ComponentBook, ComponentKey,
+    ConfigRequest, Cores, EffectiveConfig, FeatureGate, Host, LogLevel, LogLevelState, PipelineStatus,
+    PlanAnswer,
+};
 use phoenix_config::{GoDuration, KeyPath, Location, Resolver, YamlProvider};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -17,7 +21,7 @@ fn soon() -> tokio::time::Instant {
 }
 
 async fn started(host: &Host, config: HealthCheckConfig) -> (HealthCheck, SocketAddr) {
-    let check = HealthCheck::new(config, Arc::default());
+    let check = HealthCheck::new(config, "health_check", Arc::default());
     check.start(host).await.expect("started");
     let address = check.local_addr().expect("listens");
     (check, address)
@@ -56,10 +60,11 @@ async fn is_healthy_while_the_pipelines_run() {
 async fn a_successor_answers_what_the_former_knew() {
     let host = Host::for_tests();
     let readiness = Arc::<Readiness>::default();
-    let former = HealthCheck::new(local(), readiness.clone());
+    let former = HealthCheck::new(local(), "health_check", readiness.clone());
     former.start(&host).await.expect("started");
     former.pipelines_ready(true);
-    let next = HealthCheck::new(HealthCheckConfig { path: "/next".into(), ..local() }, readiness);
+    let next =
+        HealthCheck::new(HealthCheckConfig { path: "/next".into(), ..local() }, "health_check", readiness);
     next.start(&host).await.expect("started");
     let address = next.local_addr().expect("listens");
     let request = GET.replace("GET / ", "GET /next ");
@@ -113,7 +118,7 @@ async fn bad_requests_get_their_answer_and_stop_nothing() {
 async fn a_port_in_use_stops_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let endpoint = taken.local_addr().expect("bound").to_string();
-    let check = HealthCheck::new(HealthCheckConfig { endpoint, ..local() }, Arc::default());
+    let check = HealthCheck::new(HealthCheckConfig { endpoint, ..local() }, "health_check", Arc::default());
     let error = check.start(&Host::for_tests()).await.expect_err("taken").to_string();
     assert!(error.contains("in use"), "{error}");
     check.stop(soon()).await;
@@ -141,8 +146,133 @@ fn the_example_of_the_readme_is_valid() {
 #[test]
 fn keys_that_are_not_supported_are_named_with_the_reason() {
     let problems = parse(
-        "extensions:\n  health_check:\n    tls: {cert_file: a, key_file: b}\n    cors: {enabled: false, x: 1}\n    \
-         include_metadata: true\n    response_headers: {a: b}\n    auth:\n",
+        "extensions:\n  health_check:\n    cors: {enabled: false}\n    include_metadata: true\n    \
+         response_headers: {a: b}\n    auth: {authenticator: x}\n    middlewares: [{id: y}]\n",
     );
-    assert_eq!(problems.keys(), ["tls", "response_headers", "include_metadata"], "{problems}");
+    assert_eq!(problems.keys(), ["auth", "middlewares"], "{problems}");
+}
+
+/// A graph with one pipeline.
+struct OnePipeline(Vec<ComponentKey>);
+
+impl Collector for OnePipeline {
+    fn started(&self) -> std::time::SystemTime {
+        std::time::UNIX_EPOCH
+    }
+
+    fn pipelines(&self) -> Vec<PipelineStatus> {
+        let exporters = self.0.clone();
+        vec![PipelineStatus {
+            id: "traces/a".into(),
+            receivers: Vec::new(),
+            processors: Vec::new(),
+            exporters,
+        }]
+    }
+
+    fn effective_config(&self) -> EffectiveConfig {
+        EffectiveConfig { json: "{\"a\":1}".into(), ..EffectiveConfig::default() }
+    }
+
+    fn books(&self) -> BoxFuture<'_, Vec<ComponentBook>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn feature_gates(&self) -> Vec<FeatureGate> {
+        Vec::new()
+    }
+
+    fn plan(&self, _: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {
+        Box::pin(async { Err(ChangeError::Unavailable("a test".into())) })
+    }
+
+    fn apply(
+        &self,
+        _: ConfigRequest,
+        _: ApplyConditions,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<ApplyAnswer, ChangeError>> {
+        Box::pin(async { Err(ChangeError::Unavailable("a test".into())) })
+    }
+
+    fn log_level(&self) -> LogLevelState {
+        LogLevelState { level: LogLevel::Info, configured: LogLevel::Info, reverts_in_seconds: None }
+    }
+
+    fn set_log_level(&self, _: Option<(LogLevel, Duration)>) -> LogLevelState {
+        self.log_level()
+    }
+}
+
+fn get(path: &str) -> String {
+    GET.replace("GET / ", &format!("GET {path} "))
+}
+
+#[tokio::test]
+async fn the_second_version_tells_of_pipelines_and_components() {
+    let host = Host::for_tests();
+    let key = ComponentKey {
+        kind: Kind::Exporter,
+        id: phoenix_config::ComponentId::parse("otlp/b").expect("an id"),
+        scope: "traces".into(),
+    };
+    let reporter = host.health.reporter(key.clone());
+    let config = phoenix_config::decode_text::<HealthCheckConfig>(
+        "{use_v2: true, http: {endpoint: '127.0.0.1:0', config: {enabled: true}}, grpc: {endpoint: '127.0.0.1:0'}, \
+         component_health: {include_recoverable_errors: true, recovery_duration: 0s}}",
+    );
+    let (check, address) = started(&host, config.expect("valid")).await;
+    let grpc = check.grpc_addr().expect("listens");
+    assert!(exchange(address, &get("/config")).await.starts_with("HTTP/1.1 503 "));
+    assert!(exchange(address, &get("/status")).await.contains("\"status\":\"StatusNone\""));
+    host.collector.set(Arc::new(OnePipeline(vec![key])));
+    let status = async |path: &str| {
+        let answer = exchange(address, &get(path)).await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        (head[9..12].parse::<u16>().expect("a status"), body)
+    };
+    assert_eq!(status("/status").await.0, 503, "it is starting");
+    assert_eq!(health_over_grpc(grpc, "").await, Ok(2));
+    reporter.report(phoenix_component::Status::Ok);
+    let (code, body) = status("/status").await;
+    assert_eq!((code, &body["healthy"], &body["components"]), (200, &true.into(), &serde_json::Value::Null));
+    assert_eq!(body["start_time"], "1970-01-01T00:00:00Z");
+    assert_eq!(health_over_grpc(grpc, "traces/a").await, Ok(1));
+    assert_eq!(health_over_grpc(grpc, "logs").await, Err(phoenix_component::Code::NOT_FOUND));
+    reporter.report(phoenix_component::Status::Recoverable("<refused>".into()));
+    let (code, body) = status("/status?verbose").await;
+    assert_eq!((code, &body["healthy"]), (500, &false.into()), "there is no time to recover");
+    let component = &body["components"]["pipeline:traces/a"]["components"]["exporter:otlp/b"];
+    assert_eq!(
+        (&component["status"], &component["error"]),
+        (&"StatusRecoverableError".into(), &"<refused>".into())
+    );
+    assert_eq!(
+        status("/status?pipeline=traces%2Fa&verbose=false").await.1["components"],
+        serde_json::Value::Null
+    );
+    assert_eq!(status("/status?pipeline=nope").await.0, 404);
+    assert_eq!(status("/").await.0, 404);
+    assert_eq!(health_over_grpc(grpc, "").await, Ok(2));
+    assert_eq!(status("/config").await, (200, serde_json::json!({"a": 1})));
+    let post = get("/status").replace("GET", "POST");
+    assert!(exchange(address, &post).await.starts_with("HTTP/1.1 405 "));
+    check.stop(soon()).await;
+    TcpStream::connect(grpc).await.expect_err("nobody listens");
+}
+
+/// The serving status, or the code of the error.
+async fn health_over_grpc(address: SocketAddr, service: &str) -> Result<u8, phoenix_component::Code> {
+    use phoenix_transport::grpc::client::{Client, Options};
+    let target = phoenix_transport::endpoint::Target::parse_grpc(&address.to_string()).expect("a target").1;
+    let client = Client::new(Options::new(target), &Cores::current_runtime()).expect("a client");
+    let method = client.method("/grpc.health.v1.Health/Check");
+    let mut message = vec![0x0a, service.len() as u8];
+    message.extend_from_slice(service.as_bytes());
+    let payload: phoenix_transport::Payload = std::iter::once(bytes::Bytes::from(message)).collect();
+    match client.call(&method, payload, None, &http::HeaderMap::new()).await {
+        Ok(answer) => Ok(answer[1]),
+        Err(status) => Err(status.code),
+    }
 }

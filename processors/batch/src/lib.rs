@@ -22,7 +22,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Acknowledge, Processor, StageSpec, StartError};
+use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError};
 use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
 use phoenix_telemetry::Metrics;
 
@@ -50,6 +50,11 @@ impl Factory for BatchFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<BatchConfig>(section, problems)
+    }
+
+    /// Batches in the making go on under the new settings, whatever changed; without a successor they go out.
+    fn change(&self, _old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        if new.is_some() { Change::adopted() } else { Change::let_out() }
     }
 
     fn shape(&self) -> Shape {

@@ -42,6 +42,10 @@ impl Factory for MemoryLimiterFactory {
         parse_settings::<MemoryLimiterConfig>(section, problems)
     }
 
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> phoenix_component::Change {
+        phoenix_component::Change::stateless()
+    }
+
     fn shape(&self) -> Shape {
         MemoryLimiterConfig::shape()
     }

@@ -8,7 +8,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
     parse_settings,
 };
-use phoenix_component::{Outlets, Receiver, StartError};
+use phoenix_component::{Change, Outlets, Receiver, StartError};
 use phoenix_config::{Described, Node, Problems, Settings, Shape};
 use serde::Deserialize;
 
@@ -39,6 +39,10 @@ impl Factory for NopFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<NopConfig>(section, problems)
+    }
+
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::stateless()
     }
 
     fn shape(&self) -> Shape {

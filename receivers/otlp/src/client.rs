@@ -16,7 +16,7 @@ pub(crate) fn info(headers: &HeaderMap, authority: Option<&str>, peer: &Peer) ->
     }
     let address = match peer {
         Peer::Tcp(address) => Some(*address),
-        Peer::Unix => None,
+        Peer::Unix { .. } => None,
     };
     Arc::new(ClientInfo { address, metadata })
 }

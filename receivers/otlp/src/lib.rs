@@ -8,6 +8,7 @@
 //! - Elsewhere: connections, limits, TLS and compression are `phoenix-transport`'s, validation is
 //!   `phoenix-pdata`'s.
 
+mod change;
 mod client;
 mod config;
 mod format;
@@ -24,7 +25,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Outlets, Receiver, StartError, Touch};
+use phoenix_component::{Change, Outlets, Receiver, StartError, Touch};
 use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{OtlpHttpSettings, OtlpReceiverConfig, Protocols, Utf8Policy};
@@ -43,6 +44,10 @@ impl Factory for OtlpReceiverFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<OtlpReceiverConfig>(section, problems)
+    }
+
+    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        change::change(settings_of(old), new.map(settings_of))
     }
 
     fn shape(&self) -> Shape {

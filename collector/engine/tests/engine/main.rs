@@ -7,7 +7,7 @@ mod rig;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::{Refusal, Status};
+use phoenix_component::{Adoption, Change, Refusal, Status};
 use phoenix_engine::ApplyError;
 use phoenix_pdata::Signal::{Logs, Traces};
 use rig::{Answer, Rig, batch_of};
@@ -562,11 +562,12 @@ async fn nothing_accepted_is_lost_or_doubled_over_many_swaps() {
                 accepted
             }));
         }
+        let mut applied = Vec::new();
         for _ in 0..30 {
             tokio::time::sleep(Duration::from_millis(rng.random_range(0..60))).await;
             let answer = if rng.random_bool(0.3) { Answer::RefuseEverySecond } else { Answer::Accept };
             rig.world.sink("sink").answers(answer);
-            rig.apply(&graph(&mut rng)).await.expect("applied");
+            applied.push(rig.apply_as_foretold(&graph(&mut rng)).await.expect("applied"));
         }
         let mut accepted = Vec::new();
         for sender in senders {
@@ -574,11 +575,95 @@ async fn nothing_accepted_is_lost_or_doubled_over_many_swaps() {
         }
         rig.world.sink("sink").answers(Answer::Accept);
         tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut compared = 0;
+        for mut applied in applied {
+            let drained = applied.draining.done_within(Duration::ZERO).await.expect("drained by now");
+            assert_eq!(drained.lost_items, 0);
+            assert!(drained.adoptions.len() <= applied.changes.changed.len());
+            for outcome in drained.adoptions.into_iter().filter(|outcome| !outcome.overtaken) {
+                compared += 1;
+                let mut changed = applied.changes.changed.iter();
+                let change = &changed.find(|change| change.component == outcome.component).unwrap().change;
+                let as_foretold = match outcome.component.kind {
+                    phoenix_config::Kind::Receiver => {
+                        change.closes.is_empty() == (outcome.adoption == Adoption::Kept)
+                    }
+                    _ => change.state.foretells(&outcome.adoption),
+                };
+                assert!(as_foretold, "foretold {change:?}, and then {outcome:?}");
+            }
+        }
+        assert!(compared > 10, "{compared}");
         rig.assert_balanced().await;
         assert_eq!(rig.shutdown().await.items, 0);
         let mut got = rig.world.sink("sink").got();
         got.sort_unstable();
         accepted.sort_unstable();
         assert_eq!(got, accepted, "seed {seed}");
+    }
+}
+
+const HOLDING: &str = "receivers: {source: {}}\nprocessors: {hold: {every_ms: 60000}}\nexporters: {sink: {}}\nservice: {pipelines: {traces: {receivers: [source], processors: [hold], exporters: [sink]}}}";
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_what_is_held_and_a_forbidden_change_is_none() {
+    let rig = Rig::start(HOLDING).await;
+    rig.send("source", Traces, &[1, 2, 3]).await.expect("held");
+    let plan = rig.plan(&HOLDING.replace("every_ms: 60000", "adopts: false")).expect("valid");
+    let changes = rig.engine.preview(&plan);
+    assert_eq!(changes.changed.len(), 1, "{changes}");
+    assert_eq!(changes.changed[0].change, Change::let_out());
+    assert_eq!(changes.changed[0].held_items, Some(3));
+    assert!(changes.losses().is_empty(), "it works, so it lets out what it holds");
+    let error = rig.engine.apply_if(&plan, |changes| changes.is_empty()).await.expect_err("forbidden");
+    assert!(matches!(error, ApplyError::Forbidden(found) if *found == changes));
+    assert!(rig.world.sink("sink").got().is_empty(), "nothing has changed");
+    let same = rig.plan(HOLDING).expect("valid");
+    assert!(rig.engine.preview(&same).is_empty());
+    let reordered = rig.plan(&HOLDING.replace("processors: [hold]", "processors: []")).expect("valid");
+    assert_eq!(rig.engine.preview(&reordered).pipelines.changed, ["traces"]);
+    let (pipelines, _) = rig.engine.pipelines();
+    assert_eq!(pipelines[0].components().count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_failing_component_holds_counts_as_a_likely_loss() {
+    let rig = Rig::start(HOLDING).await;
+    rig.send("source", Traces, &[1]).await.expect("held");
+    rig.send("source", Traces, &[13]).await.expect("held");
+    assert!(
+        matches!(rig.status("hold"), Status::Recoverable(_) | Status::Permanent(_)),
+        "{:?}",
+        rig.status("hold")
+    );
+    let plan = rig.plan(&HOLDING.replace("every_ms: 60000", "adopts: false")).expect("valid");
+    let losses = rig.engine.preview(&plan).losses();
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(losses[0].1.starts_with("1 items that it holds may not be delivered"), "{losses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_take_turns_and_a_stop_sends_those_who_wait_away() {
+    let rig = Arc::new(Rig::start(HOLDING).await);
+    rig.world.sink("sink").answers(Answer::Hang);
+    // Two graphs whose exporters are busy drain, so a third change has to wait.
+    for step in 0..2 {
+        rig.send("source", Traces, &[1]).await.expect("held");
+        rig.apply(&HOLDING.replace("every_ms: 60000", &format!("adopts: false, every_ms: {step}")))
+            .await
+            .expect("applied");
+    }
+    let waiting: Vec<_> = (0..2)
+        .map(|step| {
+            let rig = rig.clone();
+            let yaml = HOLDING.replace("every_ms: 60000", &format!("every_ms: {}", 100 + step));
+            tokio::spawn(async move { rig.apply(&yaml).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(!rig.engine.books().await.is_empty(), "the books can be read meanwhile");
+    rig.engine.shutdown(tokio::time::Instant::now() + Duration::from_secs(1)).await;
+    for waiting in waiting {
+        assert!(matches!(waiting.await.unwrap(), Err(ApplyError::Stopping)));
     }
 }

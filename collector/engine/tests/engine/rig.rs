@@ -13,7 +13,7 @@ use phoenix_component::*;
 use phoenix_config::{
     ComponentId, Config, EnvProvider, KeyPath, Location, Node, PipelineId, Problems, Resolver,
 };
-use phoenix_engine::{ApplyError, Engine, EngineOptions, Plan, SwapReport};
+use phoenix_engine::{Applied, ApplyError, Engine, EngineOptions, Plan, SwapReport};
 use phoenix_pdata::{Payload, Signal};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -118,6 +118,21 @@ impl Rig {
         self.engine.apply(&plan).await
     }
 
+    /// Applies a configuration and holds the outcome against what was foretold.
+    pub(crate) async fn apply_as_foretold(&self, yaml: &str) -> Result<Applied, ApplyError> {
+        let plan = self.plan(yaml).expect("a valid configuration");
+        let foretold = self.engine.preview(&plan);
+        let applied = self.engine.apply_if(&plan, |_| true).await?;
+        let keys = |changes: &[ComponentChange]| -> Vec<ComponentKey> {
+            changes.iter().map(|change| change.component.clone()).collect()
+        };
+        let report = &applied.report;
+        assert_eq!((&foretold.kept, &foretold.added), (&report.kept, &report.added));
+        assert_eq!(keys(&foretold.changed), report.changed);
+        assert_eq!(keys(&foretold.removed), report.removed);
+        Ok(applied)
+    }
+
     pub(crate) async fn send(&self, source: &str, signal: Signal, ids: &[u64]) -> Result<(), Refusal> {
         self.send_batch(source, batch_of(signal, ids)).await
     }
@@ -158,6 +173,9 @@ fn plan(yaml: &str, registry: &Registry) -> Result<Plan, Vec<String>> {
 
 macro_rules! factory {
     ($name:ident, $type_name:literal, $settings:ty, $signals:expr) => {
+        factory!($name, $type_name, $settings, $signals, |_, _| Change::let_out());
+    };
+    ($name:ident, $type_name:literal, $settings:ty, $signals:expr, $change:expr) => {
         struct $name(#[allow(dead_code)] Arc<World>);
 
         impl Factory for $name {
@@ -171,6 +189,11 @@ macro_rules! factory {
             fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
                 parse_settings::<$settings>(section, problems)
             }
+
+            fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+                let change: fn(&$settings, Option<&$settings>) -> Change = $change;
+                change(settings_of(old), new.map(settings_of))
+            }
         }
     };
 }
@@ -183,10 +206,15 @@ pub(crate) struct SourceSettings {
 }
 impl phoenix_config::Settings for SourceSettings {}
 
-factory!(SourceFactory, "source", SourceSettings, Support::all(Stability::Stable));
+factory!(SourceFactory, "source", SourceSettings, Support::all(Stability::Stable), |old, new| match new {
+    Some(new) if new.generation == old.generation => Change::stateless(),
+    Some(_) => Change::stateless().closing("source", "moves"),
+    None => Change::stateless().closing("source", "is removed"),
+});
 
 struct Source {
     id: String,
+    generation: u32,
     fails_to_bind: bool,
     outlets: Outlets,
     world: Arc<World>,
@@ -201,7 +229,8 @@ impl ReceiverFactory for SourceFactory {
     ) -> Result<Arc<dyn Receiver>, StartError> {
         let settings = settings_of::<SourceSettings>(settings);
         let (id, world) = (cx.id.to_string(), self.0.clone());
-        Ok(Arc::new(Source { id, fails_to_bind: settings.fails_to_bind, outlets, world }))
+        let (generation, fails_to_bind) = (settings.generation, settings.fails_to_bind);
+        Ok(Arc::new(Source { id, generation, fails_to_bind, outlets, world }))
     }
 }
 
@@ -209,6 +238,13 @@ impl Receiver for Source {
     fn bind<'a>(&'a self, _: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
         let outcome = if self.fails_to_bind { Err(StartError::new("told to fail")) } else { Ok(()) };
         Box::pin(async move { outcome })
+    }
+
+    fn adopt(&self, old: &dyn Receiver, _: &Host) -> Adoption {
+        match old.as_any().downcast_ref::<Source>() {
+            Some(old) if old.generation == self.generation => Adoption::Kept,
+            _ => Adoption::Partly("connections".to_owned()),
+        }
     }
 
     fn serve(&self, _: &Host) {
@@ -354,7 +390,10 @@ impl Default for HoldSettings {
 }
 impl phoenix_config::Settings for HoldSettings {}
 
-factory!(HoldFactory, "hold", HoldSettings, Support::all(Stability::Stable));
+factory!(HoldFactory, "hold", HoldSettings, Support::all(Stability::Stable), |_, new| match new {
+    Some(new) if new.adopts => Change::adopted(),
+    _ => Change::let_out(),
+});
 
 /// Holds what comes for a while; which shard decides the identifier.
 struct Hold {

@@ -223,3 +223,26 @@ fn the_systemd_unit_is_sound() {
     let about: Vec<_> = said.lines().filter(|line| line.contains("phoenix-collector")).collect();
     assert!(output.status.success() && about.is_empty(), "{said}");
 }
+
+#[test]
+fn the_alerts_ask_for_metrics_that_there_are() {
+    let path = repository().join("deployments/prometheus/phoenix-rules.yaml");
+    let rules = std::fs::read_to_string(&path).expect("there");
+    let reference =
+        std::fs::read_to_string(repository().join("docs/reference/own-metrics.md")).expect("there");
+    let expressions = rules.lines().filter_map(|line| line.trim_start().strip_prefix("expr: "));
+    let words = expressions.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    let names: Vec<_> =
+        words.filter(|word| word.starts_with("phoenix_") || word.starts_with("otelcol_")).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        assert!(reference.contains(&format!("`{name}`")), "{name} is no metric");
+    }
+    let own = repository().join(".test-tools/prometheus/usr/bin/promtool");
+    let Some(promtool) = [own, "/usr/bin/promtool".into()].into_iter().find(|path| path.exists()) else {
+        eprintln!("skipped in part: there is no promtool");
+        return;
+    };
+    let output = Command::new(promtool).args(["check", "rules"]).arg(path).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -14,9 +14,9 @@ mod admin_endpoint;
 mod batch;
 mod budget;
 pub mod buffers;
+mod capabilities;
 mod change;
 mod collector;
-mod capabilities;
 mod contracts;
 mod cores;
 pub mod factory;
@@ -37,13 +37,13 @@ pub use ack::{Ack, AckWait};
 pub use admin_endpoint::AdminEndpoint;
 pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
+pub use capabilities::{Capabilities, Offer};
 pub use change::{Change, Changes, Closing, ComponentChange, PipelineChanges, StateFate};
 pub use collector::{
     ApplyAnswer, ApplyConditions, ChangeError, Collector, CollectorHandle, ComponentAdoption, ComponentBook,
     ComponentLoss, ComponentStatus, ConfigRequest, ConfigSource, DrainReport, DrainState, EffectiveConfig,
     FeatureGate, LogLevel, LogLevelState, PipelineStatus, PlanAnswer,
 };
-pub use capabilities::{Capabilities, Offer};
 pub use contracts::{
     Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,
     StartError, Transform,

@@ -128,7 +128,7 @@ impl StatusGrpc {
             write_buffer_size: self.write_buffer_size,
             keepalive: self.keepalive.clone(),
             include_metadata: self.include_metadata,
-            auth: self.auth.clone(),
+            auth: self.auth,
             middlewares: self.middlewares.clone(),
             ..GrpcServerSettings::default()
         }

@@ -29,7 +29,7 @@ impl World {
     pub(crate) fn look(host: &Host) -> World {
         let health: &Health = &host.health;
         World {
-            build: host.build.clone(),
+            build: host.build,
             collector: host.collector.get().cloned(),
             pipelines: host.collector.get().map(|collector| collector.pipelines()).unwrap_or_default(),
             health: health.report(),

@@ -18,7 +18,10 @@ pub(crate) const MERGE_APPEND: &str = "confmap.enableMergeAppendOption";
 
 const GATES: &[(&str, Meaning)] = &[
     (MERGE_APPEND, Meaning::Switch),
-    ("pkg.exporterhelper.queueBatchEnabled", Meaning::Unsupported("write `batch:` into the sending_queue that is to have it")),
+    (
+        "pkg.exporterhelper.queueBatchEnabled",
+        Meaning::Unsupported("write `batch:` into the sending_queue that is to have it"),
+    ),
     ("pdata.useProtoPooling", Meaning::Always),
     ("receiverhelper.newReceiverMetrics", Meaning::Unsupported("receivers have the metrics of the default")),
     ("service.AllowNoPipelines", Meaning::Unsupported("a configuration needs a pipeline")),

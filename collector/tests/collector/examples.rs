@@ -56,6 +56,34 @@ fn every_configuration_of_examples_and_deployments_loads() {
     }
 }
 
+/// The manifests carry the configurations of the examples, word for word; `UPDATE_EXPECTED=1` puts them in.
+#[test]
+fn manifests_carry_the_configurations_of_the_examples() {
+    let root = repository();
+    for (manifest, example) in [
+        ("deployments/kubernetes/gateway.yaml", "examples/gateway/gateway.yaml"),
+        ("deployments/kubernetes/sidecar.yaml", "examples/sidecar/collector.yaml"),
+    ] {
+        let path = root.join(manifest);
+        let text = std::fs::read_to_string(&path).expect("there");
+        let configuration = std::fs::read_to_string(root.join(example)).expect("there");
+        let indented = configuration.lines().map(|line| match line {
+            "" => "\n".to_owned(),
+            line => format!("    {line}\n"),
+        });
+        let (head, rest) = text.split_once("  collector.yaml: |\n").expect("a ConfigMap");
+        let (_, tail) = rest.split_once("---\n").expect("more behind it");
+        let expected = format!("{head}  collector.yaml: |\n{}---\n{tail}", indented.collect::<String>());
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            std::fs::write(&path, &expected).expect("written");
+        }
+        assert!(
+            text == expected || std::env::var_os("UPDATE_EXPECTED").is_some(),
+            "{manifest} differs from {example}"
+        );
+    }
+}
+
 /// A balancer of connections, which passes by what does not listen. Returns its port.
 async fn balancer(targets: [u16; 2]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");

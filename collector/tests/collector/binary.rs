@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -189,8 +190,18 @@ impl Drop for Running {
     }
 }
 
-/// A port that is free now.
+/// A port that is free now, and that no other call gets. It is none of those that the system hands out for outgoing
+/// connections, so that nobody has it by the time that it is used.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 5_900;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Other processes of tests begin elsewhere.
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(131));
+        let port = u16::try_from(FIRST + turn % COUNT).expect("below 65536");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

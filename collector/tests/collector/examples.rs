@@ -256,8 +256,7 @@ fn the_systemd_unit_is_sound() {
 fn the_alerts_ask_for_metrics_that_there_are() {
     let path = repository().join("deployments/prometheus/phoenix-rules.yaml");
     let rules = std::fs::read_to_string(&path).expect("there");
-    let reference =
-        std::fs::read_to_string(repository().join("docs/own-metrics.md")).expect("there");
+    let reference = std::fs::read_to_string(repository().join("docs/own-metrics.md")).expect("there");
     let expressions = rules.lines().filter_map(|line| line.trim_start().strip_prefix("expr: "));
     let words = expressions.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
     let names: Vec<_> =

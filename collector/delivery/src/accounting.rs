@@ -379,8 +379,7 @@ async fn what_a_backend_rejects_is_counted_and_never_sent_again() {
     assert_eq!((rig.sum("otelcol_exporter_sent_spans"), rig.failed("rejected")), (7, 3));
     exporter.export(batch(1, 2)).await.unwrap();
     assert_eq!((rig.failed("rejected"), rig.backend.attempts()), (5, 2));
-    let permanent = [("error.permanent", "true")];
-    assert_eq!(rig.host.metrics.sum("phoenix_exporter_failed_items", &permanent), 5);
+    assert_eq!(rig.sum("otelcol_exporter_send_failed_spans"), 5);
     rig.assert_balanced(12, &[&exporter]);
 }
 

@@ -111,11 +111,8 @@ impl Rig {
     fn with_swap_wait(swap_wait: Duration) -> Rig {
         let world = Arc::new(World::default());
         let registry = Arc::new(registry(&world));
-        let options = EngineOptions {
-            drain_timeout: Duration::from_secs(30),
-            swap_wait,
-            budget_bytes: 1 << 30,
-        };
+        let options =
+            EngineOptions { drain_timeout: Duration::from_secs(30), swap_wait, budget_bytes: 1 << 30 };
         let engine = Engine::new(registry.clone(), Host::for_tests(), options);
         Rig { world, engine, registry }
     }

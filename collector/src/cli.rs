@@ -88,6 +88,11 @@ pub(crate) enum Command {
     },
     /// Lists the components of this binary, as YAML.
     Components,
+    /// Lists the feature gates, or tells of one.
+    Featuregate {
+        /// The gate, by otelcol's name.
+        id: Option<String>,
+    },
     /// Prints the JSON Schema of the configuration, or its reference documentation.
     Schema {
         /// Only this component, for example `receivers/otlp`.

@@ -29,6 +29,9 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
         Some(Command::Components) => {
             print(&components(distribution.build, &registry, distribution.providers))?;
         }
+        Some(Command::Featuregate { id }) => {
+            print(&gates::told(&arguments.sources.feature_gates, id.as_deref())?)?;
+        }
         Some(Command::Schema { component, format, output_dir }) => {
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
         }

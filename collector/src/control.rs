@@ -219,10 +219,11 @@ impl Control {
         Ok(ApplyAnswer { plan, drain, unhealthy })
     }
 
-    /// Watches the files of the configuration until the process ends, and reloads when they have changed.
-    pub(crate) async fn watch_files(self, interval: Duration) {
+    /// Watches the files of the configuration until the process ends, and reloads when they have changed. `as_read` is
+    /// what they looked like when the process read them: what changed during its start is a change, too.
+    pub(crate) async fn watch_files(self, interval: Duration, as_read: watch::Fingerprint) {
         let begun = Instant::now();
-        let mut watch = watch::FileWatch::new(watch::fingerprint(&self.files()));
+        let mut watch = watch::FileWatch::new(as_read);
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

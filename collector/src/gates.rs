@@ -18,7 +18,10 @@ pub(crate) const MERGE_APPEND: &str = "confmap.enableMergeAppendOption";
 
 const GATES: &[(&str, Meaning)] = &[
     (MERGE_APPEND, Meaning::Switch),
-    ("pkg.exporterhelper.queueBatchEnabled", Meaning::Unsupported("use the batch processor")),
+    (
+        "pkg.exporterhelper.queueBatchEnabled",
+        Meaning::Unsupported("write `batch:` into the sending_queue that is to have it"),
+    ),
     ("pdata.useProtoPooling", Meaning::Always),
     ("receiverhelper.newReceiverMetrics", Meaning::Unsupported("receivers have the metrics of the default")),
     ("service.AllowNoPipelines", Meaning::Unsupported("a configuration needs a pipeline")),
@@ -39,6 +42,32 @@ pub(crate) fn all(lists: &[String]) -> Vec<FeatureGate> {
         FeatureGate { id: (*id).to_owned(), enabled, description }
     };
     GATES.iter().map(gate).collect()
+}
+
+/// otelcol's stage of a gate.
+fn stage(id: &str) -> &'static str {
+    if id == "service.partialReloadReceivers" { "Beta" } else { "Alpha" }
+}
+
+/// What `featuregate` prints: a table of all gates, or one of them. `lists` are those of `--feature-gates`.
+pub(crate) fn told(lists: &[String], id: Option<&str>) -> anyhow::Result<String> {
+    let gates = all(lists);
+    if let Some(id) = id {
+        let Some(gate) = gates.iter().find(|gate| gate.id == id) else {
+            bail!("feature {id:?} not found");
+        };
+        let (enabled, stage, description) = (gate.enabled, stage(id), &gate.description);
+        return Ok(format!(
+            "Feature: {id}\nEnabled: {enabled}\nStage: {stage}\nDescription: {description}\n"
+        ));
+    }
+    let width = gates.iter().map(|gate| gate.id.len()).max().unwrap_or_default();
+    let row = |id: &str, enabled: &str, stage: &str, description: &str| {
+        format!("{id:width$}  {enabled:7}  {stage:5}  {description}\n")
+    };
+    let rows =
+        gates.iter().map(|gate| row(&gate.id, &gate.enabled.to_string(), stage(&gate.id), &gate.description));
+    Ok(row("ID", "Enabled", "Stage", "Description") + &rows.collect::<String>())
 }
 
 /// Checks the lists of `--feature-gates`.
@@ -75,7 +104,20 @@ pub(crate) fn is_on(lists: &[String], id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{MERGE_APPEND, check, is_on};
+    use super::{MERGE_APPEND, check, is_on, told};
+
+    #[test]
+    fn gates_are_told_of() {
+        let lists = ["confmap.enableMergeAppendOption".to_owned()];
+        let table = told(&lists, None).expect("a table");
+        let line = |id: &str| table.lines().find(|line| line.starts_with(id)).expect("in the table");
+        assert!(table.starts_with("ID   ") && line("ID").ends_with("  Enabled  Stage  Description"));
+        assert!(line(MERGE_APPEND).contains("  true     Alpha  set by"));
+        assert!(line("service.profilesSupport").contains("  false    Alpha  not supported"));
+        let one = told(&[], Some(MERGE_APPEND)).expect("one");
+        assert!(one.starts_with("Feature: confmap.enableMergeAppendOption\nEnabled: false\nStage: Alpha\n"));
+        assert_eq!(told(&[], Some("nope")).unwrap_err().to_string(), "feature \"nope\" not found");
+    }
 
     #[test]
     fn gates_are_known_or_refused_by_name() {

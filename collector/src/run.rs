@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use crate::cli::Sources;
 use crate::commands::LOG_PATIENCE;
 use crate::control::Control;
-use crate::load;
 use crate::own_metrics::OwnMetrics;
 use crate::service_telemetry::OwnTelemetry;
+use crate::{load, watch};
 
 /// Runs until a signal says stop.
 pub(crate) fn run(
@@ -31,6 +31,7 @@ pub(crate) fn run(
     watch_config: Option<Duration>,
 ) -> anyhow::Result<()> {
     let loaded = load::load(&load::Request::of(&sources), &registry)?;
+    let watch_config = watch_config.map(|interval| (interval, watch::fingerprint(&loaded.files)));
     let logs = phoenix_telemetry::logs::install();
 
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -105,9 +106,10 @@ async fn until_stopped(
     engine: &Engine,
     signals: &mut Signals,
     shutdown_timeout: Duration,
-    watch_config: Option<Duration>,
+    watch_config: Option<(Duration, watch::Fingerprint)>,
 ) {
-    let watch = watch_config.map(|interval| tokio::spawn(control.clone().watch_files(interval)));
+    let watch =
+        watch_config.map(|(interval, as_read)| tokio::spawn(control.clone().watch_files(interval, as_read)));
     let name = loop {
         tokio::select! {
             _ = signals.hangup.recv() => control.reload().await,

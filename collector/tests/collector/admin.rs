@@ -25,7 +25,7 @@ impl Rig {
     /// Writes as tools do: beside it, then renamed.
     fn write(&self, name: &str, size: u32, port: u16) -> PathBuf {
         let yaml = format!(
-            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}}}}}}}\nprocessors: {{batch: {{send_batch_size: {size}}}}}\nexporters: {{otlphttp: {{endpoint: 'http://localhost:1', headers: {{key: hush-hush}}}}}}\nextensions: {{admin: {{endpoint: '{}'}}}}\nservice: {{extensions: [admin], pipelines: {{traces: {{receivers: [otlp], processors: [batch], exporters: [otlphttp]}}}}}}\n",
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}}}}}}}\nprocessors: {{batch: {{send_batch_size: {size}}}}}\nexporters: {{otlphttp: {{endpoint: 'http://localhost:1', headers: {{key: hush-hush}}}}}}\nextensions: {{admin: {{endpoint: '{}'}}}}\nservice: {{extensions: [admin], telemetry: {{metrics: {{level: none}}}}, pipelines: {{traces: {{receivers: [otlp], processors: [batch], exporters: [otlphttp]}}}}}}\n",
             self.endpoint()
         );
         let (beside, path) = (self.path("beside"), self.path(name));

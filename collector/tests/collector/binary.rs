@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,18 @@ pub(crate) fn collector() -> CommandLine {
     CommandLine(command)
 }
 
+/// A line of the documentation, as a shell runs it: `phoenix-collector` is the binary under test. Arguments that are
+/// added go behind it where it ends with `"$@"`.
+pub(crate) fn shell(line: &str) -> CommandLine {
+    let folder = Path::new(env!("CARGO_BIN_EXE_phoenix-collector")).parent().expect("a folder");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    let mut command = Command::new("sh");
+    command.args(["-c", line, "sh"]).env("PATH", std::env::join_paths(folders).expect("no colons"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    CommandLine(command)
+}
+
 /// What a run left.
 pub(crate) struct Finished {
     pub(crate) code: i32,
@@ -40,6 +53,17 @@ impl CommandLine {
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> CommandLine {
         self.0.args(args);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> CommandLine {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Runs it in a folder.
+    pub(crate) fn within(mut self, folder: &Path) -> CommandLine {
+        self.0.current_dir(folder);
         self
     }
 
@@ -166,8 +190,18 @@ impl Drop for Running {
     }
 }
 
-/// A port that is free now.
+/// A port that is free now, and that no other call gets. It is none of those that the system hands out for outgoing
+/// connections, so that nobody has it by the time that it is used.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 5_900;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Other processes of tests begin elsewhere.
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(131));
+        let port = u16::try_from(FIRST + turn % COUNT).expect("below 65536");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -199,7 +199,7 @@ impl Scraped {
 /// Metrics that otelcol 0.145 shows and Phoenix does not, and why.
 const LEFT_OUT: &[(&str, &str)] = &[(
     "otelcol_process_runtime_total_alloc_bytes_total",
-    "allocations are not counted: that would cost each of them; see docs/reference/own-metrics.md",
+    "allocations are not counted: that would cost each of them; see docs/own-metrics.md",
 )];
 
 /// Beginnings of names that Phoenix shows and otelcol 0.145 does not, and why.
@@ -508,14 +508,14 @@ fn metrics_are_pushed_over_http_and_failures_are_said_once() {
     assert_eq!(running.log().matches("failed to upload metrics").count(), 1, "{}", running.log());
 }
 
-/// A metric as docs/reference/own-metrics.md has it.
+/// A metric as docs/own-metrics.md has it.
 struct Documented {
     kind: String,
     level: String,
 }
 
 fn reference() -> String {
-    std::fs::read_to_string(repository().join("docs/reference/own-metrics.md")).expect("the reference")
+    std::fs::read_to_string(repository().join("docs/own-metrics.md")).expect("the reference")
 }
 
 fn documented(reference: &str) -> BTreeMap<String, Documented> {
@@ -555,9 +555,9 @@ fn the_reference_names_every_metric() {
         collect_names(&root.join(folder), &mut defined);
     }
     let undocumented: Vec<_> = defined.difference(&documented).collect();
-    assert!(undocumented.is_empty(), "docs/reference/own-metrics.md does not have {undocumented:?}");
+    assert!(undocumented.is_empty(), "docs/own-metrics.md does not have {undocumented:?}");
     let gone: Vec<_> = documented.difference(&defined).collect();
-    assert!(gone.is_empty(), "docs/reference/own-metrics.md has {gone:?}, which nobody defines");
+    assert!(gone.is_empty(), "docs/own-metrics.md has {gone:?}, which nobody defines");
 }
 
 /// What is scraped has the type that the reference says, at the level that it says and not below.

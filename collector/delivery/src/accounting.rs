@@ -360,6 +360,21 @@ async fn a_successor_takes_over_what_waits_and_what_would_be_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_handed_to_a_successor_that_has_ended() {
+    let rig = Rig::new(vec![(Answer::Take, 10)]);
+    let old = rig.exporter(settings(Some(queue(1, 10))));
+    for id in 0..3 {
+        old.export(batch(id, 1)).await.unwrap();
+    }
+    let ended = rig.exporter(settings(Some(queue(1, 10))));
+    ended.drain(Instant::now() + seconds(1)).await;
+    assert_eq!(ended.adopt(&old), Adoption::Rebuilt);
+    let lost = old.drain(Instant::now() + seconds(1)).await;
+    assert_eq!((lost, rig.backend.taken()), (Lost::default(), 3));
+    rig.assert_balanced(3, &[&old, &ended]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_costs_its_batch_and_nothing_else() {
     let rig = Rig::new(vec![(Answer::Panic, 0), (Answer::Take, 0)]);
     let exporter = rig.exporter(settings(Some(queue(1, 10))));

@@ -29,7 +29,15 @@ impl<P: Push> Inner<P> {
         if !self.has_queue || !old.has_queue || Arc::ptr_eq(self, old) {
             return Adoption::Rebuilt;
         }
-        self.predecessors.fetch_add(1, Ordering::AcqRel);
+        {
+            // With the lock under which it would end: either it waits for its predecessor, or that one has to
+            // deliver by itself.
+            let queue = self.queue();
+            if queue.is_closed() {
+                return Adoption::Rebuilt;
+            }
+            self.predecessors.fetch_add(1, Ordering::AcqRel);
+        }
         // Set first, so that whatever cannot be delivered from now on follows the rest.
         if old.queue().is_closed() || old.successor.set(self.clone()).is_err() {
             self.predecessors.fetch_sub(1, Ordering::AcqRel);

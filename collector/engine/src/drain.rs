@@ -16,6 +16,16 @@ use crate::exporter_node::ExporterNode;
 use crate::generation::{Entry, Generation, Node};
 use crate::stage_node::StageNode;
 
+/// How far a drain has come upstream of what a later one ends: a node may serve several graphs, and ends with
+/// the last of them, while requests of the earlier ones are still on their way to it.
+#[derive(Clone, Default)]
+pub(crate) struct Progress {
+    /// Ends once nothing is under way that entered this graph or an earlier one.
+    entered: CancellationToken,
+    /// Ends once nothing comes out of the retired stages of this graph or of an earlier one.
+    let_out: CancellationToken,
+}
+
 /// The nodes of an old graph that are not in the new one.
 #[derive(Default)]
 pub(crate) struct Retired {
@@ -31,6 +41,9 @@ pub(crate) struct Retired {
     exits: BTreeMap<ComponentKey, Vec<CancellationToken>>,
     flow: Vec<ComponentKey>,
     gone: BTreeSet<ComponentKey>,
+    /// Of the drain that began before this one, if any.
+    earlier: Option<Progress>,
+    progress: Progress,
 }
 
 impl Retired {
@@ -82,7 +95,16 @@ impl Retired {
         self.stages.sort_by_key(|(key, ..)| place(key));
     }
 
+    /// Lets the drain go on after the one that began before it; how far it comes itself.
+    pub(crate) fn follow(&mut self, earlier: Option<Progress>) -> Progress {
+        self.earlier = earlier;
+        self.progress.clone()
+    }
+
     pub(crate) async fn drain(self, deadline: Instant) -> DrainReport {
+        // Whoever follows goes on, however this ends.
+        let has_entered = self.progress.entered.clone().drop_guard();
+        let has_let_out = self.progress.let_out.clone().drop_guard();
         let mut outcome = DrainReport::default();
         let stops = self.receivers.iter().map(|(_, receiver, _)| receiver.stop(deadline));
         for ((key, ..), cut_off) in self.receivers.iter().zip(futures_util::future::join_all(stops).await) {
@@ -97,10 +119,12 @@ impl Retired {
         self.tickers.iter().for_each(CancellationToken::cancel);
         // Requests that take longer than this are not lost: their senders have no answer yet. What was
         // accepted needs the rest of the time.
-        let entered = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
-        for entrance in &self.entrances {
+        let entered = halfway(deadline);
+        let earlier = self.earlier.iter().map(|earlier| &earlier.entered);
+        for entrance in self.entrances.iter().chain(earlier) {
             let _ = tokio::time::timeout_at(entered, entrance.cancelled()).await;
         }
+        drop(has_entered);
         let adopted = |key: &ComponentKey, adoption, overtaken| ComponentAdoption {
             component: key.clone(),
             adoption,
@@ -121,6 +145,10 @@ impl Retired {
                 let _ = tokio::time::timeout_at(deadline, exit.cancelled()).await;
             }
         }
+        if let Some(earlier) = &self.earlier {
+            let _ = tokio::time::timeout_at(halfway(deadline), earlier.let_out.cancelled()).await;
+        }
+        drop(has_let_out);
         for (key, exporter, successor) in &self.exporters {
             if let Some(successor) = successor {
                 let overtaken = successor.is_replaced();
@@ -144,6 +172,11 @@ impl Retired {
         }
         outcome
     }
+}
+
+fn halfway(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
 }
 
 fn report(key: &ComponentKey, lost: Lost) {

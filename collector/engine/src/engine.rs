@@ -17,7 +17,7 @@ use crate::admission::Admission;
 use crate::books::Book;
 use crate::build::{BuildError, Builder};
 use crate::clock::Clock;
-use crate::drain::Retired;
+use crate::drain::{Progress, Retired};
 use crate::generation::{Generation, Node};
 use crate::plan::Plan;
 
@@ -111,6 +111,8 @@ struct Inner {
     turn: Mutex<()>,
     /// Replaced at once, and never locked for longer than that.
     running: StdMutex<Arc<Generation>>,
+    /// Of the drain that began last.
+    last_drain: StdMutex<Option<Progress>>,
     stopping: CancellationToken,
     draining: Arc<Semaphore>,
     drains: TaskTracker,
@@ -156,6 +158,7 @@ impl Engine {
             options,
             turn: Mutex::default(),
             running: StdMutex::default(),
+            last_drain: StdMutex::default(),
             stopping: CancellationToken::new(),
             draining,
             drains: TaskTracker::new(),
@@ -275,7 +278,8 @@ impl Engine {
             running: &running,
         };
         let next = builder.build().await?;
-        let (report, adoptions, retired) = self.switch(&running, next);
+        let (report, adoptions, mut retired) = self.switch(&running, next);
+        self.queue_drain(&mut retired);
         drop(running);
         let deadline = Instant::now() + inner.options.drain_timeout;
         let lost_items = inner.host.metrics.counter(LOST, &[]);
@@ -324,6 +328,13 @@ impl Engine {
         (report, adoptions, retired)
     }
 
+    /// Puts a drain behind the one that began before it.
+    fn queue_drain(&self, retired: &mut Retired) {
+        let mut last = self.0.last_drain.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = last.take();
+        *last = Some(retired.follow(earlier));
+    }
+
     /// Stops intake, lets everything out, and says what could not be delivered until `deadline`.
     pub async fn shutdown(&self, deadline: Instant) -> Lost {
         let inner = &*self.0;
@@ -333,7 +344,8 @@ impl Engine {
         let running = self.set_running(Generation::default());
         running.extensions().for_each(|extension| extension.pipelines_ready(false));
         inner.host.health.stop_all(false);
-        let (_, retired) = compare(&running, &Generation::default());
+        let (_, mut retired) = compare(&running, &Generation::default());
+        self.queue_drain(&mut retired);
         drop(running);
         let outcome = retired.drain(deadline).await;
         inner.drains.close();

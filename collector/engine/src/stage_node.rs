@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::guard;
 use crate::meter::Meter;
+
+#[cfg(test)]
+mod tests;
 
 /// Fragments that may wait in one shard's inbox; more means that the shard cannot keep up.
 const INBOX: usize = 1024;
@@ -66,6 +69,10 @@ pub(crate) struct StageNode {
     entering: AtomicUsize,
     /// Set once this node takes nothing more; the node that took its place, if any, takes what still comes.
     closed: OnceLock<Option<Arc<StageNode>>>,
+    /// The same for whoever enters: in one order with `entering`, so that a close misses nobody.
+    is_closed: AtomicBool,
+    /// Held by who closes the node, and by who hands its state over to it.
+    closing: Mutex<()>,
 }
 
 struct Shard {
@@ -139,6 +146,8 @@ impl StageNode {
             stopped: CancellationToken::new(),
             entering: AtomicUsize::new(0),
             closed: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+            closing: Mutex::default(),
         });
         if node.acknowledge == Acknowledge::Delivered {
             admission.watch(&node);
@@ -157,7 +166,8 @@ impl StageNode {
             self.hold_up().await;
         }
         self.entering.fetch_add(1, Ordering::SeqCst);
-        let held = match self.closed.get() {
+        let closed = if self.is_closed.load(Ordering::SeqCst) { self.closed.get() } else { None };
+        let held = match closed {
             None => self.hold(batch),
             Some(closed) => {
                 self.entering.fetch_sub(1, Ordering::SeqCst);
@@ -276,8 +286,9 @@ impl StageNode {
             let more = self.meter.timing.slice(|| self.work(shard, &mut state, &mut out));
             let wake_at = state.wake_at();
             shard.held_items.store(state.held().items as usize, Ordering::Relaxed);
+            let let_out = self.account(shard, out);
             drop(state);
-            self.release(shard, out);
+            self.send_off(let_out);
             self.arm(shard, wake_at);
             // The last request elsewhere may have ended while this thread had the shard.
             let all_wait = shard.waiting.load(Ordering::Acquire) > 0 && self.admission.all_wait();
@@ -313,8 +324,10 @@ impl StageNode {
         out.is_full()
     }
 
-    /// Enters an output into the books and starts the delivery of its batches.
-    fn release(self: &Arc<Self>, shard: &Shard, mut out: Output) {
+    /// Enters an output into the books. Called before the shard is given free: at no moment is data neither in
+    /// the shard nor among what is undelivered, or a drain would take it for delivered.
+    #[must_use]
+    fn account(&self, shard: &Shard, mut out: Output) -> Vec<Fragment> {
         for (reason, items) in out.take_dropped() {
             self.meter.dropped(reason, items);
         }
@@ -325,7 +338,8 @@ impl StageNode {
         if produced > 0 {
             self.meter.produced(produced);
         }
-        for mut fragment in out.take_batches() {
+        let mut let_out = out.take_batches();
+        for fragment in &mut let_out {
             let requests = fragment.batch.waiting;
             if requests > 0 {
                 shard.waiting.fetch_sub(requests, Ordering::AcqRel);
@@ -336,6 +350,13 @@ impl StageNode {
             self.undelivered.fetch_add(1, Ordering::AcqRel);
             self.undelivered_bytes.fetch_add(fragment.batch.payload.len(), Ordering::AcqRel);
             self.undelivered_items.fetch_add(fragment.batch.items as usize, Ordering::AcqRel);
+        }
+        let_out
+    }
+
+    /// Starts the delivery of what was let out.
+    fn send_off(self: &Arc<Self>, let_out: Vec<Fragment>) {
+        for fragment in let_out {
             let node = self.clone();
             let deliver = async move { node.deliver(fragment).await };
             let cores = &self.host.cores;
@@ -410,26 +431,38 @@ impl StageNode {
     }
 
     /// What is inside: held by the shards, or let out and not delivered.
-    pub(crate) fn held(&self) -> Held {
+    pub(crate) fn held(self: &Arc<Self>) -> Held {
         let mut held = Held {
             items: self.undelivered_items.load(Ordering::Acquire) as u64,
             bytes: self.undelivered_bytes.load(Ordering::Acquire),
         };
-        for shard in &self.shards {
-            let inside = shard.state().held();
+        for (index, shard) in self.shards.iter().enumerate() {
+            let state = shard.state();
+            let inside = state.held();
             let inbox = shard.inbox().iter().map(|fragment| fragment.batch.items).sum::<u64>();
+            drop(state);
             held.items += inside.items + inbox;
             held.bytes += inside.bytes;
+            // A request, or the timer, that found the shard taken left its work to whoever had it.
+            self.run(index);
         }
         held
     }
 
     /// Takes nothing more. Who is inside `hold` is out in a moment: it never waits.
     fn close(&self, successor: Option<&Arc<StageNode>>) {
-        let _ = self.closed.set(successor.cloned());
+        {
+            let _turn = self.closing();
+            let _ = self.closed.set(successor.cloned());
+        }
+        self.is_closed.store(true, Ordering::SeqCst);
         while self.entering.load(Ordering::SeqCst) > 0 {
             std::thread::yield_now();
         }
+    }
+
+    fn closing(&self) -> MutexGuard<'_, ()> {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether another node has taken this one's place, or it is gone.
@@ -448,23 +481,43 @@ impl StageNode {
 
     /// Hands the state of the shards, and whatever still comes by way of the old graph, to the node that
     /// took this one's place, or to the one that took that one's place meanwhile: a graph may drain for
-    /// longer than the next one lives. Drains run on the control thread, so no heir closes during this.
+    /// longer than the next one lives.
     pub(crate) fn hand_over(self: &Arc<Self>, successor: &Arc<StageNode>) -> Adoption {
-        let Some(successor) = &successor.heir() else { return Adoption::Rebuilt };
+        loop {
+            let Some(heir) = successor.heir() else { return Adoption::Rebuilt };
+            // The heir may be closed by another drain until this is held, and not while it is.
+            let _stays = heir.closing();
+            if !heir.is_replaced() {
+                return self.hand_over_to(&heir);
+            }
+        }
+    }
+
+    fn hand_over_to(self: &Arc<Self>, successor: &Arc<StageNode>) -> Adoption {
         self.close(Some(successor));
         let mut outcome = Adoption::Kept;
         for (index, shard) in self.shards.iter().enumerate() {
-            self.run(index);
             let target = index % successor.shards.len();
+            let mut let_out = Vec::new();
             let mut from = shard.state();
+            // What is in the inbox goes over with the rest: nothing comes in any more.
+            loop {
+                let mut out = Output::with_room(SLICE);
+                let more = self.work(shard, &mut from, &mut out);
+                shard.held_items.store(from.held().items as usize, Ordering::Relaxed);
+                let_out.extend(self.account(shard, out));
+                if !more && shard.inbox().is_empty() {
+                    break;
+                }
+            }
             let mut to = successor.shards[target].state();
             let adoption = to.adopt(&mut **from);
-            let now_held = from.held() == Held::default();
-            drop((from, to));
-            if now_held {
+            if from.held() == Held::default() {
                 let waiting = shard.waiting.swap(0, Ordering::AcqRel);
                 successor.shards[target].waiting.fetch_add(waiting, Ordering::AcqRel);
             }
+            drop((from, to));
+            self.send_off(let_out);
             successor.run(target);
             if adoption != Adoption::Kept {
                 outcome = adoption;
@@ -502,8 +555,9 @@ impl StageNode {
                 let now = self.clock.now();
                 let drained =
                     guard::run(&self.status, || state.drain(now, &mut out)).unwrap_or(Drained::Done);
+                let let_out = self.account(shard, out);
                 drop(state);
-                self.release(shard, out);
+                self.send_off(let_out);
                 if !more && drained == Drained::Done && shard.inbox().is_empty() {
                     break;
                 }

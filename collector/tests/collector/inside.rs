@@ -98,6 +98,22 @@ impl Inside {
         }
     }
 
+    /// What can tell where data went: books that do not balance, or with something held or dropped, and what
+    /// was dropped in all, by reason.
+    pub(crate) async fn suspicious_books(&self) -> (Vec<Book>, Vec<String>) {
+        let mut books = self.engine.books().await;
+        books.retain(|book| book.imbalance() != 0 || book.held != 0 || book.dropped != 0);
+        let is_loss =
+            |name: &str| ["dropped", "lost", "partial", "failed"].iter().any(|word| name.contains(word));
+        let samples = self.engine.host().metrics.snapshot().into_iter();
+        let losses = samples
+            .filter(|sample| {
+                is_loss(sample.description.name) && sample.value != phoenix_telemetry::Value::Int(0)
+            })
+            .map(|sample| format!("{} {:?} {:?}", sample.description.name, sample.attributes, sample.value));
+        (books, losses.collect())
+    }
+
     /// The balanced books once nothing is held any more.
     pub(crate) async fn empty_books(&self) -> Vec<Book> {
         let deadline = Instant::now() + Duration::from_secs(20);

@@ -1,5 +1,6 @@
 //! A client made with tonic that sends spans with identifiers of their own, and knows which were accepted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,6 +59,8 @@ pub(crate) struct Outcome {
     pub(crate) accepted: Vec<u64>,
     /// Refusals that say try again, as protocol answers.
     pub(crate) refused: u64,
+    /// What they said, and how often.
+    pub(crate) refusals: BTreeMap<String, u64>,
     /// Final refusals.
     pub(crate) rejected: Vec<u64>,
     /// Errors of the connection, which no answer of a collector may look like.
@@ -68,6 +71,9 @@ impl Outcome {
     fn add(&mut self, other: Outcome) {
         self.accepted.extend(other.accepted);
         self.refused += other.refused;
+        for (text, count) in other.refusals {
+            *self.refusals.entry(text).or_default() += count;
+        }
         self.rejected.extend(other.rejected);
         self.broken.extend(other.broken);
     }
@@ -116,6 +122,7 @@ async fn client(endpoint: String, next: Arc<AtomicU64>, stop: CancellationToken)
                 Err(status) if is_broken(&status) => outcome.broken.push(status),
                 Err(status) if matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) => {
                     outcome.refused += 1;
+                    *outcome.refusals.entry(status.message().to_owned()).or_default() += 1;
                     if !stop.is_cancelled() {
                         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
                         continue;

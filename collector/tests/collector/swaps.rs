@@ -74,8 +74,9 @@ const INVALID: [&str; 3] = [
     "receivers: {otlp/taken: {protocols: {grpc: {endpoint: '127.0.0.1:TAKEN'}}}}\nexporters: {nop: {}}\nservice: {pipelines: {traces: {receivers: [otlp/taken], exporters: [nop]}}}\n",
 ];
 
-/// Holds what became of state and connections against what the plan said; how many components that were.
-async fn as_foretold(swap: &mut phoenix_engine::Applied) -> usize {
+/// Holds what became of state and connections against what the plan said; how many components that were, and
+/// what was lost.
+async fn as_foretold(swap: &mut phoenix_engine::Applied) -> (usize, Vec<phoenix_component::ComponentLoss>) {
     let patience = Duration::from_secs(30);
     let outcome = swap.draining.done_within(patience).await.expect("the old graph ends");
     let direct = outcome.adoptions.iter().filter(|adoption| !adoption.overtaken);
@@ -90,7 +91,7 @@ async fn as_foretold(swap: &mut phoenix_engine::Applied) -> usize {
         };
         assert!(holds, "foretold {foretold:?}, and then {adoption:?}");
     }
-    direct.count()
+    (direct.count(), outcome.lost.clone())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,17 +134,25 @@ async fn a_thousand_swaps_under_load_lose_nothing() {
     assert!(outcome.rejected.is_empty(), "{:?}", outcome.rejected);
     assert!(outcome.accepted.len() > SWAPS, "load ran all along: {}", outcome.accepted.len());
     let accepted = outcome.accepted_spans();
-    backend.wait_for_spans(accepted.len()).await;
+    backend.gets_spans(accepted.len()).await;
+    let books = inside.suspicious_books().await;
     let lost = inside.shutdown(Duration::from_secs(20)).await;
-    let mut compared = 0;
-    for outcome in foretold {
-        compared += outcome.await.expect("as it was foretold");
+    let (mut compared, mut lost_by_swaps) = (0, Vec::new());
+    for (step, swap) in foretold.into_iter().enumerate() {
+        let (direct, lost) = swap.await.expect("as it was foretold");
+        compared += direct;
+        lost_by_swaps.extend(lost.into_iter().map(|loss| (step + 1, loss)));
     }
     assert!(compared > SWAPS / 10, "most changes have an outcome: {compared}");
     let came = backend.spans();
     let doubled = came.values().filter(|count| **count > 1).count();
     let missing = accepted.iter().filter(|id| !came.contains_key(id)).count();
-    assert_eq!((missing, doubled), (0, 0), "lost elsewhere: {lost:?}");
+    assert_eq!(
+        (missing, doubled),
+        (0, 0),
+        "lost at the end: {lost:?}; by swaps: {lost_by_swaps:?}; books: {books:#?}; clients heard: {:#?}",
+        outcome.refusals
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

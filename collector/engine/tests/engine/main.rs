@@ -508,6 +508,41 @@ async fn at_most_two_old_graphs_drain() {
     rig.apply(&graph(4)).await.expect("the old ones were given up");
 }
 
+/// The second change finds nobody in the graph that it ends, and a request in the one before, which shares
+/// the exporter.
+#[tokio::test(start_paused = true)]
+async fn an_exporter_ends_after_the_requests_of_all_graphs_that_it_was_in() {
+    let both = "receivers: {source: {}}\nexporters: {sink/a: {}, sink/b: {owns: true}}\nservice: {pipelines: {traces: {receivers: [source], exporters: [sink/a, sink/b]}}}";
+    let rig = Arc::new(Rig::start(both).await);
+    rig.world.sink("sink/a").answers(Answer::Slow(Duration::from_secs(4)));
+    let sender = rig.clone();
+    let under_way = tokio::spawn(async move { sender.send("source", Traces, &[1]).await });
+    settle().await;
+    rig.apply(&both.replace("source: {}", "source: {generation: 1}")).await.expect("applied");
+    settle().await;
+    rig.apply(&both.replace(", sink/b]", "]")).await.expect("applied");
+    assert_eq!(under_way.await.unwrap(), Ok(()));
+    assert_eq!((rig.world.sink("sink/a").got(), rig.world.sink("sink/b").got()), (vec![1], vec![1]));
+    assert_eq!(rig.engine.host().metrics.sum("phoenix_fanout_partial", &[]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exporter_ends_after_the_stages_of_all_graphs_that_it_was_in() {
+    let holding = with_processor("hold: {}", "hold");
+    let rig = Rig::start(&holding).await;
+    rig.world.sink("sink").answers(Answer::Refuse);
+    rig.send("source", Traces, &[1]).await.expect("held");
+    let without_stage = holding.replace("[hold]", "[]");
+    let plan = rig.plan(&without_stage).expect("valid");
+    let mut first = rig.engine.apply_if(&plan, |_| true).await.expect("applied");
+    settle().await;
+    rig.apply(&without_stage.replace("sink", "sink/other")).await.expect("applied");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    rig.world.sink("sink").answers(Answer::Accept);
+    let drained = first.draining.done_within(Duration::from_secs(40)).await.expect("drained");
+    assert_eq!((drained.lost_items, rig.world.sink("sink").got()), (0, vec![1]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_signal_comes_and_goes() {
     let traces_only = "receivers: {source: {}}\nexporters: {sink: {}}\nservice: {pipelines: {traces: {receivers: [source], exporters: [sink]}}}";
@@ -545,7 +580,7 @@ async fn nothing_accepted_is_lost_or_doubled_over_many_swaps() {
     };
     for seed in 0..20u64 {
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
-        let rig = Arc::new(Rig::start(&graph(&mut rng)).await);
+        let rig = Arc::new(Rig::start_patient(&graph(&mut rng)).await);
         let mut senders = Vec::new();
         for sender in 0..4u64 {
             let rig = rig.clone();

@@ -97,14 +97,22 @@ impl Rig {
         rig
     }
 
+    /// A rig whose changes wait for earlier ones as long as that takes.
+    pub(crate) async fn start_patient(yaml: &str) -> Rig {
+        let rig = Rig::with_swap_wait(Duration::from_secs(600));
+        rig.apply(yaml).await.expect("the first graph starts");
+        rig
+    }
+
     pub(crate) fn idle() -> Rig {
+        Rig::with_swap_wait(Duration::from_secs(2))
+    }
+
+    fn with_swap_wait(swap_wait: Duration) -> Rig {
         let world = Arc::new(World::default());
         let registry = Arc::new(registry(&world));
-        let options = EngineOptions {
-            drain_timeout: Duration::from_secs(30),
-            swap_wait: Duration::from_secs(2),
-            budget_bytes: 1 << 30,
-        };
+        let options =
+            EngineOptions { drain_timeout: Duration::from_secs(30), swap_wait, budget_bytes: 1 << 30 };
         let engine = Engine::new(registry.clone(), Host::for_tests(), options);
         Rig { world, engine, registry }
     }

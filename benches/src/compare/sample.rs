@@ -103,6 +103,8 @@ pub(crate) mod tests {
                 accepted_requests: 10_000,
                 accepted_items: 1_000_000,
                 failed: 0,
+                retryable: 0,
+                refusals: Default::default(),
                 partial: 0,
                 bytes_per_request: 50_000,
                 wall_s: 1.0,

@@ -229,7 +229,6 @@ async fn refusals_are_counted_on_both_sides_and_retried_to_the_end() {
         assert!(turned_away > 0);
         assert_eq!((report.failed, report.retryable), (turned_away, turned_away));
         assert_eq!(report.refusals.values().sum::<u64>(), turned_away);
-        assert_eq!(report.refusals.len(), 2, "{:?}", report.refusals);
     }
     serving.abort();
 }

@@ -3,10 +3,12 @@
 //! Both speak `hyper` directly, so that the load can choose the size of its frames and copies no body.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use clap::ValueEnum;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, TE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -39,6 +41,32 @@ pub(crate) enum FrameSize {
     Peer,
 }
 
+/// How a message is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encoding {
+    /// Binary protobuf.
+    Proto,
+    /// OTLP/JSON, over HTTP only.
+    Json,
+}
+
+impl Encoding {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Encoding::Proto => "proto",
+            Encoding::Json => "json",
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Encoding::Proto => "application/x-protobuf",
+            Encoding::Json => "application/json",
+        }
+    }
+}
+
 /// What all requests of a load have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -48,6 +76,7 @@ pub(crate) struct Target {
     pub(crate) signal: Signal,
     pub(crate) frame_size: FrameSize,
     pub(crate) compression: Compression,
+    pub(crate) encoding: Encoding,
 }
 
 /// What the server made of a request that it answered.
@@ -58,7 +87,18 @@ pub(crate) enum Answer {
     /// Taken, but the answer says more: a partial success.
     Partial,
     /// Not taken.
-    Refused(String),
+    Refused(Refusal),
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The status: `gRPC 14`, `HTTP 503`.
+    pub(crate) status: String,
+    /// Whether OTLP lets the sender try again: UNAVAILABLE, RESOURCE_EXHAUSTED with `RetryInfo`, or one of
+    /// 429, 502, 503 and 504.
+    pub(crate) retryable: bool,
+    pub(crate) message: String,
 }
 
 /// An open connection.
@@ -134,7 +174,7 @@ fn grpc_request(target: &Target, body: Bytes) -> Result<Request<Pieces>> {
 fn http_request(target: &Target, body: Bytes) -> Result<Request<Pieces>> {
     let mut request = Request::post(target.signal.http_path())
         .header(HOST, &target.address)
-        .header(CONTENT_TYPE, "application/x-protobuf");
+        .header(CONTENT_TYPE, target.encoding.content_type());
     if let Some(encoding) = target.compression.header() {
         request = request.header(CONTENT_ENCODING, encoding);
     }
@@ -150,16 +190,30 @@ async fn read_grpc(response: Response<Incoming>) -> Result<Answer> {
         .iter()
         .chain([&head.headers])
         .find_map(|headers| Some((headers.get("grpc-status")?, headers)))
-        .map(|(status, headers)| (status.to_str().unwrap_or_default().to_owned(), message_of(headers)));
+        .map(|(status, headers)| (status.to_str().unwrap_or_default().to_owned(), headers));
     match status {
         Some((code, _)) if code == "0" => {
             let (_, message) =
                 body::grpc_message(&body.to_bytes()).context("an answer without one message")?;
             Ok(if message.is_empty() { Answer::Accepted } else { Answer::Partial })
         }
-        Some((code, message)) => Ok(Answer::Refused(format!("gRPC status {code}: {message}"))),
+        Some((code, headers)) => Ok(Answer::Refused(Refusal {
+            retryable: code == "14" || (code == "8" && has_retry_info(headers)),
+            status: format!("gRPC {code}"),
+            message: message_of(headers),
+        })),
         None => bail!("an answer without grpc-status"),
     }
+}
+
+/// Whether the details of a status hold a `RetryInfo`; its type's name is enough to tell.
+fn has_retry_info(headers: &HeaderMap) -> bool {
+    const NAME: &[u8] = b"google.rpc.RetryInfo";
+    let details = headers.get("grpc-status-details-bin").map(HeaderValue::as_bytes).unwrap_or_default();
+    let details = details.strip_suffix(b"==").or(details.strip_suffix(b"=")).unwrap_or(details);
+    STANDARD_NO_PAD
+        .decode(details)
+        .is_ok_and(|details| details.windows(NAME.len()).any(|window| window == NAME))
 }
 
 fn message_of(headers: &HeaderMap) -> String {
@@ -170,9 +224,21 @@ async fn read_http(response: Response<Incoming>) -> Result<Answer> {
     let (head, body) = response.into_parts();
     let body = collected(body).await?.to_bytes();
     Ok(match head.status {
-        StatusCode::OK if body.is_empty() => Answer::Accepted,
+        StatusCode::OK if body.is_empty() || is_empty_json(&body) => Answer::Accepted,
         StatusCode::OK => Answer::Partial,
-        status => Answer::Refused(format!("HTTP status {status}: {}", String::from_utf8_lossy(&body))),
+        status => Answer::Refused(Refusal {
+            status: format!("HTTP {}", status.as_u16()),
+            retryable: matches!(status.as_u16(), 429 | 502..=504),
+            message: String::from_utf8_lossy(&body).into_owned(),
+        }),
+    })
+}
+
+/// Whether an answer in JSON says no more than that all is well: `{}` or `{"partialSuccess":{}}`.
+fn is_empty_json(body: &[u8]) -> bool {
+    let Ok(serde_json::Value::Object(answer)) = serde_json::from_slice(body) else { return false };
+    answer.iter().all(|(key, value)| {
+        key == "partialSuccess" && value.as_object().is_none_or(serde_json::Map::is_empty)
     })
 }
 

@@ -1,7 +1,8 @@
 //! The load: a fixed number of requests in a closed loop, built before the clock starts.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -9,15 +10,20 @@ use bytes::Bytes;
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::body;
-use crate::client::{Answer, Client, FrameSize, Protocol, Target};
+use crate::client::{Answer, Client, Encoding, FrameSize, Protocol, Target};
 use crate::compression::Compression;
 use crate::payloads::Payload;
 use crate::signal::Signal;
 
-/// Pause before a request is sent again, and before a broken connection is opened again.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Open files other than connections.
+const SPARE_FILES: usize = 64;
+/// With `--one-each`, so many connections send at a time.
+const ONE_EACH_AT_A_TIME: usize = 32;
+/// Pause before a broken connection is opened again.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// Of the failures only so many are printed.
 const FAILURES_SHOWN: u64 = 3;
 /// Latencies are kept in microseconds up to ten minutes.
@@ -55,17 +61,32 @@ pub(crate) struct LoadOptions {
     pub(crate) frame_size: FrameSize,
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) compression: Compression,
+    /// How requests are written; JSON goes over HTTP only.
+    #[arg(long, value_enum, default_value = "proto")]
+    pub(crate) encoding: Encoding,
+    /// Begin so many requests a second at most, evenly spread, rather than each when the one before is answered.
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
+    /// Every connection sends one request, a few at a time, whatever `--requests` says.
+    #[arg(long)]
+    pub(crate) one_each: bool,
     /// Number every record, so that `sink --ids` can tell what was lost and what came twice.
     #[arg(long)]
     pub(crate) unique_ids: bool,
     /// Send a refused request again until it is taken.
     #[arg(long)]
     pub(crate) retry: bool,
+    /// Milliseconds before a refused request is sent again.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) retry_pause_ms: u64,
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Once everything is built and connected, print `ready` and wait for a line on standard input.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Once everything is answered, print `done` and keep the connections open until the next line.
+    #[arg(long)]
+    pub(crate) hold: bool,
 }
 
 /// What the load prints.
@@ -76,6 +97,10 @@ pub(crate) struct LoadReport {
     pub(crate) accepted_items: u64,
     /// Answers other than a success, and broken connections, each try counted.
     pub(crate) failed: u64,
+    /// Of these, the answers after which a sender may try again.
+    pub(crate) retryable: u64,
+    /// Failures by status, broken connections as `broken`.
+    pub(crate) refusals: BTreeMap<String, u64>,
     /// Successes with a message in the answer.
     pub(crate) partial: u64,
     /// Mean size of a request on the wire.
@@ -99,6 +124,12 @@ pub(crate) async fn run(options: LoadOptions) -> Result<LoadReport> {
         options.connections > 0 && options.in_flight > 0 && options.variants > 0 && options.items > 0,
         "connections, requests in flight, variants and items must be at least 1"
     );
+    ensure!(
+        options.encoding == Encoding::Proto || options.protocol == Protocol::Http,
+        "JSON goes over HTTP: give --protocol http"
+    );
+    ensure!(options.rate != Some(0), "a rate must be at least 1");
+    ensure_open_files(&options)?;
     let shared = Arc::new(Shared::new(&options)?);
     let mut clients = Vec::with_capacity(options.connections * options.in_flight);
     for _ in 0..options.connections {
@@ -112,20 +143,49 @@ pub(crate) async fn run(options: LoadOptions) -> Result<LoadReport> {
         clients.push(first);
     }
     if options.wait {
-        wait_for_a_line().await?;
+        wait_for_a_line("ready").await?;
     }
     let start = Instant::now();
     let workers: Vec<_> =
-        clients.into_iter().map(|client| tokio::spawn(work(shared.clone(), client))).collect();
+        clients.into_iter().map(|client| tokio::spawn(work(shared.clone(), client, start))).collect();
     let mut latencies = empty_histogram();
+    let mut open = Vec::with_capacity(workers.len());
     for worker in workers {
-        latencies.add(worker.await.context("a worker of the load failed")?)?;
+        let (micros, client) = worker.await.context("a worker of the load failed")?;
+        for micros in micros {
+            latencies.saturating_record(micros);
+        }
+        open.push(client);
     }
-    Ok(shared.report(start.elapsed(), &latencies))
+    let report = shared.report(start.elapsed(), &latencies);
+    if options.hold {
+        wait_for_a_line("done").await?;
+    }
+    Ok(report)
 }
 
-async fn wait_for_a_line() -> Result<()> {
-    println!("ready");
+/// Says in time that there are too few descriptors for the connections.
+fn ensure_open_files(options: &LoadOptions) -> Result<()> {
+    let shared = if options.protocol == Protocol::Grpc { 1 } else { options.in_flight };
+    let needed = options.connections * shared + SPARE_FILES;
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    if let Some(limit) = open_files(&limits) {
+        ensure!(
+            needed <= limit,
+            "{needed} open files are needed and {limit} are allowed: raise it with `ulimit -n {needed}`"
+        );
+    }
+    Ok(())
+}
+
+/// The soft limit of open files in `/proc/PID/limits`; `None` if there is none.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+async fn wait_for_a_line(word: &str) -> Result<()> {
+    println!("{word}");
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
     Ok(())
 }
@@ -148,10 +208,16 @@ struct Shared {
     items_each: u64,
     unique_ids: bool,
     retry: bool,
+    retry_pause: Duration,
+    /// Between the beginnings of two requests.
+    interval: Option<Duration>,
+    one_each: Option<Semaphore>,
     next: AtomicU64,
     accepted_requests: AtomicU64,
     accepted_items: AtomicU64,
     failed: AtomicU64,
+    retryable: AtomicU64,
+    refusals: Mutex<BTreeMap<String, u64>>,
     partial: AtomicU64,
 }
 
@@ -163,6 +229,7 @@ impl Shared {
             signal: options.signal,
             frame_size: options.frame_size,
             compression: options.compression,
+            encoding: options.encoding,
         };
         let mut prepared = Vec::with_capacity(options.variants);
         for variant in 0..options.variants as u64 {
@@ -178,14 +245,23 @@ impl Shared {
         Ok(Shared {
             target,
             prepared,
-            requests: options.requests,
+            requests: if options.one_each {
+                (options.connections * options.in_flight) as u64
+            } else {
+                options.requests
+            },
             items_each,
             unique_ids: options.unique_ids,
             retry: options.retry,
+            retry_pause: Duration::from_millis(options.retry_pause_ms),
+            interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
+            one_each: options.one_each.then(|| Semaphore::new(ONE_EACH_AT_A_TIME)),
             next: AtomicU64::new(0),
             accepted_requests: AtomicU64::new(0),
             accepted_items: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            retryable: AtomicU64::new(0),
+            refusals: Mutex::default(),
             partial: AtomicU64::new(0),
         })
     }
@@ -202,9 +278,15 @@ impl Shared {
         wire_body(&self.target, &prepared.payload.numbered_from(1 + request * self.items_each))
     }
 
-    fn fail(&self, reason: &str) {
+    fn fail(&self, status: &str, reason: &str) {
+        let mut refusals = self.refusals.lock().expect("no holder of the counts panics");
+        match refusals.get_mut(status) {
+            Some(count) => *count += 1,
+            None => _ = refusals.insert(status.to_owned(), 1),
+        }
+        drop(refusals);
         if self.failed.fetch_add(1, Relaxed) < FAILURES_SHOWN {
-            eprintln!("request failed: {reason}");
+            eprintln!("request failed: {status}: {reason}");
         }
     }
 
@@ -215,6 +297,8 @@ impl Shared {
             accepted_requests: self.accepted_requests.load(Relaxed),
             accepted_items,
             failed: self.failed.load(Relaxed),
+            retryable: self.retryable.load(Relaxed),
+            refusals: self.refusals.lock().expect("no holder of the counts panics").clone(),
             partial: self.partial.load(Relaxed),
             bytes_per_request: (bytes / self.prepared.len()) as u64,
             wall_s: wall.as_secs_f64(),
@@ -229,6 +313,11 @@ impl Shared {
 
 /// Compresses and frames a message as the target wants it.
 fn wire_body(target: &Target, message: &Bytes) -> Result<Bytes> {
+    let json = match target.encoding {
+        Encoding::Proto => None,
+        Encoding::Json => Some(Bytes::from(Payload::json(target.signal, message)?)),
+    };
+    let message = json.as_ref().unwrap_or(message);
     let compressed = target.compression != Compression::None;
     let message = if compressed { target.compression.compress(message)?.into() } else { message.clone() };
     Ok(match target.protocol {
@@ -237,34 +326,53 @@ fn wire_body(target: &Target, message: &Bytes) -> Result<Bytes> {
     })
 }
 
-/// Sends one request after the other until all are sent; returns their latencies.
-async fn work(shared: Arc<Shared>, mut client: Client) -> Histogram<u64> {
-    let mut latencies = empty_histogram();
+/// Sends one request after the other until all are sent; returns their latencies in microseconds, and the
+/// client so that its connection stays open.
+async fn work(shared: Arc<Shared>, mut client: Client, start: Instant) -> (Vec<u64>, Client) {
+    let mut latencies = Vec::new();
     loop {
+        // Held until the answer is there.
+        let _turn = match &shared.one_each {
+            Some(turns) => Some(turns.acquire().await.expect("nobody closes it")),
+            None => None,
+        };
         let request = shared.next.fetch_add(1, Relaxed);
         if request >= shared.requests {
-            return latencies;
+            return (latencies, client);
         }
-        let body = match shared.body(request) {
-            Ok(body) => body,
-            Err(error) => {
-                shared.fail(&format!("{error:#}"));
-                continue;
+        let mut due = Instant::now();
+        if let Some(interval) = shared.interval {
+            // Late requests count from when they were due, so that a slow subject cannot hide behind them.
+            due = start + interval.mul_f64(request as f64);
+            tokio::time::sleep_until(due.into()).await;
+        }
+        match shared.body(request) {
+            Ok(body) => {
+                while !attempt(&shared, &mut client, request, body.clone()).await && shared.retry {
+                    tokio::time::sleep(shared.retry_pause).await;
+                }
+                let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(LONGEST_MICROS);
+                latencies.push(micros.max(1));
             }
-        };
-        let start = Instant::now();
-        while !attempt(&shared, &mut client, request, body.clone()).await && shared.retry {
-            tokio::time::sleep(RETRY_PAUSE).await;
+            Err(error) => shared.fail("unsent", &format!("{error:#}")),
         }
-        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(LONGEST_MICROS);
-        latencies.saturating_record(micros.max(1));
+        if shared.one_each.is_some() {
+            return (latencies, client);
+        }
     }
 }
 
 /// Sends a request once; says whether it was taken. A broken connection is opened anew.
 async fn attempt(shared: &Shared, client: &mut Client, request: u64, body: Bytes) -> bool {
     match client.send(&shared.target, body).await {
-        Ok(answer @ (Answer::Accepted | Answer::Partial)) => {
+        Ok(Answer::Refused(refusal)) => {
+            if refusal.retryable {
+                shared.retryable.fetch_add(1, Relaxed);
+            }
+            shared.fail(&refusal.status, &refusal.message);
+            false
+        }
+        Ok(answer) => {
             shared.accepted_requests.fetch_add(1, Relaxed);
             shared.accepted_items.fetch_add(shared.prepared(request).payload.items, Relaxed);
             if answer == Answer::Partial {
@@ -272,17 +380,25 @@ async fn attempt(shared: &Shared, client: &mut Client, request: u64, body: Bytes
             }
             true
         }
-        Ok(Answer::Refused(reason)) => {
-            shared.fail(&reason);
-            false
-        }
         Err(error) => {
-            shared.fail(&format!("{error:#}"));
-            tokio::time::sleep(RETRY_PAUSE).await;
+            shared.fail("broken", &format!("{error:#}"));
+            tokio::time::sleep(RECONNECT_PAUSE).await;
             if let Ok(fresh) = Client::connect(&shared.target).await {
                 *client = fresh;
             }
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_limit_of_open_files() {
+        let limits = "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024   20000  files\n";
+        assert_eq!(open_files(limits), Some(1024));
+        assert_eq!(open_files("Max open files   unlimited  unlimited  files"), None);
     }
 }

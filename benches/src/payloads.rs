@@ -3,6 +3,7 @@
 //! An item has ten attributes and about 500 bytes on the wire; a resource has eight attributes and holds at
 //! most fifty items. Equal seeds give equal bytes.
 
+use anyhow::Result;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -66,6 +67,18 @@ impl Payload {
             .expect("an encoded request is well-formed");
         let items = wire::count(&bytes, signal).expect("an encoded request is well-formed");
         Payload { bytes: bytes.into(), items, signal, id_offsets }
+    }
+
+    /// Rewrites a request of this module in OTLP/JSON.
+    ///
+    /// # Errors
+    /// If the bytes are no request of that signal.
+    pub(crate) fn json(signal: Signal, bytes: &[u8]) -> Result<Vec<u8>> {
+        Ok(match signal {
+            Signal::Traces => serde_json::to_vec(&ExportTraceServiceRequest::decode(bytes)?)?,
+            Signal::Logs => serde_json::to_vec(&ExportLogsServiceRequest::decode(bytes)?)?,
+            Signal::Metrics => serde_json::to_vec(&ExportMetricsServiceRequest::decode(bytes)?)?,
+        })
     }
 
     /// A copy in which the records are numbered `first_id`, `first_id + 1` and so on.

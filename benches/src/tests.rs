@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
 use crate::body::{self, Pieces};
-use crate::client::{FrameSize, Protocol};
+use crate::client::{Encoding, FrameSize, Protocol};
 use crate::compression::Compression;
 use crate::ledger::{IdReport, Ledger};
 use crate::load::{self, LoadOptions};
@@ -41,10 +41,15 @@ fn load_options(endpoint: String) -> LoadOptions {
         variants: 3,
         frame_size: FrameSize::Peer,
         compression: Compression::None,
+        encoding: Encoding::Proto,
+        rate: None,
+        one_each: false,
         unique_ids: true,
         retry: false,
+        retry_pause_ms: 20,
         seed: 1,
         wait: false,
+        hold: false,
     }
 }
 
@@ -102,6 +107,28 @@ fn numbered_payloads_stay_well_formed_and_every_record_has_its_number() {
             Signal::Metrics => drop(ExportMetricsServiceRequest::decode(numbered).unwrap()),
         }
     }
+}
+
+#[test]
+fn payloads_in_json_are_the_same_requests() {
+    let payload = Payload::new(Signal::Traces, 20, 5);
+    let json = Payload::json(Signal::Traces, &payload.bytes).unwrap();
+    let request: ExportTraceServiceRequest = serde_json::from_slice(&json).unwrap();
+    assert_eq!(request.encode_to_vec(), payload.bytes);
+    assert!(Payload::json(Signal::Traces, &[0x0a, 0x7f]).is_err());
+}
+
+#[tokio::test]
+async fn with_one_each_every_connection_sends_once() {
+    let sink = Sink::bind(sink_options()).await.unwrap();
+    let (grpc, _) = sink.addresses().unwrap();
+    let ledger = sink.ledger();
+    let serving = tokio::spawn(sink.serve());
+    let options = load_options(grpc.to_string());
+    let options = LoadOptions { one_each: true, connections: 50, in_flight: 1, items: 10, ..options };
+    assert_eq!(load::run(options).await.unwrap().accepted_items, 500);
+    assert_eq!(ledger.report().ids, Some(IdReport { distinct: 500, duplicates: 0, foreign: 0 }));
+    serving.abort();
 }
 
 #[test]
@@ -200,7 +227,8 @@ async fn refusals_are_counted_on_both_sides_and_retried_to_the_end() {
         assert_eq!(report.accepted_requests, 20);
         let turned_away = after.refused + after.throttled - before.refused - before.throttled;
         assert!(turned_away > 0);
-        assert_eq!(report.failed, turned_away);
+        assert_eq!((report.failed, report.retryable), (turned_away, turned_away));
+        assert_eq!(report.refusals.values().sum::<u64>(), turned_away);
     }
     serving.abort();
 }

@@ -11,6 +11,10 @@ use crate::compare::subjects::Kind;
 pub(crate) enum Figure {
     /// CPU time per item, as a ratio to the null relay's in the same round.
     CpuRatio,
+    /// CPU time per item, as a ratio to a peer's in the same round.
+    CpuAgainst(Kind),
+    /// Most resident memory, as a ratio to a peer's in the same round.
+    PeakAgainst(Kind),
     /// Most resident memory, in MiB.
     PeakMib,
     /// Throughput of one variant as a ratio to another's in the same round.
@@ -36,7 +40,7 @@ impl Bound {
     /// The bound, for people.
     pub(crate) fn label(self) -> String {
         match self {
-            AtMost(bound) => format!("≤ {bound}"),
+            AtMost(bound) => format!("≤ {}", (bound * 1e3).round() / 1e3),
             AtLeast(bound) => format!("≥ {bound}"),
         }
     }
@@ -55,7 +59,7 @@ const fn goal(workload: &'static str, figure: Figure, bound: Bound) -> Goal {
 }
 
 use Bound::{AtLeast, AtMost};
-use Figure::{CpuRatio, HealthP99Ms, IdleMib, PeakMib, SizeMb, StartMs, Throughput};
+use Figure::{CpuAgainst, CpuRatio, HealthP99Ms, IdleMib, PeakAgainst, PeakMib, SizeMb, StartMs, Throughput};
 
 /// All goals.
 pub(crate) const GOALS: &[Goal] = &[
@@ -79,6 +83,19 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("zstd", CpuRatio, AtMost(1.0)),
     goal("gzip", CpuRatio, AtMost(0.9)),
     goal("zstd-passthrough", CpuRatio, AtMost(0.5)),
+    goal("traces-100", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 6.0)),
+    goal("batch-traces-100", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),
+    goal("traces-100", PeakAgainst(Kind::Otelcol), AtMost(0.2)),
+    goal("batch-traces-100", PeakAgainst(Kind::Otelcol), AtMost(0.2)),
+    goal("logs-100", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 6.0)),
+    goal("batch-logs-100", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),
+    goal("logs-100", PeakAgainst(Kind::Otelcol), AtMost(0.2)),
+    goal("batch-logs-100", PeakAgainst(Kind::Otelcol), AtMost(0.2)),
+    goal("metrics-100", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 6.0)),
+    goal("batch-metrics-100", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),
+    goal("metrics-100", PeakAgainst(Kind::Otelcol), AtMost(0.2)),
+    goal("batch-metrics-100", PeakAgainst(Kind::Otelcol), AtMost(0.2)),
+    goal("json-traces-100", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),
     goal("closed-loop", Throughput { of: "batch", against: "pass-through" }, AtLeast(0.8)),
     goal("closed-loop", Throughput { of: "delivered", against: "pass-through" }, AtLeast(0.8)),
     goal("connections", Throughput { of: "one", against: "many" }, AtLeast(0.8)),
@@ -111,6 +128,12 @@ impl Goal {
         let each = |value: fn(&Sample) -> Option<f64>| Summary::of(mine.iter().filter_map(|s| value(s)));
         match self.figure {
             CpuRatio => Summary::of(mine.iter().filter_map(|sample| sample.cpu_ratio(samples))),
+            CpuAgainst(kind) => {
+                Summary::of(mine.iter().filter_map(|sample| sample.cpu_against(kind, samples)))
+            }
+            PeakAgainst(kind) => {
+                Summary::of(mine.iter().filter_map(|sample| sample.peak_against(kind, samples)))
+            }
             PeakMib => each(|sample| sample.peak_mib),
             HealthP99Ms => each(|sample| sample.health_p99_ms),
             IdleMib => each(|sample| Some(sample.idle_mib)),
@@ -141,6 +164,8 @@ impl Goal {
     pub(crate) fn label(&self) -> String {
         match self.figure {
             CpuRatio => "CPU, ratio to the null relay".to_owned(),
+            CpuAgainst(kind) => format!("CPU, ratio to {}'s", kind.name()),
+            PeakAgainst(kind) => format!("peak memory, ratio to {}'s", kind.name()),
             PeakMib => "peak memory, MiB".to_owned(),
             Throughput { of, against } => format!("throughput, {of} to {against}"),
             HealthP99Ms => "health p99, ms".to_owned(),

@@ -255,6 +255,7 @@ fn load_arguments(shape: Shape, requests: u64, endpoint: &str) -> Vec<String> {
     option("in-flight", shape.in_flight.to_string());
     option("variants", shape.prepared.to_string());
     option("frame-size", if shape.frame_size == FrameSize::Peer { "peer" } else { "16k" }.to_owned());
+    option("encoding", shape.encoding.name().to_owned());
     option("compression", shape.compression.header().unwrap_or("none").to_owned());
     if let Some(bytes) = shape.request_bytes {
         option("request-bytes", bytes.to_string());

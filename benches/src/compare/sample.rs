@@ -53,13 +53,27 @@ impl Sample {
 
     /// CPU time per item as a ratio to that of the null relay in the same round.
     pub(crate) fn cpu_ratio(&self, samples: &[Sample]) -> Option<f64> {
-        let null = samples.iter().find(|other| {
-            other.subject == Kind::Null
+        self.cpu_against(Kind::Null, samples)
+    }
+
+    /// CPU time per item as a ratio to that of `kind` in the same round.
+    pub(crate) fn cpu_against(&self, kind: Kind, samples: &[Sample]) -> Option<f64> {
+        Some(self.cpu_per_million()? / self.other(kind, samples)?.cpu_per_million()?)
+    }
+
+    /// Peak memory as a ratio to that of `kind` in the same round.
+    pub(crate) fn peak_against(&self, kind: Kind, samples: &[Sample]) -> Option<f64> {
+        Some(self.peak_mib? / self.other(kind, samples)?.peak_mib?)
+    }
+
+    /// What `kind` gave in the same round.
+    fn other<'a>(&self, kind: Kind, samples: &'a [Sample]) -> Option<&'a Sample> {
+        samples.iter().find(|other| {
+            other.subject == kind
                 && other.workload == self.workload
                 && other.variant == self.variant
                 && other.round == self.round
-        })?;
-        Some(self.cpu_per_million()? / null.cpu_per_million()?)
+        })
     }
 }
 
@@ -103,6 +117,8 @@ pub(crate) mod tests {
                 accepted_requests: 10_000,
                 accepted_items: 1_000_000,
                 failed: 0,
+                retryable: 0,
+                refusals: Default::default(),
                 partial: 0,
                 bytes_per_request: 50_000,
                 wall_s: 1.0,

@@ -1,6 +1,6 @@
 //! What is run, as data.
 
-use crate::client::{FrameSize, Protocol};
+use crate::client::{Encoding, FrameSize, Protocol};
 use crate::compare::subjects::Kind::{self, Null, Otelcol, Phoenix, Rotel};
 use crate::compression::Compression;
 use crate::signal::Signal::{self, Logs, Metrics, Traces};
@@ -48,6 +48,7 @@ pub(crate) struct Shape {
     pub(crate) in_flight: usize,
     pub(crate) frame_size: FrameSize,
     pub(crate) compression: Compression,
+    pub(crate) encoding: Encoding,
     pub(crate) request_bytes: Option<usize>,
     pub(crate) prepared: usize,
 }
@@ -62,6 +63,7 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         in_flight: 8,
         frame_size: FrameSize::Peer,
         compression: Compression::None,
+        encoding: Encoding::Proto,
         request_bytes: None,
         prepared: 64,
     }
@@ -74,6 +76,7 @@ const LOGS_100: Shape = shape(Logs, 100, 30_000);
 const METRICS_100: Shape = shape(Metrics, 100, 30_000);
 const FRAMES_16K: Shape = Shape { frame_size: FrameSize::SixteenKib, ..TRACES_100 };
 const HTTP: Shape = Shape { protocol: Protocol::Http, ..TRACES_100 };
+const JSON: Shape = Shape { encoding: Encoding::Json, ..HTTP };
 const ONE_CONNECTION: Shape = Shape { connections: 1, in_flight: 32, ..TRACES_100 };
 const MANY_CONNECTIONS: Shape = Shape { connections: 32, in_flight: 1, ..TRACES_100 };
 /// Bodies of just under 20 MiB, the most that OTLP/HTTP receivers take by default.
@@ -118,6 +121,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "http-traces-100",
         "pass-through, HTTP/1.1 with protobuf in and out; the null relay stays on gRPC",
         &[only("http", HTTP)],
+    ),
+    load(
+        "json-traces-100",
+        "pass-through, OTLP/JSON over HTTP/1.1 in and protobuf over gRPC out; no null relay",
+        &[Variant { name: "", config: "pass-through", shape: JSON, subjects: &[Phoenix, Otelcol] }],
     ),
     load("zstd", "zstd in and out, each request by itself; so does the null relay", &[only("zstd", ZSTD)]),
     load("gzip", "gzip in and out, each request by itself; so does the null relay", &[only("gzip", GZIP)]),

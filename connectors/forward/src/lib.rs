@@ -9,7 +9,7 @@ use phoenix_component::factory::{
     parse_settings,
 };
 use phoenix_component::{
-    Batch, BoxFuture, Connector, ConnectorFlow, ConnectorOutlets, Outlet, Refusal, StartError,
+    Batch, BoxFuture, Change, Connector, ConnectorFlow, ConnectorOutlets, Outlet, Refusal, StartError,
 };
 use phoenix_config::{Described, Node, Problems, Settings, Shape};
 use phoenix_pdata::Signal;
@@ -40,6 +40,10 @@ impl Factory for ForwardFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<ForwardConfig>(section, problems)
+    }
+
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::stateless()
     }
 
     fn shape(&self) -> Shape {
@@ -144,6 +148,7 @@ mod tests {
         };
         assert_eq!(parse("{}"), (true, false));
         assert_eq!(parse("{to: traces}"), (false, true));
+        assert_eq!(ForwardFactory.change(&ForwardConfig {}, None), Change::stateless());
         let descriptor = ForwardFactory.descriptor();
         assert!(descriptor.supports(Signal::Metrics, Signal::Metrics));
         assert!(!descriptor.supports(Signal::Traces, Signal::Metrics));

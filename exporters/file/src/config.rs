@@ -1,5 +1,9 @@
+use std::path::PathBuf;
+
 use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Settings};
 use serde::Deserialize;
+
+use crate::layout::Layout;
 
 /// Settings of the `file` exporter: otelcol's keys.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
@@ -103,6 +107,19 @@ impl Default for GroupBy {
 }
 
 impl FileConfig {
+    /// The file, absolute, so that the same one has one name.
+    pub(crate) fn absolute_path(&self) -> String {
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| PathBuf::from(&self.path));
+        path.to_string_lossy().into_owned()
+    }
+
+    /// What of the files is lost where one with the settings `new` takes this one's place.
+    pub(crate) fn loss_to(&self, new: &FileConfig) -> Option<String> {
+        let path = self.absolute_path();
+        let (old_layout, new_layout) = (Layout::new(self), Layout::new(new));
+        (path == new.absolute_path()).then(|| old_layout.loss_to(&new_layout, &path)).flatten()
+    }
+
     /// The permissions of folders that are made.
     pub(crate) fn directory_mode(&self) -> u32 {
         u32::from_str_radix(&self.directory_permissions, 8).unwrap_or(0o755)

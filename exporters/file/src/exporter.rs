@@ -1,5 +1,4 @@
 use std::any::Any;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -68,8 +67,7 @@ impl FileExporter {
         signal: Signal,
     ) -> FileExporter {
         let id = cx.id.to_string();
-        let path = std::path::absolute(&config.path).unwrap_or_else(|_| PathBuf::from(&config.path));
-        let path = path.to_string_lossy().into_owned();
+        let path = config.absolute_path();
         let layout = Layout::new(config);
         FileExporter {
             work: Arc::new(Work {
@@ -271,10 +269,13 @@ impl Exporter for FileExporter {
         Box::pin(self.write(batch))
     }
 
-    /// There is nothing to take over: the files are leased, and both write to the same.
+    /// There is nothing to take over: the files are leased, and both write to the same. They may begin anew.
     fn adopt(&self, old: &dyn Exporter) -> Adoption {
         match old.as_any().downcast_ref::<FileExporter>() {
-            Some(old) if old.work.path == self.work.path => Adoption::Kept,
+            Some(old) if old.work.path == self.work.path => {
+                let loss = old.work.layout.loss_to(&self.work.layout, &self.work.path);
+                loss.map_or(Adoption::Kept, Adoption::Partly)
+            }
             _ => Adoption::Rebuilt,
         }
     }

@@ -75,6 +75,13 @@ impl Layout {
         }
     }
 
+    /// What of the files at `path` is lost where they are written by `new` from now on: those of one format
+    /// cannot go on in another, so they begin anew.
+    pub(crate) fn loss_to(&self, new: &Layout, path: &str) -> Option<String> {
+        let stay = self.mixes_with(new) || new.rotation.is_some() || new.append;
+        (!stay).then(|| format!("what is in {path}, which begins anew in another format"))
+    }
+
     /// Whether records of both can stand in one file.
     pub(crate) fn mixes_with(&self, other: &Layout) -> bool {
         self.format == other.format && self.compression.is_some() == other.compression.is_some()

@@ -28,7 +28,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Exporter, StartError};
+use phoenix_component::{Change, Exporter, StartError, StateFate};
 use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::Signal;
 
@@ -53,6 +53,12 @@ impl Factory for FileFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<FileConfig>(section, problems)
+    }
+
+    /// Nothing is held, and the files are not an exporter's: at the most they begin anew.
+    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        let loss = new.and_then(|new| settings_of::<FileConfig>(old).loss_to(settings_of(new)));
+        loss.map_or_else(Change::stateless, |loss| Change::with(StateFate::Partly(loss)))
     }
 
     fn shape(&self) -> Shape {

@@ -13,7 +13,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::limiter::MemoryLimiterConfig;
-use phoenix_component::{Extension, StartError};
+use phoenix_component::{Change, Extension, StartError};
 use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use extension::MemoryLimiter;
@@ -36,6 +36,11 @@ impl Factory for MemoryLimiterFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<MemoryLimiterConfig>(section, problems)
+    }
+
+    /// Listeners keep the verdict, which the next extension of this name gives.
+    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
+        Change::stateless()
     }
 
     fn shape(&self) -> Shape {

@@ -1,26 +1,35 @@
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, request};
 use phoenix_component::{BoxFuture, Extension, Host, StartError};
+use phoenix_telemetry::traces::Watch;
 use phoenix_transport::http::server::{HttpService, Request};
 use phoenix_transport::http::side::{self, SideServer};
 
 use crate::ZpagesConfig;
 use crate::pages::{self, World};
+use crate::traces;
 
 /// Pages about the running collector.
 pub struct Zpages {
     config: ZpagesConfig,
     id: String,
     server: SideServer,
+    /// Spans are made and kept only while somebody may look at them.
+    watch: Mutex<Option<Watch>>,
 }
 
 impl Zpages {
     /// The extension, which listens once it is started; `id` names it in the metrics.
     pub fn new(config: ZpagesConfig, id: &str) -> Zpages {
-        Zpages { config, id: id.to_owned(), server: SideServer::default() }
+        Zpages { config, id: id.to_owned(), server: SideServer::default(), watch: Mutex::default() }
+    }
+
+    fn watching(&self, watch: Option<Watch>) {
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch;
     }
 
     /// Where it listens, while it does.
@@ -36,12 +45,14 @@ impl Extension for Zpages {
             let settings = self.config.http();
             let service = Service { host: host.clone(), expvar: self.config.expvar.enabled };
             self.server.start(&settings, SideServer::options(&settings), service, &self.id, host)?;
+            self.watching(Some(host.tracer.watch()));
             tracing::info!(extension = self.id, endpoint = self.config.endpoint, "Starting zPages extension");
             Ok(())
         })
     }
 
     fn stop(&self, deadline: tokio::time::Instant) -> BoxFuture<'_, ()> {
+        self.watching(None);
         Box::pin(self.server.stop(deadline))
     }
 }
@@ -79,14 +90,17 @@ impl HttpService for Service {
     }
 
     fn call(&self, route: Route, request: Request) -> impl Future<Output = Response<Bytes>> + Send {
-        let selected = |key| side::query(&request.head, key);
+        let selected = |key: &str| side::query(&request.head, key);
         let world = World::look(&self.host);
         let page = match route {
             Route::Service => pages::service(&world),
             Route::Pipelines => pages::pipelines(&world, selected("zpipelinename").as_deref()),
             Route::Extensions => pages::extensions(&world, selected("zextensionname").as_deref()),
             Route::Features => pages::features(&world),
-            Route::Traces => pages::traces(),
+            Route::Traces => {
+                let selection = traces::select(selected);
+                traces::traces(self.host.build.command, self.host.tracer.recent(), selection.as_ref())
+            }
             Route::Expvar => {
                 let json = pages::expvar(&self.host);
                 return std::future::ready(side::answer(StatusCode::OK, "application/json", json));

@@ -1,12 +1,14 @@
 //! Pages about the running collector, for people: service, pipelines, extensions, feature gates, traces.
 //!
-//! They are made from what the collector knows at the moment that they are asked for; nothing is recorded.
+//! They are made from what the collector knows at the moment that they are asked for. Only spans of its own work
+//! are recorded for them, some of the latest, while the extension runs.
 //! Every text that is not this crate's own is escaped.
 
 mod config;
 mod extension;
 mod html;
 mod pages;
+mod traces;
 
 #[cfg(test)]
 mod tests;

@@ -206,14 +206,6 @@ pub(crate) fn features(world: &World) -> String {
     world.page("featurez", &table(&["Gate", "Enabled", "Description"], &rows))
 }
 
-pub(crate) fn traces() -> String {
-    page(
-        "tracez",
-        "zpages",
-        "<p>The collector's own traces are off in this version, so there are no samples of spans. The counters of each component are on the page of its <a href=\"/debug/pipelinez\">pipeline</a>.</p>",
-    )
-}
-
 /// The own metrics by name and attributes; of a histogram, how many values it has.
 pub(crate) fn expvar(host: &Host) -> String {
     let mut all = Map::new();

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use phoenix_component::*;
 use phoenix_config::{ComponentId, KeyPath, Kind, Location, Resolver, YamlProvider};
 use phoenix_telemetry::Description;
+use phoenix_telemetry::traces::Kind as Side;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -102,8 +103,11 @@ async fn every_page_is_served_and_no_text_becomes_markup() {
     let zpages = Zpages::new(config, "zpages");
     zpages.start(&host).await.expect("started");
     let address = zpages.local_addr().expect("listens");
+    let mut span = host.tracer.span(Side::Client, None, || "<b>".to_owned()).expect("watched while it runs");
+    span.fail("<script>alert(3)</script>");
+    drop(span);
     // (path, what is on it)
-    let pages: [(&str, &[&str]); 9] = [
+    let pages: [(&str, &[&str]); 10] = [
         ("/", &["phoenix-collector", "exporter otlp/a&amp;b (traces)", "&lt;script&gt;alert(1)"]),
         ("/debug/servicez", &["Resident memory", "Uptime"]),
         ("/debug/pipelinez", &["traces/&quot;x&quot;", "zpipelinename=traces%2F%22x%22", "1 not OK"]),
@@ -115,7 +119,8 @@ async fn every_page_is_served_and_no_text_becomes_markup() {
         ("/debug/extensionz", &["zpages", ">OK<"]),
         ("/debug/extensionz?zextensionname=zpages", &["zpages"]),
         ("/debug/featurez", &["a.gate", "&lt;b&gt;"]),
-        ("/debug/tracez", &["traces are off"]),
+        ("/debug/tracez", &["&lt;b&gt;", "≥100ms", "zspanname=%3Cb%3E&amp;ztype=2\">1</a>"]),
+        ("/debug/tracez?zspanname=%3Cb%3E&ztype=2", &["&lt;script&gt;alert(3)", "that failed"]),
     ];
     for (path, texts) in pages {
         let (status, page) = get(address, path).await;
@@ -133,6 +138,7 @@ async fn every_page_is_served_and_no_text_becomes_markup() {
     assert_eq!(get(address, "/debug/nopez").await.0, 404);
     zpages.stop(tokio::time::Instant::now() + Duration::from_secs(5)).await;
     TcpStream::connect(address).await.expect_err("nobody listens");
+    assert!(!host.tracer.is_on() && host.tracer.recent().summaries().is_empty(), "nobody watches any more");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ReceiverFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Outlets, Receiver, StartError};
+use phoenix_component::{Change, Outlets, Receiver, StartError, StateFate};
 use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{OtlpJsonFileConfig, StartAt};
@@ -53,6 +53,16 @@ impl Factory for OtlpJsonFileFactory {
 
     fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
         parse_settings::<OtlpJsonFileConfig>(section, problems)
+    }
+
+    /// Positions are the state. Nobody connects to it.
+    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        let old: &OtlpJsonFileConfig = settings_of(old);
+        Change::with(match new.map(settings_of::<OtlpJsonFileConfig>) {
+            Some(new) if new.include == old.include => StateFate::Adopted,
+            Some(_) => StateFate::Partly(receiver::LOST_POSITIONS.to_owned()),
+            None => StateFate::Lost("positions in files".to_owned()),
+        })
     }
 
     fn shape(&self) -> Shape {

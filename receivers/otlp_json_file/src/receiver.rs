@@ -16,6 +16,9 @@ use crate::tracker::Table;
 /// How long a task that was told to end at once may take.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// What is lost where other files are included.
+pub(crate) const LOST_POSITIONS: &str = "positions in files that are not included any more";
+
 /// Reads files of OTLP/JSON.
 pub struct OtlpJsonFile {
     poll_interval: Duration,
@@ -99,7 +102,7 @@ impl Receiver for OtlpJsonFile {
         self.state().former = old.state().running.take();
         match self.include == old.include {
             true => Adoption::Kept,
-            false => Adoption::Partly("positions in files that are not included any more".to_owned()),
+            false => Adoption::Partly(LOST_POSITIONS.to_owned()),
         }
     }
 

@@ -222,6 +222,8 @@ async fn a_successor_goes_on_in_the_same_file_and_a_failed_start_changes_nothing
     assert_eq!(text(rig.path("x.json")).lines().count(), 5);
 
     let proto = rig.start(Signal::Logs, r#"{"path": "x.json", "format": "proto"}"#).await;
+    let lost = format!("what is in {}, which begins anew in another format", rig.path("x.json").display());
+    assert_eq!(proto.adopt(&new), phoenix_component::Adoption::Partly(lost));
     proto.export(logs(&["a"], "six")).await.expect("written");
     new.export(logs(&["a"], "late")).await.expect("written in the new way");
     assert_eq!(framed(&rig.path("x.json")).len(), 2);

@@ -105,8 +105,12 @@ fn part<T>(key: &str, node: &Node, found: &mut Problems, read: fn(&Node, &mut Pr
 pub(crate) fn shape() -> Shape {
     let keys = vec![
         Key::new("logs", LogSettings::shape(), &["The collector's own log."]),
-        Key::new("metrics", Shape::Any, &["The collector's own metrics."]),
-        Key::new("traces", Shape::Any, &["The collector's own traces; off without `processors`."]),
+        Key::new("metrics", MetricsSettings::shape(), &["The collector's own metrics."]),
+        Key::new(
+            "traces",
+            TraceSettings::shape(),
+            &["The collector's own traces; off without `processors`."],
+        ),
         Key::new(
             "resource",
             Shape::Map(Box::new(Shape::Any)),

@@ -2,72 +2,105 @@
 
 use std::time::Duration;
 
-use phoenix_config::{Level, Opaque, Problems, Settings};
+use phoenix_config::{Described, Level, Opaque, Problems, Settings};
 use phoenix_telemetry::InstrumentKind;
 use phoenix_telemetry::prometheus;
 use phoenix_telemetry::view::{Aggregation, Selection, Selector, View};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// The section as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// The collector's own metrics.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MetricsSettings {
+    /// How much is told; `none` is nothing, and nobody is served.
     level: Level,
+    /// Who gets the metrics; where nothing is said, Prometheus on `localhost:8888`.
     readers: Option<Vec<ReaderSettings>>,
+    /// What is told of which instrument, and how.
     views: Vec<ViewSettings>,
     /// What `readers` replaced.
+    #[described(deprecated = "use `readers`")]
     address: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// One of these keys.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct ReaderSettings {
+    /// Whoever asks gets them.
     pull: Option<PullSettings>,
+    /// They are sent every so often.
     periodic: Option<PeriodicSettings>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// A reader that is asked.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct PullSettings {
+    /// How they are served.
     exporter: PullExporter,
+    /// Who adds metrics.
+    #[described(unsupported = "there are no other producers of metrics")]
     producers: Option<IgnoredAny>,
+    /// Most series of an instrument.
+    #[described(unsupported = "the series of own metrics are bounded by the configuration")]
     cardinality_limits: Option<IgnoredAny>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// How metrics are served.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct PullExporter {
+    /// In the format of Prometheus, at `/metrics`.
     prometheus: Option<PrometheusSettings>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Metrics for Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct PrometheusSettings {
+    /// Where it listens, for example `localhost`.
+    #[described(required)]
     host: Option<String>,
+    /// The port, for example 8888.
+    #[described(required, max = 65_535)]
     port: Option<i64>,
+    /// Leaves out `otel_scope_name` and the like; on where nothing is said.
     without_scope_info: Option<bool>,
+    /// Leaves out the unit at the end of names; on where nothing is said.
     without_units: Option<bool>,
+    /// Leaves out `_total`; on where nothing is said.
     without_type_suffix: Option<bool>,
+    /// Attributes of the resource that every series has.
     with_resource_constant_labels: Option<SelectionSettings>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Some of all names.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct SelectionSettings {
+    /// Patterns of names that are taken; all where nothing is said.
     included: Option<Vec<String>>,
+    /// Patterns of names among them that are not.
     excluded: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// A reader that sends.
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct PeriodicSettings {
-    /// Milliseconds.
+    /// Milliseconds from one time to the next.
     interval: i64,
-    /// Milliseconds.
+    /// Milliseconds that one time may take.
     timeout: i64,
+    /// Where they are sent.
     exporter: PushExporter,
+    /// Who adds metrics.
+    #[described(unsupported = "there are no other producers of metrics")]
     producers: Option<IgnoredAny>,
+    /// Most series of an instrument.
+    #[described(unsupported = "the series of own metrics are bounded by the configuration")]
     cardinality_limits: Option<IgnoredAny>,
 }
 
@@ -83,61 +116,95 @@ impl Default for PeriodicSettings {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// One of these keys.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct PushExporter {
+    /// To a backend over OTLP.
     otlp: Option<OtlpSettings>,
+    /// To standard output.
     console: Option<ConsoleSettings>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// There is nothing to be set.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct ConsoleSettings {}
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// A backend that takes OTLP.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct OtlpSettings {
+    /// How it is spoken to.
+    #[described(required, words("grpc", "http/protobuf"))]
     protocol: Option<String>,
+    /// The backend's URL; without a scheme `insecure` decides. `localhost` where nothing is said.
     endpoint: Option<String>,
+    /// Whether it is without TLS where the endpoint has no scheme.
     insecure: Option<bool>,
+    /// Headers of every request.
     headers: Vec<HeaderSettings>,
+    /// Further ones: `name=value`, separated by commas.
     headers_list: Option<Opaque>,
+    /// A file with the certificates of authorities that are trusted.
     certificate: Option<String>,
+    /// A file with the certificate that is shown.
     client_certificate: Option<String>,
+    /// A file with its key.
     client_key: Option<String>,
+    /// How requests are compressed.
+    #[described(words("none", "gzip"))]
     compression: Option<String>,
-    /// Milliseconds.
+    /// Milliseconds that one attempt may take.
     timeout: Option<i64>,
+    /// What sums count from.
+    #[described(words("cumulative"))]
     temporality_preference: Option<String>,
+    /// The buckets of histograms.
+    #[described(words("explicit_bucket_histogram"))]
     default_histogram_aggregation: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// A header.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct HeaderSettings {
+    /// Its name.
     name: String,
+    /// Its value.
     value: Opaque,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// What is told of some instruments.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct ViewSettings {
+    /// Which instruments; one key at least.
     selector: Option<SelectorSettings>,
+    /// What becomes of them.
     stream: Option<StreamSettings>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Which instruments.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct SelectorSettings {
+    /// A pattern of names, with `*` and `?`.
     instrument_name: Option<String>,
+    /// The type.
     instrument_type: Option<InstrumentType>,
+    /// The unit.
     unit: Option<String>,
+    /// The name of the scope.
     meter_name: Option<String>,
+    /// The version of the scope.
     meter_version: Option<String>,
+    /// The schema of the scope.
     meter_schema_url: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// A type of instruments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(rename_all = "snake_case")]
 enum InstrumentType {
     Counter,
@@ -149,35 +216,56 @@ enum InstrumentType {
     UpDownCounter,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// What becomes of an instrument.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct StreamSettings {
+    /// Another name.
     name: Option<String>,
+    /// Another description.
     description: Option<String>,
+    /// How values are put together.
     aggregation: Option<AggregationSettings>,
+    /// Most series of an instrument.
+    #[described(unsupported = "the series of own metrics are bounded by the configuration")]
     aggregation_cardinality_limit: Option<IgnoredAny>,
+    /// Which attributes stay.
     attribute_keys: Option<SelectionSettings>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// One of these keys.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct AggregationSettings {
+    /// As the instrument says.
     default: Option<Nothing>,
+    /// It is not told.
     drop: Option<Nothing>,
+    /// A histogram with these buckets.
     explicit_bucket_histogram: Option<BucketSettings>,
+    /// Exponential buckets.
+    #[described(unsupported = "the other aggregations are those that fit the instrument")]
     base2_exponential_bucket_histogram: Option<IgnoredAny>,
+    /// The latest value.
+    #[described(unsupported = "the other aggregations are those that fit the instrument")]
     last_value: Option<IgnoredAny>,
+    /// The sum.
+    #[described(unsupported = "the other aggregations are those that fit the instrument")]
     sum: Option<IgnoredAny>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// There is nothing to be set.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct Nothing {}
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Buckets of a histogram.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 struct BucketSettings {
+    /// The upper ends of buckets, ascending.
     boundaries: Vec<f64>,
+    /// Whether the least and the greatest value are told.
     record_min_max: Option<bool>,
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use phoenix_component::{BuildInfo, Cores};
-use phoenix_config::{Opaque, Problems};
+use phoenix_config::{Described, Opaque, Problems};
 use phoenix_transport::compression::{Compressor, Encoding};
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::settings::TlsClientSettings;
@@ -16,22 +16,28 @@ use phoenix_transport::{grpc, http as web};
 use serde::Deserialize;
 
 /// One processor: how records are gathered, and who gets them.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Processor {
+    /// Gathers records and sends them together.
     batch: Option<Batch>,
+    /// Sends every record by itself.
     simple: Option<Simple>,
 }
 
 /// `batch`, with the defaults of OpenTelemetry's SDKs; times in milliseconds.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Batch {
     /// How long a record waits for others: 5,000 for spans, 1,000 for log records where nothing is said.
     schedule_delay: Option<u64>,
+    /// Milliseconds that one attempt may take.
     export_timeout: u64,
+    /// Records that wait at the most; further ones are dropped and counted.
     max_queue_size: usize,
+    /// Records that are sent together.
     max_export_batch_size: usize,
+    /// Where they are sent.
     exporter: Exporter,
 }
 
@@ -47,44 +53,65 @@ impl Default for Batch {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Every record by itself.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Simple {
+    /// Where they are sent.
     exporter: Exporter,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Where records are sent.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Exporter {
+    /// To a backend over OTLP.
     otlp: Option<Otlp>,
+    /// To standard output.
+    #[described(unsupported = "use `otlp`; the log itself is on the console")]
     console: Option<Console>,
 }
 
 /// Not supported, whatever it holds.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Console {}
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// A backend that takes OTLP.
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Otlp {
+    /// How it is spoken to.
+    #[described(words("grpc", "grpc/protobuf", "http/protobuf"))]
     protocol: String,
+    /// The backend's URL; without a scheme `insecure` decides. `localhost` where nothing is said.
     endpoint: String,
+    /// Whether it is without TLS where the endpoint has no scheme.
     insecure: Option<bool>,
+    /// Headers of every request.
     headers: Vec<Header>,
+    /// Further ones: `name=value`, separated by commas.
     headers_list: Opaque,
+    /// A file with the certificates of authorities that are trusted.
     certificate: String,
+    /// A file with the certificate that is shown.
     client_certificate: String,
+    /// A file with its key.
     client_key: String,
+    /// How requests are compressed.
+    #[described(words("", "none", "gzip"))]
     compression: String,
-    /// Milliseconds.
+    /// Milliseconds that one attempt may take.
     timeout: u64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// A header.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Header {
+    /// Its name.
     name: String,
+    /// Its value.
     value: Opaque,
 }
 
@@ -356,13 +383,3 @@ impl Pusher {
 
 /// A shared way to a backend.
 pub(super) type SharedPusher = Arc<Pusher>;
-
-impl phoenix_config::Described for Processor {
-    fn shape() -> phoenix_config::Shape {
-        phoenix_config::Shape::Any
-    }
-
-    fn written(&self) -> Option<phoenix_config::Written> {
-        None
-    }
-}

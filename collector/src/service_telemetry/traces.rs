@@ -1,58 +1,84 @@
 //! `service::telemetry::traces`.
 
-use phoenix_config::{Level, Node, Problems, Settings};
+use phoenix_config::{Described, Key, Level, Node, Problems, Section, Settings, Shape, Written};
 use phoenix_telemetry::traces::{ParentBased, Propagator, Sampler, TracerOptions};
 use serde::Deserialize;
 
 use super::otlp::Processor;
 
-/// The section. Without processors traces are off.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// The collector's own traces; without processors they are off.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TraceSettings {
+    /// `none` turns traces off, whatever else is set.
     level: Option<Level>,
+    /// How contexts come in and go out; `tracecontext` where nothing is said.
     propagators: Vec<Propagation>,
+    /// Who takes spans: `batch` or `simple`, with an `otlp` exporter.
     pub(super) processors: Vec<Processor>,
+    /// Which traces are recorded; all, or as the parent says, where nothing is said.
     sampler: Option<SamplerSettings>,
+    /// Limits of spans.
     limits: Limits,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+/// How contexts travel.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Described)]
 #[serde(rename_all = "lowercase")]
 enum Propagation {
+    /// W3C's `traceparent`.
     TraceContext,
+    /// Zipkin's `b3`.
     B3,
 }
 
 /// Limits of spans; those of events and links hold by themselves, since there are none.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Limits {
+    /// Characters of an attribute's text.
     attribute_value_length_limit: Option<usize>,
+    /// Attributes of a span; 128 where nothing is said.
     attribute_count_limit: Option<usize>,
+    /// Events of a span.
+    #[described(no_effect = "own spans have no events and no links")]
     event_count_limit: Option<usize>,
+    /// Links of a span.
+    #[described(no_effect = "own spans have no events and no links")]
     link_count_limit: Option<usize>,
+    /// Attributes of an event.
+    #[described(no_effect = "own spans have no events and no links")]
     event_attribute_count_limit: Option<usize>,
+    /// Attributes of a link.
+    #[described(no_effect = "own spans have no events and no links")]
     link_attribute_count_limit: Option<usize>,
 }
 
 /// One of these keys.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct SamplerSettings {
+    /// Every trace.
     always_on: Option<Nothing>,
+    /// None.
     always_off: Option<Nothing>,
+    /// A part of all traces.
     trace_id_ratio_based: Option<Ratio>,
+    /// As the parent was, by the rules here.
     parent_based: Option<Box<ParentSettings>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// There is nothing to be set.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Nothing {}
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// A part of all traces.
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(default, deny_unknown_fields)]
 struct Ratio {
+    /// The part, from 0 to 1.
+    #[described(min = 0.0, max = 1.0)]
     ratio: f64,
 }
 
@@ -70,6 +96,34 @@ struct ParentSettings {
     remote_parent_not_sampled: Option<SamplerSettings>,
     local_parent_sampled: Option<SamplerSettings>,
     local_parent_not_sampled: Option<SamplerSettings>,
+}
+
+/// Rules within rules are not described any further.
+impl Described for ParentSettings {
+    fn shape() -> Shape {
+        let rule = || {
+            let keys = vec![
+                Key::new("always_on", <Option<Nothing>>::shape(), &["Every trace."]),
+                Key::new("always_off", <Option<Nothing>>::shape(), &["None."]),
+                Key::new("trace_id_ratio_based", <Option<Ratio>>::shape(), &["A part of all traces."]),
+                Key::new("parent_based", Shape::Map(Box::new(Shape::Any)), &["Rules within these."]),
+            ];
+            let rule = Section::new("SamplerRule", &["One of these keys."], true, keys);
+            Shape::Optional(Box::new(Shape::Section(rule)))
+        };
+        let keys = vec![
+            Key::new("root", rule(), &["For spans without a parent; `always_on` where nothing is said."]),
+            Key::new("remote_parent_sampled", rule(), &["Where the sender recorded; `always_on`."]),
+            Key::new("remote_parent_not_sampled", rule(), &["Where it did not; `always_off`."]),
+            Key::new("local_parent_sampled", rule(), &["Where the collector recorded; `always_on`."]),
+            Key::new("local_parent_not_sampled", rule(), &["Where it did not; `always_off`."]),
+        ];
+        Shape::Section(Section::new("ParentBased", &["Rules by what the parent is."], true, keys))
+    }
+
+    fn written(&self) -> Option<Written> {
+        None
+    }
 }
 
 impl Settings for TraceSettings {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use phoenix_component::{BuildInfo, LogLevel};
 
 use crate::Provider;
@@ -37,7 +37,13 @@ pub(crate) struct Arguments {
 
 /// The command line of a binary of that name and version.
 pub(crate) fn command(build: BuildInfo) -> clap::Command {
-    Arguments::command().name(build.command).version(build.version)
+    let version = Arg::new("version")
+        .short('v')
+        .visible_short_alias('V')
+        .long("version")
+        .action(ArgAction::Version)
+        .help("Prints the version");
+    Arguments::command().name(build.command).version(build.version).disable_version_flag(true).arg(version)
 }
 
 /// Reads the process's arguments for a binary of that name and version.
@@ -118,7 +124,7 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value = "yaml")]
         format: Format,
         /// Whether a configuration with mistakes is refused.
-        #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+        #[arg(long, default_value_t = true, action = ArgAction::Set)]
         validate: bool,
     },
     /// Says what a configuration would change in the running collector, without changing anything.

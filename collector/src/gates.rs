@@ -18,6 +18,8 @@ pub(crate) const MERGE_APPEND: &str = "confmap.enableMergeAppendOption";
 
 const GATES: &[(&str, Meaning)] = &[
     (MERGE_APPEND, Meaning::Switch),
+    // Of earlier versions: command lines of that time still carry it.
+    ("otelcol.printInitialConfig", Meaning::Always),
     (
         "pkg.exporterhelper.queueBatchEnabled",
         Meaning::Unsupported("write `batch:` into the sending_queue that is to have it"),

@@ -21,7 +21,12 @@ pub(crate) struct CommandLine(Command);
 
 /// The collector without arguments.
 pub(crate) fn collector() -> CommandLine {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix-collector"));
+    collector_at(Path::new(env!("CARGO_BIN_EXE_phoenix-collector")))
+}
+
+/// The collector by another name.
+pub(crate) fn collector_at(program: &Path) -> CommandLine {
+    let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     CommandLine(command)
 }
@@ -169,8 +174,13 @@ impl Running {
     }
 
     /// Stops it as an orchestrator does, and returns its exit code.
-    pub(crate) fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(self) -> i32 {
         self.signal("TERM");
+        self.exit_code()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn exit_code(mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("waits") {

@@ -84,7 +84,8 @@ async fn as_foretold(swap: &mut phoenix_engine::Applied) -> (usize, Vec<phoenix_
         let mut changed = swap.changes.changed.iter();
         let foretold = changed.find(|change| change.component == adoption.component).expect("it was planned");
         let holds = match adoption.component.kind {
-            phoenix_config::Kind::Receiver => {
+            // Listeners are what those with listeners take over.
+            phoenix_config::Kind::Receiver if adoption.component.id.type_name() == "otlp" => {
                 foretold.change.closes.is_empty() == (adoption.adoption == phoenix_component::Adoption::Kept)
             }
             _ => foretold.change.state.foretells(&adoption.adoption),
@@ -181,5 +182,46 @@ async fn a_receiver_that_moves_serves_its_old_connections_to_the_end() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     stop.cancel();
     assert!(!load.await.expect("no panic").accepted.is_empty(), "it serves where it moved to");
+    inside.shutdown(Duration::from_secs(10)).await;
+}
+
+/// Components that hold no queue, whose state is files, or nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_and_connectors_change_as_foretold() {
+    let folder = tempfile::tempdir().expect("made");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let yaml = |receiver: &str, exporter: &str, limit: u32| {
+        format!(
+            "receivers: {{otlp_json_file: {{poll_interval: 50ms, {receiver}}}}}\n\
+             connectors: {{forward: {{}}}}\n\
+             exporters: {{file: {{{exporter}}}}}\n\
+             extensions: {{memory_limiter: {{check_interval: 1s, limit_mib: {limit}}}}}\n\
+             service: {{extensions: [memory_limiter], pipelines: {{\
+             traces/in: {{receivers: [otlp_json_file], exporters: [forward]}}, \
+             traces/out: {{receivers: [forward], exporters: [file]}}}}}}\n"
+        )
+    };
+    let reads = |name: &str| format!("include: ['{}']", at(name));
+    let writes = |name: &str| format!("path: '{}'", at(name));
+    let inside = Inside::start(&yaml(&reads("in.json"), &writes("out.json"), 4000)).await;
+    // (receiver, exporter, limit, what is lost)
+    let steps: [(String, String, u32, &[&str]); 6] = [
+        (reads("in.json") + ", start_at: beginning", writes("out.json"), 4000, &[]),
+        (reads("other.json"), writes("out.json"), 4000, &["positions in files"]),
+        (reads("other.json"), writes("out.json") + ", flush_interval: 5s", 4000, &[]),
+        (reads("other.json"), writes("out.json") + ", format: proto", 4000, &["begins anew"]),
+        (reads("other.json"), writes("moved.json"), 4000, &[]),
+        (reads("other.json"), writes("moved.json"), 3000, &[]),
+    ];
+    for (receiver, exporter, limit, lost) in steps {
+        let mut swap = inside.apply_as_foretold(&yaml(&receiver, &exporter, limit)).await;
+        assert_eq!(swap.changes.changed.len(), 1, "{:?}", swap.changes);
+        let losses: Vec<_> =
+            swap.changes.changed.iter().filter_map(phoenix_component::ComponentChange::loss).collect();
+        assert_eq!(losses.len(), lost.len(), "{losses:?}");
+        assert!(losses.iter().zip(lost).all(|(loss, text)| loss.contains(text)), "{losses:?}");
+        // Extensions hand nothing over.
+        assert_eq!(as_foretold(&mut swap).await, usize::from(limit == 4000));
+    }
     inside.shutdown(Duration::from_secs(10)).await;
 }

@@ -41,7 +41,7 @@ fn commands_print_and_exit_as_documented() {
     let folder = folder();
     let version = env!("CARGO_PKG_VERSION");
     let overlay = format!("--config=yaml:{OVERLAY}");
-    let both = "- nop\n        - debug";
+    let both = "- nop\n                - debug";
     // (arguments, exit code, on standard output, on standard error; empty: nothing at all is there)
     let cases: &[(&[&str], i32, &str, &str)] = &[
         (&["--version"], 0, version, ""),

@@ -125,10 +125,11 @@ async fn what_was_let_out_is_undelivered_before_the_shard_is_free() {
     // What `run` does, up to where its thread may be kept from going on.
     let shard = &node.shards[0];
     let mut out = Output::with_room(SLICE);
-    let mut state = shard.state();
-    state.drain(node.clock.now(), &mut out);
-    let let_out = node.account(shard, out);
-    drop(state);
+    let let_out = {
+        let mut state = shard.state();
+        state.drain(node.clock.now(), &mut out);
+        node.account(shard, out)
+    };
     let drained = tokio::spawn({
         let node = node.clone();
         async move { node.drain(soon()).await }

@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-
-use crate::binary::{CommandLine, collector, collector_at, free_port};
-use crate::load;
+use crate::binary::{CommandLine, collector_at};
 
 const BASE: &str = "receivers: {nop: {}}\nexporters: {nop: {}, debug: {}}\nservice: {pipelines: {traces: {receivers: [nop], exporters: [nop]}}}\n";
 const OVERLAY: &str = "service: {pipelines: {traces: {exporters: [nop, debug]}}}";
@@ -184,22 +181,4 @@ fn signals_stop_it_with_0_and_a_port_in_use_is_1() {
     let finished = otelcol(folder.path()).arg("--config=base.yaml").arg(metrics).finish();
     assert_eq!(finished.code, 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("in use"), "{}", finished.stderr);
-}
-
-/// Where otelcol would wait for ever, the second signal is heard.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_what_cannot_be_delivered() {
-    let port = free_port();
-    let running = collector()
-        .arg("--shutdown-timeout=10m")
-        .arg(format!("--config=yaml:{}", listening(port, "otlp_grpc")))
-        .start();
-    let mut client =
-        TraceServiceClient::connect(format!("http://127.0.0.1:{port}")).await.expect("connected");
-    client.export(load::request(1)).await.expect("queued");
-    running.signal("INT");
-    running.wait_for_log("Starting shutdown...");
-    running.signal("INT");
-    running.wait_for_log("stopped at once by a second signal");
-    assert_eq!(running.exit_code(), 0);
 }

@@ -68,12 +68,7 @@ pub(super) async fn serve<S: UnaryService>(
                 match driver.connection.poll_accept(cx) {
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok((request, respond)))) => {
-                        let live = drain.request();
-                        let call = call::answer(current.load(), request, respond, peer);
-                        calls.push(async move {
-                            let _live = live;
-                            call.await;
-                        });
+                        calls.push(call::answer(current.load(), request, respond, peer, drain.request()));
                         progress = true;
                     }
                     Poll::Ready(Some(Err(error))) => {

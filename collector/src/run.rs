@@ -67,6 +67,7 @@ pub(crate) fn run(
         engine.host().collector.set(Arc::new(control.clone()));
         control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
+        control.settle();
         until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;
         control.stop_telemetry().await;
         Ok(())

@@ -14,6 +14,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-engine", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
+    ("phoenix-residency", &[]),
     ("phoenix-benches", &[]),
     ("phoenix-builder", &["phoenix-config"]),
 ];

@@ -33,6 +33,9 @@ use pings::PingWatch;
 const HELD_BYTES: usize = 256 * 1024;
 /// What is read at a time where the protocol asks for less than half of it.
 const AHEAD_BYTES: usize = 32 * 1024;
+/// After a read that brought as much as that, so many go straight into the protocol's own buffer, which it makes as
+/// large as its messages are: to copy those through a buffer in between would cost more than a system call.
+const DIRECT_READS: u8 = 32;
 /// Buffers of either kind that a thread keeps for the next connection that needs one.
 const SPARE_BUFFERS: usize = 2;
 /// Slices given to one vectored write.
@@ -67,6 +70,8 @@ struct State<S> {
     ahead: Vec<u8>,
     /// How much of `ahead` was handed out.
     handed: usize,
+    /// How many reads go straight into the protocol's buffer.
+    direct: u8,
     /// Reads that brought data.
     reads: u64,
     pings: Option<PingWatch>,
@@ -83,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
     pub(crate) fn new(socket: S, count_pings: bool) -> (Coalesced<S>, Flusher<S>) {
         let pings = count_pings.then(PingWatch::new);
         let (held, ahead) = (Vec::new(), Vec::new());
-        let state = State { socket, held, sent: 0, ahead, handed: 0, reads: 0, pings };
+        let state = State { socket, held, sent: 0, ahead, handed: 0, direct: 0, reads: 0, pings };
         let state = Arc::new(Mutex::new(state));
         (Coalesced(state.clone()), Flusher(state))
     }
@@ -151,14 +156,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
     /// Reads what the protocol asks for, and what else there is where that is little.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            if buffer.remaining() >= AHEAD_BYTES / 2 {
-                return Pin::new(&mut self.socket).poll_read(cx, buffer);
+            if self.direct > 0 || buffer.remaining() >= AHEAD_BYTES / 2 {
+                ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+                self.direct = self.direct.saturating_sub(1);
+                return Poll::Ready(Ok(()));
             }
             let mut ahead = lend_buffer(&SPARE_AHEAD, AHEAD_BYTES);
             let read = pin!(self.socket.read_buf(&mut ahead)).poll(cx);
             if !matches!(read, Poll::Ready(Ok(1..))) {
                 give_back(&SPARE_AHEAD, ahead);
                 return read.map_ok(drop);
+            }
+            if ahead.len() == AHEAD_BYTES {
+                self.direct = DIRECT_READS;
             }
             (self.ahead, self.handed) = (ahead, 0);
         }

@@ -1,5 +1,5 @@
 use super::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
 async fn small_writes_leave_together_and_the_buffer_goes_back() {

@@ -31,10 +31,13 @@ use pings::PingWatch;
 
 /// Bytes that may be held back; a message of 100 spans with its frames fits.
 const HELD_BYTES: usize = 256 * 1024;
-/// What is read at a time where the protocol asks for less than half of it.
-const AHEAD_BYTES: usize = 32 * 1024;
-/// After a read that brought as much as that, so many go straight into the protocol's own buffer, which it makes as
-/// large as its messages are: to copy those through a buffer in between would cost more than a system call.
+/// What is read at a time where the protocol asks for little: the requests of 10 spans that a connection usually
+/// has in flight.
+const AHEAD_BYTES: usize = 64 * 1024;
+/// From here on it asks for much: it has seen the head of a large message, and made room for the rest.
+const LARGE_BYTES: usize = 16 * 1024;
+/// After such a read so many go straight into the protocol's own buffer: to copy large messages through a buffer
+/// in between would cost more than system calls.
 const DIRECT_READS: u8 = 32;
 /// Buffers of either kind that a thread keeps for the next connection that needs one.
 const SPARE_BUFFERS: usize = 2;
@@ -155,20 +158,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
 
     /// Reads what the protocol asks for, and what else there is where that is little.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let is_large = buffer.remaining() >= LARGE_BYTES;
+        self.direct = if is_large { DIRECT_READS } else { self.direct.saturating_sub(1) };
         if self.ahead.is_empty() {
-            if self.direct > 0 || buffer.remaining() >= AHEAD_BYTES / 2 {
-                ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-                self.direct = self.direct.saturating_sub(1);
-                return Poll::Ready(Ok(()));
+            if is_large || self.direct > 0 {
+                return Pin::new(&mut self.socket).poll_read(cx, buffer);
             }
             let mut ahead = lend_buffer(&SPARE_AHEAD, AHEAD_BYTES);
             let read = pin!(self.socket.read_buf(&mut ahead)).poll(cx);
             if !matches!(read, Poll::Ready(Ok(1..))) {
                 give_back(&SPARE_AHEAD, ahead);
                 return read.map_ok(drop);
-            }
-            if ahead.len() == AHEAD_BYTES {
-                self.direct = DIRECT_READS;
             }
             (self.ahead, self.handed) = (ahead, 0);
         }

@@ -22,7 +22,7 @@ use crate::{gates, watch};
 /// How long a change waits for another one.
 const TURN: Duration = Duration::from_secs(60);
 /// After a change, until what it needed of the program is given back.
-const SETTLE: Duration = Duration::from_millis(500);
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// The running collector. Clones share it.
 #[derive(Clone)]

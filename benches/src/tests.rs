@@ -59,6 +59,7 @@ fn sink_options() -> SinkOptions {
         grpc: any_port,
         http: any_port,
         delay_ms: 0,
+        at_once: None,
         fail_permille: 0,
         throttle_permille: 0,
         retry_delay_ms: 100,
@@ -231,6 +232,20 @@ async fn refusals_are_counted_on_both_sides_and_retried_to_the_end() {
         assert_eq!(report.refusals.values().sum::<u64>(), turned_away);
     }
     serving.abort();
+}
+
+#[tokio::test]
+async fn a_sink_that_works_on_one_request_at_a_time_takes_its_delay_for_each() {
+    let sink = Sink::bind(SinkOptions { at_once: Some(1), delay_ms: 10, ..sink_options() }).await.unwrap();
+    let (grpc, _) = sink.addresses().unwrap();
+    let ledger = sink.ledger();
+    let serving = tokio::spawn(sink.serve());
+    assert_eq!(load::run(load_options(grpc.to_string())).await.unwrap().accepted_items, 2000);
+    let report = ledger.report();
+    assert!(report.busy_us >= 19 * 10_000, "{report:?}");
+    assert!(report.items_per_s().unwrap() <= 10_000.0);
+    serving.abort();
+    assert!(Sink::bind(SinkOptions { at_once: Some(0), ..sink_options() }).await.is_err());
 }
 
 #[tokio::test]

@@ -137,6 +137,7 @@ pub(crate) mod tests {
                 malformed: 0,
                 refused: 0,
                 throttled: 0,
+                busy_us: 1_000_000,
                 ids: None,
             }),
             health_p99_ms: None,

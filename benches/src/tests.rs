@@ -265,6 +265,22 @@ async fn the_null_relay_passes_everything_on() {
     serving.abort();
 }
 
+#[tokio::test]
+async fn numbers_of_refused_requests_are_used_again() {
+    let sink = Sink::bind(SinkOptions { fail_permille: 500, ..sink_options() }).await.unwrap();
+    let (grpc, _) = sink.addresses().unwrap();
+    let ledger = sink.ledger();
+    let serving = tokio::spawn(sink.serve());
+    let options = LoadOptions { connections: 1, in_flight: 1, ..load_options(grpc.to_string()) };
+    let report = load::run(options).await.unwrap();
+    assert_eq!((report.accepted_requests, report.failed, report.retryable), (10, 10, 10));
+    // The ten that were accepted have the first thousand numbers, so none of these is new.
+    let payload = Payload::new(Signal::Traces, 1000, 1);
+    ledger.record(Signal::Traces, &payload.numbered_from(1)).unwrap();
+    assert_eq!(ledger.report().ids, Some(IdReport { distinct: 1000, duplicates: 1000, foreign: 0 }));
+    serving.abort();
+}
+
 /// The largest DATA frame of a load to a server that accepts frames of 1 MiB.
 async fn largest_frame(frame_size: FrameSize) -> usize {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

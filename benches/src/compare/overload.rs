@@ -1,8 +1,8 @@
 //! More load than the backend takes, for minutes: memory must stay flat and bounded, refusals must be such that
 //! senders try again, and what was accepted must arrive.
 //!
-//! The sink is the bottleneck, so load and sink keep cores of their own to themselves even where there are
-//! two. A closed loop in front of a fresh collector finds what rate is carried, by what arrives; then another
+//! The sink is the bottleneck, by waiting rather than by work, so that a machine of two cores has room for load and
+//! collector at twice the rate. A closed loop in front of a fresh collector finds what rate is carried, by what arrives; then another
 //! fresh one gets an open loop at twice that rate, which does not slow down when requests are refused.
 
 use std::net::SocketAddr;

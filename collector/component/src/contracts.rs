@@ -106,6 +106,28 @@ pub trait Transform: Send + Sync {
     }
 }
 
+impl<T: Transform + ?Sized> Transform for std::sync::Arc<T> {
+    fn apply(&self, batch: Batch, dropped: &mut Dropped) -> Result<Option<Batch>, Refusal> {
+        (**self).apply(batch, dropped)
+    }
+
+    fn looks_inside(&self) -> bool {
+        (**self).looks_inside()
+    }
+
+    fn check_interval(&self) -> Option<Duration> {
+        (**self).check_interval()
+    }
+
+    fn check(&self, now: Now) {
+        (**self).check(now);
+    }
+
+    fn memory_limit(&self) -> Option<usize> {
+        (**self).memory_limit()
+    }
+}
+
 /// Items that a transform left out, by reason.
 #[derive(Debug, Default)]
 pub struct Dropped(Vec<(&'static str, u64)>);

@@ -2,6 +2,8 @@
 //!
 //! They belong to tests, and live here so that every component uses the same ones.
 
+pub mod golden;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -205,6 +207,13 @@ impl StageHarness {
 pub struct TransformHarness<T> {
     transform: T,
     books: Books,
+}
+
+impl<T> TransformHarness<T> {
+    /// The transform.
+    pub fn into_inner(self) -> T {
+        self.transform
+    }
 }
 
 impl<T: Transform> TransformHarness<T> {

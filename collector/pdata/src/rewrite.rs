@@ -15,13 +15,12 @@ use crate::Payload;
 use crate::wire::Field;
 use crate::write::{varint, varint_len};
 
-/// Rewrites each piece of a payload; a piece in which nothing changes stays shared, one that is left empty goes.
-pub fn rewrite(payload: Payload, mut change: impl FnMut(&mut Rewriter<'_>)) -> Payload {
+/// Changes each piece of a payload by what gives its new bytes; a piece for which that is none stays shared, one
+/// that is left empty goes.
+pub fn rewrite(payload: Payload, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Payload {
     let mut rewritten = Payload::default();
     for piece in payload {
-        let mut rewriter = Rewriter::new(&piece);
-        change(&mut rewriter);
-        let changed = rewriter.finish();
+        let changed = change(&piece);
         rewritten.append(Payload::from(changed.map_or(piece, Bytes::from)));
     }
     rewritten

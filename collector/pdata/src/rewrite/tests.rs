@@ -124,30 +124,31 @@ proptest! {
     }
 }
 
-#[test]
-fn without_changes_the_bytes_are_shared() {
+/// A request of one message with a text in it, and what becomes of it.
+fn with_message(leave: impl Fn(&mut Rewriter<'_>)) -> (Bytes, Payload) {
     let mut out = Vec::new();
     put_message(&mut out, 1, |out| put_bytes(out, 2, b"text"));
     let piece = Bytes::from(out);
-    let payload = rewrite(Payload::from(piece.clone()), |rewriter| {
-        for field in Fields::new(rewriter.message()) {
+    let payload = rewrite(Payload::from(piece.clone()), |message| {
+        let mut rewriter = Rewriter::new(message);
+        for field in Fields::new(message) {
             rewriter.open(&field);
-            rewriter.close();
+            leave(&mut rewriter);
         }
+        rewriter.finish()
     });
+    (piece, payload)
+}
+
+#[test]
+fn without_changes_the_bytes_are_shared() {
+    let (piece, payload) = with_message(|rewriter| rewriter.close());
     assert_eq!(payload.into_contiguous().as_ptr(), piece.as_ptr());
 }
 
 #[test]
 fn what_is_left_empty_goes() {
-    let mut out = Vec::new();
-    put_message(&mut out, 1, |out| put_bytes(out, 2, b"text"));
-    let payload = rewrite(Payload::from(Bytes::from(out)), |rewriter| {
-        for field in Fields::new(rewriter.message()) {
-            rewriter.open(&field);
-            rewriter.discard();
-        }
-    });
+    let (_, payload) = with_message(|rewriter| rewriter.discard());
     assert!(payload.is_empty());
 }
 

@@ -1,0 +1,90 @@
+//! Walks over requests, for changes in place.
+
+use phoenix_pdata::view::{Resource, Scope, View as _};
+use phoenix_pdata::wire::{Field, Fields};
+use phoenix_pdata::{Rewriter, Signal};
+
+/// What a record belongs to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Around<'a> {
+    /// The resource, if there is one.
+    pub resource: Option<Resource<'a>>,
+    /// The scope, if there is one.
+    pub scope: Option<Scope<'a>>,
+}
+
+/// Calls for the entry of each resource; it is open meanwhile.
+pub fn resources<'a>(rewriter: &mut Rewriter<'a>, mut visit: impl FnMut(&mut Rewriter<'a>, &Field<'a>)) {
+    for entry in Fields::new(rewriter.message()).filter(|field| field.is_len(1)) {
+        rewriter.open(&entry);
+        visit(rewriter, &entry);
+        rewriter.close();
+    }
+}
+
+/// Calls for each span, log record or metric; what is around it is open. `enter` says whether to go into a resource
+/// and, once its scope is there, into that.
+pub fn records<'a>(
+    rewriter: &mut Rewriter<'a>,
+    mut enter: impl FnMut(&Around<'a>) -> bool,
+    mut visit: impl FnMut(&mut Rewriter<'a>, &Field<'a>),
+) {
+    resources(rewriter, |rewriter, entry| {
+        let resource = first(entry.body).map(Resource::new);
+        if !enter(&Around { resource, scope: None }) {
+            return;
+        }
+        for scope_entry in Fields::new(entry.body).filter(|field| field.is_len(2)) {
+            let scope = first(scope_entry.body).map(Scope::new);
+            if !enter(&Around { resource, scope: Some(scope.unwrap_or(Scope::new(&[]))) }) {
+                continue;
+            }
+            rewriter.open(&scope_entry);
+            for record in Fields::new(scope_entry.body).filter(|field| field.is_len(2)) {
+                visit(rewriter, &record);
+            }
+            rewriter.close();
+        }
+    });
+}
+
+/// Calls for the data points of a metric, with the number of the field of their attributes; what is around a point
+/// is open.
+pub fn points<'a>(
+    rewriter: &mut Rewriter<'a>,
+    metric: &Field<'a>,
+    mut visit: impl FnMut(&mut Rewriter<'a>, &Field<'a>, u32),
+) {
+    rewriter.open(metric);
+    for data in Fields::new(metric.body) {
+        let Some(attributes) = point_attributes(&data) else { continue };
+        rewriter.open(&data);
+        for point in Fields::new(data.body).filter(|field| field.is_len(1)) {
+            visit(rewriter, &point, attributes);
+        }
+        rewriter.close();
+    }
+    rewriter.close();
+}
+
+/// The number of the field that holds the attributes of the points of a metric's data, by the kind of data.
+fn point_attributes(data: &Field<'_>) -> Option<u32> {
+    [(5, 7), (7, 7), (9, 9), (10, 1), (11, 7)]
+        .into_iter()
+        .find(|(number, _)| data.is_len(*number))
+        .map(|(_, attributes)| attributes)
+}
+
+/// The number of the field that holds the attributes of a record; of metrics, whose points have them, none.
+pub fn record_attributes(signal: Signal) -> Option<u32> {
+    match signal {
+        Signal::Traces => Some(9),
+        Signal::Logs => Some(6),
+        Signal::Metrics => None,
+    }
+}
+
+/// The body of the resource or scope of an entry.
+fn first(entry: &[u8]) -> Option<&[u8]> {
+    Fields::new(entry).find(|field| field.is_len(1)).map(|field| field.body)
+}

@@ -14,6 +14,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-engine", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
+    ("phoenix-ottl", &["phoenix-pdata"]),
     ("phoenix-benches", &[]),
     ("phoenix-builder", &["phoenix-config"]),
 ];
@@ -23,6 +24,7 @@ const COMPONENT: &[&str] = &[
     "phoenix-component",
     "phoenix-config",
     "phoenix-delivery",
+    "phoenix-ottl",
     "phoenix-pdata",
     "phoenix-telemetry",
     "phoenix-transport",

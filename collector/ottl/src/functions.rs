@@ -1,0 +1,1 @@
+//! The algorithms behind converters and editors, on natural Rust types.

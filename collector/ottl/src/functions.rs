@@ -1,1 +1,20 @@
 //! The algorithms behind converters and editors, on natural Rust types.
+//!
+//! A file for each family. Time and randomness are handed in, and whatever text can ask for is bounded.
+
+pub mod case;
+pub mod cidr;
+pub mod community_id;
+pub mod csv;
+pub mod encode;
+pub mod glob;
+pub mod go_format;
+pub mod go_regex;
+pub mod hash;
+pub mod json;
+pub mod key_value;
+pub mod luhn;
+pub mod number;
+pub mod strings;
+pub mod url;
+pub mod uuid;

@@ -4,7 +4,6 @@
 //! - [`Actions`] insert, update, upsert, delete, hash, extract and convert attributes of one record after another,
 //!   on the bytes: a record that no action changes is not copied, attributes that none touches are copied as they are.
 //! - [`Selection`] says which records are meant, by `include` and `exclude`.
-//! - [`walk`] goes through a request and calls at each record.
 //!
 //! Settings have otelcol's keys; so have the results, down to the order of the attributes.
 
@@ -14,10 +13,9 @@ mod literal;
 mod matching;
 mod pattern;
 mod value;
-pub mod walk;
 
 pub use actions::{ActionKind, ActionSettings, Actions, Target, validate_actions};
-pub use list::List;
+pub use list::{Body, List};
 pub use literal::Literal;
 pub use matching::{
     AttributeSettings, LibrarySettings, MatchSettings, MatchType, Matcher, Regexp, Selection,

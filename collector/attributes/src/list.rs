@@ -34,7 +34,7 @@ struct Entry<'a> {
 
 /// The body of an attribute, key and value.
 #[derive(Clone, Debug)]
-pub(crate) enum Body<'a> {
+pub enum Body<'a> {
     /// As it came; the first is the whole field.
     Kept(&'a [u8], &'a [u8]),
     /// Encoded beforehand.
@@ -62,22 +62,22 @@ impl<'a> List<'a> {
 
     /// The place of the first attribute with this key.
     #[inline]
-    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
         self.entries.iter().position(|entry| entry.key == key)
     }
 
     /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The key of one.
-    pub(crate) fn key(&self, index: usize) -> &'a [u8] {
+    pub fn key(&self, index: usize) -> &'a [u8] {
         self.entries[index].key
     }
 
     /// The value of one.
-    pub(crate) fn value(&self, index: usize) -> AnyValue<'_> {
+    pub fn value(&self, index: usize) -> AnyValue<'_> {
         KeyValue::new(self.body(index)).value()
     }
 
@@ -89,7 +89,7 @@ impl<'a> List<'a> {
     }
 
     /// Puts another attribute of the same key in the place of one.
-    pub(crate) fn set(&mut self, index: usize, body: Body<'a>) {
+    pub fn set(&mut self, index: usize, body: Body<'a>) {
         self.entries[index].body = body;
         if !matches!(self.change, Change::Appended(from) if index >= from) {
             self.change = Change::Rewritten;
@@ -97,7 +97,7 @@ impl<'a> List<'a> {
     }
 
     /// Adds one to the end.
-    pub(crate) fn push(&mut self, key: &'a [u8], body: Body<'a>) {
+    pub fn push(&mut self, key: &'a [u8], body: Body<'a>) {
         if self.change == Change::None {
             self.change = Change::Appended(self.entries.len());
         }
@@ -105,7 +105,7 @@ impl<'a> List<'a> {
     }
 
     /// Sets the attribute of a key, in its place or at the end.
-    pub(crate) fn put(&mut self, key: &'a [u8], body: Body<'a>) {
+    pub fn put(&mut self, key: &'a [u8], body: Body<'a>) {
         match self.find(key) {
             Some(index) => self.set(index, body),
             None => self.push(key, body),
@@ -113,13 +113,13 @@ impl<'a> List<'a> {
     }
 
     /// Removes one; the last one takes its place, as Go's do.
-    pub(crate) fn remove(&mut self, index: usize) {
+    pub fn remove(&mut self, index: usize) {
         self.change = Change::Rewritten;
         self.entries.swap_remove(index);
     }
 
     /// Removes those whose keys are meant; the others stay in order.
-    pub(crate) fn remove_all(&mut self, mut is_meant: impl FnMut(&[u8]) -> bool) {
+    pub fn remove_all(&mut self, mut is_meant: impl FnMut(&[u8]) -> bool) {
         let before = self.entries.len();
         self.entries.retain(|entry| !is_meant(entry.key));
         if self.entries.len() < before {
@@ -128,7 +128,7 @@ impl<'a> List<'a> {
     }
 
     /// The body of an attribute with this key and value, for [`List::set`] and [`List::push`].
-    pub(crate) fn make(&mut self, key: &[u8], value: &AnyValue<'_>) -> Body<'a> {
+    pub fn make(&mut self, key: &[u8], value: &AnyValue<'_>) -> Body<'a> {
         let start = self.fresh.len();
         put_bytes(&mut self.fresh, 1, key);
         put_value(&mut self.fresh, 2, value);
@@ -136,7 +136,7 @@ impl<'a> List<'a> {
     }
 
     /// The body of an attribute with this key and the value of another.
-    pub(crate) fn copy_of(&mut self, key: &[u8], index: usize) -> Body<'a> {
+    pub fn copy_of(&mut self, key: &[u8], index: usize) -> Body<'a> {
         let start = self.fresh.len();
         put_bytes(&mut self.fresh, 1, key);
         match self.entries[index].body.clone() {
@@ -157,7 +157,7 @@ impl<'a> List<'a> {
     }
 
     /// Writes the changes to the message whose attributes these are, and which is open.
-    pub(crate) fn write(&self, rewriter: &mut Rewriter<'a>, message: &'a [u8], number: u32) {
+    pub fn write(&self, rewriter: &mut Rewriter<'a>, message: &'a [u8], number: u32) {
         match self.change {
             Change::None => {}
             Change::Appended(from) => rewriter.append(|out| self.put_from(from, out, number)),
@@ -173,7 +173,7 @@ impl<'a> List<'a> {
     }
 
     /// Writes the attributes from one on as fields of that number.
-    pub(crate) fn put_from(&self, from: usize, out: &mut Vec<u8>, number: u32) {
+    pub fn put_from(&self, from: usize, out: &mut Vec<u8>, number: u32) {
         for entry in &self.entries[from..] {
             match &entry.body {
                 Body::Kept(raw, _) => out.extend_from_slice(raw),

@@ -3,12 +3,12 @@
 mod settings;
 
 use phoenix_pdata::view::{AnyValue, Attributes, LogRecord, Metric, Span, View as _};
+use phoenix_pdata::walk::Around;
 
 pub use settings::{AttributeSettings, LibrarySettings, MatchSettings, MatchType, Regexp, SeveritySettings};
 
 use crate::pattern::{Pattern, PatternError, PatternSet};
 use crate::value::as_text;
-use crate::walk::Around;
 
 /// Texts of which one has to match.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use phoenix_ottl::EvalError;
+use phoenix_ottl::functions::go_regex::translate;
 use regex::bytes::{Captures, Regex, RegexSet};
 
 /// A regular expression in Go's syntax, on bytes: what is matched need not be UTF-8. It may match anywhere.
@@ -27,13 +29,19 @@ impl From<regex::Error> for PatternError {
     }
 }
 
+impl From<EvalError> for PatternError {
+    fn from(error: EvalError) -> PatternError {
+        PatternError(error.message().to_owned())
+    }
+}
+
 impl Pattern {
     /// Compiles a pattern.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn new(text: &str) -> Result<Pattern, PatternError> {
-        Ok(Pattern(Regex::new(text)?))
+        Ok(Pattern(Regex::new(&translate(text)?)?))
     }
 
     /// Whether it matches somewhere.
@@ -62,11 +70,30 @@ impl PatternSet {
     /// # Errors
     /// What is wrong with the first that is none.
     pub fn new<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<PatternSet, PatternError> {
-        Ok(PatternSet(RegexSet::new(texts)?))
+        let translated = texts.into_iter().map(translate).collect::<Result<Vec<_>, _>>()?;
+        Ok(PatternSet(RegexSet::new(translated)?))
     }
 
     /// Whether one matches somewhere.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
         self.0.is_match(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_mean_what_they_mean_to_go() {
+        let digits = Pattern::new(r"^\d+$").expect("a pattern");
+        assert!(digits.is_match(b"12"));
+        assert!(!digits.is_match("١٢".as_bytes()), "ASCII only");
+        assert!(Pattern::new("a{,5}").expect("braces are plain there").is_match(b"a{,5}"));
+        for text in ["(", "(?=a)", r"(a)\1", "a**"] {
+            let error = Pattern::new(text).expect_err(text).to_string();
+            assert!(!error.is_empty() && !error.contains('\n'), "{text}: {error}");
+        }
+        assert!(PatternSet::new(["a", "^b"]).expect("patterns").is_match(b"\xffxa"));
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
+use phoenix_ottl::functions::number;
 use phoenix_pdata::view::{AnyValue, Text};
 use sha2::{Digest as _, Sha256};
 
@@ -68,30 +69,20 @@ pub(crate) fn convert(value: &AnyValue<'_>, to: Target) -> Converted {
         | (Target::Int, AnyValue::Int(_))
         | (Target::Double, AnyValue::Double(_)) => Converted::Same,
         (Target::String, value) => Converted::Text(as_text(value).into_owned()),
-        (Target::Int, AnyValue::Double(value)) => Converted::Int(truncate(*value)),
+        (Target::Int, AnyValue::Double(value)) => Converted::Int(number::truncate_float(*value)),
         (Target::Int, AnyValue::Bool(value)) => Converted::Int(i64::from(*value)),
-        (Target::Int, AnyValue::String(text)) => {
-            // Go's decimal integers: a sign and digits, as Rust's.
-            text.to_str().and_then(|text| text.parse().ok()).map_or(Converted::Impossible, Converted::Int)
-        }
+        (Target::Int, AnyValue::String(text)) => text
+            .to_str()
+            .and_then(|text| number::parse_int(text, 10).ok())
+            .map_or(Converted::Impossible, Converted::Int),
         (Target::Double, AnyValue::Int(value)) => Converted::Double(*value as f64),
         (Target::Double, AnyValue::Bool(value)) => Converted::Double(f64::from(u8::from(*value))),
-        (Target::Double, AnyValue::String(text)) => {
-            text.to_str().and_then(parse_double).map_or(Converted::Impossible, Converted::Double)
-        }
+        (Target::Double, AnyValue::String(text)) => text
+            .to_str()
+            .and_then(|text| number::parse_float(text).ok())
+            .map_or(Converted::Impossible, Converted::Double),
         _ => Converted::Impossible,
     }
-}
-
-/// A number without its fraction. What is beyond the range, or no number, becomes the least one, as on amd64.
-fn truncate(value: f64) -> i64 {
-    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
-    if (-BEYOND..BEYOND).contains(&value) { value as i64 } else { i64::MIN }
-}
-
-/// A floating-point number in text, as Go reads it.
-fn parse_double(text: &str) -> Option<f64> {
-    text.parse().ok()
 }
 
 /// A value as text, as Go's `AsString` has it: text as it is, numbers in digits, bytes in base64, lists and maps as

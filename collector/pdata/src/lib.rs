@@ -28,6 +28,7 @@ mod split;
 mod utf8;
 mod validate;
 pub mod view;
+pub mod walk;
 pub mod wire;
 pub mod write;
 

@@ -1,9 +1,9 @@
 use std::cell::Cell;
 
-use phoenix_attributes::walk::{self, Around};
 use phoenix_attributes::{Actions, List, Selection, Verdict};
 use phoenix_component::{Batch, ClientInfo, Dropped, Refusal, StartError, Transform};
 use phoenix_pdata::view::{LogRecord, Metric, Span, View as _};
+use phoenix_pdata::walk::{self, Around};
 use phoenix_pdata::{Rewriter, Signal, rewrite};
 
 use crate::AttributesConfig;

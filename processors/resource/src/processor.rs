@@ -1,7 +1,7 @@
-use phoenix_attributes::{Actions, List, walk};
+use phoenix_attributes::{Actions, List};
 use phoenix_component::{Batch, ClientInfo, Dropped, Refusal, Transform};
 use phoenix_pdata::wire::Fields;
-use phoenix_pdata::{Rewriter, rewrite};
+use phoenix_pdata::{Rewriter, rewrite, walk};
 
 /// The field of the resource of an entry, and that of the attributes of a resource.
 const RESOURCE: u32 = 1;

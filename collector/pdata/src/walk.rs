@@ -1,8 +1,8 @@
 //! Walks over requests, for changes in place.
 
-use phoenix_pdata::view::{Resource, Scope, View as _};
-use phoenix_pdata::wire::{Field, Fields};
-use phoenix_pdata::{Rewriter, Signal};
+use crate::view::{Resource, Scope, View as _};
+use crate::wire::{Field, Fields};
+use crate::{Rewriter, Signal};
 
 /// What a record belongs to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +46,39 @@ pub fn records<'a>(
             rewriter.close();
         }
     });
+}
+
+/// Calls for each span, log record or metric, and leaves out those that it says no to; with them the scopes and resources
+/// that are left without any, or came so. What is around a record is open. Returns how many stay.
+pub fn retain_records<'a>(
+    rewriter: &mut Rewriter<'a>,
+    mut keep: impl FnMut(&mut Rewriter<'a>, &Field<'a>) -> bool,
+) -> u64 {
+    let mut all = 0;
+    for entry in Fields::new(rewriter.message()).filter(|field| field.is_len(1)) {
+        rewriter.open(&entry);
+        let mut of_resource = 0;
+        for scope in Fields::new(entry.body).filter(|field| field.is_len(2)) {
+            rewriter.open(&scope);
+            let mut of_scope = 0;
+            for record in Fields::new(scope.body).filter(|field| field.is_len(2)) {
+                if keep(rewriter, &record) {
+                    of_scope += 1;
+                } else {
+                    rewriter.remove(&record);
+                }
+            }
+            leave(rewriter, of_scope);
+            of_resource += of_scope;
+        }
+        leave(rewriter, of_resource);
+        all += of_resource;
+    }
+    all
+}
+
+fn leave(rewriter: &mut Rewriter<'_>, stay: u64) {
+    if stay > 0 { rewriter.close() } else { rewriter.discard() }
 }
 
 /// Calls for the data points of a metric, with the number of the field of their attributes; what is around a point

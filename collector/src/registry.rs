@@ -14,8 +14,11 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),
         ],
         processors: vec![
+            Box::new(phoenix_processor_attributes::AttributesFactory),
             Box::new(phoenix_processor_batch::BatchFactory),
             Box::new(phoenix_processor_memory_limiter::MemoryLimiterFactory),
+            Box::new(phoenix_processor_probabilistic_sampler::SamplerFactory),
+            Box::new(phoenix_processor_resource::ResourceFactory),
         ],
         exporters: vec![
             Box::new(phoenix_exporter_debug::DebugFactory),

@@ -1,5 +1,8 @@
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
 use phoenix_component::ClientInfo;

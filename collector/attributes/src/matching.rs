@@ -1,8 +1,10 @@
 //! Which records are meant.
 
 mod settings;
+#[cfg(test)]
+mod tests;
 
-use phoenix_pdata::view::{AnyValue, Attributes, LogRecord, Metric, Span, View as _};
+use phoenix_pdata::view::{AnyValue, Attributes, LogRecord, Metric, Scope, Span, View as _};
 use phoenix_pdata::walk::Around;
 
 pub use settings::{AttributeSettings, LibrarySettings, MatchSettings, MatchType, Regexp, SeveritySettings};
@@ -155,7 +157,7 @@ impl Matcher {
         })
     }
 
-    /// Whether what is around a record matches; without a scope, as far as the resource says.
+    /// Whether what is around a record matches.
     pub fn matches_around(&self, around: &Around<'_>) -> bool {
         let resource = around.resource.map(|resource| resource.attributes());
         let service_matches =
@@ -164,10 +166,9 @@ impl Matcher {
                 None => services.matches(b"<nil-service-name>"),
             };
         let library_matches = |(name, version): &(Texts, Option<Texts>)| {
-            around.scope.is_none_or(|scope| {
-                name.matches(scope.name().as_bytes())
-                    && version.as_ref().is_none_or(|version| version.matches(scope.version().as_bytes()))
-            })
+            let scope = around.scope.unwrap_or(Scope::new(&[]));
+            name.matches(scope.name().as_bytes())
+                && version.as_ref().is_none_or(|version| version.matches(scope.version().as_bytes()))
         };
         self.services.as_ref().is_none_or(service_matches)
             && all_in(&self.resources, resource)

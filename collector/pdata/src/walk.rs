@@ -22,8 +22,7 @@ pub fn resources<'a>(rewriter: &mut Rewriter<'a>, mut visit: impl FnMut(&mut Rew
     }
 }
 
-/// Calls for each span, log record or metric; what is around it is open. `enter` says whether to go into a resource
-/// and, once its scope is there, into that.
+/// Calls for each span, log record or metric; what is around it is open. `enter` says whether to go into a scope.
 pub fn records<'a>(
     rewriter: &mut Rewriter<'a>,
     mut enter: impl FnMut(&Around<'a>) -> bool,
@@ -31,12 +30,9 @@ pub fn records<'a>(
 ) {
     resources(rewriter, |rewriter, entry| {
         let resource = first(entry.body).map(Resource::new);
-        if !enter(&Around { resource, scope: None }) {
-            return;
-        }
         for scope_entry in Fields::new(entry.body).filter(|field| field.is_len(2)) {
             let scope = first(scope_entry.body).map(Scope::new);
-            if !enter(&Around { resource, scope: Some(scope.unwrap_or(Scope::new(&[]))) }) {
+            if !enter(&Around { resource, scope }) {
                 continue;
             }
             rewriter.open(&scope_entry);
@@ -49,17 +45,21 @@ pub fn records<'a>(
 }
 
 /// Calls for each span, log record or metric, and leaves out those that it says no to; with them the scopes and resources
-/// that are left without any, or came so. What is around a record is open. Returns how many stay.
+/// that are left without any, or came so. What is around a record is open; `enter` hears of it first. Returns how many
+/// stay.
 pub fn retain_records<'a>(
     rewriter: &mut Rewriter<'a>,
+    mut enter: impl FnMut(&Around<'a>),
     mut keep: impl FnMut(&mut Rewriter<'a>, &Field<'a>) -> bool,
 ) -> u64 {
     let mut all = 0;
     for entry in Fields::new(rewriter.message()).filter(|field| field.is_len(1)) {
         rewriter.open(&entry);
+        let resource = first(entry.body).map(Resource::new);
         let mut of_resource = 0;
         for scope in Fields::new(entry.body).filter(|field| field.is_len(2)) {
             rewriter.open(&scope);
+            enter(&Around { resource, scope: first(scope.body).map(Scope::new) });
             let mut of_scope = 0;
             for record in Fields::new(scope.body).filter(|field| field.is_len(2)) {
                 if keep(rewriter, &record) {

@@ -18,6 +18,10 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-ottl", &["phoenix-pdata"]),
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),
+    (
+        "phoenix-statements",
+        &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],
+    ),
     ("phoenix-benches", &[]),
     ("phoenix-builder", &["phoenix-config"]),
 ];
@@ -31,6 +35,7 @@ const COMPONENT: &[&str] = &[
     "phoenix-ottl",
     "phoenix-pdata",
     "phoenix-sampling",
+    "phoenix-statements",
     "phoenix-telemetry",
     "phoenix-transport",
 ];

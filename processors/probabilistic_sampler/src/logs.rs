@@ -195,9 +195,11 @@ impl Transform for LogSampler {
         batch.payload = rewrite(batch.payload, |piece| {
             let mut rewriter = Rewriter::with_room(piece, piece.len() / 4);
             let mut list = List::default();
-            kept += walk::retain_records(&mut rewriter, |rewriter, record| {
-                self.keep(rewriter, record, &mut list, &mut tally)
-            });
+            kept += walk::retain_records(
+                &mut rewriter,
+                |_| {},
+                |rewriter, record| self.keep(rewriter, record, &mut list, &mut tally),
+            );
             rewriter.finish()
         });
         settle(batch, kept, &tally, &self.metrics, dropped)

@@ -162,7 +162,8 @@ impl TraceSampler {
 
     fn sample(&self, piece: &[u8], room: &mut Room) -> Option<Vec<u8>> {
         let mut rewriter = Rewriter::with_room(piece, piece.len() / 4);
-        room.kept += walk::retain_records(&mut rewriter, |rewriter, span| self.keep(rewriter, span, room));
+        room.kept +=
+            walk::retain_records(&mut rewriter, |_| {}, |rewriter, span| self.keep(rewriter, span, room));
         rewriter.finish()
     }
 }

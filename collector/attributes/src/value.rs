@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::actions::Target;
 
 /// A digest in hexadecimal digits, or nothing.
+#[derive(Clone, Copy)]
 pub(crate) struct Digits {
     digits: [u8; 64],
     len: usize,
@@ -22,8 +23,8 @@ impl Digits {
     }
 }
 
-/// The SHA-256 of a value: of text its bytes, of a boolean one byte, of numbers eight, little endian. Values without
-/// bytes, and those of other types, become empty text.
+/// The SHA-256 of a value: of text its bytes, of a boolean one byte, of numbers eight, little endian; values
+/// of other types have none.
 pub(crate) fn sha256(value: &AnyValue<'_>) -> Digits {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let number: [u8; 8];
@@ -39,12 +40,9 @@ pub(crate) fn sha256(value: &AnyValue<'_>) -> Digits {
             number = value.to_bits().to_le_bytes();
             &number
         }
-        _ => &[],
+        _ => return Digits { digits: [0; 64], len: 0 },
     };
     let mut digits = [0; 64];
-    if bytes.is_empty() {
-        return Digits { digits, len: 0 };
-    }
     for (pair, byte) in digits.chunks_exact_mut(2).zip(Sha256::digest(bytes)) {
         pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     }
@@ -93,12 +91,10 @@ pub fn as_text<'a>(value: &AnyValue<'a>) -> Cow<'a, [u8]> {
         AnyValue::Empty | AnyValue::StringIndex(_) => Cow::Borrowed(&[]),
         AnyValue::Bool(value) => Cow::Borrowed(if *value { b"true" } else { b"false" }),
         AnyValue::Int(value) => Cow::Owned(value.to_string().into_bytes()),
-        AnyValue::Double(_) | AnyValue::Array(_) | AnyValue::Map(_) | AnyValue::Bytes(_) => {
+        AnyValue::Bytes(bytes) => Cow::Owned(base64(bytes).into_bytes()),
+        AnyValue::Double(_) | AnyValue::Array(_) | AnyValue::Map(_) => {
             let mut out = Vec::new();
             put_json(&mut out, value);
-            if matches!(value, AnyValue::Bytes(_)) {
-                out = out[1..out.len() - 1].to_vec();
-            }
             Cow::Owned(out)
         }
     }
@@ -132,15 +128,21 @@ fn put_json(out: &mut Vec<u8>, value: &AnyValue<'_>) {
             out.push(b'}');
         }
         AnyValue::String(text) => put_json_text(out, *text),
+        // Go writes no bytes as it writes no value.
+        AnyValue::Bytes([]) => out.extend_from_slice(b"null"),
         AnyValue::Bytes(bytes) => {
             out.push(b'"');
-            out.extend_from_slice(base64::engine::general_purpose::STANDARD.encode(bytes).as_bytes());
+            out.extend_from_slice(base64(bytes).as_bytes());
             out.push(b'"');
         }
         AnyValue::Empty | AnyValue::StringIndex(_) => out.extend_from_slice(b"null"),
         AnyValue::Double(value) => out.extend_from_slice(double(*value).as_bytes()),
         AnyValue::Bool(_) | AnyValue::Int(_) => out.extend_from_slice(&as_text(value)),
     }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 fn put_json_text(out: &mut Vec<u8>, text: Text<'_>) {
@@ -197,10 +199,12 @@ mod tests {
     fn hashes_are_otelcol_s() {
         let digits = |value: AnyValue<'_>| sha256(&value).text().to_string();
         assert_eq!(digits("text".into()), "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1");
-        assert_eq!(digits("".into()), "");
+        let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(digits("".into()), nothing);
         assert_eq!(digits(true.into()), "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a");
         assert_eq!(digits(AnyValue::Int(0)), digits(AnyValue::Double(0.0)));
         assert_eq!(digits(AnyValue::Empty), "");
+        assert_eq!(digits(AnyValue::Bytes(b"x")), "");
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl<'a> List<'a> {
             Change::Rewritten => {
                 let mut attributes = Fields::new(message).filter(|field| field.is_len(number));
                 match attributes.next() {
-                    Some(first) => rewriter.replace(&first, |out| self.put_from(0, out, number)),
+                    Some(first) => rewriter.replace_field(&first, |out| self.put_from(0, out, number)),
                     None => rewriter.append(|out| self.put_from(0, out, number)),
                 }
                 attributes.for_each(|field| rewriter.remove(&field));
@@ -195,8 +195,8 @@ pub(crate) fn edit<'a>(
     list.fill(field.body, number);
     change(list);
     if !list.is_unchanged() {
-        rewriter.open(field);
+        rewriter.enter(field);
         list.write(rewriter, field.body, number);
-        rewriter.close();
+        rewriter.leave();
     }
 }

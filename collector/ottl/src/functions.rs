@@ -16,5 +16,6 @@ pub mod key_value;
 pub mod luhn;
 pub mod number;
 pub mod strings;
+pub mod time;
 pub mod url;
 pub mod uuid;

@@ -16,9 +16,9 @@ pub struct Around<'a> {
 /// Calls for the entry of each resource; it is open meanwhile.
 pub fn resources<'a>(rewriter: &mut Rewriter<'a>, mut visit: impl FnMut(&mut Rewriter<'a>, &Field<'a>)) {
     for entry in Fields::new(rewriter.message()).filter(|field| field.is_len(1)) {
-        rewriter.open(&entry);
+        rewriter.enter(&entry);
         visit(rewriter, &entry);
-        rewriter.close();
+        rewriter.leave();
     }
 }
 
@@ -35,11 +35,11 @@ pub fn records<'a>(
             if !enter(&Around { resource, scope }) {
                 continue;
             }
-            rewriter.open(&scope_entry);
+            rewriter.enter(&scope_entry);
             for record in Fields::new(scope_entry.body).filter(|field| field.is_len(2)) {
                 visit(rewriter, &record);
             }
-            rewriter.close();
+            rewriter.leave();
         }
     });
 }
@@ -54,11 +54,11 @@ pub fn retain_records<'a>(
 ) -> u64 {
     let mut all = 0;
     for entry in Fields::new(rewriter.message()).filter(|field| field.is_len(1)) {
-        rewriter.open(&entry);
+        rewriter.enter(&entry);
         let resource = first(entry.body).map(Resource::new);
         let mut of_resource = 0;
         for scope in Fields::new(entry.body).filter(|field| field.is_len(2)) {
-            rewriter.open(&scope);
+            rewriter.enter(&scope);
             enter(&Around { resource, scope: first(scope.body).map(Scope::new) });
             let mut of_scope = 0;
             for record in Fields::new(scope.body).filter(|field| field.is_len(2)) {
@@ -78,7 +78,7 @@ pub fn retain_records<'a>(
 }
 
 fn leave(rewriter: &mut Rewriter<'_>, stay: u64) {
-    if stay > 0 { rewriter.close() } else { rewriter.discard() }
+    if stay > 0 { rewriter.leave() } else { rewriter.leave_and_remove() }
 }
 
 /// Calls for the data points of a metric, with the number of the field of their attributes; what is around a point
@@ -88,16 +88,16 @@ pub fn points<'a>(
     metric: &Field<'a>,
     mut visit: impl FnMut(&mut Rewriter<'a>, &Field<'a>, u32),
 ) {
-    rewriter.open(metric);
+    rewriter.enter(metric);
     for data in Fields::new(metric.body) {
         let Some(attributes) = point_attributes(&data) else { continue };
-        rewriter.open(&data);
+        rewriter.enter(&data);
         for point in Fields::new(data.body).filter(|field| field.is_len(1)) {
             visit(rewriter, &point, attributes);
         }
-        rewriter.close();
+        rewriter.leave();
     }
-    rewriter.close();
+    rewriter.leave();
 }
 
 /// The number of the field that holds the attributes of the points of a metric's data, by the kind of data.

@@ -168,9 +168,9 @@ impl LogSampler {
             if stated.threshold.is_none_or(|known| known <= decision.threshold) {
                 put(list, THRESHOLD, decision.threshold.digits());
             }
-            rewriter.open(field);
+            rewriter.enter(field);
             list.write(rewriter, field.body, ATTRIBUTES);
-            rewriter.close();
+            rewriter.leave();
         }
         true
     }

@@ -146,17 +146,17 @@ impl TraceSampler {
         if room.state == parts.state() {
             return true;
         }
-        rewriter.open(span);
+        rewriter.enter(span);
         let put = |out: &mut Vec<u8>| {
             if !room.state.is_empty() {
                 put_bytes(out, TRACE_STATE, &room.state);
             }
         };
         match &parts.state {
-            Some(field) => rewriter.replace(field, put),
+            Some(field) => rewriter.replace_field(field, put),
             None => rewriter.append(put),
         }
-        rewriter.close();
+        rewriter.leave();
         true
     }
 

@@ -45,17 +45,17 @@ fn both<'a>(
             Step::Keep => naive.extend_from_slice(field.raw),
             Step::Remove => rewriter.remove(&field),
             Step::Replace(len) => {
-                rewriter.replace(&field, |out| filler(out, len));
+                rewriter.replace_field(&field, |out| filler(out, len));
                 filler(&mut naive, len);
             }
             Step::Enter(len) => {
-                rewriter.open(&field);
+                rewriter.enter(&field);
                 let mut inner = both(field.body, depth - 1, steps, rewriter);
                 if len > 0 {
                     rewriter.append(|out| filler(out, len));
                     filler(&mut inner, len);
                 }
-                rewriter.close();
+                rewriter.leave();
                 if inner == field.body {
                     naive.extend_from_slice(field.raw);
                 } else {
@@ -63,11 +63,11 @@ fn both<'a>(
                 }
             }
             Step::Discard(touch) => {
-                rewriter.open(&field);
+                rewriter.enter(&field);
                 if touch && let Some(first) = Fields::new(field.body).next() {
-                    rewriter.replace(&first, |out| filler(out, 9));
+                    rewriter.replace_field(&first, |out| filler(out, 9));
                 }
-                rewriter.discard();
+                rewriter.leave_and_remove();
             }
         }
     }
@@ -132,7 +132,7 @@ fn with_message(leave: impl Fn(&mut Rewriter<'_>)) -> (Bytes, Payload) {
     let payload = rewrite(Payload::from(piece.clone()), |message| {
         let mut rewriter = Rewriter::new(message);
         for field in Fields::new(message) {
-            rewriter.open(&field);
+            rewriter.enter(&field);
             leave(&mut rewriter);
         }
         rewriter.finish()
@@ -142,13 +142,13 @@ fn with_message(leave: impl Fn(&mut Rewriter<'_>)) -> (Bytes, Payload) {
 
 #[test]
 fn without_changes_the_bytes_are_shared() {
-    let (piece, payload) = with_message(|rewriter| rewriter.close());
+    let (piece, payload) = with_message(|rewriter| rewriter.leave());
     assert_eq!(payload.into_contiguous().as_ptr(), piece.as_ptr());
 }
 
 #[test]
 fn what_is_left_empty_goes() {
-    let (_, payload) = with_message(|rewriter| rewriter.discard());
+    let (_, payload) = with_message(|rewriter| rewriter.leave_and_remove());
     assert!(payload.is_empty());
 }
 
@@ -161,9 +161,9 @@ fn a_length_that_was_written_with_more_bytes_than_it_needs_is_put_right() {
     message.extend_from_slice(&[1, b'a']);
     let mut rewriter = Rewriter::new(&message);
     for field in Fields::new(&message) {
-        rewriter.open(&field);
+        rewriter.enter(&field);
         rewriter.append(|out| put_bytes(out, 2, b"b"));
-        rewriter.close();
+        rewriter.leave();
     }
     assert_eq!(rewriter.finish(), Some(b"\x0a\x06\x12\x01a\x12\x01b".to_vec()));
 }

@@ -230,6 +230,9 @@ impl<T: Transform> TransformHarness<T> {
         let items = batch.items;
         let mut dropped = Dropped::default();
         let result = self.transform.apply(batch, &mut dropped)?;
+        let (absorbed, produced) = dropped.take_transformed();
+        self.books.absorbed += absorbed;
+        self.books.produced += produced;
         self.books.accepted += items;
         self.books.passed_on += result.as_ref().map_or(0, |batch| batch.items);
         for (reason, items) in dropped.take() {

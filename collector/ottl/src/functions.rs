@@ -19,3 +19,4 @@ pub mod strings;
 pub mod time;
 pub mod url;
 pub mod uuid;
+pub mod xml;

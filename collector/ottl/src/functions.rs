@@ -4,6 +4,7 @@
 
 pub mod case;
 pub mod cidr;
+pub mod clf;
 pub mod community_id;
 pub mod csv;
 pub mod encode;
@@ -13,8 +14,11 @@ pub mod go_regex;
 pub mod hash;
 pub mod json;
 pub mod key_value;
+pub mod leef;
 pub mod luhn;
 pub mod number;
+pub mod severity;
+pub mod span_name;
 pub mod strings;
 pub mod time;
 pub mod url;

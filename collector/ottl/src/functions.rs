@@ -11,6 +11,7 @@ pub mod encode;
 pub mod glob;
 pub mod go_format;
 pub mod go_regex;
+pub mod grok;
 pub mod hash;
 pub mod json;
 pub mod key_value;

@@ -23,5 +23,6 @@ pub mod span_name;
 pub mod strings;
 pub mod time;
 pub mod url;
+pub mod user_agent;
 pub mod uuid;
 pub mod xml;

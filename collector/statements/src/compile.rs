@@ -41,12 +41,13 @@ pub fn context(name: Option<&str>, key: &str, problems: &mut Problems) -> Option
 impl Groups<StatementGroup> {
     /// The groups of a list that stands at `key`. Contexts that are none are problems.
     pub fn compiled(&self, key: &str, mode: ErrorMode, problems: &mut Problems) -> Vec<phoenix_ottl::Group> {
-        let group = |context, mode: ErrorMode, conditions: &[String], statements: &[String]| phoenix_ottl::Group {
-            context,
-            error_mode: mode.into(),
-            conditions: conditions.to_vec(),
-            statements: statements.to_vec(),
-        };
+        let group =
+            |context, mode: ErrorMode, conditions: &[String], statements: &[String]| phoenix_ottl::Group {
+                context,
+                error_mode: mode.into(),
+                conditions: conditions.to_vec(),
+                statements: statements.to_vec(),
+            };
         match self {
             Groups::Plain(texts) if texts.is_empty() => Vec::new(),
             Groups::Plain(texts) => vec![group(None, mode, &[], texts)],
@@ -71,8 +72,11 @@ impl Groups<StatementGroup> {
                 .iter()
                 .enumerate()
                 .flat_map(|(index, group)| {
-                    let statements = listed(&format!("{key}::{index}::statements"), &group.statements).collect::<Vec<_>>();
-                    statements.into_iter().chain(listed(&format!("{key}::{index}::conditions"), &group.conditions).collect::<Vec<_>>())
+                    let statements =
+                        listed(&format!("{key}::{index}::statements"), &group.statements).collect::<Vec<_>>();
+                    statements.into_iter().chain(
+                        listed(&format!("{key}::{index}::conditions"), &group.conditions).collect::<Vec<_>>(),
+                    )
                 })
                 .collect(),
         }

@@ -83,7 +83,8 @@ impl Client for Sender<'_> {
     }
 
     fn metadata_keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> = self.0.iter().flat_map(|client| &client.metadata).map(|(key, _)| key.clone()).collect();
+        let mut keys: Vec<String> =
+            self.0.iter().flat_map(|client| &client.metadata).map(|(key, _)| key.clone()).collect();
         keys.sort();
         keys.dedup();
         keys

@@ -22,6 +22,7 @@ pub mod number;
 pub mod severity;
 pub mod span_name;
 pub mod strings;
+pub(crate) mod tables;
 pub mod time;
 pub mod url;
 pub mod user_agent;

@@ -76,12 +76,15 @@ pub fn merge(point: &mut HistogramDataPoint, method: Method, target: f64) -> Res
 mod tests {
     use super::*;
 
+    /// Counts and bounds, if they changed.
+    type Merged = Option<(Vec<u64>, Vec<f64>)>;
+
     fn merged(
         method: Method,
         target: f64,
         counts: &[u64],
         bounds: &[f64],
-    ) -> Result<Option<(Vec<u64>, Vec<f64>)>, EvalError> {
+    ) -> Result<Merged, EvalError> {
         let mut point = HistogramDataPoint {
             bucket_counts: counts.to_vec(),
             explicit_bounds: bounds.to_vec(),

@@ -20,6 +20,7 @@ mod merge;
 mod payload;
 #[cfg(test)]
 mod properties;
+mod rewrite;
 mod schema;
 mod shape;
 mod signal;
@@ -34,6 +35,7 @@ pub use edit::{Attributed, Editor, Upsert, edit, prune};
 pub use encoded::{Coding, Codings, Decode};
 pub use merge::coalesce;
 pub use payload::Payload;
+pub use rewrite::Rewriter;
 pub use shape::count_items;
 pub use signal::Signal;
 pub use split::{Chunk, split_bytes, split_items, take_items};

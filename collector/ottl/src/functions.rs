@@ -17,6 +17,7 @@ pub mod json;
 pub mod key_value;
 pub mod leef;
 pub mod luhn;
+pub mod metric;
 pub mod number;
 pub mod severity;
 pub mod span_name;

@@ -7,7 +7,7 @@
 
 use regex::{Captures, Regex, RegexBuilder};
 
-use crate::EvalError;
+use crate::{EvalError, Map};
 
 /// The most that an expression may be repeated, as in Go.
 const MAX_REPEAT: u32 = 1000;
@@ -142,6 +142,24 @@ pub fn replace_all(
         out.push_str(&text[copied..]);
         out
     }))
+}
+
+/// What the named groups of the first match hold; a group that took no part is empty. Without a match there
+/// is nothing.
+///
+/// # Errors
+///
+/// An expression without named groups.
+pub fn named_groups(regex: &Regex, text: &str) -> Result<Map<'static>, EvalError> {
+    if regex.capture_names().flatten().next().is_none() {
+        return Err(EvalError::new("at least one named capture group must be supplied in the given regex"));
+    }
+    let Some(captures) = regex.captures(text) else { return Ok(Map::new()) };
+    let groups = regex.capture_names().flatten().map(|name| {
+        let group = captures.name(name).map_or("", |group| group.as_str());
+        (name.to_owned(), group.to_owned())
+    });
+    Ok(groups.collect())
 }
 
 /// One pass over a pattern.

@@ -19,9 +19,9 @@ pub(crate) struct Case {
 pub(crate) fn of_the_corpus() -> Vec<Case> {
     [
         include_str!("../../../processors/attributes/tests/data/otelcol.json"),
-        //F include_str!("../../../processors/filter/tests/data/otelcol.json"),
+        include_str!("../../../processors/filter/tests/data/otelcol.json"),
         include_str!("../../../processors/probabilistic_sampler/tests/data/otelcol.json"),
-        //T include_str!("../../../processors/transform/tests/data/otelcol.json"),
+        include_str!("../../../processors/transform/tests/data/otelcol.json"),
     ]
     .into_iter()
     .flat_map(|text| serde_json::from_str::<Vec<Value>>(text).expect("a list of cases"))

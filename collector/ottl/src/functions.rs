@@ -17,6 +17,7 @@ pub mod json;
 pub mod key_value;
 pub mod leef;
 pub mod luhn;
+pub mod metric;
 pub mod number;
 pub mod severity;
 pub mod span_name;
@@ -27,3 +28,6 @@ pub mod url;
 pub mod user_agent;
 pub mod uuid;
 pub mod xml;
+
+#[cfg(test)]
+mod properties;

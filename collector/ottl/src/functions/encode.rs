@@ -34,35 +34,39 @@ pub fn from_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 /// An alphabet of base64, with padding or without.
-#[derive(Clone, Debug)]
-pub struct Base64(GeneralPurpose);
+#[derive(Clone, Copy, Debug)]
+pub struct Base64(&'static GeneralPurpose);
+
+static PADDED: GeneralPurpose = engine(&STANDARD, true);
+static RAW: GeneralPurpose = engine(&STANDARD, false);
+static PADDED_URL: GeneralPurpose = engine(&URL_SAFE, true);
+static RAW_URL: GeneralPurpose = engine(&URL_SAFE, false);
+
+const fn engine(alphabet: &Alphabet, padded: bool) -> GeneralPurpose {
+    let padding = if padded { DecodePaddingMode::RequireCanonical } else { DecodePaddingMode::RequireNone };
+    // Go does not look at the bits that the last character has too many.
+    let config = GeneralPurposeConfig::new()
+        .with_encode_padding(padded)
+        .with_decode_padding_mode(padding)
+        .with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(alphabet, config)
+}
 
 impl Base64 {
     /// The standard alphabet, padded.
     pub fn standard() -> Self {
-        Self::new(&STANDARD, true)
+        Self(&PADDED)
     }
 
     /// The variant of a name: `base64`, `base64-raw`, `base64-url` or `base64-raw-url`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
-            "base64" => Some(Self::standard()),
-            "base64-raw" => Some(Self::new(&STANDARD, false)),
-            "base64-url" => Some(Self::new(&URL_SAFE, true)),
-            "base64-raw-url" => Some(Self::new(&URL_SAFE, false)),
+            "base64" => Some(Self(&PADDED)),
+            "base64-raw" => Some(Self(&RAW)),
+            "base64-url" => Some(Self(&PADDED_URL)),
+            "base64-raw-url" => Some(Self(&RAW_URL)),
             _ => None,
         }
-    }
-
-    fn new(alphabet: &Alphabet, padded: bool) -> Self {
-        let padding =
-            if padded { DecodePaddingMode::RequireCanonical } else { DecodePaddingMode::RequireNone };
-        // Go does not look at the bits that the last character has too many.
-        let config = GeneralPurposeConfig::new()
-            .with_encode_padding(padded)
-            .with_decode_padding_mode(padding)
-            .with_decode_allow_trailing_bits(true);
-        Self(GeneralPurpose::new(alphabet, config))
     }
 
     /// Writes bytes as text.
@@ -89,7 +93,7 @@ impl Base64 {
 }
 
 /// How bytes become text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Charset {
     /// One of the variants of base64, whose bytes are then text.
     Base64(Base64),

@@ -227,14 +227,14 @@ fn is_number(token: &str) -> bool {
 }
 
 /// A map in which the last value of a key stands in the place of the first, in linear time.
-pub(crate) fn map_of(entries: Vec<(String, Value<'static>)>) -> Map<'static> {
+pub(crate) fn map_of<'a>(entries: Vec<(String, Value<'a>)>) -> Map<'a> {
     /// Up to here looking at all keys is as quick as a table.
     const FEW: usize = 16;
     if entries.len() <= FEW {
         return entries.into_iter().collect();
     }
     let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
-    let mut kept: Vec<(String, Value<'static>)> = Vec::with_capacity(entries.len());
+    let mut kept: Vec<(String, Value<'a>)> = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         if let Some(&place) = places.get(&key) {
             kept[place].1 = value;

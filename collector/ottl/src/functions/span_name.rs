@@ -140,10 +140,13 @@ mod tests {
         }
     }
 
+    /// Kind, attributes, name.
+    type Case<'a> = (Kind, &'a [(&'a str, &'a str)], Option<&'a str>);
+
     #[test]
     fn names() {
         use Kind::{Client, Messaging, Other, Server};
-        let cases: &[(Kind, &[(&str, &str)], Option<&str>)] = &[
+        let cases: &[Case<'_>] = &[
             (Server, &[("http.request.method", "GET"), ("http.route", "/cart/{id}")], Some("GET /cart/{id}")),
             (Server, &[("http.method", "GET")], Some("GET")),
             (Client, &[("http.request.method", "GET"), ("http.route", "/x")], Some("GET")),

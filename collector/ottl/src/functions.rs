@@ -28,3 +28,6 @@ pub mod url;
 pub mod user_agent;
 pub mod uuid;
 pub mod xml;
+
+#[cfg(test)]
+mod properties;

@@ -5,6 +5,8 @@
 //! `--` and `~~` within a class are plain, `\Q…\E` quotes, `\123` is octal. What Go refuses and the crate
 //! would take is refused here.
 
+use std::collections::HashMap;
+
 use regex::{Captures, Regex, RegexBuilder};
 
 use crate::{EvalError, Map};
@@ -17,6 +19,19 @@ const MAX_COMPILED_BYTES: usize = 10 << 20;
 const ALWAYS_ALLOWED_BYTES: usize = 1 << 20;
 /// How many times larger than its text a result may be.
 const MAX_GROWTH: usize = 8;
+
+/// How many groups may have one name, which Go allows and the crate does not.
+const MAX_SAME_NAME: usize = 16;
+
+/// What the second and further groups of a name are called; Go's names have no points.
+fn nth_name(name: &str, nth: usize) -> String {
+    format!("{name}.{nth}")
+}
+
+/// The name of a group as it was written.
+pub(crate) fn written_name(group: &str) -> &str {
+    group.split_once('.').map_or(group, |(name, _)| name)
+}
 
 /// Compiles an expression in Go's syntax.
 ///
@@ -97,7 +112,10 @@ impl Template {
                     None
                 }
                 Part::Number(number) => captures.get(*number),
-                Part::Name(name) => captures.name(name),
+                Part::Name(name) => captures.name(name).or_else(|| {
+                    // The first group of this name that took part.
+                    (2..=MAX_SAME_NAME).find_map(|nth| captures.name(&nth_name(name, nth)))
+                }),
             };
             out.push_str(group.map_or("", |group| group.as_str()));
         }
@@ -157,7 +175,8 @@ pub fn named_groups(regex: &Regex, text: &str) -> Result<Map<'static>, EvalError
     let Some(captures) = regex.captures(text) else { return Ok(Map::new()) };
     let groups = regex.capture_names().flatten().map(|name| {
         let group = captures.name(name).map_or("", |group| group.as_str());
-        (name.to_owned(), group.to_owned())
+        // Of several groups with one name the last counts, as in the original.
+        (written_name(name).to_owned(), group.to_owned())
     });
     Ok(groups.collect())
 }
@@ -168,11 +187,18 @@ struct Translator<'a> {
     out: String,
     /// Whether the last thing was a repeat, which Go allows only once.
     repeated: bool,
+    /// How many groups there were of each name.
+    names: HashMap<&'a str, usize>,
 }
 
 impl<'a> Translator<'a> {
     fn new(pattern: &'a str) -> Self {
-        Self { rest: pattern, out: String::with_capacity(pattern.len() + 16), repeated: false }
+        Self {
+            rest: pattern,
+            out: String::with_capacity(pattern.len() + 16),
+            repeated: false,
+            names: HashMap::new(),
+        }
     }
 
     fn run(mut self) -> Result<String, String> {
@@ -249,8 +275,14 @@ impl<'a> Translator<'a> {
             {
                 return Err(format!("invalid name of a group: {name:?}"));
             }
+            let nth = self.names.entry(name).and_modify(|count| *count += 1).or_insert(1);
+            let name = match *nth {
+                1 => name.to_owned(),
+                2..=MAX_SAME_NAME => nth_name(name, *nth),
+                _ => return Err(format!("more than {MAX_SAME_NAME} groups are called {name}")),
+            };
             self.out.push_str("(?P<");
-            self.out.push_str(name);
+            self.out.push_str(&name);
             self.out.push('>');
             self.rest = &named[end + 1..];
             return Ok(());
@@ -559,7 +591,6 @@ mod tests {
             "a{3,2}",
             "(?P<x",
             "(?P<x y>a)",
-            "(?P<a>x)(?P<a>y)",
             "[[:foo:]]",
             r"\p{Script=Greek}",
             r"\pX",
@@ -601,6 +632,22 @@ mod tests {
             Template::new(template).expand(&regex.captures("ab=").unwrap(), &mut out);
             assert_eq!(out, expected, "{template}");
         }
+    }
+
+    #[test]
+    fn groups_of_one_name() {
+        let regex = compile(r"(?P<a>x)|(?P<a>y)|(?P<b>z)").unwrap();
+        let mut out = String::new();
+        Template::new("<$a>").expand(&regex.captures("y").unwrap(), &mut out);
+        assert_eq!(out, "<y>");
+        let groups = named_groups(&regex, "y").unwrap();
+        assert_eq!(
+            (groups.get("a"), groups.get("b"), groups.len()),
+            (Some(&"y".into()), Some(&"".into()), 2)
+        );
+        assert_eq!(named_groups(&regex, "x").unwrap().get("a"), Some(&"".into()), "the last group counts");
+        assert!(compile(&"(?P<a>x)".repeat(17)).is_err());
+        assert!(named_groups(&compile("(x)").unwrap(), "x").is_err());
     }
 
     fn replaced(pattern: &str, text: &str, template: &str) -> Result<Option<String>, EvalError> {

@@ -75,7 +75,7 @@ impl Grok {
             let name = match own {
                 Some(number) => expansion.names.get(number)?.clone(),
                 // Named groups of an expression cannot have points.
-                None => group.replace("___", "."),
+                None => go_regex::written_name(group).replace("___", "."),
             };
             let kind = expansion.kinds.get(&name).cloned().unwrap_or_default();
             Some(Capture { name, kind })

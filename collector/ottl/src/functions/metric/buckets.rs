@@ -79,12 +79,7 @@ mod tests {
     /// Counts and bounds, if they changed.
     type Merged = Option<(Vec<u64>, Vec<f64>)>;
 
-    fn merged(
-        method: Method,
-        target: f64,
-        counts: &[u64],
-        bounds: &[f64],
-    ) -> Result<Merged, EvalError> {
+    fn merged(method: Method, target: f64, counts: &[u64], bounds: &[f64]) -> Result<Merged, EvalError> {
         let mut point = HistogramDataPoint {
             bucket_counts: counts.to_vec(),
             explicit_bounds: bounds.to_vec(),

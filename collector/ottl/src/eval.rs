@@ -128,7 +128,8 @@ impl Condition {
             }
             Condition::AttributeIsNil { depth, index, is_nil } => {
                 let value = state.at(*depth).found(*index);
-                Ok(value.is_none_or(|value| Datum::read(value).is_nil()) == *is_nil)
+                Ok(value.is_none_or(|value| matches!(Datum::read(value), Datum::Nil | Datum::Bytes([])))
+                    == *is_nil)
             }
             Condition::IntField { depth, number, op, value } => {
                 let field = i64::from(state.at(*depth).scalar(u32::from(*number)) as i32);

@@ -44,6 +44,8 @@ fn relation(left: &Datum<'_>, right: &Datum<'_>) -> Relation {
     };
     match (left, right) {
         (Nil, Nil) => Relation::Ordered(Ordering::Equal),
+        // Go holds no bytes as none at all.
+        (Nil, Bytes([])) | (Bytes([]), Nil) => Relation::Ordered(Ordering::Equal),
         (Bool(left), Bool(right)) => Relation::Ordered(left.cmp(right)),
         (Int(left), Int(right)) => Relation::Ordered(left.cmp(right)),
         (Double(left), Double(right)) => doubles(*left, *right),

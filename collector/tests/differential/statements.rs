@@ -166,8 +166,9 @@ fn statement(context: &str, random: &mut Random) -> String {
             random.pick(&["X", "$$1", "<$1>"])
         ),
         11 => format!("replace_all_patterns({map}, \"value\", {:?}, \"Y\")", random.pick(&["e", "^t"])),
+        // One entry: Go has those of a literal in any order.
         12 => format!(
-            "merge_maps({map}, {{\"z\": {}, {key:?}: 1}}, {:?})",
+            "merge_maps({map}, {{{key:?}: {}}}, {:?})",
             number_literal(random),
             random.pick(&["insert", "update", "upsert"])
         ),

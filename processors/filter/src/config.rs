@@ -161,6 +161,9 @@ impl Settings for FilterConfig {
         }
         legacy::validate(self, problems);
         crate::conditions::validate(self, problems);
+        if self.metrics.regexp != phoenix_attributes::Regexp::default() {
+            problems.warn("metrics::regexp", legacy::NOTHING_REMEMBERED);
+        }
         if !self.profile_conditions.is_empty() {
             problems.warn("profile_conditions", "has no effect: no pipeline carries profiles");
         }

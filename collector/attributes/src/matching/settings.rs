@@ -64,8 +64,7 @@ pub struct SeveritySettings {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct MatchSettings {
-    /// How texts are compared.
-    #[described(required)]
+    /// How texts and values are compared; required where there are any.
     pub match_type: Option<MatchType>,
     /// Settings of regular expressions.
     pub regexp: Regexp,
@@ -102,10 +101,14 @@ const KINDS: [&str; 5] = [
 impl MatchSettings {
     /// Reports what is wrong, whatever the signal.
     pub fn validate(&self, problems: &mut Problems) {
-        let Some(match_type) = self.match_type else {
+        if self.regexp != Regexp::default() {
+            problems.warn("regexp", "has no effect: no results of regular expressions are remembered");
+        }
+        if self.match_type.is_none() && self.compares() {
             problems.error("match_type", "is required: `strict` or `regexp`");
             return;
-        };
+        }
+        let match_type = self.match_type.unwrap_or(MatchType::Strict);
         for (list, attributes) in [("attributes", &self.attributes), ("resources", &self.resources)] {
             for (index, attribute) in attributes.iter().enumerate() {
                 problems.require(
@@ -140,6 +143,12 @@ impl MatchSettings {
                 }
             }
         }
+    }
+
+    /// Whether there is a text or a value to compare with.
+    fn compares(&self) -> bool {
+        let mut attributes = self.attributes.iter().chain(&self.resources);
+        !self.patterns().is_empty() || attributes.any(|attribute| attribute.value.is_given())
     }
 
     /// Every text that is a pattern with `match_type: regexp`, by its key.

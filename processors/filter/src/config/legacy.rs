@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use super::FilterConfig;
 
+pub(super) const NOTHING_REMEMBERED: &str = "has no effect: no results of regular expressions are remembered";
+
 /// How metrics are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(rename_all = "lowercase")]
@@ -42,8 +44,7 @@ pub struct MetricMatchSettings {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogMatchSettings {
-    /// How texts are compared.
-    #[described(required)]
+    /// How texts and values are compared; required where there are any.
     pub match_type: Option<MatchType>,
     /// Attributes that the resource has, all of them.
     pub resource_attributes: Vec<AttributeSettings>,
@@ -119,6 +120,9 @@ impl MetricMatchSettings {
     }
 
     fn validate(&self, problems: &mut Problems) {
+        if self.regexp != Regexp::default() {
+            problems.warn("regexp", NOTHING_REMEMBERED);
+        }
         match self.match_type {
             None => problems.error("match_type", "is required: `strict` or `regexp`"),
             Some(MetricMatchType::Expr) => problems.error_with_help(

@@ -65,12 +65,6 @@ impl Context {
         self.chain().len() - 1
     }
 
-    /// The context of the messages at a depth above this one.
-    pub(crate) fn at_depth(self, depth: usize) -> Context {
-        let chain = self.chain();
-        chain[chain.len() - 1 - depth.min(chain.len() - 1)]
-    }
-
     /// The contexts that requests of a signal offer, in the order of their depth.
     pub const fn of(signal: Signal) -> &'static [Context] {
         match signal {

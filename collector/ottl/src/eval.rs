@@ -215,8 +215,8 @@ impl EditNode {
                 run::set(state, target, value)?;
                 state.arena.check()
             }
-            EditNode::Native { name, target, editor } => {
-                editor.run(target, state).map_err(|error| error.within(name))?;
+            EditNode::Native(edit) => {
+                edit.editor.run(&edit.target, state).map_err(|error| error.within(edit.name))?;
                 state.arena.check()
             }
             EditNode::Editor { name, body, arguments } => evaluate_all(arguments, state)

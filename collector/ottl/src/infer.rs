@@ -84,18 +84,19 @@ pub(crate) fn infer(
     {
         return Ok(*context);
     }
-    // A context below whose records lie in those of the candidate.
+    // A context below, whose records lie in those of the candidate.
+    let is_offered = offered.iter().any(|context| is_named(&context));
     let mut lower: Vec<Context> = offered
         .iter()
         .copied()
-        .filter(|context| context.name() != candidate && context.prefixed(candidate).is_some())
+        .filter(|context| is_offered && context.name() != candidate && context.prefixed(candidate).is_some())
         .collect();
     lower.sort_by_key(|context| rank(&context.name().to_owned()));
     if let Some(context) = lower.into_iter().find(|context| knows_all(*context)) {
         return Ok(context);
     }
     let offered_names = offered.iter().map(|context| context.name()).collect::<Vec<_>>().join(", ");
-    Err(fail(match offered.iter().any(|context| context.name() == candidate) {
+    Err(fail(match is_offered {
         true => {
             let unknown: Vec<_> = uses
                 .functions
@@ -107,6 +108,9 @@ pub(crate) fn infer(
                 true => format!("no context below {candidate} knows all functions and symbols that are used"),
                 false => format!("undefined function {}", unknown.join(", ")),
             }
+        }
+        false if candidate == "instrumentation_scope" => {
+            "cannot infer the context from \"instrumentation_scope\"; write \"scope\"".to_owned()
         }
         false => format!("paths begin with \"{candidate}\", but here the contexts are {offered_names}"),
     }))

@@ -2,6 +2,8 @@
 
 mod check;
 mod context;
+#[cfg(test)]
+mod corpus;
 mod diagnostic;
 mod editors;
 mod env;

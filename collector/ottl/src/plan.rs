@@ -28,6 +28,16 @@ pub(crate) enum Expr {
     Negative(Box<Expr>),
 }
 
+impl Expr {
+    /// The value, if it stands in the statement.
+    pub(crate) fn literal(&self) -> Option<Datum<'_>> {
+        match self {
+            Expr::Literal(literal) => Some(literal.datum()),
+            _ => None,
+        }
+    }
+}
+
 /// A value that stands in the statement: the body of an `AnyValue`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Literal(pub(crate) Box<[u8]>);
@@ -88,11 +98,7 @@ pub(crate) enum EditNode {
         depth: u8,
         key: Box<[u8]>,
     },
-    Native {
-        name: &'static str,
-        target: Path,
-        editor: Editor,
-    },
+    Native(Box<NativeEdit>),
     Editor {
         name: &'static str,
         body: for<'c, 'a> fn(&mut Edit<'c, 'a>) -> Result<(), EvalError>,
@@ -105,6 +111,13 @@ pub(crate) enum EditNode {
     },
     /// Does nothing, as `route()`.
     Nothing,
+}
+
+/// An editor that the evaluator knows.
+pub(crate) struct NativeEdit {
+    pub(crate) name: &'static str,
+    pub(crate) target: Path,
+    pub(crate) editor: Editor,
 }
 
 /// A condition.

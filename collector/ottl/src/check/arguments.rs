@@ -289,17 +289,13 @@ pub(super) fn with_literals<T>(
         })
         .collect();
     // What is no literal is nil within a list: so the count is right, and nobody takes it for text.
-    let datum = |value| match value {
-        &Expr::Literal(ref literal) => Some(literal.datum()),
-        _ => None,
-    };
     let literals: Vec<Argument<'_>> = arguments
         .iter()
         .map(|argument| match argument {
             ArgumentNode::Absent => Argument::Absent,
-            ArgumentNode::Value(value, _) => datum(value).map_or(Argument::Absent, Argument::One),
+            ArgumentNode::Value(value, _) => value.literal().map_or(Argument::Absent, Argument::One),
             ArgumentNode::List(values, _) => {
-                Argument::Many(values.iter().map(|value| datum(value).unwrap_or_default()).collect())
+                Argument::Many(values.iter().map(|value| value.literal().unwrap_or_default()).collect())
             }
         })
         .collect();
@@ -309,7 +305,7 @@ pub(super) fn with_literals<T>(
 impl ArgumentNode {
     fn literal_datum(&self) -> Option<Datum<'_>> {
         match self {
-            ArgumentNode::Value(Expr::Literal(literal), _) => Some(literal.datum()),
+            ArgumentNode::Value(value, _) => value.literal(),
             _ => None,
         }
     }

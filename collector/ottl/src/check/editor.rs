@@ -11,7 +11,7 @@ use crate::functions::go_regex;
 use crate::matcher::Matcher;
 use crate::native::Native;
 use crate::path::Target;
-use crate::plan::{ArgumentNode, EditNode, Expr, Levels, Path};
+use crate::plan::{ArgumentNode, EditNode, Expr, Levels, NativeEdit, Path};
 use crate::run::Datum;
 use crate::syntax::ast::{self, ArgumentValue, ExprKind};
 
@@ -156,7 +156,7 @@ impl Compiler<'_> {
                 replace(how, arguments, reference)
             }
         };
-        Ok(EditNode::Native { name: function.name, target, editor })
+        Ok(EditNode::Native(Box::new(NativeEdit { name: function.name, target, editor })))
     }
 }
 
@@ -204,11 +204,8 @@ fn limit(mut arguments: Arguments) -> Result<Editor, String> {
 }
 
 fn literal_bytes(value: &Expr) -> Option<Box<[u8]>> {
-    match value {
-        Expr::Literal(literal) => match literal.datum() {
-            Datum::Text(text) => Some(text.into()),
-            _ => None,
-        },
+    match value.literal()? {
+        Datum::Text(text) => Some(text.into()),
         _ => None,
     }
 }

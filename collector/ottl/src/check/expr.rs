@@ -105,17 +105,13 @@ impl Compiler<'_> {
 /// A list or map of literals is one.
 fn constant(expr: Expr) -> Expr {
     let arena = Arena::default();
-    let literal = |expr| match expr {
-        &Expr::Literal(ref literal) => Some(literal.datum()),
-        _ => None,
-    };
     let datum = match &expr {
         Expr::List(items) => {
-            items.iter().map(literal).collect::<Option<_>>().map(|items| list_of(items, &arena))
+            items.iter().map(Expr::literal).collect::<Option<_>>().map(|items| list_of(items, &arena))
         }
         Expr::Map(entries) => entries
             .iter()
-            .map(|(key, value)| Some((&**key, literal(value)?)))
+            .map(|(key, value)| Some((&**key, value.literal()?)))
             .collect::<Option<_>>()
             .map(|entries| map_of(entries, &arena)),
         _ => None,

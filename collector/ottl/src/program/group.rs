@@ -33,15 +33,22 @@ pub struct ConditionGroup {
     pub conditions: Vec<String>,
 }
 
-/// Conditions, compiled: the first that holds decides.
+/// Conditions, compiled: the first that holds decides, or the first that does not.
 pub(super) struct Any {
     conditions: Vec<(Condition, Box<str>)>,
     error_mode: ErrorMode,
+    needs_all: bool,
 }
 
 impl Any {
     pub(super) fn new(error_mode: ErrorMode) -> Any {
-        Any { conditions: Vec::new(), error_mode }
+        Any { conditions: Vec::new(), error_mode, needs_all: false }
+    }
+
+    /// Conditions that must all hold. One that fails, where errors are ignored, is left out; if all do, the whole
+    /// does not hold.
+    pub(super) fn all(error_mode: ErrorMode) -> Any {
+        Any { needs_all: true, ..Any::new(error_mode) }
     }
 
     pub(super) fn push(&mut self, condition: Condition, source: &str) {
@@ -52,16 +59,18 @@ impl Any {
         self.conditions.is_empty()
     }
 
-    /// Whether one of them holds. One that fails, where errors are ignored, does not.
+    /// Whether one of them holds, or all do. Without conditions nothing does.
     pub(super) fn test<'a>(&'a self, state: &mut State<'a>) -> Result<bool, EvalError> {
+        let mut holds = false;
         for (condition, source) in &self.conditions {
             match condition.test(state) {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
+                Ok(false) if self.needs_all => return Ok(false),
+                Ok(true) if !self.needs_all => return Ok(true),
+                Ok(result) => holds |= result,
                 Err(error) => fail(state, self.error_mode, source, error)?,
             }
         }
-        Ok(false)
+        Ok(holds)
     }
 }
 

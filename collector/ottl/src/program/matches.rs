@@ -30,7 +30,7 @@ pub struct Record<'a> {
 }
 
 impl MatchProgram {
-    /// Compiles conditions of one context. Without a context it is found from their paths.
+    /// Compiles conditions of one context, of which one must hold. Without a context it is found from their paths.
     ///
     /// # Errors
     ///
@@ -39,6 +39,29 @@ impl MatchProgram {
         signal: Signal,
         functions: FunctionSet,
         group: &ConditionGroup,
+    ) -> Result<MatchProgram, Diagnostics> {
+        Self::compile_as(signal, functions, group, Any::new(group.error_mode))
+    }
+
+    /// The same for conditions that must all hold. One that fails, where errors are ignored, is left out; if all
+    /// do, the record does not match.
+    ///
+    /// # Errors
+    ///
+    /// All problems of all conditions.
+    pub fn compile_all(
+        signal: Signal,
+        functions: FunctionSet,
+        group: &ConditionGroup,
+    ) -> Result<MatchProgram, Diagnostics> {
+        Self::compile_as(signal, functions, group, Any::all(group.error_mode))
+    }
+
+    fn compile_as(
+        signal: Signal,
+        functions: FunctionSet,
+        group: &ConditionGroup,
+        mut conditions: Any,
     ) -> Result<MatchProgram, Diagnostics> {
         let mut problems = Vec::new();
         let context = match group.context {
@@ -50,7 +73,6 @@ impl MatchProgram {
         let Some(context) = context else { return Err(Diagnostics(problems)) };
         let mut layout = Layout::default();
         let mut compiler = Compiler::new(context, functions, group.context.is_some(), &mut layout);
-        let mut conditions = Any::new(group.error_mode);
         for source in &group.conditions {
             match compiler.condition(source) {
                 Ok((condition, _)) => conditions.push(condition, source),
@@ -68,7 +90,7 @@ impl MatchProgram {
         self.context
     }
 
-    /// Hands over each record for which a condition holds; all of them, if there are no conditions.
+    /// Hands over each record for which a condition holds (none, without conditions; all, with `true`).
     ///
     /// # Errors
     ///
@@ -87,7 +109,7 @@ impl MatchProgram {
             walk(&mut state, piece, how, &mut |state, depth| {
                 state.depth = depth;
                 state.cache.clear();
-                if self.conditions.is_empty() || self.conditions.test(state)? {
+                if self.conditions.test(state)? {
                     let [resource, scope, parent, ..] = &state.messages;
                     found(Record {
                         resource: resource.raw(),

@@ -5,7 +5,7 @@ use bumpalo::Bump;
 use crate::EvalError;
 
 /// The most that a single text may grow to by a function or editor.
-pub const MAX_VALUE_BYTES: usize = 16 << 20;
+pub(crate) const MAX_VALUE_BYTES: usize = 16 << 20;
 /// The most that one pass over a piece of a request may make.
 const MAX_ARENA_BYTES: usize = 256 << 20;
 

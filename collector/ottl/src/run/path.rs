@@ -594,7 +594,7 @@ fn doubles(value: &Datum<'_>) -> Result<Vec<f64>, EvalError> {
 }
 
 /// A packed field of numbers of eight bytes, key included; nothing if there are none.
-fn packed_field<'a>(arena: &'a Arena, number: u32, bits: impl ExactSizeIterator<Item = u64>) -> &'a [u8] {
+fn packed_field(arena: &Arena, number: u32, bits: impl ExactSizeIterator<Item = u64>) -> &[u8] {
     let written = arena.write(|out| {
         if bits.len() > 0 {
             put_message(out, number, |out| bits.for_each(|bits| out.extend_from_slice(&bits.to_le_bytes())));

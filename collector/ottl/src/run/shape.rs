@@ -1,9 +1,6 @@
 //! Where the messages of the three signals keep their fields.
 
 use phoenix_pdata::Signal;
-use phoenix_pdata::wire::Wire;
-
-use crate::Context;
 
 /// Which message it is that is being read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,32 +36,7 @@ pub(crate) enum Layout {
     Repeated,
 }
 
-impl Layout {
-    pub(crate) fn wire(self) -> Wire {
-        match self {
-            Layout::Varint | Layout::SInt => Wire::Varint,
-            Layout::Fixed32 => Wire::Fixed32,
-            Layout::Fixed64 | Layout::Optional64 => Wire::Fixed64,
-            Layout::Bytes | Layout::Message | Layout::Repeated => Wire::Len,
-        }
-    }
-}
-
 impl Shape {
-    /// The message that records of a context are; for data points that depends on the metric.
-    pub(crate) fn of(context: Context) -> Shape {
-        match context {
-            Context::Resource => Shape::Resource,
-            Context::Scope => Shape::Scope,
-            Context::Span => Shape::Span,
-            Context::SpanEvent => Shape::SpanEvent,
-            Context::Metric => Shape::Metric,
-            Context::DataPoint => Shape::NumberPoint,
-            Context::Exemplar => Shape::Exemplar,
-            Context::Log => Shape::Log,
-        }
-    }
-
     /// The shape of the records below scopes.
     pub(crate) fn of_records(signal: Signal) -> Shape {
         match signal {
@@ -116,11 +88,6 @@ impl Shape {
         }
     }
 
-    /// Whether it is a data point.
-    pub(crate) fn is_point(self) -> bool {
-        self.exemplars().is_some() || self == Shape::SummaryPoint
-    }
-
     /// The number of the field of a data point's flags.
     pub(crate) fn point_flags(self) -> u32 {
         match self {
@@ -147,23 +114,6 @@ impl Shape {
             10 => Some(Shape::ExponentialPoint),
             11 => Some(Shape::SummaryPoint),
             _ => None,
-        }
-    }
-
-    /// The number of the field that holds the records of the next depth, where that is one field.
-    pub(crate) fn children(self) -> Option<u32> {
-        match self {
-            Shape::Span => Some(11),
-            Shape::Metric => None,
-            point => point.exemplars(),
-        }
-    }
-
-    /// The messages of that field.
-    pub(crate) fn child(self) -> Shape {
-        match self {
-            Shape::Span => Shape::SpanEvent,
-            _ => Shape::Exemplar,
         }
     }
 }

@@ -66,7 +66,7 @@ impl Json {
         match datum {
             Datum::Nil => out.push_str("null"),
             Datum::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Datum::Int(value) => drop(write!(out, "{value}")),
+            Datum::Int(value) => put(out, format_args!("{value}")),
             Datum::Double(value) => self.double(*value, out)?,
             Datum::Text(text) => self.quote(&Text::new(text).to_string_lossy(), out),
             Datum::Bytes(bytes) => self.quote(&Base64::standard().encode(bytes), out),
@@ -79,7 +79,7 @@ impl Json {
             Datum::Decoded(value) => self.value(value, out)?,
             Datum::Utc(nanos) => self.quote(&rfc3339_nano(&Time::utc(*nanos)), out),
             Datum::Zoned(time) => self.quote(&rfc3339_nano(time), out),
-            Datum::Duration(nanos) => drop(write!(out, "{nanos}")),
+            Datum::Duration(nanos) => put(out, format_args!("{nanos}")),
             Datum::TraceId(id) | Datum::ProfileId(id) => out.push_str(&numbers(id)),
             Datum::SpanId(id) => out.push_str(&numbers(id)),
             Datum::Handle(..) => return Err(EvalError::new("a part of a record has no form as text")),
@@ -147,7 +147,7 @@ impl Json {
                 let text = go_exponent(&format!("{value:e}"));
                 out.push_str(&text.replace("e-0", "e-"));
             } else {
-                drop(write!(out, "{value}"));
+                put(out, format_args!("{value}"));
             }
             return Ok(());
         }
@@ -173,12 +173,19 @@ impl Json {
                 '\t' => out.push_str("\\t"),
                 '\u{8}' => out.push_str("\\b"),
                 '\u{c}' => out.push_str("\\f"),
-                '<' | '>' | '&' if self.escapes_html => drop(write!(out, "\\u{:04x}", u32::from(letter))),
-                '\u{2028}' | '\u{2029}' => drop(write!(out, "\\u{:04x}", u32::from(letter))),
-                letter if letter < ' ' => drop(write!(out, "\\u{:04x}", u32::from(letter))),
+                '<' | '>' | '&' if self.escapes_html => {
+                    put(out, format_args!("\\u{:04x}", u32::from(letter)))
+                }
+                '\u{2028}' | '\u{2029}' => put(out, format_args!("\\u{:04x}", u32::from(letter))),
+                letter if letter < ' ' => put(out, format_args!("\\u{:04x}", u32::from(letter))),
                 letter => out.push(letter),
             }
         }
         out.push('"');
     }
+}
+
+fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = out.write_fmt(arguments);
 }

@@ -34,6 +34,7 @@ pub(crate) fn parse_condition(source: &str) -> Parsed<Condition> {
 }
 
 /// Reads a value.
+#[cfg(test)]
 pub(crate) fn parse_value(source: &str) -> Parsed<Expr> {
     let mut parser = Parser::new(source)?;
     let value = parser.value()?;

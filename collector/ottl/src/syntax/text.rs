@@ -73,7 +73,7 @@ pub(super) fn whole_number(digits: &str) -> Result<i64, String> {
 
 /// Reads `0x` and hexadecimal digits.
 pub(super) fn bytes(literal: &str) -> Result<Vec<u8>, String> {
-    let digits = literal[2..].as_bytes();
+    let digits = &literal.as_bytes()[2..];
     if !digits.len().is_multiple_of(2) {
         return Err("bytes take an even number of hexadecimal digits".to_owned());
     }

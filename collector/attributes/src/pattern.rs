@@ -1,7 +1,7 @@
 use std::fmt;
 
 use phoenix_ottl::EvalError;
-use phoenix_ottl::functions::go_regex::translate;
+use phoenix_ottl::functions::go_regex::{translate, written_name};
 use regex::bytes::{Captures, Regex, RegexSet};
 
 /// A regular expression in Go's syntax, on bytes: what is matched need not be UTF-8. It may match anywhere.
@@ -56,7 +56,7 @@ impl Pattern {
 
     /// The names of its groups, without the whole; none where a group has no name.
     pub(crate) fn group_names(&self) -> impl Iterator<Item = Option<&str>> {
-        self.0.capture_names().skip(1)
+        self.0.capture_names().skip(1).map(|name| name.map(written_name))
     }
 }
 

@@ -15,6 +15,7 @@ impl Expr {
             Expr::Attribute { depth, index } => {
                 Ok(state.at(*depth).found(*index).map_or(Datum::Nil, Datum::read))
             }
+            Expr::Field { depth, field } => Ok(run::get_field(state, *depth, *field)),
             Expr::Path(path) => run::get(state, path),
             Expr::Call(call) => call.evaluate(state),
             Expr::Index(value, keys) => {
@@ -200,12 +201,12 @@ impl Statement {
 impl EditNode {
     fn run<'a>(&'a self, state: &mut State<'a>) -> Result<(), EvalError> {
         match self {
-            EditNode::SetAttribute { depth, key, value } => {
-                state.at(*depth).set_attribute(key, &value.0);
+            EditNode::SetAttribute { depth, index, key, value } => {
+                state.at(*depth).set_found(*index, key, &value.0);
                 Ok(())
             }
-            EditNode::DeleteKey { depth, key } => {
-                state.at(*depth).remove_attribute(key);
+            EditNode::DeleteKey { depth, index, key } => {
+                state.at(*depth).remove_found(*index, key);
                 Ok(())
             }
             EditNode::Set { target, value } => {

@@ -95,20 +95,16 @@ pub(crate) fn infer(
     if let Some(context) = lower.into_iter().find(|context| knows_all(*context)) {
         return Ok(context);
     }
+    // A function that nothing knows is a mistake of its statement, which compiling finds with its place.
+    let is_known = |name: &String| offered.iter().any(|context| functions.get(name, *context).is_some());
+    if let Some(context) = offered.iter().find(is_named)
+        && !uses.functions.iter().all(is_known)
+    {
+        return Ok(*context);
+    }
     let offered_names = offered.iter().map(|context| context.name()).collect::<Vec<_>>().join(", ");
     Err(fail(match is_offered {
-        true => {
-            let unknown: Vec<_> = uses
-                .functions
-                .iter()
-                .filter(|name| !offered.iter().any(|context| functions.get(name, *context).is_some()))
-                .map(|name| format!("\"{name}\""))
-                .collect();
-            match unknown.is_empty() {
-                true => format!("no context below {candidate} knows all functions and symbols that are used"),
-                false => format!("undefined function {}", unknown.join(", ")),
-            }
-        }
+        true => format!("no context below {candidate} knows all functions and symbols that are used"),
         false if candidate == "instrumentation_scope" => {
             "cannot infer the context from \"instrumentation_scope\"; write \"scope\"".to_owned()
         }

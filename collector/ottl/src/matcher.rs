@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
 use regex::Regex;
@@ -10,7 +11,7 @@ use crate::EvalError;
 use crate::functions::go_regex;
 
 /// A pattern that is searched for, unanchored.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Matcher {
     Exact(Box<[u8]>),
     Prefix(Box<[u8]>),
@@ -76,30 +77,30 @@ thread_local! {
     static REGEXES: Cache<Regex> = RefCell::default();
 }
 
-type Cache<T> = RefCell<HashMap<Box<str>, Result<T, EvalError>>>;
+type Cache<T> = RefCell<HashMap<Box<str>, Result<Arc<T>, EvalError>>>;
 
 fn cached<T>(
     cache: &Cache<T>,
     pattern: &str,
     compile: impl FnOnce(&str) -> Result<T, EvalError>,
-    copy: impl FnOnce(&T) -> T,
-) -> Result<T, EvalError> {
+) -> Result<Arc<T>, EvalError> {
     let mut patterns = cache.borrow_mut();
     if patterns.len() >= CACHED && !patterns.contains_key(pattern) {
         patterns.clear();
     }
-    let found = patterns.entry(pattern.into()).or_insert_with(|| compile(pattern));
-    found.as_ref().map(copy).map_err(Clone::clone)
+    let found = patterns.entry(pattern.into()).or_insert_with(|| compile(pattern).map(Arc::new));
+    found.clone()
 }
 
-/// A pattern that is known only for a record: compiled, or compiled before.
-pub(crate) fn dynamic(pattern: &str) -> Result<Matcher, EvalError> {
-    PATTERNS.with(|cache| cached(cache, pattern, Matcher::new, Matcher::clone))
+/// A pattern that is known only for a record: compiled, or compiled before. Shared, since a copy of a regular
+/// expression has to warm up again.
+pub(crate) fn dynamic(pattern: &str) -> Result<Arc<Matcher>, EvalError> {
+    PATTERNS.with(|cache| cached(cache, pattern, Matcher::new))
 }
 
 /// The same as a regular expression.
-pub(crate) fn dynamic_regex(pattern: &str) -> Result<Regex, EvalError> {
-    REGEXES.with(|cache| cached(cache, pattern, go_regex::compile, Regex::clone))
+pub(crate) fn dynamic_regex(pattern: &str) -> Result<Arc<Regex>, EvalError> {
+    REGEXES.with(|cache| cached(cache, pattern, go_regex::compile))
 }
 
 #[cfg(test)]

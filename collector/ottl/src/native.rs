@@ -4,7 +4,7 @@
 use crate::function::{Default, Function, Kind, Parameter};
 use crate::matcher::{self, Matcher};
 use crate::plan::ArgumentNode;
-use crate::run::{Argument, Datum, State, equal, items};
+use crate::run::{Argument, Datum, State, coerce, equal, items};
 use crate::value::HandleKind;
 use crate::{EvalError, Value};
 
@@ -179,6 +179,18 @@ impl Converter {
         if let (Converter::Concat, [ArgumentNode::List(..), ..]) = (self, arguments) {
             return concat(arguments, state);
         }
+        if let (Converter::IsMatch(Some(matcher)), [ArgumentNode::Value(target, kind), ..]) =
+            (self, arguments)
+        {
+            let is_match = match target.evaluate(state)? {
+                Datum::Text(text) => matcher.is_match(text),
+                other => match coerce(other, *kind, state.arena)? {
+                    Datum::Text(text) => matcher.is_match(text),
+                    _ => false,
+                },
+            };
+            return Ok(Datum::Bool(is_match));
+        }
         let target = match arguments.first() {
             Some(argument) => argument.value(state)?,
             None => Datum::Nil,
@@ -186,9 +198,6 @@ impl Converter {
         match self {
             Converter::Is(test) => return Ok(Datum::Bool(test(&target))),
             Converter::Same => return Ok(target),
-            Converter::IsMatch(Some(matcher)) => {
-                return Ok(Datum::Bool(matches!(target, Datum::Text(text) if matcher.is_match(text))));
-            }
             Converter::Len => return len(&target).map(Datum::Int),
             _ => {}
         }

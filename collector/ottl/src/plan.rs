@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::editors::Editor;
 use crate::function::{Prepared, PreparedEditor};
 use crate::native::Converter;
-use crate::path::Target;
+use crate::path::{Field, Target};
 use crate::run::Datum;
 use crate::syntax::ast::{Comparator, Operator};
 use crate::{Call, Edit, EvalError, Kind, Value};
@@ -17,6 +17,11 @@ pub(crate) enum Expr {
     Attribute {
         depth: u8,
         index: u16,
+    },
+    /// A field of a record; never failing.
+    Field {
+        depth: u8,
+        field: Field,
     },
     Path(Box<Path>),
     Call(Box<CallNode>),
@@ -91,11 +96,13 @@ pub(crate) enum EditNode {
     /// The same, of an attribute to a literal.
     SetAttribute {
         depth: u8,
+        index: u16,
         key: Box<[u8]>,
         value: Literal,
     },
     DeleteKey {
         depth: u8,
+        index: u16,
         key: Box<[u8]>,
     },
     Native(Box<NativeEdit>),

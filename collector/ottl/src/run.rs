@@ -28,7 +28,7 @@ pub(crate) use compare::{compare, equal};
 pub(crate) use datum::{Datum, entries, items};
 pub(crate) use entries::{Entries, EntryIndex};
 pub(crate) use index::{MAX_KEYS, index_result, list_of, list_value, map_of};
-pub(crate) use path::{encode, get, set, with_list, with_map};
+pub(crate) use path::{encode, get, get_field, set, with_list, with_map};
 pub(crate) use shape::Shape;
 pub(crate) use state::{DEPTHS, Layout, State};
 pub(crate) use text_form::plain_text;

@@ -53,7 +53,11 @@ pub(crate) fn program(
     let group = ConditionGroup {
         context: Some(context),
         error_mode: ErrorMode::Propagate,
-        conditions: settings.conditions.clone(),
+        // Without conditions everything counts.
+        conditions: match settings.conditions.is_empty() {
+            true => vec!["true".to_owned()],
+            false => settings.conditions.clone(),
+        },
     };
     MatchProgram::compile(signal, sets::CONDITIONS, &group)
 }

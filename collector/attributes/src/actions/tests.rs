@@ -112,6 +112,11 @@ fn each_action_sees_what_the_ones_before_did() {
             json!([{"key": "a", "pattern": "(?P<b>x)(?P<n>.)", "action": "extract"}]),
             json!([["a", "x1"], ["b", "x"], ["c", true], ["d", 4.5], ["e", {"f": [1]}], ["n", "1"]]),
         ),
+        // Of groups with one name the last counts.
+        (
+            json!([{"key": "a", "pattern": "(?P<n>x)(?P<n>.)", "action": "extract"}]),
+            json!([["a", "x1"], ["b", 2], ["c", true], ["d", 4.5], ["e", {"f": [1]}], ["n", "1"]]),
+        ),
         (json!([{"key": "b", "pattern": "(?P<n>.)", "action": "extract"}]), json!(null)),
         (
             json!([{"key": "z", "value": 1, "action": "insert"}, {"key": "z", "action": "delete"}, {"key": "b", "value": 3, "action": "update"}]),

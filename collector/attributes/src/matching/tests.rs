@@ -103,6 +103,7 @@ fn bad_settings_are_named() {
     // (settings, the key that the error names)
     let cases = [
         ("{span_names: [a]}", "match_type"),
+        ("{attributes: [{key: a, value: b}]}", "match_type"),
         ("{match_type: expr}", "match_type"),
         ("{match_type: regexp, span_names: [a, '(']}", "span_names::1"),
         ("{match_type: regexp, attributes: [{key: a, value: 1}]}", "attributes::0::value"),
@@ -115,6 +116,8 @@ fn bad_settings_are_named() {
         let report = decode_text::<MatchSettings>(text).expect_err(text);
         assert_eq!(report.keys(), [key], "{text}: {report}");
     }
+    // Nothing is compared.
+    settings("{attributes: [{key: a}], log_severity_number: {min: 9}}");
     let logs = settings("{match_type: strict, log_bodies: [a]}");
     assert!(logs.fits(Signal::Traces).expect_err("of logs").contains("log_bodies"));
     let nothing = settings("{match_type: strict}");

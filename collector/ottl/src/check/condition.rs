@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::matcher::Matcher;
 use crate::native::Converter;
-use crate::path::{Field, Target};
+use crate::path::Field;
 use crate::plan::{Callee, Condition, Expr, KeyHasher, Literal};
 use crate::run::{Datum, compare};
 use crate::syntax::ast::{self, Comparator, ExprKind};
@@ -86,7 +86,7 @@ impl Compiler<'_> {
             let is_free = !facts.is_fallible && !facts.is_impure;
             terms.push((if is_wide { term } else { self.once(term, facts) }, is_free));
         }
-        let mut terms = in_cheap_order(join_texts(terms, decides));
+        let mut terms = in_cheap_order(join_texts(terms, decides), self.depth());
         let condition = match terms.len() {
             1 => terms.swap_remove(0),
             _ if decides => Condition::Or(terms),
@@ -150,15 +150,11 @@ fn with_literal(other: Expr, op: Comparator, literal: Literal) -> Condition {
         (Expr::Attribute { depth, index }, Datum::Nil) if is_equality => {
             return Condition::AttributeIsNil { depth: *depth, index: *index, is_nil: is_equal };
         }
-        (Expr::Path(path), Datum::Int(value)) => {
-            if let Target::Field(Field::Enum(number)) = path.target {
-                return Condition::IntField { depth: path.depth, number, op, value };
-            }
+        (Expr::Field { depth, field: Field::Enum(number) }, Datum::Int(value)) => {
+            return Condition::IntField { depth: *depth, number: *number, op, value };
         }
-        (Expr::Path(path), Datum::Text(text)) if is_equality => {
-            if let Target::Field(Field::Text(number)) = path.target {
-                return Condition::TextField { depth: path.depth, number, text: text.into(), is_equal };
-            }
+        (Expr::Field { depth, field: Field::Text(number) }, Datum::Text(text)) if is_equality => {
+            return Condition::TextField { depth: *depth, number: *number, text: text.into(), is_equal };
         }
         _ => {}
     }
@@ -200,7 +196,8 @@ fn join_texts(terms: Vec<Term>, is_or: bool) -> Vec<Term> {
 }
 
 /// Puts cheap terms first, among neighbours that cannot fail: their order shows in nothing but time.
-fn in_cheap_order(terms: Vec<Term>) -> Vec<Condition> {
+fn in_cheap_order(terms: Vec<Term>, depth: usize) -> Vec<Condition> {
+    let cost = |condition: &Condition| cost(condition, depth);
     let mut ordered: Vec<Condition> = Vec::with_capacity(terms.len());
     let mut run_start = 0;
     for (term, is_free) in terms {
@@ -215,14 +212,23 @@ fn in_cheap_order(terms: Vec<Term>) -> Vec<Condition> {
     ordered
 }
 
-fn cost(condition: &Condition) -> u32 {
+/// What a condition costs, more or less. What lies above the record has been read for another one already.
+fn cost(condition: &Condition, depth: usize) -> u32 {
     match condition {
         Condition::Constant(_) => 0,
+        Condition::AttributeIs { depth: level, .. }
+        | Condition::AttributeIsNil { depth: level, .. }
+        | Condition::IntField { depth: level, .. }
+        | Condition::TextField { depth: level, .. }
+            if usize::from(*level) < depth =>
+        {
+            0
+        }
         Condition::IntField { .. } | Condition::Once { .. } => 1,
         Condition::AttributeIs { .. } | Condition::AttributeIsNil { .. } | Condition::TextField { .. } => 2,
         Condition::AttributeIn { .. } => 4,
-        Condition::Not(inner) => cost(inner),
-        Condition::And(terms) | Condition::Or(terms) => terms.iter().map(cost).sum(),
+        Condition::Not(inner) => cost(inner, depth),
+        Condition::And(terms) | Condition::Or(terms) => terms.iter().map(|term| cost(term, depth)).sum(),
         Condition::Compare(_) | Condition::NeverEqual(_) => 8,
         Condition::Converter(Expr::Call(call)) => match &call.callee {
             Callee::Native(Converter::Is(_)) => 3,

@@ -101,18 +101,18 @@ impl Compiler<'_> {
         let editor = match name {
             EditorName::Set => {
                 return match arguments.next() {
-                    ArgumentNode::Value(value, _) => Ok(set(target, value)),
+                    ArgumentNode::Value(value, _) => Ok(self.set(target, value)),
                     _ => Err("a value is needed".to_owned()),
                 };
             }
             EditorName::DeleteKey => {
                 let key = arguments.next();
+                let depth = target.depth;
                 if let (Some(text), Target::Attributes, []) =
                     (key.literal_text(), target.target, &target.keys[..])
+                    && let Some(index) = self.layout.keys[usize::from(depth)].add(text.as_bytes())
                 {
-                    // So that records without the key are found out while they are scanned.
-                    self.layout.keys[usize::from(target.depth)].add(text.as_bytes());
-                    return Ok(EditNode::DeleteKey { depth: target.depth, key: text.into_bytes().into() });
+                    return Ok(EditNode::DeleteKey { depth, index, key: text.into_bytes().into() });
                 }
                 Editor::DeleteKey(key)
             }
@@ -158,6 +158,23 @@ impl Compiler<'_> {
         };
         Ok(EditNode::Native(Box::new(NativeEdit { name: function.name, target, editor })))
     }
+
+    /// `set`, in its cheapest form. The keys that are set are looked for with those that are read.
+    fn set(&mut self, target: Path, value: Expr) -> EditNode {
+        let Expr::Literal(literal) = &value else { return EditNode::Set { target, value } };
+        if literal.datum().is_nil() {
+            return EditNode::Nothing;
+        }
+        let depth = target.depth;
+        if target.target == Target::Attributes
+            && let [key] = &target.keys[..]
+            && let Some(Datum::Text(key)) = key.literal()
+            && let Some(index) = self.layout.keys[usize::from(depth)].add(key)
+        {
+            return EditNode::SetAttribute { depth, index, key: key.into(), value: literal.clone() };
+        }
+        EditNode::Set { target, value }
+    }
 }
 
 fn touching(target: &Path, facts: Facts) -> Edited {
@@ -167,20 +184,6 @@ fn touching(target: &Path, facts: Facts) -> Edited {
     };
     let lists = if target.target == Target::Attributes { level } else { Levels::NONE };
     Edited { node: EditNode::Nothing, reads: facts.reads, writes: level, lists }
-}
-
-/// `set`, in its cheapest form.
-fn set(target: Path, value: Expr) -> EditNode {
-    match (&value, target.target, &target.keys[..]) {
-        (Expr::Literal(literal), ..) if literal.datum().is_nil() => EditNode::Nothing,
-        (Expr::Literal(literal), Target::Attributes, [Expr::Literal(key)]) => match key.datum() {
-            Datum::Text(key) => {
-                EditNode::SetAttribute { depth: target.depth, key: key.into(), value: literal.clone() }
-            }
-            _ => EditNode::Set { target, value },
-        },
-        _ => EditNode::Set { target, value },
-    }
 }
 
 fn matching_keys(argument: ArgumentNode, keeps: bool) -> Result<Editor, String> {

@@ -22,6 +22,9 @@ impl Compiler<'_> {
             let depth = path.depth;
             return Ok((Expr::Attribute { depth, index }, Facts::reading(Levels::of(depth.into()))));
         }
+        if let Target::Field(field) = path.target {
+            return Ok((Expr::Field { depth: path.depth, field }, facts));
+        }
         Ok((Expr::Path(Box::new(path)), facts))
     }
 

@@ -1,5 +1,7 @@
 //! `replace_match`, `replace_pattern`, and the same for all values or keys of a map.
 
+use std::sync::Arc;
+
 use regex::Regex;
 
 use crate::EvalError;
@@ -62,7 +64,7 @@ pub(crate) struct Replace {
 
 /// What stands for a match: evaluated once for a record.
 struct Replacement<'r> {
-    text: String,
+    text: &'r str,
     function: Option<&'r FunctionRef>,
     /// What stands before and behind what the function gives.
     format: Option<(String, String)>,
@@ -153,7 +155,7 @@ impl Replace {
 
     fn replacement<'a>(&'a self, state: &mut State<'a>) -> Result<Replacement<'a>, EvalError> {
         let text = match self.replacement.value(state)? {
-            Datum::Text(text) => state.text(text).to_owned(),
+            Datum::Text(text) => state.text(text),
             other => {
                 return Err(EvalError::new(format!("expected a replacement but got {}", other.type_name())));
             }
@@ -188,12 +190,12 @@ impl Replacement<'_> {
     }
 
     fn whole(&self, state: &State<'_>) -> Result<String, EvalError> {
-        self.finish(self.text.clone(), state)
+        self.finish(self.text.to_owned(), state)
     }
 
     /// The text with each match replaced; `None` if there is none.
     fn within(&self, regex: &Regex, text: &str, state: &State<'_>) -> Result<Option<String>, EvalError> {
-        let template = Template::new(&self.text);
+        let template = Template::new(self.text);
         go_regex::replace_all(regex, text, |captures, out| {
             if self.function.is_none() {
                 template.expand(captures, out);
@@ -207,17 +209,33 @@ impl Replacement<'_> {
     }
 }
 
-/// The regular expression of the statement, or of the record.
+/// A regular expression of the statement, or one that was compiled for the record.
+enum Found<'r> {
+    Literal(&'r Regex),
+    Dynamic(Arc<Regex>),
+}
+
+impl std::ops::Deref for Found<'_> {
+    type Target = Regex;
+
+    fn deref(&self) -> &Regex {
+        match self {
+            Found::Literal(regex) => regex,
+            Found::Dynamic(regex) => regex,
+        }
+    }
+}
+
 fn dynamic<'a>(
     regex: &'a Option<Regex>,
     pattern: &'a ArgumentNode,
     state: &mut State<'a>,
-) -> Result<Regex, EvalError> {
+) -> Result<Found<'a>, EvalError> {
     if let Some(regex) = regex {
-        return Ok(regex.clone());
+        return Ok(Found::Literal(regex));
     }
     match pattern.value(state)? {
-        Datum::Text(pattern) => matcher::dynamic_regex(state.text(pattern)),
+        Datum::Text(pattern) => matcher::dynamic_regex(state.text(pattern)).map(Found::Dynamic),
         other => Err(EvalError::new(format!("expected a pattern but got {}", other.type_name()))),
     }
 }

@@ -1,14 +1,16 @@
 //! Which program and which operating system a `User-Agent` names.
 //!
 //! The tables (`user_agent/tables.rs`) are a selection: browsers, crawlers, clients and systems that make
-//! up nearly all traffic, under the names that the uap-core project gives them. What they do not know is
-//! `Other`.
+//! up nearly all traffic, under the names that the uap-core project gives them; what they do not know is
+//! `Other`. Of the 12,500 headers of browsers that uap-core tests with, 94 % get the same name, and of its
+//! 1,460 examples of rare programs a fifth. Its own 563 expressions take 64 MiB compiled, and 91 MiB once
+//! each has searched one header (measured with the `regex` crate).
 
 mod tables;
 
 use crate::Map;
 
-use tables::{Rule, SYSTEMS, Version, WINDOWS};
+use tables::{OLD_WINDOWS, Rule, SYSTEMS, Version, WINDOWS};
 
 /// The name of what is not known.
 const OTHER: &str = "Other";
@@ -36,12 +38,17 @@ pub fn parse(header: &str) -> Map<'static> {
 }
 
 fn system(header: &str) -> (&'static str, String) {
-    if let Some((_, after)) = header.split_once("Windows NT ") {
+    if let Some((_, after)) = header.split_once("Windows NT ")
+        && !header.contains("Windows Phone")
+    {
         let number: String =
             after.chars().take_while(|character| character.is_ascii_digit() || *character == '.').collect();
         let version =
             WINDOWS.iter().find(|(kernel, _)| *kernel == number).map_or("", |(_, version)| *version);
         return ("Windows", version.to_owned());
+    }
+    if let Some((_, version)) = OLD_WINDOWS.iter().find(|(name, _)| header.contains(name)) {
+        return ("Windows", (*version).to_owned());
     }
     find(SYSTEMS, header).unwrap_or((OTHER, String::new()))
 }

@@ -1,6 +1,6 @@
 //! Conditions about single spans, for who walks the request itself.
 
-use phoenix_pdata::view::{ResourceSpans, ScopeSpans, Span};
+use phoenix_pdata::view::{ResourceSpans, ScopeSpans};
 use phoenix_pdata::wire::Fields;
 
 use crate::check::Compiler;
@@ -76,14 +76,14 @@ impl<'a> SpanSession<'a> {
         self.state.load_entry(1, Shape::Scope, entry.raw());
     }
 
-    /// Whether a condition holds for the span, or for one of its events.
+    /// Whether a condition holds for the span whose body these bytes are, or for one of its events.
     ///
     /// # Errors
     ///
     /// The first error under [`ErrorMode::Propagate`].
-    pub fn matches(&mut self, span: &Span<'a>) -> Result<bool, EvalError> {
+    pub fn matches(&mut self, span: &'a [u8]) -> Result<bool, EvalError> {
         let state = &mut self.state;
-        state.load(2, Shape::Span, span.raw());
+        state.load(2, Shape::Span, span);
         state.depth = 2;
         state.cache.clear();
         if self.matcher.span.test(state)? {
@@ -92,7 +92,7 @@ impl<'a> SpanSession<'a> {
         if self.matcher.events.is_empty() {
             return Ok(false);
         }
-        let events = Fields::new(span.raw()).filter(|field| field.is_len(11));
+        let events = Fields::new(span).filter(|field| field.is_len(11));
         for (index, event) in events.enumerate() {
             state.load(3, Shape::SpanEvent, event.body);
             state.depth = 3;

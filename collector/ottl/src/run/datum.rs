@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use phoenix_pdata::view::Text;
-use phoenix_pdata::wire::Fields;
+use phoenix_pdata::wire::{Field, Fields};
 use phoenix_pdata::write::{put_bytes, put_double, put_message, put_uint};
 
 use crate::value::{Handle, HandleKind};
@@ -44,6 +44,14 @@ impl<'a> Datum<'a> {
     pub(crate) fn read(body: &'a [u8]) -> Datum<'a> {
         match body {
             [0x0a, len @ ..0x80, text @ ..] if text.len() == usize::from(*len) => Datum::Text(text),
+            [0x10 | 0x18 | 0x21, ..] => match Field::read(body) {
+                Some((field, [])) => match field.key {
+                    0x10 => Datum::Bool(field.scalar != 0),
+                    0x18 => Datum::Int(field.scalar as i64),
+                    _ => Datum::Double(f64::from_bits(field.scalar)),
+                },
+                _ => Datum::read_any(body),
+            },
             _ => Datum::read_any(body),
         }
     }

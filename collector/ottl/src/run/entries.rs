@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use phoenix_pdata::wire::{Fields, Wire};
+use phoenix_pdata::wire::{Field, Fields, Wire};
 use phoenix_pdata::write::{put_bytes, put_key, put_varint, varint_len};
 
 use super::Arena;
@@ -14,7 +14,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) key: &'a [u8],
     /// The body of an `AnyValue`.
     pub(crate) value: &'a [u8],
-    /// The body of the attribute as it came, if it did and is as it was: what it holds besides survives.
+    /// The whole field as it came, if it did and is as it was: what it holds besides survives.
     pub(crate) original: Option<&'a [u8]>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Entries<'a> {
     /// The entries of the body of a `KeyValueList`.
     pub(crate) fn of_map(map: &'a [u8]) -> Entries<'a> {
         let mut entries = Entries::default();
-        Fields::new(map).filter(|field| field.is_len(1)).for_each(|field| entries.push_original(field.body));
+        Fields::new(map).filter(|field| field.is_len(1)).for_each(|field| entries.push_original(&field));
         entries
     }
 
@@ -37,9 +37,9 @@ impl<'a> Entries<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn push_original(&mut self, body: &'a [u8]) {
-        let (key, value) = key_and_value(body);
-        self.list.push(Entry { key, value, original: Some(body) });
+    pub(crate) fn push_original(&mut self, field: &Field<'a>) {
+        let (key, value) = key_and_value(field.body);
+        self.list.push(Entry { key, value, original: Some(field.raw) });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -91,25 +91,48 @@ impl<'a> Entries<'a> {
         self.list.iter_mut()
     }
 
-    /// Appends the entries as fields with this number.
-    pub(crate) fn write(&self, number: u32, out: &mut Vec<u8>) {
+    /// Appends the entries as fields with this number. Those that stand side by side in `source`, where they came
+    /// from, are copied in one go.
+    pub(crate) fn write(&self, number: u32, source: &[u8], out: &mut Vec<u8>) {
+        let base = source.as_ptr().addr();
+        let (mut start, mut end) = (0, 0);
         for entry in &self.list {
-            match entry.original {
-                Some(body) => put_bytes(out, number, body),
-                None => entry.write(number, out),
+            if let Some(field) = entry.original {
+                let at = field.as_ptr().addr().wrapping_sub(base);
+                if at == end && at < source.len() && end > start {
+                    end += field.len();
+                    continue;
+                }
+                out.extend_from_slice(&source[start..end]);
+                (start, end) = (0, 0);
+                if at < source.len() && key_number(field) == number {
+                    (start, end) = (at, at + field.len());
+                } else {
+                    put_bytes(out, number, Field::read(field).map_or(&[][..], |(field, _)| field.body));
+                }
+                continue;
             }
+            out.extend_from_slice(&source[start..end]);
+            (start, end) = (0, 0);
+            entry.write(number, out);
         }
+        out.extend_from_slice(&source[start..end]);
     }
 
     /// The body of a `KeyValueList` with these entries.
     pub(crate) fn encode(&self, arena: &'a Arena) -> &'a [u8] {
         let written = arena.write(|out| {
-            self.write(1, out);
+            self.write(1, &[], out);
             Ok::<(), std::convert::Infallible>(())
         });
         let Ok(body) = written;
         body
     }
+}
+
+/// The number of a field, of those that attributes have.
+fn key_number(field: &[u8]) -> u32 {
+    field.first().map_or(0, |key| u32::from(*key >> 3))
 }
 
 impl<'a> Entry<'a> {

@@ -131,7 +131,7 @@ pub(crate) fn set_stored<'a>(
 /// The body of a value that is a map of these entries.
 pub(crate) fn map_value<'a>(entries: &Entries<'_>, arena: &'a Arena) -> Result<&'a [u8], EvalError> {
     arena.write(|out| {
-        put_message(out, 6, |out| entries.write(1, out));
+        put_message(out, 6, |out| entries.write(1, &[], out));
         Ok(())
     })
 }

@@ -4,6 +4,8 @@
 #[derive(Clone, Debug)]
 pub(crate) struct KeyTable {
     keys: Vec<Box<[u8]>>,
+    /// The lengths that there are, a bit for each; the last stands for all longer ones.
+    lengths: u64,
     /// The first key with a hash, plus one.
     heads: Box<[u16; HEADS]>,
     /// The next key with the same hash, plus one.
@@ -22,9 +24,14 @@ fn hash(key: &[u8]) -> usize {
     (key.len().wrapping_mul(31) ^ first.wrapping_mul(7) ^ last.wrapping_mul(13)) % HEADS
 }
 
+#[inline(always)]
+fn length_bit(key: &[u8]) -> u64 {
+    1 << key.len().min(63)
+}
+
 impl Default for KeyTable {
     fn default() -> KeyTable {
-        KeyTable { keys: Vec::new(), heads: Box::new([0; HEADS]), next: Vec::new() }
+        KeyTable { keys: Vec::new(), lengths: 0, heads: Box::new([0; HEADS]), next: Vec::new() }
     }
 }
 
@@ -38,6 +45,7 @@ impl KeyTable {
         let head = &mut self.heads[hash(key)];
         self.next.push(*head);
         *head = index + 1;
+        self.lengths |= length_bit(key);
         self.keys.push(key.into());
         Some(index)
     }
@@ -45,6 +53,9 @@ impl KeyTable {
     /// The number of a key.
     #[inline(always)]
     pub(crate) fn find(&self, key: &[u8]) -> Option<u16> {
+        if self.lengths & length_bit(key) == 0 {
+            return None;
+        }
         let mut at = self.heads[hash(key)];
         while at != 0 {
             let index = usize::from(at - 1);

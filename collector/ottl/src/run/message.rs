@@ -41,6 +41,8 @@ pub(crate) struct Message<'a> {
     /// Whether to fill it in the first walk already.
     wants_list: bool,
     attributes_touched: bool,
+    /// Where the attributes are, if they stand side by side.
+    attributes_at: Option<(usize, usize)>,
     /// Whether it was replaced as a whole.
     replaced: bool,
     /// The body of what it lies in, for resources and scopes.
@@ -62,6 +64,7 @@ impl<'a> Message<'a> {
             has_list: false,
             wants_list,
             attributes_touched: false,
+            attributes_at: None,
             replaced: false,
             schema_url: &[],
         }
@@ -137,9 +140,17 @@ impl<'a> Message<'a> {
         self.attributes.clear();
         let attributes = self.shape.attributes();
         let wants_keys = !self.keys.is_empty();
+        let (mut at, mut first, mut last, mut runs) = (0, 0, 0, 0);
         for field in Fields::new(self.raw) {
             let number = field.number();
+            let start = at;
+            at += field.raw.len();
             if number == attributes {
+                if last != start || runs == 0 {
+                    first = start;
+                    runs += 1;
+                }
+                last = at;
                 if wants_keys {
                     let (key, value) = key_and_value(field.body);
                     if let Some(index) = self.keys.find(key) {
@@ -148,13 +159,14 @@ impl<'a> Message<'a> {
                     }
                 }
                 if self.wants_list {
-                    self.attributes.push_original(field.body);
+                    self.attributes.push_original(&field);
                 }
             } else if number <= MAX_FIELD {
                 self.slots[number as usize] = (field.scalar, field.body);
                 self.present |= 1 << number;
             }
         }
+        self.attributes_at = (runs == 1).then_some((first, last));
         if matches!(self.shape, Shape::Resource | Shape::Scope) {
             self.slots[SCHEMA_URL as usize].1 = self.schema_url;
             self.present |= 1 << SCHEMA_URL;
@@ -292,10 +304,33 @@ impl<'a> Message<'a> {
             self.has_list = true;
             let number = self.shape.attributes();
             for field in Fields::new(self.raw).filter(|field| field.is_len(number)) {
-                self.attributes.push_original(field.body);
+                self.attributes.push_original(&field);
             }
         }
         &mut self.attributes
+    }
+
+    /// Sets an attribute whose key has a number.
+    #[inline]
+    pub(crate) fn set_found(&mut self, index: u16, key: &'a [u8], value: &'a [u8]) {
+        match self.found(index) {
+            None => self.list().push(key, value),
+            Some(_) => self.list().set(key, value),
+        }
+        self.found[usize::from(index)] = Some(value);
+        self.attributes_touched = true;
+    }
+
+    /// Removes an attribute whose key has a number.
+    #[inline]
+    pub(crate) fn remove_found(&mut self, index: u16, key: &[u8]) {
+        // Most records lack most keys: their attributes are not listed for nothing.
+        if self.found(index).is_some() {
+            self.list().remove(key);
+            // What stands twice shows its second value now.
+            self.found[usize::from(index)] = self.attributes.get(key);
+            self.attributes_touched = true;
+        }
     }
 
     /// Sets an attribute.
@@ -305,26 +340,6 @@ impl<'a> Message<'a> {
             self.found[usize::from(index)] = Some(value);
         }
         self.attributes_touched = true;
-    }
-
-    /// Removes an attribute. Tells whether there was one.
-    pub(crate) fn remove_attribute(&mut self, key: &[u8]) -> bool {
-        // Most records lack most keys: do not list the attributes for nothing.
-        let index = self.keys.find(key);
-        if let Some(index) = index
-            && self.found(index).is_none()
-        {
-            return false;
-        }
-        if !self.list().remove(key) {
-            return false;
-        }
-        if let Some(index) = index {
-            // What stands twice shows its second value now.
-            self.found[usize::from(index)] = self.attributes.get(key);
-        }
-        self.attributes_touched = true;
-        true
     }
 
     /// Hands the attributes out to be changed as a whole, until they are [put back](Self::put_attributes).
@@ -350,6 +365,15 @@ impl<'a> Message<'a> {
 
     /// Appends the message as it stands.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        if let Some((start, end)) = self.attributes_at
+            && self.touched == 0
+            && self.attributes_touched
+        {
+            out.extend_from_slice(&self.raw[..start]);
+            self.attributes.write(self.shape.attributes(), self.raw, out);
+            out.extend_from_slice(&self.raw[end..]);
+            return;
+        }
         self.write_over(self.raw, out);
     }
 
@@ -377,7 +401,7 @@ impl<'a> Message<'a> {
             }
             if is_attribute {
                 if attributes_pending {
-                    self.attributes.write(attributes, out);
+                    self.attributes.write(attributes, self.raw, out);
                     attributes_pending = false;
                 }
             } else if is_set {
@@ -392,7 +416,7 @@ impl<'a> Message<'a> {
         }
         out.extend_from_slice(&body[copied..]);
         if attributes_pending {
-            self.attributes.write(attributes, out);
+            self.attributes.write(attributes, self.raw, out);
         }
         while pending != 0 {
             let number = pending.trailing_zeros();

@@ -57,10 +57,7 @@ pub(crate) fn get<'a>(state: &mut State<'a>, path: &'a Path) -> Result<Datum<'a>
             }
         }
         Target::Client(field) => client::get(state, field, &keys),
-        Target::Field(field) => {
-            let event_index = state.event_index;
-            Ok(get_field(state.at(path.depth), field, event_index, arena))
-        }
+        Target::Field(field) => Ok(get_field(state, path.depth, field)),
     }
 }
 
@@ -92,8 +89,11 @@ fn check_body(body: &[u8], keys: &[Datum<'_>]) -> Result<(), EvalError> {
     }
 }
 
-fn get_field<'a>(message: &mut Message<'a>, field: Field, event_index: i64, arena: &'a Arena) -> Datum<'a> {
+/// The value of a field.
+pub(crate) fn get_field<'a>(state: &mut State<'a>, depth: u8, field: Field) -> Datum<'a> {
     use Shape::{ExponentialPoint, HistogramPoint, NumberPoint, SummaryPoint};
+    let (arena, event_index) = (state.arena, state.event_index);
+    let message = state.at(depth);
     let shape = message.shape();
     match field {
         Field::Text(number) => Datum::Text(message.bytes(number.into())),

@@ -166,6 +166,12 @@ mod tests {
     }
 
     #[test]
+    fn the_binary_has_zones_of_its_own() {
+        let bundled = jiff::tz::TimeZoneDatabase::bundled();
+        assert!(bundled.get("America/New_York").is_ok());
+    }
+
+    #[test]
     fn zones() {
         let new_york = zone_named("America/New_York").unwrap();
         assert_eq!(offset_at(&new_york, 1_705_000_000), (-18_000, "EST".into()));

@@ -124,6 +124,18 @@ pub(super) const PROGRAMS: &[Rule] = &[
     rule("SeaMonkey/", "SeaMonkey"),
     rule("Maxthon/", "Maxthon"),
     rule("QQBrowser/", "QQ Browser"),
+    rule("Puffin/", "Puffin"),
+    rule("brave/", "Brave"),
+    rule("Brave/", "Brave"),
+    rule("Otter/", "Otter"),
+    rule("Spotify/", "Spotify"),
+    rule("Konqueror/", "Konqueror"),
+    rule("Galeon/", "Galeon"),
+    rule("Epiphany/", "Epiphany"),
+    rule("Camino/", "Camino"),
+    rule("Netscape/", "Netscape"),
+    rule("Netscape6/", "Netscape"),
+    rule("NetFront/", "NetFront"),
     rule("PhantomJS/", "PhantomJS"),
     rule("Electron/", "Electron"),
     rule("HeadlessChrome", "HeadlessChrome"),
@@ -147,8 +159,13 @@ pub(super) const PROGRAMS: &[Rule] = &[
     rule("Safari/", "Mobile Safari").with(&["Mobile/"]).unversioned(),
     rule("Mobile/", "Mobile Safari UI/WKWebView").with(&["AppleWebKit"]).unversioned(),
     rule("Version/", "Safari").with(&["Safari/"]),
+    rule("Safari/", "Safari").unversioned(),
     // programs
     rule("curl/", "curl"),
+    rule("Lynx/", "Lynx"),
+    rule("Links (", "Links"),
+    rule("ELinks/", "ELinks"),
+    rule("Pinterest/", "Pinterest"),
     rule("Wget/", "Wget"),
     rule("python-requests/", "Python Requests"),
     rule("Python-urllib/", "Python-urllib"),
@@ -183,9 +200,17 @@ pub(super) const SYSTEMS: &[Rule] = &[
     rule("iPhone OS ", "iOS"),
     rule("iPhone", "iOS").version_of("iOS "),
     rule("iPad", "iOS").version_of("iOS "),
+    rule("iOS ", "iOS"),
+    rule("iOS/", "iOS"),
     rule("tvOS/", "tvOS"),
+    rule("watchOS ", "WatchOS"),
+    rule("Darwin/", "Mac OS X").with(&["x86_64"]).unversioned(),
+    rule("Darwin/", "iOS").with(&["CFNetwork/"]).unversioned(),
     rule("Mac OS X ", "Mac OS X"),
     rule("Mac OS X", "Mac OS X").unversioned(),
+    rule("Macintosh", "Mac OS X").with(&["AppleWebKit"]).unversioned(),
+    rule("BlackBerry", "BlackBerry OS").unversioned(),
+    rule("SymbianOS/", "Symbian OS"),
     rule("CrOS ", "Chrome OS").unversioned(),
     rule("Ubuntu", "Ubuntu"),
     rule("Fedora", "Fedora"),
@@ -196,7 +221,7 @@ pub(super) const SYSTEMS: &[Rule] = &[
 ];
 
 /// Windows by the version of its kernel.
-pub(super) const WINDOWS: [(&str, &str); 9] = [
+pub(super) const WINDOWS: &[(&str, &str)] = &[
     ("10.0", "10"),
     ("6.4", "10"),
     ("6.3", "8.1"),
@@ -206,4 +231,18 @@ pub(super) const WINDOWS: [(&str, &str); 9] = [
     ("5.2", "XP"),
     ("5.1", "XP"),
     ("5.0", "2000"),
+    ("4.0", "NT 4.0"),
+];
+
+/// Windows by its name, from before it told the version of its kernel.
+pub(super) const OLD_WINDOWS: &[(&str, &str)] = &[
+    ("Windows XP", "XP"),
+    ("Windows 2000", "2000"),
+    ("Win 9x 4.90", "ME"),
+    ("Windows ME", "ME"),
+    ("Windows 98", "98"),
+    ("Win98", "98"),
+    ("Windows 95", "95"),
+    ("Win95", "95"),
+    ("Windows CE", "CE"),
 ];

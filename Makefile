@@ -4,10 +4,10 @@ CONFIG ?= configs/quickstart.yaml
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := target/release/phoenix-collector
 
-.PHONY: help run test build lint bench dist fuzz clean
+.PHONY: help run test build lint bench dist differential fuzz clean
 
 help: ## Lists the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
 run: build ## Builds the release binary and starts it on CONFIG (configs/quickstart.yaml).
 	@echo
@@ -40,6 +40,9 @@ dist: ## Puts a static, stripped binary and its debug info into dist/.
 	objcopy --only-keep-debug target/$(TARGET)/release/phoenix-collector dist/phoenix-collector.debug
 	objcopy --strip-all --add-gnu-debuglink=dist/phoenix-collector.debug target/$(TARGET)/release/phoenix-collector dist/phoenix-collector
 	@ls -l dist; ldd dist/phoenix-collector 2>&1 || true
+
+differential: ## Compares what processors make of requests with the Go collector that OTELCOL_PEER names.
+	$(CARGO) test --package phoenix-collector --test differential -- --nocapture
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
 	for crate in pdata config; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \

@@ -110,6 +110,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FOLDER", conflicts_with = "component")]
         output_dir: Option<PathBuf>,
     },
+    /// Tries OTTL statements on records from standard input: shows each before and after.
+    ///
+    /// Reads requests in OTLP/JSON, as the file exporter writes them, and runs the statements over them one after the
+    /// other, as the transform processor does. Nothing is sent anywhere, and no configuration is needed.
+    #[command(after_help = crate::playground::HELP)]
+    Ottl(Ottl),
     /// Prints a script that completes this command in a shell.
     Completion {
         /// The shell.
@@ -181,6 +187,27 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+}
+
+/// What is tried of OTTL.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Ottl {
+    /// The statements, or with --condition the conditions.
+    #[arg(value_name = "STATEMENT", required = true)]
+    pub(crate) texts: Vec<String>,
+    /// What they run over: resource, scope, span, spanevent, metric, datapoint, exemplar or log. Paths need no prefix
+    /// then; without a context it is found from the prefixes of the paths.
+    #[arg(long)]
+    pub(crate) context: Option<phoenix_ottl::Context>,
+    /// Tells for each record whether one of these conditions holds, as the filter processor asks them.
+    #[arg(long)]
+    pub(crate) condition: bool,
+    /// What a statement that fails means: ignore, silent or propagate.
+    #[arg(long, value_name = "MODE", default_value = "ignore")]
+    pub(crate) error_mode: phoenix_ottl::ErrorMode,
+    /// Prints JSON, a line for each record.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the running collector is reached.

@@ -1,6 +1,6 @@
 //! What the subcommands do.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;
 
 use phoenix_component::BuildInfo;
@@ -8,8 +8,8 @@ use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets, Severity};
 
 use crate::changes::Exit;
-use crate::cli::{Arguments, Command, Format, Mode, Sources};
-use crate::{Distribution, Provider, changes, cli, gates, load, probe, reference, run};
+use crate::cli::{Arguments, Command, Format, Mode, Ottl, Sources};
+use crate::{Distribution, Provider, changes, cli, gates, load, playground, probe, reference, run};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
         Some(Command::Schema { component, format, output_dir }) => {
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
         }
+        Some(Command::Ottl(asked)) => print(&try_ottl(asked)?)?,
         Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,
         Some(Command::PrintConfig { mode, format, validate }) => {
             print(&print_config(&arguments.sources, &registry, mode, format, validate)?)?;
@@ -84,6 +85,16 @@ fn completion(build: BuildInfo, shell: clap_complete::Shell) -> anyhow::Result<S
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut cli::command(build), build.command, &mut script);
     Ok(String::from_utf8(script)?)
+}
+
+fn try_ottl(asked: Ottl) -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        warn("reading OTLP/JSON from the terminal; end it with Ctrl-D\n");
+    }
+    let mut input = Vec::new();
+    std::io::stdin().read_to_end(&mut input)?;
+    let Ottl { texts, context, condition, error_mode, json } = asked;
+    playground::run(&playground::Trial { context, error_mode, texts, conditions: condition }, &input, json)
 }
 
 fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {

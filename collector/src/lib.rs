@@ -13,6 +13,7 @@ mod gates;
 mod http_provider;
 mod load;
 mod own_metrics;
+mod playground;
 mod probe;
 pub mod reference;
 mod run;

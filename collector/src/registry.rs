@@ -14,8 +14,13 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),
         ],
         processors: vec![
+            Box::new(phoenix_processor_attributes::AttributesFactory),
             Box::new(phoenix_processor_batch::BatchFactory),
+            Box::new(phoenix_processor_filter::FilterFactory),
             Box::new(phoenix_processor_memory_limiter::MemoryLimiterFactory),
+            Box::new(phoenix_processor_probabilistic_sampler::SamplerFactory),
+            Box::new(phoenix_processor_resource::ResourceFactory),
+            Box::new(phoenix_processor_transform::TransformFactory),
         ],
         exporters: vec![
             Box::new(phoenix_exporter_debug::DebugFactory),
@@ -25,7 +30,9 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
         connectors: vec![
+            Box::new(phoenix_connector_count::CountFactory),
             Box::new(phoenix_connector_forward::ForwardFactory),
+            Box::new(phoenix_connector_routing::RoutingFactory),
         ],
         extensions: vec![
             Box::new(phoenix_extension_admin::AdminFactory),

@@ -154,6 +154,11 @@ const fn only(config: &'static str, shape: Shape) -> Variant {
     variant("", config, shape, EVERYBODY)
 }
 
+/// Of what looks into records, rotel has nothing.
+const fn edited(config: &'static str) -> Variant {
+    Variant { name: "", config, shape: TRACES_100, subjects: &[Null, Phoenix, Otelcol] }
+}
+
 const fn load(name: &'static str, about: &'static str, variants: &'static [Variant]) -> Workload {
     Workload { name, about, measure: Measure::Load, variants, most_rounds: usize::MAX }
 }
@@ -188,6 +193,23 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "zstd in and out, nobody looks inside; the null relay decompresses and compresses",
         &[only("zstd-passthrough", ZSTD)],
     ),
+    load(
+        "resource-attributes",
+        "an attribute upserted on the resource and one inserted on each span",
+        &[edited("resource-attributes")],
+    ),
+    load(
+        "transform-3",
+        "three statements on each span: a `where` that matches a tenth, a set, a delete_key",
+        &[edited("transform-3")],
+    ),
+    load(
+        "filter-3",
+        "three conditions that together drop half of the spans; those count as lost",
+        &[edited("filter-3")],
+    ),
+    load("sampler-10", "a tenth of the spans is kept; the others count as lost", &[edited("sampler-10")]),
+    load("transform-50", "fifty statements of which none matches", &[edited("transform-50")]),
     load(
         "closed-loop",
         "32 requests of 100 spans in flight: what batching does to throughput",
@@ -268,6 +290,11 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "telemetry-none" => include_str!("../../configs/telemetry-none.yaml"),
         "overload" => include_str!("../../configs/overload.yaml"),
         "sidecar" => include_str!("../../configs/sidecar.yaml"),
+        "resource-attributes" => include_str!("../../configs/resource-attributes.yaml"),
+        "transform-3" => include_str!("../../configs/transform-3.yaml"),
+        "filter-3" => include_str!("../../configs/filter-3.yaml"),
+        "sampler-10" => include_str!("../../configs/sampler-10.yaml"),
+        "transform-50" => include_str!("../../configs/transform-50.yaml"),
         _ => return None,
     })
 }

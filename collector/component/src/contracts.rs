@@ -105,24 +105,61 @@ pub trait Transform: Send + Sync {
     }
 }
 
-/// Items that a transform left out, by reason.
+impl<T: Transform + ?Sized> Transform for std::sync::Arc<T> {
+    fn apply(&self, batch: Batch, dropped: &mut Dropped) -> Result<Option<Batch>, Refusal> {
+        (**self).apply(batch, dropped)
+    }
+
+    fn looks_inside(&self) -> bool {
+        (**self).looks_inside()
+    }
+
+    fn check_interval(&self) -> Option<Duration> {
+        (**self).check_interval()
+    }
+
+    fn check(&self, now: Now) {
+        (**self).check(now);
+    }
+
+    fn memory_limit(&self) -> Option<usize> {
+        (**self).memory_limit()
+    }
+}
+
+/// Items that a transform left out, by reason; and those that it made, or made one of.
 #[derive(Debug, Default)]
-pub struct Dropped(Vec<(&'static str, u64)>);
+pub struct Dropped {
+    by_reason: Vec<(&'static str, u64)>,
+    absorbed: u64,
+    produced: u64,
+}
 
 impl Dropped {
     /// Records `items` that end here for `reason`.
     pub fn add(&mut self, reason: &'static str, items: u64) {
-        self.0.push((reason, items));
+        self.by_reason.push((reason, items));
     }
 
-    /// What was recorded since the last call.
+    /// Records that `before` items became `after`.
+    pub fn transformed(&mut self, before: u64, after: u64) {
+        self.absorbed += before.saturating_sub(after);
+        self.produced += after.saturating_sub(before);
+    }
+
+    /// What was left out since the last call.
     pub fn take(&mut self) -> std::vec::Drain<'_, (&'static str, u64)> {
-        self.0.drain(..)
+        self.by_reason.drain(..)
     }
 
-    /// Whether nothing was.
+    /// Items absorbed into others and items that came into being, since the last call.
+    pub fn take_transformed(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.absorbed), std::mem::take(&mut self.produced))
+    }
+
+    /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_reason.is_empty() && self.absorbed == 0 && self.produced == 0
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! They belong to tests, and live here so that every component uses the same ones.
 
+pub mod golden;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -207,6 +209,13 @@ pub struct TransformHarness<T> {
     books: Books,
 }
 
+impl<T> TransformHarness<T> {
+    /// The transform.
+    pub fn into_inner(self) -> T {
+        self.transform
+    }
+}
+
 impl<T: Transform> TransformHarness<T> {
     /// A harness around a transform.
     pub fn new(transform: T) -> TransformHarness<T> {
@@ -221,6 +230,9 @@ impl<T: Transform> TransformHarness<T> {
         let items = batch.items;
         let mut dropped = Dropped::default();
         let result = self.transform.apply(batch, &mut dropped)?;
+        let (absorbed, produced) = dropped.take_transformed();
+        self.books.absorbed += absorbed;
+        self.books.produced += produced;
         self.books.accepted += items;
         self.books.passed_on += result.as_ref().map_or(0, |batch| batch.items);
         for (reason, items) in dropped.take() {

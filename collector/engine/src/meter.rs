@@ -101,6 +101,9 @@ impl Meter {
         for (reason, items) in dropped.take() {
             self.dropped(reason, items);
         }
+        let (absorbed, produced) = dropped.take_transformed();
+        self.absorbed(absorbed);
+        self.produced(produced);
     }
 }
 

@@ -20,6 +20,7 @@ mod merge;
 mod payload;
 #[cfg(test)]
 mod properties;
+mod rewrite;
 mod schema;
 mod shape;
 mod signal;
@@ -27,6 +28,7 @@ mod split;
 mod utf8;
 mod validate;
 pub mod view;
+pub mod walk;
 pub mod wire;
 pub mod write;
 
@@ -34,6 +36,7 @@ pub use edit::{Attributed, Editor, Upsert, edit, prune};
 pub use encoded::{Coding, Codings, Decode};
 pub use merge::coalesce;
 pub use payload::Payload;
+pub use rewrite::{Rewriter, rewrite};
 pub use shape::count_items;
 pub use signal::Signal;
 pub use split::{Chunk, split_bytes, split_items, take_items};

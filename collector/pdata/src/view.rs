@@ -47,7 +47,7 @@ pub use metric::{
 };
 pub use text::Text;
 pub use trace::{Event, Link, Span, Status};
-pub use value::{AnyValue, Attributes, KeyValue};
+pub use value::{AnyValue, Attributes, KeyValue, key_of};
 
 /// A message read in place.
 pub trait View<'a>: Copy {

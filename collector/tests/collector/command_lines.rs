@@ -50,6 +50,10 @@ fn commands_print_and_exit_as_documented() {
         (&["validate", "--help"], 0, "--config", ""),
         (&["components"], 0, "buildinfo:\n    command: ", ""),
         (&["completion", "bash"], 0, "complete", ""),
+        (&["ottl", "--help"], 0, "Examples:", ""),
+        (&["ottl"], 1, "", "STATEMENT"),
+        (&["ottl", "--context=profile", "set(name, 1)"], 1, "", "this collector has no profiles"),
+        (&["ottl", "--context=span", "set(name, 1)"], 1, "", "there are no records on standard input"),
         (&["featuregate"], 0, "  Enabled  Stage  Description\n", ""),
         (&["featuregate", "service.profilesSupport"], 0, "Enabled: false\nStage: Alpha\n", ""),
         (

@@ -15,16 +15,27 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-residency", &[]),
+    ("phoenix-ottl", &["phoenix-pdata"]),
+    ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
+    ("phoenix-sampling", &[]),
+    (
+        "phoenix-statements",
+        &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],
+    ),
     ("phoenix-benches", &[]),
     ("phoenix-builder", &["phoenix-config"]),
 ];
 
 /// What a component may use.
 const COMPONENT: &[&str] = &[
+    "phoenix-attributes",
     "phoenix-component",
     "phoenix-config",
     "phoenix-delivery",
+    "phoenix-ottl",
     "phoenix-pdata",
+    "phoenix-sampling",
+    "phoenix-statements",
     "phoenix-telemetry",
     "phoenix-transport",
 ];

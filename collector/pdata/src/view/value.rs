@@ -32,9 +32,16 @@ impl<'a> Many<'a, KeyValue<'a>> {
 /// Whether an attribute has this key.
 #[inline(always)]
 fn has_key(attribute: &[u8], key: &[u8]) -> bool {
+    key_of(attribute) == key
+}
+
+/// The key of the attribute whose body this is: what [`KeyValue::key`] gives, without a look at the rest where
+/// the attribute is written as nearly all are.
+#[inline(always)]
+pub fn key_of(attribute: &[u8]) -> &[u8] {
     match key_and_value(attribute) {
-        Some(found) => found == key,
-        None => KeyValue::new(attribute).key().as_bytes() == key,
+        Some(key) => key,
+        None => KeyValue::new(attribute).key().as_bytes(),
     }
 }
 

@@ -156,7 +156,7 @@ const fn only(config: &'static str, shape: Shape) -> Variant {
 
 /// Of what looks into records, rotel has nothing.
 const fn edited(config: &'static str) -> Variant {
-    Variant { name: "", config, shape: TRACES_100, subjects: &[Null, Phoenix, Otelcol] }
+    variant("", config, TRACES_100, &[Null, Phoenix, Otelcol])
 }
 
 const fn load(name: &'static str, about: &'static str, variants: &'static [Variant]) -> Workload {

@@ -299,13 +299,13 @@ impl StageNode {
         }
     }
 
-    /// One slice. True where more is to do at once.
+    /// One slice, all of it at the same time. True where more is to do at once.
     fn work(&self, shard: &Shard, state: &mut Box<dyn Stage>, out: &mut Output) -> bool {
+        let now = self.clock.now();
         for _ in 0..SLICE {
             let Some(fragment) = shard.inbox().pop_front() else { break };
             shard.reserved.fetch_sub(1, Ordering::AcqRel);
             let items = fragment.batch.items;
-            let now = self.clock.now();
             if guard::run(&self.status, || state.ingest(fragment, now, out)).is_err() {
                 self.meter.dropped("panic", items);
             }
@@ -313,7 +313,6 @@ impl StageNode {
                 return true;
             }
         }
-        let now = self.clock.now();
         if state.wake_at().is_some_and(|at| at <= now.monotonic) {
             let _ = guard::run(&self.status, || state.tick(now, out));
         }

@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use super::*;
 use crate::view::{self, AnyValue, Span};
 use crate::wire::Wire;

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use crossbeam_utils::CachePadded;
-
-use crate::buffers;
+use phoenix_pdata::buffers;
 
 /// A share of memory, in bytes. Clones share it.
 #[derive(Clone, Debug)]

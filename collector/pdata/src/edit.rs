@@ -16,11 +16,9 @@ mod tests;
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use crate::shape;
 use crate::wire::{Field, Fields};
-use crate::{Payload, Signal};
+use crate::{Payload, Signal, buffers};
 
 pub use attributes::{Attributed, Upsert};
 
@@ -33,7 +31,7 @@ pub fn edit(payload: Payload, mut change: impl FnMut(&mut Editor<'_>)) -> Payloa
         let mut editor = Editor::new(&piece);
         change(&mut editor);
         let changed = editor.finish();
-        edited.append(Payload::from(changed.map_or(piece, Bytes::from)));
+        edited.append(Payload::from(changed.map_or(piece, buffers::share)));
     }
     edited
 }

@@ -13,6 +13,7 @@
 //! This crate does no I/O and knows nothing else of Phoenix.
 
 mod assemble;
+pub mod buffers;
 mod edit;
 mod encoded;
 pub mod json;

@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use phoenix_pdata::{Payload, Signal};
+use phoenix_pdata::{Payload, Signal, buffers};
 
 use crate::check::Compiler;
 use crate::infer::infer;
@@ -89,7 +88,7 @@ impl FilterProgram {
             let mut piece = piece.clone();
             for group in &self.groups {
                 if let Some(changed) = self.run(group, &piece, env, &mut filtered)? {
-                    piece = Bytes::from(changed);
+                    piece = buffers::share(changed);
                 }
             }
             filtered.payload.append(Payload::from(piece));

@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use phoenix_pdata::{Payload, Signal};
+use phoenix_pdata::{Payload, Signal, buffers};
 
 use crate::check::Compiler;
 use crate::diagnostic::Diagnostic;
@@ -78,7 +77,7 @@ impl RouteProgram {
                 verdicts.push(is_match);
                 Ok(is_match)
             })?;
-            let matched = || Payload::from(matched.map_or_else(|| piece.clone(), Bytes::from));
+            let matched = || Payload::from(matched.map_or_else(|| piece.clone(), buffers::share));
             // Where one of the two is all of the piece, it is not taken apart.
             if verdicts.iter().all(|is_match| *is_match) {
                 routed.matched.append(matched());
@@ -93,7 +92,7 @@ impl RouteProgram {
             let mut state = State::new(&self.layout, &arena, *env);
             let mut decided = verdicts.into_iter();
             let rest = self.walk(&mut state, piece, &mut |_| Ok(!decided.next().unwrap_or(false)))?;
-            routed.rest.append(Payload::from(rest.map_or_else(|| piece.clone(), Bytes::from)));
+            routed.rest.append(Payload::from(rest.map_or_else(|| piece.clone(), buffers::share)));
         }
         Ok(routed)
     }

@@ -1,5 +1,4 @@
-use bytes::Bytes;
-use phoenix_pdata::{Payload, Signal};
+use phoenix_pdata::{Payload, Signal, buffers};
 
 use crate::plan::Levels;
 use crate::run::{Arena, Layout, State, Verdict, Walk, walk};
@@ -76,7 +75,7 @@ impl StatementProgram {
             let mut piece = piece.clone();
             for pass in &self.passes {
                 if let Some(changed) = self.run(pass, &piece, env)? {
-                    piece = Bytes::from(changed);
+                    piece = buffers::share(changed);
                 }
             }
             result.append(Payload::from(piece));

@@ -111,7 +111,7 @@ impl Actions {
     ) {
         list.fill(&[], number);
         self.run(list, client);
-        if list.len() > 0 {
+        if !list.is_empty() {
             rewriter.append(|out| put_message(out, field, |out| list.put_from(0, out, number)));
         }
     }

@@ -71,6 +71,11 @@ impl<'a> List<'a> {
         self.entries.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The key of one.
     pub fn key(&self, index: usize) -> &'a [u8] {
         self.entries[index].key

@@ -154,8 +154,11 @@ fn cut(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
+/// A key and its value.
+type Member<'a> = (&'a [u8], &'a [u8]);
+
 /// The parts of a member; none where it is empty, as members may be.
-fn key_and_value(member: &[u8]) -> Result<Option<(&[u8], &[u8])>, TraceStateError> {
+fn key_and_value(member: &[u8]) -> Result<Option<Member<'_>>, TraceStateError> {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let Some(start) = member.iter().position(|byte| !blank(byte)) else { return Ok(None) };
     let end = member.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);

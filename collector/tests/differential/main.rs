@@ -7,6 +7,8 @@
 //!
 //! Without a peer it says so and is over. See README.md.
 
+#![expect(clippy::print_stderr, reason = "whoever runs it reads what came of it")]
+
 mod cases;
 mod collector;
 mod inputs;

@@ -22,7 +22,7 @@ pub(crate) struct FilterProcessor {
 #[derive(Debug)]
 enum How {
     Conditions(Box<FilterProgram>, Runner),
-    Matching(Matching),
+    Matching(Box<Matching>),
     /// Nothing is said about this signal.
     KeepsAll,
 }
@@ -39,7 +39,7 @@ impl FilterProcessor {
                 How::Conditions(Box::new(program), Runner::new(&cx.host.metrics, "processor", &id))
             }
             None => match Matching::new(config, signal).map_err(StartError::because)? {
-                Some(matching) => How::Matching(matching),
+                Some(matching) => How::Matching(Box::new(matching)),
                 None => How::KeepsAll,
             },
         };

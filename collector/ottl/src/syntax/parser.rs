@@ -267,6 +267,9 @@ impl<'s> Parser<'s> {
             let right = self.value()?;
             return Ok(Condition::Comparison(Box::new(Comparison { left, op, right })));
         }
+        if self.peek() == TokenKind::Equal {
+            return self.unexpected("a comparison such as `==`");
+        }
         match left.kind {
             ExprKind::Bool(value) => Ok(Condition::Literal(value)),
             ExprKind::Converter(converter) => Ok(Condition::Converter(converter)),
@@ -274,10 +277,6 @@ impl<'s> Parser<'s> {
                 let message = "a path alone is no condition: expected a comparison";
                 let written = &self.source[left.place.clone()];
                 Err(Problem::new(&left.place, message).help(Some(format!("write `{written} == true`"))))
-            }
-            _ if self.peek() == TokenKind::Equal => {
-                let problem = Problem::new(&self.place(), "expected a comparison such as `==`, found `=`");
-                Err(problem)
             }
             _ => self.unexpected("a comparison such as `==`"),
         }

@@ -173,7 +173,7 @@ fn only(signal: Signal, piece: &[u8], index: usize) -> Option<Payload> {
         count += 1;
         Ok(if count == index + 1 { Verdict::Keep } else { Verdict::Remove })
     });
-    let single = changed.ok()?.map_or_else(|| piece.to_vec(), |changed| changed);
+    let single = changed.ok()?.unwrap_or_else(|| piece.to_vec());
     (count > index).then(|| Payload::from(bytes::Bytes::from(single)))
 }
 

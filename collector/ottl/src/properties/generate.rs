@@ -158,7 +158,7 @@ impl fmt::Display for Condition {
         match self {
             Condition::Is(key, literal, is) => write!(f, "span.attributes[\"{key}\"] {} {literal}", sign(is)),
             Condition::OfResource(key, literal) => {
-                write!(f, "resource.attributes[\"{key}\"] == {literal} and true")
+                write!(f, "(resource.attributes[\"{key}\"] == {literal} or false)")
             }
             Condition::Nil(key, is) => write!(f, "span.attributes[\"{key}\"] {} nil", sign(is)),
             Condition::Kind(kind) => write!(f, "span.kind >= {kind}"),
@@ -181,7 +181,7 @@ fn literal() -> impl Strategy<Value = Literal> {
 pub(super) fn any_condition() -> impl Strategy<Value = Condition> {
     let leaf = prop_oneof![
         4 => (select(&KEYS[..]), literal(), any::<bool>()).prop_map(|(key, value, is)| Condition::Is(key, value, is)),
-        1 => (select(&KEYS[..]), literal()).prop_map(|(key, value)| Condition::OfResource(key, value)),
+        2 => (select(&KEYS[..]), literal()).prop_map(|(key, value)| Condition::OfResource(key, value)),
         1 => (select(&KEYS[..]), any::<bool>()).prop_map(|(key, is)| Condition::Nil(key, is)),
         1 => (0i64..6).prop_map(Condition::Kind),
         1 => select(&TEXTS[..]).prop_map(Condition::Name),
@@ -204,6 +204,8 @@ pub(super) enum Edit {
     Keep(Vec<&'static str>),
     Name(&'static str),
     Merge(Vec<(&'static str, Literal)>, bool),
+    /// Of the resource, which later spans see.
+    OfResource(&'static str, Literal),
 }
 
 #[derive(Clone, Debug)]
@@ -219,6 +221,7 @@ impl fmt::Display for Statement {
             Edit::Copy(to, from) => {
                 write!(f, "set(span.attributes[\"{to}\"], span.attributes[\"{from}\"])")?;
             }
+            Edit::OfResource(key, value) => write!(f, "set(resource.attributes[\"{key}\"], {value})")?,
             Edit::Delete(key) => write!(f, "delete_key(span.attributes, \"{key}\")")?,
             Edit::Keep(keys) => write!(f, "keep_keys(span.attributes, {keys:?})")?,
             Edit::Name(name) => write!(f, "set(span.name, {name:?})")?,
@@ -238,12 +241,14 @@ pub(super) fn any_statement() -> impl Strategy<Value = Statement> {
     let edit = prop_oneof![
         3 => (key(), literal()).prop_map(|(key, value)| Edit::Set(key, value)),
         2 => (key(), key()).prop_map(|(to, from)| Edit::Copy(to, from)),
+        1 => (key(), literal()).prop_map(|(key, value)| Edit::OfResource(key, value)),
         2 => key().prop_map(Edit::Delete),
         1 => vec(key(), 0..3).prop_map(Edit::Keep),
         1 => select(&TEXTS[..]).prop_map(Edit::Name),
         1 => (vec((key(), literal()), 0..3), any::<bool>()).prop_map(|(entries, updates)| Edit::Merge(entries, updates)),
     ];
-    (edit, any_condition()).prop_map(|(edit, condition)| Statement { edit, condition })
+    let condition = prop_oneof![Just(Condition::Kind(0)), any_condition()];
+    (edit, condition).prop_map(|(edit, condition)| Statement { edit, condition })
 }
 
 /// Words of the language in any order, and calls that nearly fit.

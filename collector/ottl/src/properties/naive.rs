@@ -53,7 +53,7 @@ impl Naive {
         }
     }
 
-    fn edit(edit: &Edit, span: &mut Span) {
+    fn edit(edit: &Edit, span: &mut Span, resource: &mut Attributes) {
         let attributes = &mut span.attributes;
         match edit {
             Edit::Set(key, value) => put(attributes, key, literal(value)),
@@ -68,6 +68,7 @@ impl Naive {
                 }
             }
             Edit::Keep(keys) => attributes.retain(|attribute| keys.contains(&attribute.key.as_str())),
+            Edit::OfResource(key, value) => put(resource, key, literal(value)),
             Edit::Name(name) => span.name = (*name).to_owned(),
             Edit::Merge(entries, updates) => {
                 let mut source: Vec<(&str, &Literal)> = Vec::new();
@@ -88,11 +89,13 @@ impl Naive {
 
     pub(super) fn run(statements: &[Statement], request: &mut ExportTraceServiceRequest) {
         for entry in &mut request.resource_spans {
-            let resource = entry.resource.clone().unwrap_or_default().attributes;
+            let Some(resource) = entry.resource.as_mut().map(|resource| &mut resource.attributes) else {
+                continue;
+            };
             for span in entry.scope_spans.iter_mut().flat_map(|scope| &mut scope.spans) {
                 for statement in statements {
-                    if Self::holds(&statement.condition, span, &resource) {
-                        Self::edit(&statement.edit, span);
+                    if Self::holds(&statement.condition, span, resource) {
+                        Self::edit(&statement.edit, span, resource);
                     }
                 }
             }

@@ -42,7 +42,7 @@ dist: ## Puts a static, stripped binary and its debug info into dist/.
 	@ls -l dist; ldd dist/phoenix-collector 2>&1 || true
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
-	for crate in pdata config; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
+	for crate in pdata config ottl; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done ) || exit 1; done
 
 clean: ## Removes what was built.

@@ -1,4 +1,5 @@
 //! Programs over requests written as JSON.
+#![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
 

@@ -111,6 +111,43 @@ fn a_record_may_change_what_it_lies_in() {
 }
 
 #[test]
+fn exemplars_and_the_points_they_lie_in() {
+    let exemplar = json!({ "asInt": "1", "filteredAttributes": [text("a", "b")] });
+    let request = metrics(json!([
+        { "name": "m", "gauge": { "dataPoints": [{ "asInt": "1", "exemplars": [exemplar, exemplar] }] } },
+        { "name": "s", "summary": { "dataPoints": [{ "count": "1" }] } },
+    ]));
+    let statements = [
+        r#"set(exemplar.double_value, 2.5)"#,
+        r#"set(exemplar.filtered_attributes["a"], metric.name)"#,
+        r#"set(datapoint.flags, 1)"#,
+    ];
+    let changed = run(Signal::Metrics, Context::Exemplar, &statements, &request);
+    let metrics = &changed["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
+    let point = &metrics[0]["gauge"]["dataPoints"][0];
+    assert_eq!(point["flags"], 1);
+    for exemplar in point["exemplars"].as_array().unwrap() {
+        assert_eq!((&exemplar["asDouble"], &exemplar["asInt"]), (&json!(2.5), &Value::Null));
+        assert_eq!(exemplar["filteredAttributes"], json!([text("a", "m")]));
+    }
+    assert_eq!(metrics[1]["summary"]["dataPoints"][0]["count"], "1");
+}
+
+#[test]
+fn what_replaces_events_is_walked_afterwards() {
+    let groups = [
+        group(Some(Context::Span), ErrorMode::Propagate, &["set(events, events)"]),
+        group(Some(Context::SpanEvent), ErrorMode::Propagate, &[r#"set(name, "changed")"#]),
+    ];
+    let program = program(Signal::Traces, &groups);
+    assert_eq!(program.passes(), 2);
+    let request = payload(Signal::Traces, &spans(json!([{ "events": [{ "name": "a" }, { "name": "b" }] }])));
+    let changed = read(Signal::Traces, &program.apply(&request, &env(&())).unwrap());
+    let events = &changed["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["events"];
+    assert_eq!((&events[0]["name"], &events[1]["name"]), (&json!("changed"), &json!("changed")));
+}
+
+#[test]
 fn a_resource_that_is_not_there_is_made() {
     let request = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [{ "severityText": "x" }] }] }] });
     let statements = [r#"set(resource.attributes["a"], "b")"#, r#"set(scope.name, "n")"#];

@@ -5,8 +5,8 @@ use crate::diagnostic::{Problem, did_you_mean};
 use crate::eval::FunctionRef;
 use crate::function::{Body, Function, Kind, Literals, Parameter};
 use crate::functions::case;
-use crate::native::{self, default_value};
-use crate::plan::{ArgumentNode, CallNode, Callee, Expr, Literal};
+use crate::native::{self, Converter, default_value};
+use crate::plan::{ArgumentNode, CallNode, Callee, Expr, Levels, Literal};
 use crate::run::{Arena, Argument, Datum, coerce};
 use crate::syntax::ast::{self, ArgumentValue, ExprKind, Place};
 
@@ -26,6 +26,9 @@ impl Compiler<'_> {
             Callee::Native(converter) if converter.is_infallible() => {}
             // Without parameters, or known to few contexts: reads something that is no argument.
             _ => facts = facts.fallible(),
+        }
+        if let Callee::Native(Converter::IsRootSpan) = callee {
+            facts.reads |= Levels::of(self.depth());
         }
         let is_native = matches!(callee, Callee::Native(_));
         facts.is_impure |=

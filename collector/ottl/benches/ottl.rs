@@ -1,5 +1,5 @@
 //! What statements and conditions cost: 100 spans of about 500 bytes with ten attributes each.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::time::Duration;

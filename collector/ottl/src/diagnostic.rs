@@ -83,11 +83,26 @@ pub(crate) struct Problem {
     pub(crate) place: Range<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
+    /// Whether it is about an argument as a whole, whose name then goes before the message.
+    is_of_argument: bool,
 }
 
 impl Problem {
     pub(crate) fn new(place: &Range<usize>, message: impl Into<String>) -> Problem {
-        Problem { place: place.clone(), message: message.into(), help: None }
+        Problem { place: place.clone(), message: message.into(), help: None, is_of_argument: false }
+    }
+
+    /// A problem of an argument that does not know yet whose it is.
+    pub(crate) fn of_argument(place: &Range<usize>, message: impl Into<String>) -> Problem {
+        Problem { is_of_argument: true, ..Problem::new(place, message) }
+    }
+
+    /// Says which argument it is about, if it is about one.
+    pub(crate) fn named(mut self, parameter: &str, function: &str) -> Problem {
+        if std::mem::take(&mut self.is_of_argument) {
+            self.message = format!("argument \"{parameter}\" of {function}: {}", self.message);
+        }
+        self
     }
 
     pub(crate) fn help(mut self, help: Option<String>) -> Problem {

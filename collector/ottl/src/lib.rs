@@ -16,7 +16,10 @@ mod matcher;
 mod native;
 mod path;
 mod plan;
+pub mod playground;
 mod program;
+#[cfg(test)]
+mod properties;
 mod run;
 pub mod sets;
 mod syntax;

@@ -6,7 +6,7 @@ use crate::matcher::{self, Matcher};
 use crate::plan::ArgumentNode;
 use crate::run::{Argument, Datum, State, coerce, equal, items};
 use crate::value::HandleKind;
-use crate::{EvalError, Value};
+use crate::{Context, Contexts, EvalError, Value};
 
 /// A function that the compiler knows by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub(crate) enum Native {
     ContainsValue,
     Index,
     Concat,
+    IsRootSpan,
     Editor(crate::editors::EditorName),
 }
 
@@ -46,6 +47,7 @@ pub(crate) enum Converter {
     ContainsValue,
     Index,
     Concat,
+    IsRootSpan,
 }
 
 const fn new(name: &'static str, kind: Kind) -> Parameter {
@@ -92,6 +94,7 @@ pub(crate) const CONVERTERS: &[Function] = &[
         &[new("vals", Kind::ListOf(&Kind::StringLike)), new("delimiter", Kind::String)],
         Native::Concat,
     ),
+    Function::native("IsRootSpan", &[], Native::IsRootSpan).only_in(Contexts::of(&[Context::Span])),
 ];
 
 /// A function that does nothing: what `route() where …` of the routing connector calls.
@@ -136,6 +139,7 @@ pub(crate) fn prepare(native: Native, arguments: &[ArgumentNode]) -> Result<Conv
         Native::ContainsValue => Converter::ContainsValue,
         Native::Index => Converter::Index,
         Native::Concat => Converter::Concat,
+        Native::IsRootSpan => Converter::IsRootSpan,
         Native::Editor(_) => return Err("an editor is no converter".to_owned()),
     })
 }
@@ -158,7 +162,7 @@ fn is_list(datum: &Datum<'_>) -> bool {
 impl Converter {
     /// Whether it can fail, where its arguments cannot.
     pub(crate) fn is_infallible(&self) -> bool {
-        matches!(self, Converter::Is(_) | Converter::Coalesce)
+        matches!(self, Converter::Is(_) | Converter::Coalesce | Converter::IsRootSpan)
     }
 
     pub(crate) fn evaluate<'a>(
@@ -190,6 +194,10 @@ impl Converter {
                 },
             };
             return Ok(Datum::Bool(is_match));
+        }
+        if let Converter::IsRootSpan = self {
+            let parent = state.messages[2].bytes(4);
+            return Ok(Datum::Bool(parent.iter().all(|byte| *byte == 0)));
         }
         let target = match arguments.first() {
             Some(argument) => argument.value(state)?,

@@ -5,8 +5,8 @@ use crate::diagnostic::{Problem, did_you_mean};
 use crate::eval::FunctionRef;
 use crate::function::{Body, Function, Kind, Literals, Parameter};
 use crate::functions::case;
-use crate::native::{self, default_value};
-use crate::plan::{ArgumentNode, CallNode, Callee, Expr, Literal};
+use crate::native::{self, Converter, default_value};
+use crate::plan::{ArgumentNode, CallNode, Callee, Expr, Levels, Literal};
 use crate::run::{Arena, Argument, Datum, coerce};
 use crate::syntax::ast::{self, ArgumentValue, ExprKind, Place};
 
@@ -26,6 +26,9 @@ impl Compiler<'_> {
             Callee::Native(converter) if converter.is_infallible() => {}
             // Without parameters, or known to few contexts: reads something that is no argument.
             _ => facts = facts.fallible(),
+        }
+        if let Callee::Native(Converter::IsRootSpan) = callee {
+            facts.reads |= Levels::of(self.depth());
         }
         let is_native = matches!(callee, Callee::Native(_));
         facts.is_impure |=
@@ -65,16 +68,9 @@ impl Compiler<'_> {
                 Body::Native(native) if index == 0 => native::literal_kind(*native),
                 _ => None,
             };
-            let (node, of_node) =
-                self.argument(parameter.kind(), value, literal_kind).map_err(|problem| {
-                    let message = format!(
-                        "argument \"{}\" of {}: {}",
-                        parameter.name(),
-                        function.name,
-                        problem.message
-                    );
-                    Problem { message, ..problem }
-                })?;
+            let (node, of_node) = self
+                .argument(parameter.kind(), value, literal_kind)
+                .map_err(|problem| problem.named(parameter.name(), function.name))?;
             facts = facts.and(of_node);
             compiled.push(node);
         }
@@ -94,13 +90,13 @@ impl Compiler<'_> {
                     ArgumentValue::Value(ast::Expr { kind: ExprKind::Path(_), .. }) => {
                         Ok((ArgumentNode::Absent, Facts::default()))
                     }
-                    _ => Err(Problem::new(value.place(), "must be a path")),
+                    _ => Err(Problem::of_argument(value.place(), "must be a path")),
                 };
             }
             (Kind::Function, _) => return Ok((ArgumentNode::Absent, Facts::default())),
             (_, ArgumentValue::Function(name, place)) => {
                 let help = format!("a converter is called with parentheses: `{name}(…)`");
-                let problem = Problem::new(place, "expected a value, found the name of a function");
+                let problem = Problem::of_argument(place, "expected a value, found the name of a function");
                 return Err(problem.help(Some(help)));
             }
             (_, ArgumentValue::Value(expr)) => expr,
@@ -122,7 +118,7 @@ impl Compiler<'_> {
             && let ExprKind::List(items) = &expr.kind
             && let Some(map) = items.iter().find(|item| matches!(item.kind, ExprKind::Map(_)))
         {
-            return Err(Problem::new(&map.place, "a list that is written out cannot hold maps here"));
+            return Err(Problem::of_argument(&map.place, "a list that is written out cannot hold maps here"));
         }
         let (compiled, facts) = self.expr(expr)?;
         let (Expr::Literal(value), true) = (&compiled, is_literal(expr)) else {
@@ -132,7 +128,7 @@ impl Compiler<'_> {
         let arena = Arena::default();
         let coerced = coerce(value.datum(), literal_kind, &arena)
             .and_then(|_| coerce(value.datum(), kind, &arena))
-            .map_err(|error| Problem::new(&expr.place, error.to_string()))?;
+            .map_err(|error| Problem::of_argument(&expr.place, error.to_string()))?;
         match Literal::of(&coerced) {
             // It is what it must be: nothing is left to be coerced.
             Some(literal) => Ok((ArgumentNode::Value(Expr::Literal(literal), Kind::Any), facts)),
@@ -142,7 +138,7 @@ impl Compiler<'_> {
 
     fn list_of(&mut self, expr: &ast::Expr, element: Kind) -> Checked<(ArgumentNode, Facts)> {
         let ExprKind::List(items) = &expr.kind else {
-            return Err(Problem::new(&expr.place, "expected a list in brackets"));
+            return Err(Problem::of_argument(&expr.place, "expected a list in brackets"));
         };
         let mut facts = Facts::default();
         let mut values = Vec::with_capacity(items.len());
@@ -202,7 +198,7 @@ fn literal(expr: &ast::Expr, kind: Kind) -> Checked<ArgumentNode> {
     };
     match datum.as_ref().and_then(Literal::of) {
         Some(literal) => Ok(ArgumentNode::Value(Expr::Literal(literal), Kind::Any)),
-        None => Err(Problem::new(&expr.place, format!("expected {}", kind.expected()))),
+        None => Err(Problem::of_argument(&expr.place, format!("expected {}", kind.expected()))),
     }
 }
 

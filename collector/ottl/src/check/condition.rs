@@ -37,7 +37,9 @@ impl Compiler<'_> {
             return condition;
         }
         let Ok(slot) = u16::try_from(self.layout.once.len()) else { return condition };
-        self.layout.once.push(facts.reads.deepest().unwrap_or(0) as u8);
+        let deepest = facts.reads.deepest().unwrap_or(0) as u8;
+        self.layout.once.push(deepest);
+        self.layout.deepest_once = self.layout.deepest_once.max(deepest);
         Condition::Once { slot, inner: Box::new(condition) }
     }
 
@@ -55,7 +57,7 @@ impl Compiler<'_> {
             ast::Condition::Converter(converter) => {
                 let (expr, facts) = self.converter(converter)?;
                 let is_test = matches!(&expr, Expr::Call(call)
-                    if matches!(call.callee, Callee::Native(Converter::Is(_))));
+                    if matches!(call.callee, Callee::Native(Converter::Is(_) | Converter::IsRootSpan)));
                 // Another value than a boolean is an error.
                 Ok((Condition::Converter(expr), if is_test { facts } else { facts.fallible() }))
             }
@@ -231,7 +233,7 @@ fn cost(condition: &Condition, depth: usize) -> u32 {
         Condition::And(terms) | Condition::Or(terms) => terms.iter().map(|term| cost(term, depth)).sum(),
         Condition::Compare(_) | Condition::NeverEqual(_) => 8,
         Condition::Converter(Expr::Call(call)) => match &call.callee {
-            Callee::Native(Converter::Is(_)) => 3,
+            Callee::Native(Converter::Is(_) | Converter::IsRootSpan) => 3,
             Callee::Native(Converter::IsMatch(Some(Matcher::Regex(_)))) => 40,
             Callee::Native(Converter::IsMatch(Some(_))) => 10,
             _ => 30,

@@ -10,7 +10,7 @@ use crate::functions::glob::Glob;
 use crate::functions::go_regex;
 use crate::matcher::Matcher;
 use crate::native::Native;
-use crate::path::Target;
+use crate::path::{Field, Target};
 use crate::plan::{ArgumentNode, EditNode, Expr, Levels, NativeEdit, Path};
 use crate::run::Datum;
 use crate::syntax::ast::{self, ArgumentValue, ExprKind};
@@ -183,7 +183,12 @@ fn touching(target: &Path, facts: Facts) -> Edited {
         _ => Levels::of(target.depth.into()),
     };
     let lists = if target.target == Target::Attributes { level } else { Levels::NONE };
-    Edited { node: EditNode::Nothing, reads: facts.reads, writes: level, lists }
+    // What holds the records of a deeper level puts others in their place.
+    let writes = match target.target {
+        Target::Field(Field::Part(..) | Field::DataPoints | Field::Exemplars) => Levels::ALL,
+        _ => level,
+    };
+    Edited { node: EditNode::Nothing, reads: facts.reads, writes, lists }
 }
 
 fn matching_keys(argument: ArgumentNode, keeps: bool) -> Result<Editor, String> {

@@ -189,7 +189,8 @@ impl<'a> Edit<'_, 'a> {
         self.state.set_record(record);
     }
 
-    /// In the contexts `metric` and `datapoint`: the metric as it stands, encoded.
+    /// In the contexts `metric` and `datapoint`: the metric as it stands, encoded. In the context `datapoint` it
+    /// holds what was changed of its other points so far if it is a summary; else they are as they were.
     pub fn metric(&self) -> Cow<'a, [u8]> {
         self.state.metric()
     }

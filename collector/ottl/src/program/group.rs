@@ -207,7 +207,9 @@ impl Compiled {
 
 /// The context, if requests of the signal have such records.
 pub(super) fn offered(signal: Signal, context: Context, problems: &mut Vec<Diagnostic>) -> Option<Context> {
-    if Context::of(signal).contains(&context) {
+    // Statements over exemplars must say so: nothing infers their context.
+    let is_exemplar = signal == Signal::Metrics && context == Context::Exemplar;
+    if is_exemplar || Context::of(signal).contains(&context) {
         return Some(context);
     }
     let names = Context::of(signal).iter().map(|context| context.name()).collect::<Vec<_>>().join(", ");

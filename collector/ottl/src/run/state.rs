@@ -23,6 +23,8 @@ pub(crate) struct Layout {
     pub(crate) keys: [KeyTable; DEPTHS],
     /// The depth of each condition that is evaluated once.
     pub(crate) once: Vec<u8>,
+    /// The deepest of them.
+    pub(crate) deepest_once: u8,
     /// The levels whose attributes are changed in nearly every record.
     pub(crate) lists: Levels,
 }
@@ -86,7 +88,7 @@ impl<'a> State<'a> {
 
     #[inline]
     fn forget(&mut self, depth: usize) {
-        if self.once.is_empty() {
+        if self.once.is_empty() || depth > usize::from(self.layout.deepest_once) {
             return;
         }
         for (result, at) in self.once.iter_mut().zip(&self.layout.once) {

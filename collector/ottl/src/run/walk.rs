@@ -25,7 +25,7 @@ pub(crate) struct Walk {
     /// Removes scopes without records and resources without scopes, and metrics without points where points
     /// are visited.
     pub(crate) prunes: bool,
-    /// Whether statements ask for the metric of a point with the changes so far.
+    /// Whether statements may ask for the metric of a point of a summary with the changes so far.
     pub(crate) keeps_metric: bool,
 }
 
@@ -195,8 +195,10 @@ impl<'a> Walker<'_, 'a> {
                 for data in Fields::new(body) {
                     let Some(shape) = Shape::of_points(data.number()) else { continue };
                     self.rewriter.enter(&data);
+                    // Only what takes summaries apart asks for it, and makes a metric for each point anyway.
+                    let keeps_metric = self.walk.keeps_metric && shape == Shape::SummaryPoint;
                     for point in Fields::new(data.body).filter(|field| field.is_len(1)) {
-                        if self.walk.keeps_metric {
+                        if keeps_metric {
                             state.metric_so_far = Some(self.metric_so_far(body, &data));
                         }
                         kept += usize::from(self.leaf(state, shape, &point)?);

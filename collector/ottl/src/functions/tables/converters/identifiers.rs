@@ -6,7 +6,7 @@ use crate::functions::cidr::{Cidr, parse_address};
 use crate::functions::community_id::{Flow, community_id, protocol};
 use crate::functions::encode::from_hex;
 use crate::functions::{luhn, uuid};
-use crate::{Context, Contexts, EvalError, Value};
+use crate::{EvalError, Value};
 
 const ID: &[crate::Parameter] = &[new("target", Kind::BytesLike)];
 
@@ -49,8 +49,6 @@ pub(super) const TABLE: &[Function] = &[
         let number = call.opt_str(0).ok_or("expected a number to check, got nil")?;
         Ok(luhn::is_valid(number)?.into())
     }),
-    Function::converter("IsRootSpan", &[], |call| Ok(is_root(&call.record()).into()))
-        .only_in(Contexts::of(&[Context::Span])),
 ];
 
 fn identifier<const N: usize>(
@@ -72,13 +70,4 @@ fn read<const N: usize>(bytes: &[u8]) -> Result<[u8; N], EvalError> {
             bytes.len()
         ))
     })
-}
-
-/// Whether a span has no parent: no identifier, or zeros.
-fn is_root(span: &[u8]) -> bool {
-    const PARENT_SPAN_ID: u32 = 4;
-    phoenix_pdata::wire::Fields::new(span)
-        .filter(|field| field.is_len(PARENT_SPAN_ID))
-        .last()
-        .is_none_or(|field| field.body.iter().all(|&byte| byte == 0))
 }

@@ -28,6 +28,7 @@ pub use phoenix_component::factory::Registry;
 
 /// Runs the process: reads its arguments, does what they say, and returns its exit code.
 pub fn run(distribution: Distribution) -> ExitCode {
+    phoenix_residency::keep_freed();
     let arguments = match cli::parse(distribution.build) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use crossbeam_utils::CachePadded;
-use phoenix_pdata::buffers;
+
+use crate::buffers;
 
 /// A share of memory, in bytes. Clones share it.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ mod ack;
 mod admin_endpoint;
 mod batch;
 mod budget;
+pub mod buffers;
 mod capabilities;
 mod change;
 mod collector;

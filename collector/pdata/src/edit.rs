@@ -16,9 +16,11 @@ mod tests;
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::shape;
 use crate::wire::{Field, Fields};
-use crate::{Payload, Signal, buffers};
+use crate::{Payload, Signal};
 
 pub use attributes::{Attributed, Upsert};
 
@@ -31,7 +33,7 @@ pub fn edit(payload: Payload, mut change: impl FnMut(&mut Editor<'_>)) -> Payloa
         let mut editor = Editor::new(&piece);
         change(&mut editor);
         let changed = editor.finish();
-        edited.append(Payload::from(changed.map_or(piece, buffers::share)));
+        edited.append(Payload::from(changed.map_or(piece, Bytes::from)));
     }
     edited
 }

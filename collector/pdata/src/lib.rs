@@ -13,7 +13,6 @@
 //! This crate does no I/O and knows nothing else of Phoenix.
 
 mod assemble;
-pub mod buffers;
 mod edit;
 mod encoded;
 pub mod json;

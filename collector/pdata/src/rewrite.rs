@@ -7,9 +7,11 @@
 #[cfg(test)]
 mod fields;
 
+use bytes::Bytes;
+
+use crate::Payload;
 use crate::wire::Field;
 use crate::write::{varint, varint_len};
-use crate::{Payload, buffers};
 
 /// Changes each piece of a payload by what gives its new bytes; a piece for which that is none stays shared, one
 /// that is left empty goes.
@@ -17,7 +19,7 @@ pub fn rewrite(payload: Payload, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>
     let mut rewritten = Payload::default();
     for piece in payload {
         let changed = change(&piece);
-        rewritten.append(Payload::from(changed.map_or(piece, buffers::share)));
+        rewritten.append(Payload::from(changed.map_or(piece, Bytes::from)));
     }
     rewritten
 }
@@ -205,7 +207,7 @@ impl<'a> Rewriter<'a> {
     fn touch(&mut self) {
         if !self.is_changed {
             self.is_changed = true;
-            self.out = buffers::room(self.room);
+            self.out.reserve(self.room);
         }
         if self.open.last().is_some_and(|open| open.written.is_none()) {
             self.touch_all();

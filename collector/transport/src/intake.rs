@@ -7,8 +7,7 @@
 //! only its last step goes to the announced length, so that a complete body fits exactly.
 
 use bytes::Bytes;
-use phoenix_component::{Budget, Charge};
-use phoenix_pdata::buffers;
+use phoenix_component::{Budget, Charge, buffers};
 
 /// What a body gets at once; larger ones must arrive first.
 const FIRST_BYTES: usize = 128 * 1024;

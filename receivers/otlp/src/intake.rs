@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal};
-use phoenix_pdata::{Codings, Counts, Decode, InvalidUtf8, Payload, Signal, buffers, json};
+use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal, buffers};
+use phoenix_pdata::{Codings, Counts, Decode, InvalidUtf8, Payload, Signal, json};
 use phoenix_telemetry::traces::{SpanContext, Tracer};
 use phoenix_transport::compression::{DecodeAgain, Encoding};
 use phoenix_transport::{EncodedBody, Undecodable};

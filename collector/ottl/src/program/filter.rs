@@ -1,4 +1,5 @@
-use phoenix_pdata::{Payload, Signal, buffers};
+use bytes::Bytes;
+use phoenix_pdata::{Payload, Signal};
 
 use crate::check::Compiler;
 use crate::infer::infer;
@@ -88,7 +89,7 @@ impl FilterProgram {
             let mut piece = piece.clone();
             for group in &self.groups {
                 if let Some(changed) = self.run(group, &piece, env, &mut filtered)? {
-                    piece = buffers::share(changed);
+                    piece = Bytes::from(changed);
                 }
             }
             filtered.payload.append(Payload::from(piece));

@@ -1,4 +1,5 @@
-use phoenix_pdata::{Payload, Signal, buffers};
+use bytes::Bytes;
+use phoenix_pdata::{Payload, Signal};
 
 use crate::check::Compiler;
 use crate::diagnostic::Diagnostic;
@@ -77,7 +78,7 @@ impl RouteProgram {
                 verdicts.push(is_match);
                 Ok(is_match)
             })?;
-            let matched = || Payload::from(matched.map_or_else(|| piece.clone(), buffers::share));
+            let matched = || Payload::from(matched.map_or_else(|| piece.clone(), Bytes::from));
             // Where one of the two is all of the piece, it is not taken apart.
             if verdicts.iter().all(|is_match| *is_match) {
                 routed.matched.append(matched());
@@ -92,7 +93,7 @@ impl RouteProgram {
             let mut state = State::new(&self.layout, &arena, *env);
             let mut decided = verdicts.into_iter();
             let rest = self.walk(&mut state, piece, &mut |_| Ok(!decided.next().unwrap_or(false)))?;
-            routed.rest.append(Payload::from(rest.map_or_else(|| piece.clone(), buffers::share)));
+            routed.rest.append(Payload::from(rest.map_or_else(|| piece.clone(), Bytes::from)));
         }
         Ok(routed)
     }

@@ -1,4 +1,5 @@
-use phoenix_pdata::{Payload, Signal, buffers};
+use bytes::Bytes;
+use phoenix_pdata::{Payload, Signal};
 
 use crate::plan::Levels;
 use crate::run::{Arena, Layout, State, Verdict, Walk, walk};
@@ -75,7 +76,7 @@ impl StatementProgram {
             let mut piece = piece.clone();
             for pass in &self.passes {
                 if let Some(changed) = self.run(pass, &piece, env)? {
-                    piece = buffers::share(changed);
+                    piece = Bytes::from(changed);
                 }
             }
             result.append(Payload::from(piece));

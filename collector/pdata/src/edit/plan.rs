@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::buffers;
 use crate::wire::{Fields, Wire};
 use crate::write::{put_varint, varint_len};
 
@@ -28,7 +27,7 @@ pub(super) fn carry_out(message: &[u8], mut changes: Vec<Change>, fresh: &[u8]) 
     });
     let mut plan = Plan { message, segments: Vec::with_capacity(4 * changes.len() + 1) };
     let len = plan.message(0..message.len(), &changes);
-    let mut out = buffers::room(len);
+    let mut out = Vec::with_capacity(len);
     for segment in plan.segments {
         match segment {
             Segment::Old(range) => out.extend_from_slice(&message[range]),

@@ -1,5 +1,3 @@
-use bytes::Bytes;
-
 use super::*;
 use crate::view::{self, AnyValue, Span};
 use crate::wire::Wire;

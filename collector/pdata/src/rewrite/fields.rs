@@ -1,7 +1,5 @@
 use proptest::prelude::*;
 
-use bytes::Bytes;
-
 use super::*;
 use crate::wire::{Fields, Wire, key};
 use crate::write::{put_bytes, put_key, put_message, put_uint, put_varint};

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use libdeflater::{CompressionLvl, Compressor as Deflate};
 use lz4_flex::frame::{BlockSize, FrameEncoder as Lz4, FrameInfo};
-use phoenix_component::Budget;
-use phoenix_pdata::{Codings, buffers};
+use phoenix_component::{Budget, buffers};
+use phoenix_pdata::Codings;
 use snap::write::FrameEncoder as Snappy;
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
 

@@ -8,8 +8,7 @@ use std::io::{Cursor, Read};
 
 use bytes::Bytes;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
-use phoenix_component::Charge;
-use phoenix_pdata::buffers;
+use phoenix_component::{Charge, buffers};
 use snap::read::FrameDecoder as Snappy;
 use zstd::zstd_safe::{
     DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, find_frame_compressed_size, get_error_name,

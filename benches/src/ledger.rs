@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub(crate) struct Ledger {
     malformed: AtomicU64,
     refused: AtomicU64,
     throttled: AtomicU64,
+    /// When the first and the last accepted request were counted.
+    accepted: Mutex<Option<(Instant, Instant)>>,
     seen: Option<Mutex<SeenIds>>,
 }
 
@@ -48,6 +51,8 @@ impl Ledger {
                 seen.insert(id);
             }
         }
+        let now = Instant::now();
+        self.accepted.lock().expect("no holder of the times panics").get_or_insert((now, now)).1 = now;
         self.requests.fetch_add(1, Relaxed);
         self.bytes.fetch_add(body.len() as u64, Relaxed);
         let counter = match signal {
@@ -72,6 +77,8 @@ impl Ledger {
     /// The counts so far.
     pub(crate) fn report(&self) -> SinkReport {
         let ids = self.seen.as_ref().map(|seen| seen.lock().expect("no holder of the set panics").report);
+        let accepted = *self.accepted.lock().expect("no holder of the times panics");
+        let busy = accepted.map(|(first, last)| last - first).unwrap_or_default();
         SinkReport {
             requests: self.requests.load(Relaxed),
             spans: self.spans.load(Relaxed),
@@ -81,6 +88,7 @@ impl Ledger {
             malformed: self.malformed.load(Relaxed),
             refused: self.refused.load(Relaxed),
             throttled: self.throttled.load(Relaxed),
+            busy_us: u64::try_from(busy.as_micros()).unwrap_or(u64::MAX),
             ids,
         }
     }
@@ -102,6 +110,8 @@ pub(crate) struct SinkReport {
     pub(crate) refused: u64,
     /// Requests answered with a delay because the sink was told to.
     pub(crate) throttled: u64,
+    /// Microseconds from the first accepted request to the last.
+    pub(crate) busy_us: u64,
     /// Only with `--ids`.
     pub(crate) ids: Option<IdReport>,
 }
@@ -110,6 +120,14 @@ impl SinkReport {
     /// Records of all signals.
     pub(crate) fn items(&self) -> u64 {
         self.spans + self.log_records + self.data_points
+    }
+
+    /// Records per second from the first accepted request to the last, of which the first does not count; `None`
+    /// if there were fewer than two.
+    pub(crate) fn items_per_s(&self) -> Option<f64> {
+        let counted = self.requests.checked_sub(1).filter(|counted| *counted > 0 && self.busy_us > 0)?;
+        let items = self.items() as f64 * counted as f64 / self.requests as f64;
+        Some(items / (self.busy_us as f64 / 1e6))
     }
 }
 

@@ -213,6 +213,7 @@ struct Shared {
     interval: Option<Duration>,
     one_each: Option<Semaphore>,
     next: AtomicU64,
+    next_number: AtomicU64,
     accepted_requests: AtomicU64,
     accepted_items: AtomicU64,
     failed: AtomicU64,
@@ -257,6 +258,7 @@ impl Shared {
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
             one_each: options.one_each.then(|| Semaphore::new(ONE_EACH_AT_A_TIME)),
             next: AtomicU64::new(0),
+            next_number: AtomicU64::new(0),
             accepted_requests: AtomicU64::new(0),
             accepted_items: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -270,12 +272,13 @@ impl Shared {
         &self.prepared[usize::try_from(request % self.prepared.len() as u64).expect("an index")]
     }
 
-    fn body(&self, request: u64) -> Result<Bytes> {
+    /// The body of a request; if records are numbered, by `number`, which is then the request's own.
+    fn body(&self, request: u64, number: u64) -> Result<Bytes> {
         let prepared = self.prepared(request);
         if !self.unique_ids {
             return Ok(prepared.body.clone());
         }
-        wire_body(&self.target, &prepared.payload.numbered_from(1 + request * self.items_each))
+        wire_body(&self.target, &prepared.payload.numbered_from(1 + number * self.items_each))
     }
 
     fn fail(&self, status: &str, reason: &str) {
@@ -330,6 +333,9 @@ fn wire_body(target: &Target, message: &Bytes) -> Result<Bytes> {
 /// client so that its connection stays open.
 async fn work(shared: Arc<Shared>, mut client: Client, start: Instant) -> (Vec<u64>, Client) {
     let mut latencies = Vec::new();
+    // A number that was not accepted goes to the next request. So the accepted ones have no gaps but for at most one
+    // for each worker, and a request that was refused and arrived all the same shows as a duplicate.
+    let mut number = None;
     loop {
         // Held until the answer is there.
         let _turn = match &shared.one_each {
@@ -346,10 +352,16 @@ async fn work(shared: Arc<Shared>, mut client: Client, start: Instant) -> (Vec<u
             due = start + interval.mul_f64(request as f64);
             tokio::time::sleep_until(due.into()).await;
         }
-        match shared.body(request) {
+        let own = *number.get_or_insert_with(|| shared.next_number.fetch_add(1, Relaxed));
+        match shared.body(request, own) {
             Ok(body) => {
-                while !attempt(&shared, &mut client, request, body.clone()).await && shared.retry {
+                let mut accepted = attempt(&shared, &mut client, request, body.clone()).await;
+                while !accepted && shared.retry {
                     tokio::time::sleep(shared.retry_pause).await;
+                    accepted = attempt(&shared, &mut client, request, body.clone()).await;
+                }
+                if accepted {
+                    number = None;
                 }
                 let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(LONGEST_MICROS);
                 latencies.push(micros.max(1));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::body::{self, Pieces};
 use crate::compression::Compression;
@@ -42,6 +43,9 @@ pub(crate) struct SinkOptions {
     /// Milliseconds before each answer.
     #[arg(long, default_value_t = 0)]
     pub(crate) delay_ms: u64,
+    /// Work on so many requests at a time, delay included, and let the others wait.
+    #[arg(long)]
+    pub(crate) at_once: Option<usize>,
     /// Of a thousand requests so many are answered with UNAVAILABLE or 503.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
     pub(crate) fail_permille: u64,
@@ -85,15 +89,22 @@ struct State {
     options: SinkOptions,
     ledger: Arc<Ledger>,
     arrivals: AtomicU64,
+    turns: Option<Semaphore>,
 }
 
 impl Sink {
     /// Listens on both addresses.
     pub(crate) async fn bind(options: SinkOptions) -> Result<Sink> {
+        ensure!(options.at_once != Some(0), "a sink that works on nothing at a time takes nothing");
         let grpc = listen(options.grpc).await?;
         let http = listen(options.http).await?;
         let ledger = Arc::new(Ledger::new(options.ids));
-        Ok(Sink { grpc, http, state: Arc::new(State { options, ledger, arrivals: AtomicU64::new(0) }) })
+        let turns = options.at_once.map(Semaphore::new);
+        Ok(Sink {
+            grpc,
+            http,
+            state: Arc::new(State { options, ledger, arrivals: AtomicU64::new(0), turns }),
+        })
     }
 
     /// The addresses for gRPC and for HTTP.
@@ -180,6 +191,10 @@ impl State {
     }
 
     async fn take(&self, signal: Signal, message: &[u8]) -> Result<Verdict> {
+        let _turn = match &self.turns {
+            Some(turns) => Some(turns.acquire().await?),
+            None => None,
+        };
         if self.options.delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(self.options.delay_ms)).await;
         }

@@ -59,6 +59,7 @@ fn sink_options() -> SinkOptions {
         grpc: any_port,
         http: any_port,
         delay_ms: 0,
+        at_once: None,
         fail_permille: 0,
         throttle_permille: 0,
         retry_delay_ms: 100,
@@ -234,6 +235,20 @@ async fn refusals_are_counted_on_both_sides_and_retried_to_the_end() {
 }
 
 #[tokio::test]
+async fn a_sink_that_works_on_one_request_at_a_time_takes_its_delay_for_each() {
+    let sink = Sink::bind(SinkOptions { at_once: Some(1), delay_ms: 10, ..sink_options() }).await.unwrap();
+    let (grpc, _) = sink.addresses().unwrap();
+    let ledger = sink.ledger();
+    let serving = tokio::spawn(sink.serve());
+    assert_eq!(load::run(load_options(grpc.to_string())).await.unwrap().accepted_items, 2000);
+    let report = ledger.report();
+    assert!(report.busy_us >= 19 * 10_000, "{report:?}");
+    assert!(report.items_per_s().unwrap() <= 10_000.0);
+    serving.abort();
+    assert!(Sink::bind(SinkOptions { at_once: Some(0), ..sink_options() }).await.is_err());
+}
+
+#[tokio::test]
 async fn the_null_relay_passes_everything_on() {
     let sink = Sink::bind(sink_options()).await.unwrap();
     let (grpc, _) = sink.addresses().unwrap();
@@ -247,6 +262,22 @@ async fn the_null_relay_passes_everything_on() {
     assert_eq!((report.accepted_items, report.failed), (2000, 0));
     assert_eq!(ledger.report().ids, Some(IdReport { distinct: 2000, duplicates: 0, foreign: 0 }));
     relaying.abort();
+    serving.abort();
+}
+
+#[tokio::test]
+async fn numbers_of_refused_requests_are_used_again() {
+    let sink = Sink::bind(SinkOptions { fail_permille: 500, ..sink_options() }).await.unwrap();
+    let (grpc, _) = sink.addresses().unwrap();
+    let ledger = sink.ledger();
+    let serving = tokio::spawn(sink.serve());
+    let options = LoadOptions { connections: 1, in_flight: 1, ..load_options(grpc.to_string()) };
+    let report = load::run(options).await.unwrap();
+    assert_eq!((report.accepted_requests, report.failed, report.retryable), (10, 10, 10));
+    // The ten that were accepted have the first thousand numbers, so none of these is new.
+    let payload = Payload::new(Signal::Traces, 1000, 1);
+    ledger.record(Signal::Traces, &payload.numbered_from(1)).unwrap();
+    assert_eq!(ledger.report().ids, Some(IdReport { distinct: 1000, duplicates: 1000, foreign: 0 }));
     serving.abort();
 }
 

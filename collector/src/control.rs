@@ -21,6 +21,8 @@ use crate::{gates, watch};
 
 /// How long a change waits for another one.
 const TURN: Duration = Duration::from_secs(60);
+/// After a change, until what it needed of the program is given back.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// The running collector. Clones share it.
 #[derive(Clone)]
@@ -139,6 +141,20 @@ impl Control {
         }
     }
 
+    /// Gives back the memory of the code that a change runs through, a moment after it: most of what is
+    /// resident in a collector at rest.
+    pub(crate) fn settle(&self) {
+        tokio::spawn(async {
+            tokio::time::sleep(SETTLE).await;
+            match phoenix_residency::give_back() {
+                Ok(given) => {
+                    tracing::debug!(bytes = given.bytes as u64, "gave back clean pages of the program")
+                }
+                Err(error) => tracing::debug!(%error, "clean pages of the program stay resident"),
+            }
+        });
+    }
+
     /// Remembers what runs now.
     fn note(&self, loaded: &Loaded, from_sources: bool) {
         let readings = loaded.problems.readings();
@@ -196,6 +212,7 @@ impl Control {
             tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
         }
         self.note(&loaded, request.is_reload());
+        self.settle();
         applied.report.log();
         log_meaning(&answer.changes);
         Ok((answer, applied))

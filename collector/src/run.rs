@@ -67,9 +67,10 @@ pub(crate) fn run(
         engine.host().collector.set(Arc::new(control.clone()));
         control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
-        until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;
+        control.settle();
+        let stopped = until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;
         control.stop_telemetry().await;
-        Ok(())
+        stopped
     });
     drop(core_threads);
     logs.flush(LOG_PATIENCE);
@@ -101,13 +102,16 @@ impl Signals {
 }
 
 /// Runs until a signal says stop, changing the configuration meanwhile.
+///
+/// # Errors
+/// Where a second signal cut the shutdown off.
 async fn until_stopped(
     control: &Control,
     engine: &Engine,
     signals: &mut Signals,
     shutdown_timeout: Duration,
     watch_config: Option<(Duration, watch::Fingerprint)>,
-) {
+) -> anyhow::Result<()> {
     let watch =
         watch_config.map(|(interval, as_read)| tokio::spawn(control.clone().watch_files(interval, as_read)));
     let name = loop {
@@ -135,7 +139,11 @@ async fn until_stopped(
             } else {
                 tracing::info!("Shutdown complete.");
             }
+            Ok(())
         }
-        name = signals.stop() => tracing::warn!(signal = name, "stopped at once by a second signal; what was held is lost"),
+        name = signals.stop() => {
+            tracing::warn!(signal = name, "stopped at once by a second signal; what was held is lost");
+            anyhow::bail!("stopped by a second signal before the shutdown was complete")
+        }
     }
 }

@@ -27,6 +27,26 @@ pub(crate) enum Figure {
     StartMs,
     /// Size of the binary, in millions of bytes.
     SizeMb,
+    /// Instructions for each request, of one variant as a ratio to another's in the same round.
+    Instructions { of: &'static str, against: &'static str },
+    /// Most resident memory, as a part of 1.15 times the budget and 32 MiB.
+    PeakOfBudget,
+    /// By what part resident memory differs between the halves of a run.
+    MemoryDrift,
+    /// Items sent, refused or not, as a ratio to what is carried.
+    Offered,
+    /// Requests that were refused or broke off.
+    Failed,
+    /// Refusals after which a sender may not try again, and broken connections.
+    NotRetryable,
+    /// Accepted items that did not arrive.
+    Lost,
+    /// Resident memory for each open connection before its first request, in KiB.
+    FreshConnectionKib,
+    /// Resident memory for each connection at rest after its first request, in KiB.
+    UsedConnectionKib,
+    /// CPU time over the time of the load.
+    Cores,
 }
 
 /// What a figure has to stay within.
@@ -59,7 +79,11 @@ const fn goal(workload: &'static str, figure: Figure, bound: Bound) -> Goal {
 }
 
 use Bound::{AtLeast, AtMost};
-use Figure::{CpuAgainst, CpuRatio, HealthP99Ms, IdleMib, PeakAgainst, PeakMib, SizeMb, StartMs, Throughput};
+use Figure::{
+    Cores, CpuAgainst, CpuRatio, Failed, FreshConnectionKib, HealthP99Ms, IdleMib, Instructions, Lost,
+    MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb, StartMs, Throughput,
+    UsedConnectionKib,
+};
 
 /// All goals.
 pub(crate) const GOALS: &[Goal] = &[
@@ -113,6 +137,19 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("idle", IdleMib, AtMost(8.0)),
     goal("idle", StartMs, AtMost(10.0)),
     goal("idle", SizeMb, AtMost(15.0)),
+    goal("own-telemetry", Instructions { of: "normal", against: "none" }, AtMost(1.02)),
+    goal("overload", Offered, AtLeast(1.9)),
+    goal("overload", PeakOfBudget, AtMost(1.0)),
+    goal("overload", PeakMib, AtMost(128.0)),
+    goal("overload", MemoryDrift, AtMost(0.1)),
+    goal("overload", NotRetryable, AtMost(0.0)),
+    goal("overload", Lost, AtMost(0.0)),
+    goal("idle-connections", FreshConnectionKib, AtMost(32.0)),
+    goal("idle-connections", UsedConnectionKib, AtMost(32.0)),
+    goal("sidecar", Failed, AtMost(0.0)),
+    goal("sidecar", Lost, AtMost(0.0)),
+    goal("sidecar", PeakMib, AtMost(12.0)),
+    goal("sidecar", Cores, AtMost(0.1)),
 ];
 
 /// Whether a goal is met.
@@ -146,9 +183,23 @@ impl Goal {
             }
             PeakMib => each(|sample| sample.peak_mib),
             HealthP99Ms => each(|sample| sample.health_p99_ms),
-            IdleMib => each(|sample| Some(sample.idle_mib)),
-            StartMs => each(|sample| Some(sample.start_ms)),
-            SizeMb => each(|sample| Some(sample.binary_bytes as f64 / 1e6)),
+            IdleMib => each(|sample| sample.idle_mib),
+            StartMs => each(|sample| sample.start_ms),
+            SizeMb => each(|sample| Some(sample.binary_bytes? as f64 / 1e6)),
+            PeakOfBudget => each(Sample::peak_of_budget),
+            MemoryDrift => each(|sample| sample.overload.as_ref()?.drift),
+            Offered => each(|sample| Some(sample.overload.as_ref()?.offered)),
+            Failed => each(|sample| Some(sample.failed()? as f64)),
+            NotRetryable => each(|sample| Some(sample.overload.as_ref()?.not_retryable as f64)),
+            Lost => each(|sample| Some(sample.lost()? as f64)),
+            FreshConnectionKib => each(|sample| Some(sample.connections?.fresh_kib)),
+            UsedConnectionKib => each(|sample| Some(sample.connections?.used_kib)),
+            Cores => each(|sample| sample.cores),
+            Instructions { of, against } => {
+                Summary::of(by_round(&mine, of, against).filter_map(|(of, against)| {
+                    Some(of.instructions_per_request? / against.instructions_per_request?)
+                }))
+            }
             Throughput { of, against } => Summary::of(
                 by_round(&mine, of, against)
                     .filter_map(|(of, against)| Some(of.items_per_s()? / against.items_per_s()?)),
@@ -182,6 +233,16 @@ impl Goal {
             IdleMib => "idle memory, MiB".to_owned(),
             StartMs => "start to listening, ms".to_owned(),
             SizeMb => "binary, MB".to_owned(),
+            Instructions { of, against } => format!("instructions per request, {of} to {against}"),
+            PeakOfBudget => "peak memory, part of 1.15 × budget + 32 MiB".to_owned(),
+            MemoryDrift => "memory, change between the halves".to_owned(),
+            Offered => "load, ratio to what is carried".to_owned(),
+            Failed => "requests refused or broken off".to_owned(),
+            NotRetryable => "refusals that are not retryable".to_owned(),
+            Lost => "accepted items lost".to_owned(),
+            FreshConnectionKib => "memory for an open connection, KiB".to_owned(),
+            UsedConnectionKib => "memory for a connection at rest, KiB".to_owned(),
+            Cores => "CPU, cores".to_owned(),
         }
     }
 }
@@ -189,6 +250,8 @@ impl Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::connections::Connections;
+    use crate::compare::overload::Overload;
     use crate::compare::sample::tests::sample;
     use crate::compare::workloads::WORKLOADS;
 
@@ -196,7 +259,7 @@ mod tests {
     fn every_goal_names_a_workload_and_its_variants() {
         for goal in GOALS {
             let workload = WORKLOADS.iter().find(|workload| workload.name == goal.workload).unwrap();
-            if let Throughput { of, against } = goal.figure {
+            if let Throughput { of, against } | Instructions { of, against } = goal.figure {
                 for name in [of, against] {
                     assert!(workload.variants.iter().any(|variant| variant.name == name), "{name}");
                 }
@@ -245,5 +308,52 @@ mod tests {
             sample("connections", "many", Kind::Null, 0, 1.0),
         ];
         assert_eq!(goal.figure_of(&samples), Summary::of([1.0]));
+    }
+    #[test]
+    fn every_figure_of_overload_and_connections_is_read() {
+        let mut overloaded = sample("overload", "", Kind::Phoenix, 0, 1.0);
+        overloaded.peak_mib = Some(73.5);
+        overloaded.overload = Some(Overload {
+            carried_items_per_s: 1e3,
+            offered: 2.0,
+            not_retryable: 3,
+            budget_mib: Some(100.0),
+            drift: Some(0.05),
+            resident_mib: vec![],
+        });
+        let mut connected = sample("idle-connections", "", Kind::Phoenix, 0, 1.0);
+        connected.connections = Some(Connections { count: 10, fresh_kib: 8.0, used_kib: 9.0 });
+        let mut beside = sample("sidecar", "", Kind::Phoenix, 0, 1.0);
+        beside.cores = Some(0.07);
+        let samples = [overloaded, connected, beside];
+        let figures = [
+            ("overload", Offered, 2.0),
+            ("overload", PeakOfBudget, 0.5),
+            ("overload", MemoryDrift, 0.05),
+            ("overload", NotRetryable, 3.0),
+            ("overload", Lost, 10.0),
+            ("idle-connections", FreshConnectionKib, 8.0),
+            ("idle-connections", UsedConnectionKib, 9.0),
+            ("sidecar", Failed, 0.0),
+            ("sidecar", Cores, 0.07),
+        ];
+        for (workload, figure, expected) in figures {
+            let goal = GOALS.iter().find(|g| g.workload == workload && g.figure == figure).unwrap();
+            assert_eq!(goal.figure_of(&samples), Summary::of([expected]), "{figure:?}");
+        }
+    }
+
+    #[test]
+    fn own_telemetry_compares_instructions_of_the_same_round() {
+        let of = |variant, round, instructions| Sample {
+            instructions_per_request: Some(instructions),
+            ..sample("own-telemetry", variant, Kind::Phoenix, round, 1.0)
+        };
+        let samples =
+            [of("normal", 0, 101.0), of("none", 0, 100.0), of("none", 1, 200.0), of("normal", 1, 206.0)];
+        let goal = GOALS.iter().find(|goal| goal.workload == "own-telemetry").unwrap();
+        let figure = goal.figure_of(&samples);
+        assert_eq!(figure, Some(Summary { median: 1.02, min: 1.01, max: 1.03 }));
+        assert_eq!(goal.verdict(figure), Verdict::MetByMedian);
     }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::compare::process::{Process, STOP_TIMEOUT};
-use crate::compare::run::{Bench, shape_for};
+use crate::compare::run::{Bench, Run, shape_for};
+use crate::compare::sample::Sample;
 use crate::compare::subjects::Subject;
 use crate::compare::workloads::{Shape, Variant};
 
@@ -19,7 +20,11 @@ use crate::compare::workloads::{Shape, Variant};
 const SLOW_TIMEOUT: Duration = Duration::from_secs(300);
 const PERF_TIMEOUT: Duration = Duration::from_secs(600);
 /// Items of a counted load: enough that a request's own cost dwarfs chance.
-const COUNTED_ITEMS: u64 = 20_000;
+pub(crate) const COUNTED_ITEMS: u64 = 20_000;
+/// The same where a difference of a hundredth counts.
+const FINELY_COUNTED_ITEMS: u64 = 100_000;
+/// What is wrong without a counter.
+pub(crate) const NO_COUNTER: &str = "instructions cannot be counted here: neither perf nor valgrind works";
 
 /// How instructions are counted here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +56,16 @@ impl Counter {
         }
     }
 
-    /// Instructions of the subject per request; `None` if it cannot run the variant.
+    /// Instructions of the subject per request, over a load of at least `items`; `None` if it cannot run the variant.
     pub(crate) fn per_request(
         self,
         bench: &Bench,
         variant: &Variant,
         subject: &Subject,
+        items: u64,
     ) -> Result<Option<f64>> {
         let shape = counted_shape(shape_for(subject.kind, variant.shape));
-        let few = (COUNTED_ITEMS / shape.items as u64 / 4).max(10);
+        let few = (items / shape.items as u64 / 4).max(10);
         match self {
             Counter::Perf => with_perf(bench, variant, subject, shape, few * 20),
             Counter::Callgrind => {
@@ -75,6 +81,20 @@ impl Counter {
     }
 }
 
+/// Counts the instructions of a request.
+///
+/// # Errors
+/// If the machine cannot count.
+pub(crate) fn sample(bench: &Bench, run: &Run<'_>) -> Result<Option<Sample>> {
+    let counter = Counter::find().context(NO_COUNTER)?;
+    let counted = counter.per_request(bench, run.variant, run.subject, FINELY_COUNTED_ITEMS)?;
+    Ok(counted.map(|counted| Sample {
+        instructions_per_request: Some(counted),
+        note: Some(format!("instructions are counted by {}", counter.name())),
+        ..Sample::new(run)
+    }))
+}
+
 fn counted_shape(shape: Shape) -> Shape {
     Shape { connections: 2, in_flight: 4, prepared: shape.prepared.min(8), ..shape }
 }
@@ -86,7 +106,7 @@ fn with_perf(
     shape: Shape,
     requests: u64,
 ) -> Result<Option<f64>> {
-    let Some(mut stand) = bench.stand(variant, subject, shape.protocol, &[])? else { return Ok(None) };
+    let Some(mut stand) = bench.stand(variant, subject, &[])? else { return Ok(None) };
     let mut load = bench.start_load(shape, requests, &stand.ports)?;
     let log = bench.directory.join("perf.log");
     let pid = stand.subject.pid().to_string();
@@ -115,7 +135,7 @@ fn with_callgrind(
         "--tool=callgrind".to_owned(),
         format!("--callgrind-out-file={}", out.display()),
     ];
-    let Some(mut stand) = bench.stand(variant, subject, shape.protocol, &wrapper)? else { return Ok(None) };
+    let Some(mut stand) = bench.stand(variant, subject, &wrapper)? else { return Ok(None) };
     let report = bench.start_load(shape, requests, &stand.ports)?.run(SLOW_TIMEOUT)?;
     ensure!(report.accepted_requests == requests, "only {} requests were taken", report.accepted_requests);
     ensure!(stand.subject.stop(SLOW_TIMEOUT)?, "{} did not stop", subject.kind.name());

@@ -3,9 +3,14 @@
 //! Each round runs every subject once, the next round in reverse order, so that whatever else the machine
 //! does meets all of them alike. Ratios pair a run with the null relay's of the same round.
 
+mod cgroup;
+mod connections;
 mod elf;
 mod goals;
+mod http;
 mod instructions;
+mod load_process;
+mod overload;
 mod ports;
 mod probe;
 mod process;
@@ -13,8 +18,10 @@ mod procfs;
 mod report;
 mod run;
 mod sample;
+mod sidecar;
 mod stats;
 mod subjects;
+mod watch;
 mod workloads;
 
 use std::path::{Path, PathBuf};
@@ -24,9 +31,9 @@ use clap::Args;
 use serde::Serialize;
 
 use goals::GOALS;
-use instructions::Counter;
+use instructions::{COUNTED_ITEMS, Counter, NO_COUNTER};
 use report::Instructions;
-use run::Bench;
+use run::{Bench, Run};
 use sample::Sample;
 use subjects::{Kind, Subject};
 use workloads::{Measure, Variant, WORKLOADS, Workload};
@@ -149,13 +156,14 @@ struct Results {
 
 impl Results {
     fn rounds(&mut self, bench: &Bench, options: &CompareOptions, workload: &Workload, subjects: &[Subject]) {
-        for round in 0..options.runs {
+        for round in 0..options.runs.min(workload.most_rounds) {
             let mut cases = cases(workload, subjects);
             if round % 2 == 1 {
                 cases.reverse();
             }
             for (variant, subject) in cases {
-                let requests = requests(options, variant, subject.kind);
+                let scale = options.scale * if subject.kind.is_peer() { options.peer_scale } else { 1.0 };
+                let run = Run { workload, variant, subject, round, scale };
                 let label = format!(
                     "{} {}/{} {} {}",
                     workload.name,
@@ -164,7 +172,7 @@ impl Results {
                     subject.kind.name(),
                     variant.name
                 );
-                match bench.sample(workload, variant, subject, round, requests) {
+                match bench.sample(&run) {
                     Ok(Some(sample)) => {
                         eprintln!("{}: {}", label.trim_end(), progress(&sample));
                         self.samples.push(sample);
@@ -178,14 +186,13 @@ impl Results {
 
     fn count_instructions(&mut self, bench: &Bench, workload: &Workload, subjects: &[Subject]) {
         let Some(counter) = Counter::find() else {
-            return self
-                .fail("instructions cannot be counted here: neither perf nor valgrind works".to_owned());
+            return self.fail(NO_COUNTER.to_owned());
         };
         for (variant, subject) in cases(workload, subjects) {
             if subject.kind.is_peer() {
                 continue;
             }
-            match counter.per_request(bench, variant, subject) {
+            match counter.per_request(bench, variant, subject, COUNTED_ITEMS) {
                 Ok(Some(per_request)) => {
                     eprintln!(
                         "{} {} {}: {per_request:.0} instructions per request ({})",
@@ -244,22 +251,31 @@ fn cases<'a>(workload: &'a Workload, subjects: &'a [Subject]) -> Vec<(&'a Varian
         .collect()
 }
 
-fn requests(options: &CompareOptions, variant: &Variant, kind: Kind) -> u64 {
-    let scale = options.scale * if kind.is_peer() { options.peer_scale } else { 1.0 };
-    // A float of a count that was written by hand, rounded and above zero.
-    ((variant.shape.requests as f64 * scale).round() as u64).max(1)
-}
-
+/// The figures of a run in a line.
 fn progress(sample: &Sample) -> String {
-    match (sample.cpu_per_million(), &sample.load) {
-        (Some(cpu), Some(load)) => format!(
-            "{cpu:.3} CPU s/M, {:.0} items/s, p99 {:.1} ms, peak {:.1} MiB, lost {}, failed {}",
+    let mut figures = Vec::new();
+    if let (Some(cpu), Some(load)) = (sample.cpu_per_million(), &sample.load) {
+        figures.push(format!(
+            "{cpu:.3} CPU s/M, {:.0} items/s, p99 {:.1} ms, lost {}, failed {}",
             load.items_per_s,
             load.p99_us as f64 / 1e3,
-            sample.peak_mib.unwrap_or_default(),
             sample.lost().unwrap_or_default(),
             load.failed
-        ),
-        _ => format!("started in {:.1} ms, idle {:.1} MiB", sample.start_ms, sample.idle_mib),
+        ));
     }
+    let mut figure = |name: &str, value: Option<f64>| {
+        if let Some(value) = value {
+            figures.push(format!("{name} {value:.2}"));
+        }
+    };
+    figure("started in ms", sample.start_ms.filter(|_| sample.load.is_none()));
+    figure("idle MiB", sample.idle_mib.filter(|_| sample.load.is_none()));
+    figure("peak MiB", sample.peak_mib);
+    figure("instructions per request", sample.instructions_per_request);
+    figure("offered", sample.overload.as_ref().map(|overload| overload.offered));
+    figure("drift", sample.overload.as_ref().and_then(|overload| overload.drift));
+    figure("fresh KiB", sample.connections.map(|connections| connections.fresh_kib));
+    figure("used KiB", sample.connections.map(|connections| connections.used_kib));
+    figure("cores", sample.cores);
+    figures.join(", ")
 }

@@ -1,16 +1,15 @@
 //! Asks a health endpoint again and again, as an orchestrator does: a new connection each time.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
+
+use crate::compare::http;
 
 const INTERVAL: Duration = Duration::from_millis(10);
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A probe that is asking.
 pub(crate) struct Probe {
@@ -29,14 +28,14 @@ pub(crate) struct Answers {
 impl Probe {
     /// Starts to ask.
     pub(crate) fn start(address: &str) -> Result<Probe> {
-        let address: SocketAddr = address.parse()?;
+        let address = address.parse()?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             let mut answers = Answers::default();
             while !stopped.load(Relaxed) {
                 let start = Instant::now();
-                if ask(address).is_err() {
+                if http::get(address, "/").is_err() {
                     answers.failed += 1;
                 }
                 answers.millis.push(start.elapsed().as_secs_f64() * 1e3);
@@ -52,14 +51,4 @@ impl Probe {
         self.stop.store(true, Relaxed);
         self.thread.join().map_err(|_| anyhow!("the probe failed"))
     }
-}
-
-fn ask(address: SocketAddr) -> Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(64 << 10).read_to_end(&mut answer)?;
-    ensure!(answer.starts_with(b"HTTP/1.1 200"), "not healthy");
-    Ok(())
 }

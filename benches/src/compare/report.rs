@@ -1,5 +1,6 @@
 //! Tables for people, in Markdown.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::compare::goals::{GOALS, Verdict};
@@ -34,7 +35,19 @@ const HEADINGS: [&str; 14] = [
 ];
 
 /// Columns that only some workloads or options fill.
-const RARE_HEADINGS: [&str; 3] = ["duplicates", "health p99 ms", "health failed"];
+const RARE_HEADINGS: [&str; 11] = [
+    "duplicates",
+    "health p99 ms",
+    "health failed",
+    "carried items/s",
+    "offered",
+    "not retryable",
+    "budget MiB",
+    "drift",
+    "fresh KiB",
+    "used KiB",
+    "cores",
+];
 
 /// The table of one workload: medians of its rounds.
 pub(crate) fn workload_table(
@@ -60,17 +73,24 @@ pub(crate) fn workload_table(
         let counted = instructions
             .iter()
             .find(|i| i.workload == workload.name && i.variant == variant && i.subject == subject)
-            .map(|i| i.per_request);
+            .map(|i| i.per_request)
+            .or_else(|| Some(Summary::of(runs.iter().filter_map(|s| s.instructions_per_request))?.median));
         row(label, &runs, samples, counted)
     });
     let (headings, rows) = without_empty_columns(headings, rows.collect());
     let rounds = mine.iter().map(|sample| sample.round + 1).max().unwrap_or(0);
-    format!(
+    let mut text = format!(
         "### {}\n\n{}; medians of {rounds} rounds\n\n{}",
         workload.name,
         workload.about,
         table(&headings, &rows)
-    )
+    );
+    let notes: BTreeSet<&str> = mine.iter().filter_map(|sample| sample.note.as_deref()).collect();
+    for note in notes {
+        // Writing to a string does not fail.
+        _ = write!(text, "\n{note}\n");
+    }
+    text
 }
 
 fn row(label: String, runs: &[&Sample], all: &[Sample], instructions: Option<f64>) -> Vec<String> {
@@ -88,14 +108,22 @@ fn row(label: String, runs: &[&Sample], all: &[Sample], instructions: Option<f64
         load(|load| load.p99_us),
         load(|load| load.p999_us),
         median(runs, |sample| sample.peak_mib),
-        median(runs, |sample| Some(sample.idle_mib)),
-        median(runs, |sample| Some(sample.start_ms)),
+        median(runs, |sample| sample.idle_mib),
+        median(runs, |sample| sample.start_ms),
         total(runs, Sample::lost),
-        total(runs, |sample| Some(sample.load.as_ref()?.failed.cast_signed())),
+        total(runs, |sample| Some(sample.failed()?.cast_signed())),
         number(instructions),
         total(runs, |sample| Some(sample.sink.as_ref()?.ids?.duplicates.cast_signed())),
         median(runs, |sample| sample.health_p99_ms),
         total(runs, |sample| Some(sample.health_failed?.cast_signed())),
+        median(runs, |sample| Some(sample.overload.as_ref()?.carried_items_per_s)),
+        median(runs, |sample| Some(sample.overload.as_ref()?.offered)),
+        total(runs, |sample| Some(sample.overload.as_ref()?.not_retryable.cast_signed())),
+        median(runs, |sample| sample.overload.as_ref()?.budget_mib),
+        median(runs, |sample| sample.overload.as_ref()?.drift),
+        median(runs, |sample| Some(sample.connections?.fresh_kib)),
+        median(runs, |sample| Some(sample.connections?.used_kib)),
+        median(runs, |sample| sample.cores),
     ]
 }
 
@@ -226,6 +254,20 @@ mod tests {
         assert!(!text.contains("health") && !text.contains("duplicates"), "{text}");
         let widths: std::collections::BTreeSet<usize> = rows.iter().map(|row| row.chars().count()).collect();
         assert_eq!(widths.len(), 1, "{text}");
+    }
+
+    #[test]
+    fn rare_columns_and_notes_are_there_where_a_run_has_them() {
+        let limited = |round| Sample {
+            cores: Some(0.07),
+            note: Some("without limits".to_owned()),
+            ..sample("sidecar", "", Kind::Phoenix, round, 1.0)
+        };
+        let workload = WORKLOADS.iter().find(|workload| workload.name == "sidecar").unwrap();
+        let text = workload_table(workload, &[limited(0), limited(1)], &[]);
+        assert!(text.contains("| cores |") && text.contains("| 0.070 |"), "{text}");
+        assert!(text.ends_with("|\n\nwithout limits\n"), "{text}");
+        assert!(!text.contains("drift"), "{text}");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::client::{FrameSize, Protocol};
+use crate::client::Protocol;
 use crate::compare::ports::Ports;
 use crate::compare::probe::Probe;
 use crate::compare::process::{self, Process, STOP_TIMEOUT};
@@ -14,19 +14,19 @@ use crate::compare::sample::Sample;
 use crate::compare::stats;
 use crate::compare::subjects::{Kind, Subject};
 use crate::compare::workloads::{Measure, Shape, Variant, Workload, config_text};
+use crate::compare::{connections, instructions, overload, sidecar};
 use crate::ledger::SinkReport;
-use crate::load::LoadReport;
 
 /// How long a subject may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A load that takes longer is given up.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// Rest before the load, after which memory counts as idle.
-const REST: Duration = Duration::from_millis(300);
-/// The same where nothing but rest is measured.
-const LONG_REST: Duration = Duration::from_millis(1500);
+pub(crate) const REST: Duration = Duration::from_millis(300);
+/// The same where memory at rest is what is measured: long enough for a collector to give back what its start took.
+pub(crate) const LONG_REST: Duration = Duration::from_millis(1500);
 /// After the load: longer than a batch waits, so that its last export is in the CPU time.
-const SETTLE: Duration = Duration::from_millis(600);
+pub(crate) const SETTLE: Duration = Duration::from_millis(600);
 const START_ATTEMPTS: usize = 3;
 
 /// What all runs share.
@@ -42,6 +42,30 @@ pub(crate) struct Bench {
     pub(crate) distributed: Option<PathBuf>,
 }
 
+/// What is to be run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) workload: &'a Workload,
+    pub(crate) variant: &'a Variant,
+    pub(crate) subject: &'a Subject,
+    pub(crate) round: usize,
+    /// Multiplies what the workload says of its length.
+    pub(crate) scale: f64,
+}
+
+impl Run<'_> {
+    /// The requests of the load.
+    pub(crate) fn requests(&self) -> u64 {
+        // A float of a count that was written by hand, rounded and above zero.
+        ((self.variant.shape.requests as f64 * self.scale).round() as u64).max(1)
+    }
+
+    /// The load, as this subject can take it.
+    pub(crate) fn shape(&self) -> Shape {
+        shape_for(self.subject.kind, self.variant.shape)
+    }
+}
+
 /// A subject that listens, and the sink behind it.
 pub(crate) struct Stand {
     pub(crate) ports: Ports,
@@ -51,77 +75,64 @@ pub(crate) struct Stand {
 }
 
 impl Bench {
-    /// Runs `variant` once; `None` if the subject cannot do it.
+    /// Makes one run; `None` if the subject cannot do it.
     ///
     /// # Errors
     /// If a process cannot be started, ends early, or the load does not come to its end.
-    pub(crate) fn sample(
-        &self,
-        workload: &Workload,
-        variant: &Variant,
-        subject: &Subject,
-        round: usize,
-        requests: u64,
-    ) -> Result<Option<Sample>> {
-        let shape = shape_for(subject.kind, variant.shape);
-        let Some(mut stand) = self.stand(variant, subject, shape.protocol, &[])? else { return Ok(None) };
-        std::thread::sleep(if workload.measure == Measure::Idle { LONG_REST } else { REST });
-        let pid = stand.subject.pid();
-        let mut sample = Sample {
-            workload: workload.name,
-            variant: variant.name,
-            subject: subject.kind,
-            round,
-            start_ms: stand.start.as_secs_f64() * 1e3,
-            idle_mib: procfs::resident_mib(pid)?,
-            binary_bytes: self.binary_bytes(subject)?,
-            stopped_in_time: false,
-            peak_mib: None,
-            cpu_s: None,
-            cpu_source: None,
-            load: None,
-            sink: None,
-            health_p99_ms: None,
-            health_failed: None,
-        };
-        if workload.measure != Measure::Idle {
-            let health = (workload.measure == Measure::Health).then(|| stand.ports.health_listen());
-            if let Some(address) = &health {
-                stand.subject.wait_for_port(address, START_TIMEOUT)?;
-            }
-            let mut load = self.start_load(shape, requests, &stand.ports)?;
-            let before = CpuReading::of(pid)?;
-            let probe = health.as_deref().map(Probe::start).transpose()?;
-            let report = load.run(LOAD_TIMEOUT);
-            let answers = probe.map(Probe::stop).transpose()?;
-            let report =
-                report.with_context(|| format!("the subject says: {}", stand.subject.last_lines()))?;
-            std::thread::sleep(SETTLE);
-            let (cpu_s, source) = CpuReading::of(pid)?.since(&before);
-            (sample.cpu_s, sample.cpu_source) = (Some(cpu_s), Some(source));
-            sample.peak_mib = Some(procfs::peak_mib(pid)?);
-            sample.load = Some(report);
-            if let Some(answers) = answers {
-                sample.health_failed = Some(answers.failed);
-                sample.health_p99_ms = stats::quantile(answers.millis, 0.99);
-            }
+    pub(crate) fn sample(&self, run: &Run<'_>) -> Result<Option<Sample>> {
+        match run.workload.measure {
+            Measure::Load | Measure::Health => self.sample_load(run),
+            Measure::Idle => self.sample_idle(run),
+            Measure::Instructions => instructions::sample(self, run),
+            Measure::Overload => overload::sample(self, run),
+            Measure::Connections => connections::sample(self, run),
+            Measure::Sidecar => sidecar::sample(self, run),
         }
-        sample.stopped_in_time = stand.subject.stop(STOP_TIMEOUT)?;
-        sample.sink = Some(stop_sink(&mut stand.sink)?).filter(|_| sample.load.is_some());
+    }
+
+    fn sample_idle(&self, run: &Run<'_>) -> Result<Option<Sample>> {
+        let Some(stand) = self.stand(run.variant, run.subject, &[])? else { return Ok(None) };
+        let mut sample = stand.at_rest(self, run, LONG_REST)?;
+        stand.stop(&mut sample, STOP_TIMEOUT)?;
         Ok(Some(sample))
     }
 
-    /// Starts a sink and a subject, under the program and arguments in `wrapper` if there are any.
+    fn sample_load(&self, run: &Run<'_>) -> Result<Option<Sample>> {
+        let Some(mut stand) = self.stand(run.variant, run.subject, &[])? else { return Ok(None) };
+        let mut sample = stand.at_rest(self, run, REST)?;
+        let health = (run.workload.measure == Measure::Health).then(|| stand.ports.health_listen());
+        if let Some(address) = &health {
+            stand.subject.wait_for_port(address, START_TIMEOUT)?;
+        }
+        let pid = stand.subject.pid();
+        let mut load = self.start_load(run.shape(), run.requests(), &stand.ports)?;
+        let before = CpuReading::of(pid)?;
+        let probe = health.as_deref().map(Probe::start).transpose()?;
+        let report = load.run(LOAD_TIMEOUT);
+        let answers = probe.map(Probe::stop).transpose()?;
+        sample.load = Some(report.with_context(|| stand.complaint())?);
+        std::thread::sleep(SETTLE);
+        sample.set_cpu(CpuReading::of(pid)?.since(&before));
+        sample.peak_mib = Some(procfs::peak_mib(pid)?);
+        if let Some(answers) = answers {
+            sample.health_failed = Some(answers.failed);
+            sample.health_p99_ms = stats::quantile(answers.millis, 0.99);
+        }
+        stand.stop(&mut sample, STOP_TIMEOUT)?;
+        Ok(Some(sample))
+    }
+
+    /// Starts a sink and a subject, under the program and arguments in `wrapper` if there are any; `None` if the
+    /// subject cannot run the variant.
     pub(crate) fn stand(
         &self,
         variant: &Variant,
         subject: &Subject,
-        protocol: Protocol,
         wrapper: &[String],
     ) -> Result<Option<Stand>> {
         let mut attempt = 1;
         loop {
-            match self.try_stand(variant, subject, protocol, wrapper) {
+            match self.try_stand(variant, subject, wrapper) {
                 Err(error) if attempt < START_ATTEMPTS => {
                     eprintln!("starting again: {error:#}");
                     attempt += 1;
@@ -131,24 +142,18 @@ impl Bench {
         }
     }
 
-    fn try_stand(
-        &self,
-        variant: &Variant,
-        subject: &Subject,
-        protocol: Protocol,
-        wrapper: &[String],
-    ) -> Result<Option<Stand>> {
+    fn try_stand(&self, variant: &Variant, subject: &Subject, wrapper: &[String]) -> Result<Option<Stand>> {
         let ports = Ports::pick()?;
         let config = self.config_file(variant.config)?;
         let Some(arguments) = subject.arguments(variant.config, &config, &ports) else { return Ok(None) };
-        let sink = self.start_sink(&ports)?;
+        let sink = self.start_sink(variant, &ports)?;
         let mut command: Vec<_> = wrapper.iter().map(std::ffi::OsString::from).collect();
         command.push(subject.program.clone().into());
         command.extend(arguments);
         let log = self.directory.join(format!("{}.log", subject.kind.name().replace(' ', "-")));
         let program = PathBuf::from(command.remove(0));
         let mut process = Process::start(&program, &command, &ports.environment(), &log, false)?;
-        let address = match protocol {
+        let address = match shape_for(subject.kind, variant.shape).protocol {
             Protocol::Grpc => ports.grpc_listen(),
             Protocol::Http => ports.http_listen(),
         };
@@ -163,34 +168,24 @@ impl Bench {
         Ok(file)
     }
 
-    fn start_sink(&self, ports: &Ports) -> Result<Process> {
-        let mut arguments =
-            vec!["sink".to_owned(), "--grpc".to_owned(), ports.grpc_target(), "--http".to_owned()];
-        arguments.push(ports.http_target());
-        if self.exact_ids {
+    fn start_sink(&self, variant: &Variant, ports: &Ports) -> Result<Process> {
+        let mut arguments = vec!["sink".to_owned()];
+        let mut option = |name: &str, value: String| {
+            arguments.push(format!("--{name}"));
+            arguments.push(value);
+        };
+        option("grpc", ports.grpc_target());
+        option("http", ports.http_target());
+        option("delay-ms", variant.backend.delay_ms.to_string());
+        if let Some(at_once) = variant.backend.at_once {
+            option("at-once", at_once.to_string());
+        }
+        if self.exact_ids || variant.shape.exact_ids {
             arguments.push("--ids".to_owned());
         }
         let mut sink = Process::start(&self.own, &arguments, &[], &self.directory.join("sink.log"), true)?;
         sink.wait_for_port(&ports.grpc_target(), START_TIMEOUT)?;
         Ok(sink)
-    }
-
-    /// Starts a load, which builds its requests, connects, and waits.
-    pub(crate) fn start_load(&self, shape: Shape, requests: u64, ports: &Ports) -> Result<Load> {
-        let endpoint = match shape.protocol {
-            Protocol::Grpc => ports.grpc_listen(),
-            Protocol::Http => ports.http_listen(),
-        };
-        let mut arguments = load_arguments(shape, requests, &endpoint);
-        if self.exact_ids {
-            arguments.push("--unique-ids".to_owned());
-        }
-        let log = self.directory.join("load.log");
-        let mut process = Process::start(&self.own, &arguments, &[], &log, true)?;
-        let mut output = process.output()?;
-        let line = process::read_line(&mut output).with_context(|| process.last_lines())?;
-        ensure!(line.trim() == "ready", "the load says {line:?}");
-        Ok(Load { process, output })
     }
 
     fn binary_bytes(&self, subject: &Subject) -> Result<u64> {
@@ -199,30 +194,33 @@ impl Bench {
     }
 }
 
-/// A load that waits to begin.
-pub(crate) struct Load {
-    process: Process,
-    output: std::io::BufReader<std::process::ChildStdout>,
-}
+impl Stand {
+    /// What is known of the subject once it was left alone for `rest`.
+    pub(crate) fn at_rest(&self, bench: &Bench, run: &Run<'_>, rest: Duration) -> Result<Sample> {
+        std::thread::sleep(rest);
+        let mut sample = Sample::new(run);
+        sample.start_ms = Some(self.start.as_secs_f64() * 1e3);
+        sample.idle_mib = Some(procfs::resident_mib(self.subject.pid())?);
+        sample.binary_bytes = Some(bench.binary_bytes(run.subject)?);
+        Ok(sample)
+    }
 
-impl Load {
-    /// Lets it run to its end.
-    pub(crate) fn run(&mut self, timeout: Duration) -> Result<LoadReport> {
-        self.process.send_line()?;
-        let Some(status) = self.process.wait(timeout)? else {
-            bail!("the load was not through after {} s", timeout.as_secs())
-        };
-        ensure!(status.success(), "the load failed: {}", self.process.last_lines());
-        let report: LoadReport = process::read_json(&mut self.output)?;
-        if report.failed > 0 {
-            eprintln!("  {} failed: {}", report.failed, self.process.last_lines());
-        }
-        Ok(report)
+    /// Stops the subject, which may deliver what it holds, and then the sink; adds what that one counted if there
+    /// was a load.
+    pub(crate) fn stop(mut self, sample: &mut Sample, timeout: Duration) -> Result<()> {
+        sample.stopped_in_time = self.subject.stop(timeout)?;
+        sample.sink = Some(stop_sink(&mut self.sink)?).filter(|_| sample.load.is_some());
+        Ok(())
+    }
+
+    /// What the subject said last, to go with an error.
+    pub(crate) fn complaint(&self) -> String {
+        format!("the subject says: {}", self.subject.last_lines())
     }
 }
 
 /// Stops a sink and reads what it counted.
-pub(crate) fn stop_sink(sink: &mut Process) -> Result<SinkReport> {
+fn stop_sink(sink: &mut Process) -> Result<SinkReport> {
     let mut output = sink.output()?;
     ensure!(sink.stop(STOP_TIMEOUT)?, "the sink did not stop: {}", sink.last_lines());
     process::read_json(&mut output)
@@ -238,49 +236,4 @@ pub(crate) fn shape_for(kind: Kind, shape: Shape) -> Shape {
 
 fn file_bytes(path: &Path) -> Result<u64> {
     Ok(std::fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?.len())
-}
-
-fn load_arguments(shape: Shape, requests: u64, endpoint: &str) -> Vec<String> {
-    let mut arguments = vec!["load".to_owned(), "--wait".to_owned()];
-    let mut option = |name: &str, value: String| {
-        arguments.push(format!("--{name}"));
-        arguments.push(value);
-    };
-    option("endpoint", endpoint.to_owned());
-    option("protocol", if shape.protocol == Protocol::Grpc { "grpc" } else { "http" }.to_owned());
-    option("signal", shape.signal.name().to_owned());
-    option("items", shape.items.to_string());
-    option("requests", requests.to_string());
-    option("connections", shape.connections.to_string());
-    option("in-flight", shape.in_flight.to_string());
-    option("variants", shape.prepared.to_string());
-    option("frame-size", if shape.frame_size == FrameSize::Peer { "peer" } else { "16k" }.to_owned());
-    option("encoding", shape.encoding.name().to_owned());
-    option("compression", shape.compression.header().unwrap_or("none").to_owned());
-    if let Some(bytes) = shape.request_bytes {
-        option("request-bytes", bytes.to_string());
-    }
-    arguments
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::{Args, Command, FromArgMatches};
-
-    use super::*;
-    use crate::compare::workloads::WORKLOADS;
-    use crate::load::LoadOptions;
-
-    #[test]
-    fn the_load_understands_what_it_is_given() {
-        for variant in WORKLOADS.iter().flat_map(|workload| workload.variants) {
-            let arguments = load_arguments(variant.shape, 7, "127.0.0.1:1");
-            let matches = LoadOptions::augment_args(Command::new("load")).get_matches_from(&arguments);
-            let options = LoadOptions::from_arg_matches(&matches).unwrap();
-            assert_eq!((options.requests, options.wait), (7, true));
-            assert_eq!(options.protocol, variant.shape.protocol);
-            assert_eq!(options.frame_size, variant.shape.frame_size);
-            assert_eq!(options.compression, variant.shape.compression);
-        }
-    }
 }

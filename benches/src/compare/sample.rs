@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 
+use crate::compare::connections::Connections;
+use crate::compare::overload::Overload;
 use crate::compare::procfs::CpuSource;
+use crate::compare::run::Run;
 use crate::compare::subjects::Kind;
 use crate::ledger::SinkReport;
 use crate::load::LoadReport;
 
-/// One run.
+/// One run; what its workload does not look at is not there.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Sample {
     pub(crate) workload: &'static str,
@@ -15,13 +18,12 @@ pub(crate) struct Sample {
     pub(crate) subject: Kind,
     pub(crate) round: usize,
     /// From the start of the process to an open port.
-    pub(crate) start_ms: f64,
+    pub(crate) start_ms: Option<f64>,
     /// Resident before the load.
-    pub(crate) idle_mib: f64,
-    pub(crate) binary_bytes: u64,
+    pub(crate) idle_mib: Option<f64>,
+    pub(crate) binary_bytes: Option<u64>,
     /// Whether it stopped when asked to.
     pub(crate) stopped_in_time: bool,
-    /// The rest is there only if a load ran.
     pub(crate) peak_mib: Option<f64>,
     /// User and system time of the process from the first request to the last batch.
     pub(crate) cpu_s: Option<f64>,
@@ -31,9 +33,47 @@ pub(crate) struct Sample {
     /// The health endpoint's answers, where it was asked.
     pub(crate) health_p99_ms: Option<f64>,
     pub(crate) health_failed: Option<u64>,
+    pub(crate) instructions_per_request: Option<f64>,
+    pub(crate) overload: Option<Overload>,
+    pub(crate) connections: Option<Connections>,
+    /// CPU time over the time of the load.
+    pub(crate) cores: Option<f64>,
+    /// What a reader of the figures must know.
+    pub(crate) note: Option<String>,
 }
 
 impl Sample {
+    /// A run of which nothing is known yet.
+    pub(crate) fn new(run: &Run<'_>) -> Sample {
+        Sample {
+            workload: run.workload.name,
+            variant: run.variant.name,
+            subject: run.subject.kind,
+            round: run.round,
+            start_ms: None,
+            idle_mib: None,
+            binary_bytes: None,
+            stopped_in_time: false,
+            peak_mib: None,
+            cpu_s: None,
+            cpu_source: None,
+            load: None,
+            sink: None,
+            health_p99_ms: None,
+            health_failed: None,
+            instructions_per_request: None,
+            overload: None,
+            connections: None,
+            cores: None,
+            note: None,
+        }
+    }
+
+    /// Notes the CPU time of the load.
+    pub(crate) fn set_cpu(&mut self, (seconds, source): (f64, CpuSource)) {
+        (self.cpu_s, self.cpu_source) = (Some(seconds), Some(source));
+    }
+
     /// CPU seconds per million accepted items.
     pub(crate) fn cpu_per_million(&self) -> Option<f64> {
         let items = self.load.as_ref()?.accepted_items;
@@ -43,6 +83,16 @@ impl Sample {
     /// Accepted items per second.
     pub(crate) fn items_per_s(&self) -> Option<f64> {
         Some(self.load.as_ref()?.items_per_s)
+    }
+
+    /// Requests that were refused or broke off, each try counted.
+    pub(crate) fn failed(&self) -> Option<u64> {
+        Some(self.load.as_ref()?.failed)
+    }
+
+    /// Most resident memory as a part of what is allowed for the collector's own budget.
+    pub(crate) fn peak_of_budget(&self) -> Option<f64> {
+        Some(self.peak_mib? / self.overload.as_ref()?.bound_mib()?)
     }
 
     /// Accepted items that did not arrive; below zero if more arrived than were accepted.
@@ -106,9 +156,9 @@ pub(crate) mod tests {
             variant,
             subject,
             round,
-            start_ms: 5.0,
-            idle_mib: 6.0,
-            binary_bytes: 12_000_000,
+            start_ms: Some(5.0),
+            idle_mib: Some(6.0),
+            binary_bytes: Some(12_000_000),
             stopped_in_time: true,
             peak_mib: Some(10.0),
             cpu_s: Some(cpu_s),
@@ -137,10 +187,16 @@ pub(crate) mod tests {
                 malformed: 0,
                 refused: 0,
                 throttled: 0,
+                busy_us: 1_000_000,
                 ids: None,
             }),
             health_p99_ms: None,
             health_failed: None,
+            instructions_per_request: None,
+            overload: None,
+            connections: None,
+            cores: None,
+            note: None,
         }
     }
 

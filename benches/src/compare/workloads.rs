@@ -13,6 +13,8 @@ pub(crate) struct Workload {
     pub(crate) measure: Measure,
     /// What each round runs; their throughputs may be compared with each other.
     pub(crate) variants: &'static [Variant],
+    /// More rounds than these would take too long or tell nothing new, however many are asked for.
+    pub(crate) most_rounds: usize,
 }
 
 /// What a workload looks at.
@@ -24,6 +26,14 @@ pub(crate) enum Measure {
     Health,
     /// No load: start and rest.
     Idle,
+    /// Instructions for each request.
+    Instructions,
+    /// Minutes of more load than the backend takes.
+    Overload,
+    /// Connections that send nothing, or nothing more.
+    Connections,
+    /// A paced load while CPU and memory are limited.
+    Sidecar,
 }
 
 /// A load through a configuration.
@@ -33,7 +43,17 @@ pub(crate) struct Variant {
     /// The name of a file in `benches/configs`.
     pub(crate) config: &'static str,
     pub(crate) shape: Shape,
+    pub(crate) backend: Backend,
     pub(crate) subjects: &'static [Kind],
+}
+
+/// How fast the sink is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    /// Milliseconds for each request.
+    pub(crate) delay_ms: u64,
+    /// Requests that it works on at a time; `None` for as many as come.
+    pub(crate) at_once: Option<usize>,
 }
 
 /// What the load sends.
@@ -51,6 +71,14 @@ pub(crate) struct Shape {
     pub(crate) encoding: Encoding,
     pub(crate) request_bytes: Option<usize>,
     pub(crate) prepared: usize,
+    /// Requests to begin in a second; `None` for a closed loop.
+    pub(crate) rate: Option<u32>,
+    /// Send what was refused again until it is taken.
+    pub(crate) retry: bool,
+    /// Every connection sends one request and stays open.
+    pub(crate) one_each: bool,
+    /// Number each record whether that was asked for or not.
+    pub(crate) exact_ids: bool,
 }
 
 const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
@@ -66,6 +94,10 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         encoding: Encoding::Proto,
         request_bytes: None,
         prepared: 64,
+        rate: None,
+        retry: false,
+        one_each: false,
+        exact_ids: false,
     }
 }
 
@@ -93,20 +125,42 @@ const LARGE_GZIP: Shape = Shape {
 const ZSTD: Shape = Shape { compression: Compression::Zstd, ..shape(Traces, 100, 20_000) };
 const GZIP: Shape = Shape { compression: Compression::Gzip, ..shape(Traces, 100, 10_000) };
 
+/// To find out what is carried: enough to fill the budget and to keep the backend busy for some ten seconds more.
+pub(crate) const UNTIL_FULL: Shape = Shape { retry: true, ..shape(Traces, 100, 6_000) };
+/// In flight is what a collector may put off for a second at twice the rate that the backend carries.
+const PACED_FLOOD: Shape = Shape { connections: 8, in_flight: 128, exact_ids: true, ..UNTIL_FULL };
+const ONE_EACH: Shape =
+    Shape { one_each: true, connections: 10_000, in_flight: 1, prepared: 8, ..shape(Traces, 10, 10_000) };
+/// 1,000 spans a second for half a minute, as one service sends them.
+const TRICKLE: Shape = Shape { rate: Some(100), connections: 1, exact_ids: true, ..shape(Traces, 10, 3_000) };
+
+const READY: Backend = Backend { delay_ms: 0, at_once: None };
+/// Takes a batch of 8192 every 200 ms: some 40,000 items a second, which leaves two cores for everybody else.
+const SLOW: Backend = Backend { delay_ms: 200, at_once: Some(1) };
+
 const EVERYBODY: &[Kind] = &[Null, Phoenix, Otelcol, Rotel];
 const COLLECTORS: &[Kind] = &[Phoenix, Otelcol, Rotel];
 
+const fn variant(
+    name: &'static str,
+    config: &'static str,
+    shape: Shape,
+    subjects: &'static [Kind],
+) -> Variant {
+    Variant { name, config, shape, backend: READY, subjects }
+}
+
 const fn only(config: &'static str, shape: Shape) -> Variant {
-    Variant { name: "", config, shape, subjects: EVERYBODY }
+    variant("", config, shape, EVERYBODY)
 }
 
 /// Of what looks into records, rotel has nothing.
 const fn edited(config: &'static str) -> Variant {
-    Variant { name: "", config, shape: TRACES_100, subjects: &[Null, Phoenix, Otelcol] }
+    variant("", config, TRACES_100, &[Null, Phoenix, Otelcol])
 }
 
 const fn load(name: &'static str, about: &'static str, variants: &'static [Variant]) -> Workload {
-    Workload { name, about, measure: Measure::Load, variants }
+    Workload { name, about, measure: Measure::Load, variants, most_rounds: usize::MAX }
 }
 
 /// Everything that `compare` runs, in this order.
@@ -130,7 +184,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     load(
         "json-traces-100",
         "pass-through, OTLP/JSON over HTTP/1.1 in and protobuf over gRPC out; no null relay",
-        &[Variant { name: "", config: "pass-through", shape: JSON, subjects: &[Phoenix, Otelcol] }],
+        &[variant("", "pass-through", JSON, &[Phoenix, Otelcol])],
     ),
     load("zstd", "zstd in and out, each request by itself; so does the null relay", &[only("zstd", ZSTD)]),
     load("gzip", "gzip in and out, each request by itself; so does the null relay", &[only("gzip", GZIP)]),
@@ -160,30 +214,63 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "closed-loop",
         "32 requests of 100 spans in flight: what batching does to throughput",
         &[
-            Variant { name: "pass-through", config: "pass-through", shape: TRACES_100, subjects: COLLECTORS },
-            Variant { name: "batch", config: "batch", shape: TRACES_100, subjects: COLLECTORS },
-            Variant { name: "delivered", config: "batch-delivered", shape: TRACES_100, subjects: &[Phoenix] },
+            variant("pass-through", "pass-through", TRACES_100, COLLECTORS),
+            variant("batch", "batch", TRACES_100, COLLECTORS),
+            variant("delivered", "batch-delivered", TRACES_100, &[Phoenix]),
         ],
     ),
     load(
         "connections",
         "pass-through: one connection with 32 streams against 32 connections",
         &[
-            Variant { name: "one", config: "pass-through", shape: ONE_CONNECTION, subjects: EVERYBODY },
-            Variant { name: "many", config: "pass-through", shape: MANY_CONNECTIONS, subjects: EVERYBODY },
+            variant("one", "pass-through", ONE_CONNECTION, EVERYBODY),
+            variant("many", "pass-through", MANY_CONNECTIONS, EVERYBODY),
         ],
     ),
     Workload {
         name: "health",
         about: "the health endpoint while gzip bodies of 20 MiB arrive",
         measure: Measure::Health,
-        variants: &[Variant { name: "", config: "health", shape: LARGE_GZIP, subjects: &[Phoenix, Otelcol] }],
+        variants: &[variant("", "health", LARGE_GZIP, &[Phoenix, Otelcol])],
+        most_rounds: usize::MAX,
     },
     Workload {
         name: "idle",
         about: "start, memory at rest, size of the binary",
         measure: Measure::Idle,
         variants: &[only("pass-through", TRACES_100)],
+        most_rounds: usize::MAX,
+    },
+    Workload {
+        name: "own-telemetry",
+        about: "pass-through, 100 spans a request: own metrics at level normal against none, in instructions",
+        measure: Measure::Instructions,
+        variants: &[
+            variant("normal", "telemetry-normal", TRACES_100, &[Phoenix]),
+            variant("none", "telemetry-none", TRACES_100, &[Phoenix]),
+        ],
+        most_rounds: 3,
+    },
+    Workload {
+        name: "overload",
+        about: "five minutes at twice the load that a slow backend takes, memory_limiter at 128 MiB",
+        measure: Measure::Overload,
+        variants: &[Variant { backend: SLOW, ..variant("", "overload", PACED_FLOOD, &[Phoenix, Otelcol]) }],
+        most_rounds: 1,
+    },
+    Workload {
+        name: "idle-connections",
+        about: "10,000 connections that wait: before their first request, and after it",
+        measure: Measure::Connections,
+        variants: &[variant("", "pass-through", ONE_EACH, EVERYBODY)],
+        most_rounds: usize::MAX,
+    },
+    Workload {
+        name: "sidecar",
+        about: "1,000 spans a second, 10 a request, under a quota of 0.1 core and 32 MiB",
+        measure: Measure::Sidecar,
+        variants: &[variant("", "sidecar", TRICKLE, &[Phoenix, Otelcol])],
+        most_rounds: usize::MAX,
     },
 ];
 
@@ -199,6 +286,10 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "gzip" => include_str!("../../configs/gzip.yaml"),
         "zstd-passthrough" => include_str!("../../configs/zstd-passthrough.yaml"),
         "health" => include_str!("../../configs/health.yaml"),
+        "telemetry-normal" => include_str!("../../configs/telemetry-normal.yaml"),
+        "telemetry-none" => include_str!("../../configs/telemetry-none.yaml"),
+        "overload" => include_str!("../../configs/overload.yaml"),
+        "sidecar" => include_str!("../../configs/sidecar.yaml"),
         "resource-attributes" => include_str!("../../configs/resource-attributes.yaml"),
         "transform-3" => include_str!("../../configs/transform-3.yaml"),
         "filter-3" => include_str!("../../configs/filter-3.yaml"),
@@ -227,6 +318,15 @@ mod tests {
                 assert!(variant.subjects.contains(&Phoenix));
             }
         }
+    }
+
+    #[test]
+    fn own_telemetry_is_all_that_its_variants_differ_in() {
+        let lines = |name| config_text(name).unwrap().lines().filter(|line| !line.starts_with('#'));
+        let pairs = lines("telemetry-normal").zip(lines("telemetry-none"));
+        let differing: Vec<_> = pairs.filter(|(normal, none)| normal != none).collect();
+        assert_eq!(differing, [("      level: normal", "      level: none")]);
+        assert_eq!(lines("telemetry-normal").count(), lines("telemetry-none").count());
     }
 
     #[test]

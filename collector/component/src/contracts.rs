@@ -13,19 +13,18 @@ use crate::{Adoption, Batch, BoxFuture, Forwards, Held, Host, Now, Outlet, Refus
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct StartError {
+    /// With all causes, so that whoever prints a chain of sources does not say them twice.
     message: String,
-    #[source]
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl StartError {
     /// An error with a text for the operator.
     pub fn new(message: impl Into<String>) -> StartError {
-        StartError { message: message.into(), source: None }
+        StartError { message: message.into() }
     }
 
     /// An error whose cause says what is wrong.
-    pub fn because(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+    pub fn because(error: impl std::error::Error) -> StartError {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -33,7 +32,7 @@ impl StartError {
             message.push_str(&cause.to_string());
             source = cause.source();
         }
-        StartError { message, source: Some(Box::new(error)) }
+        StartError { message }
     }
 }
 

@@ -26,7 +26,8 @@ impl MemoryReader for SystemMemory {
 
     fn total(&self) -> u64 {
         let machine = machine_memory().unwrap_or(u64::MAX);
-        cgroup_limit(Path::new("/sys/fs/cgroup"), &own_cgroup()).map_or(machine, |limit| limit.min(machine))
+        let own = OwnCgroup::of(&std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
+        own.limit(Path::new("/sys/fs/cgroup")).map_or(machine, |limit| limit.min(machine))
     }
 }
 
@@ -36,29 +37,44 @@ fn machine_memory() -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// The path of this process's cgroup below the hierarchy's root; empty where it cannot be read.
-fn own_cgroup() -> String {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let v2 = text.lines().find_map(|line| line.strip_prefix("0::"));
-    let v1 = text.lines().find_map(|line| line.split_once(":memory:").map(|(_, path)| path));
-    v2.or(v1).unwrap_or_default().trim_start_matches('/').to_owned()
+/// Where the process is in the hierarchies of either version; a machine may have both, and only one of them
+/// controls memory.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct OwnCgroup {
+    v2: String,
+    v1: String,
 }
 
-/// The tightest limit from the process's own cgroup up to the root, of version 2 or 1.
-fn cgroup_limit(root: &Path, own: &str) -> Option<u64> {
-    let read = |path: &Path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let v2 = root.join(own);
-    let limits_v2 = v2
-        .ancestors()
-        .take_while(|dir| dir.starts_with(root))
-        .filter_map(|dir| read(&dir.join("memory.max")));
-    let root_v1 = root.join("memory");
-    let v1 = root_v1.join(own);
-    let limits_v1 = v1
-        .ancestors()
-        .take_while(|dir| dir.starts_with(&root_v1))
-        .filter_map(|dir| read(&dir.join("memory.limit_in_bytes")));
-    limits_v2.chain(limits_v1).min()
+impl OwnCgroup {
+    /// Reads `/proc/self/cgroup`; paths are empty where it does not name them.
+    fn of(text: &str) -> OwnCgroup {
+        let below_root = |path: &str| path.trim_start_matches('/').to_owned();
+        let mut own = OwnCgroup::default();
+        for line in text.lines() {
+            let mut parts = line.splitn(3, ':');
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some("0"), Some(""), Some(path)) => own.v2 = below_root(path),
+                (_, Some(controllers), Some(path)) if controllers.split(',').any(|one| one == "memory") => {
+                    own.v1 = below_root(path);
+                }
+                _ => {}
+            }
+        }
+        own
+    }
+
+    /// The tightest limit from the process's own group up to the root, of either version.
+    fn limit(&self, root: &Path) -> Option<u64> {
+        let v2 = tightest(root, &self.v2, "memory.max");
+        let v1 = tightest(&root.join("memory"), &self.v1, "memory.limit_in_bytes");
+        v2.into_iter().chain(v1).min()
+    }
+}
+
+/// The smallest number in `file` of the group `own` and of those that it is in, up to `root`.
+fn tightest(root: &Path, own: &str, file: &str) -> Option<u64> {
+    let read = |dir: &Path| std::fs::read_to_string(dir.join(file)).ok()?.trim().parse::<u64>().ok();
+    root.join(own).ancestors().take_while(|dir| dir.starts_with(root)).filter_map(read).min()
 }
 
 /// Memory that a test sets.
@@ -86,15 +102,23 @@ mod tests {
 
     #[test]
     fn the_tightest_limit_of_the_cgroup_and_its_parents_holds() {
-        let root = std::env::temp_dir().join(format!("phoenix-cgroup-{}", std::process::id()));
-        std::fs::create_dir_all(root.join("pod/container")).expect("made");
-        std::fs::write(root.join("pod/container/memory.max"), "max\n").expect("written");
-        assert_eq!(cgroup_limit(&root, "pod/container"), None);
-        std::fs::write(root.join("pod/memory.max"), "4096000\n").expect("written");
-        assert_eq!(cgroup_limit(&root, "pod/container"), Some(4_096_000));
-        std::fs::write(root.join("pod/container/memory.max"), "1024000\n").expect("written");
-        assert_eq!(cgroup_limit(&root, "pod/container"), Some(1_024_000));
-        std::fs::remove_dir_all(root).expect("removed");
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let own = OwnCgroup::of("9:name=systemd:/x\n4:cpu,memory:/pod/v1\n0::/pod/container\n");
+        assert_eq!(own, OwnCgroup { v2: "pod/container".into(), v1: "pod/v1".into() });
+        let write = |path: &str, text: &str| {
+            let file = root.join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        write("pod/container/memory.max", "max\n");
+        assert_eq!(own.limit(root), None);
+        write("pod/memory.max", "4096000\n");
+        assert_eq!(own.limit(root), Some(4_096_000));
+        write("memory/pod/v1/memory.limit_in_bytes", "2048000\n");
+        assert_eq!(own.limit(root), Some(2_048_000), "beside an empty hierarchy of version 2, too");
+        write("pod/container/memory.max", "1024000\n");
+        assert_eq!(own.limit(root), Some(1_024_000));
     }
 
     #[test]

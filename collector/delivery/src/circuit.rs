@@ -120,6 +120,11 @@ impl Circuit {
         self.state().open.as_ref().map(|open| open.last.clone())
     }
 
+    /// Leave for an attempt where none has to wait.
+    pub(crate) fn free_pass(&self) -> Option<Pass<'static>> {
+        (!self.is_minded.load(Relaxed)).then(Pass::free)
+    }
+
     /// Waits until an attempt may go out.
     pub(crate) async fn pass(&self) -> Pass<'_> {
         loop {

@@ -1,5 +1,7 @@
 //! What becomes of a batch once a send is free for it: attempts, and the waits between them.
 
+use std::pin::pin;
+
 use phoenix_component::{Batch, Refusal};
 use tokio::time::Instant;
 
@@ -37,7 +39,11 @@ impl<P: Push> Inner<P> {
         let mut retry = flight.is_awaited().then(begin);
         let mut last: Option<Refusal> = None;
         loop {
-            let pass = match self.leave(retry.as_ref().and_then(Retry::ends_at)).await {
+            let leave = match self.leave_at_once() {
+                Some(leave) => leave,
+                None => Box::pin(self.leave(retry.as_ref().and_then(Retry::ends_at))).await,
+            };
+            let pass = match leave {
                 Leave::Granted(pass) => pass,
                 Leave::Stopped => match &last {
                     Some(last) => return Outcome::CutShort(interrupted(last)),
@@ -70,7 +76,7 @@ impl<P: Push> Inner<P> {
                 }
                 Err(refusal) => refusal,
             };
-            match self.after_failure(refusal, pass, retry).await {
+            match Box::pin(self.after_failure(refusal, pass, retry)).await {
                 Ok(refusal) => last = Some(refusal),
                 Err(outcome) => return outcome,
             }
@@ -129,6 +135,14 @@ impl<P: Push> Inner<P> {
         }
     }
 
+    /// As is usual: nothing stops, and nothing holds attempts back.
+    fn leave_at_once(&self) -> Option<Leave<'_>> {
+        match self.stop.is_cancelled() {
+            true => Some(Leave::Stopped),
+            false => self.circuit.free_pass().map(Leave::Granted),
+        }
+    }
+
     /// Waits until an attempt may go out, at most until `end`.
     async fn leave(&self, end: Option<Instant>) -> Leave<'_> {
         let pass = async {
@@ -151,8 +165,9 @@ impl<P: Push> Inner<P> {
         let limit = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         batch.deadline = [batch.deadline, limit].into_iter().flatten().min();
         let Some(deadline) = batch.deadline else { return self.push.push(batch).await };
-        let attempt = tokio::time::timeout_at(deadline, self.push.push(batch));
-        attempt.await.unwrap_or_else(|_| Err(self.push.timed_out()))
+        // Pinned here, as what is handed over by value is kept twice.
+        let push = pin!(self.push.push(batch));
+        tokio::time::timeout_at(deadline, push).await.unwrap_or_else(|_| Err(self.push.timed_out()))
     }
 }
 

@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::Arc;
 
 use phoenix_component::{Batch, ConnectorFlow, Refusal, StatusReporter};
@@ -15,7 +16,7 @@ pub(crate) struct ConnectorNode {
 impl ConnectorNode {
     pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
         let (items, bytes) = (batch.items, batch.payload.len());
-        let answer = guard::answer(&self.status, self.flow.consume(batch));
+        let answer = pin!(guard::answer(&self.status, self.flow.consume(batch)));
         let outcome = self.meter.timing.answer(answer).await;
         match &outcome {
             Ok(()) => {

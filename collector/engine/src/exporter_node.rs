@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use phoenix_component::{Adoption, Batch, Exporter, Lost, Refusal, StatusReporter};
@@ -42,7 +43,7 @@ impl ExporterNode {
             }
         }
         let span = spans::exporting(&self.tracer, &self.status, &mut batch);
-        let answer = guard::answer(&self.status, self.exporter.export(batch));
+        let answer = pin!(guard::answer(&self.status, self.exporter.export(batch)));
         let outcome = self.meter.timing.answer(answer).await;
         spans::exported(span, items, &outcome);
         match &outcome {

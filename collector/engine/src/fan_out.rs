@@ -104,6 +104,11 @@ impl FanOut {
         if let ([only], []) | ([], [only]) = (self.relays.as_slice(), self.owners.as_slice()) {
             return only.take(batch).await;
         }
+        // Boxed, so that the future of the usual request stays small.
+        Box::pin(self.take_all(batch)).await
+    }
+
+    async fn take_all(&self, batch: Batch) -> Result<(), Refusal> {
         let mut tally = Tally::new(&self.partial, batch.items);
         for phase in [&self.relays, &self.owners] {
             // A refusal ends it before the branches of the next phase are asked.

@@ -1,6 +1,7 @@
 //! One built graph: its nodes by name, and how they are wired.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use phoenix_component::factory::SharedSettings;
@@ -156,7 +157,7 @@ impl Root {
     async fn take(&self, batch: Batch) -> Result<(), Refusal> {
         let Some(meter) = &self.meter else { return self.fan_out.take(batch).await };
         let bytes = batch.payload.len();
-        let outcome = meter.timing.answer(self.fan_out.take(batch)).await;
+        let outcome = meter.timing.answer(pin!(self.fan_out.take(batch))).await;
         if outcome.is_ok() {
             meter.bytes(bytes);
         }

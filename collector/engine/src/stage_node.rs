@@ -163,7 +163,7 @@ impl StageNode {
     pub(crate) async fn take(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
         let items = batch.items;
         if self.is_ahead() {
-            self.hold_up().await;
+            Box::pin(self.hold_up()).await;
         }
         self.entering.fetch_add(1, Ordering::SeqCst);
         let closed = if self.is_closed.load(Ordering::SeqCst) { self.closed.get() } else { None };

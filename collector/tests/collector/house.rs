@@ -14,7 +14,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-engine", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
-    ("phoenix-ottl", &["phoenix-pdata"]),
+    ("phoenix-residency", &[]),
     ("phoenix-ottl", &["phoenix-pdata"]),
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),

@@ -7,8 +7,11 @@
 //! Invariants:
 //! - Only the task that drives the connection may poll the socket or its [`Flusher`]. A socket keeps a
 //!   single waker for writing: another task that waited on it would take the connection's wake-up.
-//! - An idle connection holds no buffer: buffers are lent by the thread and given back once written.
+//! - An idle connection holds no buffer: buffers are lent by the thread and given back once written, or handed out.
 //! - At most [`HELD_BYTES`] are copied and held; what is larger goes to the kernel from where it lies.
+//!
+//! Reading is coalesced likewise: the protocol asks for a few KiB at a time, in which one small request fits. What
+//! else has come is read with it, and handed out by the next reads.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -16,8 +19,9 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::thread::LocalKey;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 mod pings;
 #[cfg(test)]
@@ -27,20 +31,33 @@ use pings::PingWatch;
 
 /// Bytes that may be held back; a message of 100 spans with its frames fits.
 const HELD_BYTES: usize = 256 * 1024;
-/// Buffers that a thread keeps for the next connection that writes.
+/// What is read at a time where the protocol asks for little: the requests of 10 spans that a connection usually
+/// has in flight.
+const AHEAD_BYTES: usize = 64 * 1024;
+/// From here on it asks for much: it has seen the head of a large message, and made room for the rest.
+const LARGE_BYTES: usize = 16 * 1024;
+/// After such a read so many go straight into the protocol's own buffer: to copy large messages through a buffer
+/// in between would cost more than system calls.
+const DIRECT_READS: u8 = 32;
+/// Buffers of either kind that a thread keeps for the next connection that needs one.
 const SPARE_BUFFERS: usize = 2;
 /// Slices given to one vectored write.
 const MAX_SLICES: usize = 32;
 
-thread_local!(static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
+type Spare = RefCell<Vec<Vec<u8>>>;
 
-fn lend_buffer() -> Vec<u8> {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(HELD_BYTES))
+thread_local! {
+    static SPARE_HELD: Spare = const { RefCell::new(Vec::new()) };
+    static SPARE_AHEAD: Spare = const { RefCell::new(Vec::new()) };
 }
 
-fn give_back(mut buffer: Vec<u8>) {
+fn lend_buffer(spare: &'static LocalKey<Spare>, bytes: usize) -> Vec<u8> {
+    spare.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(bytes))
+}
+
+fn give_back(spare: &'static LocalKey<Spare>, mut buffer: Vec<u8>) {
     buffer.clear();
-    SPARE.with_borrow_mut(|spare| {
+    spare.with_borrow_mut(|spare| {
         if spare.len() < SPARE_BUFFERS {
             spare.push(buffer);
         }
@@ -52,6 +69,12 @@ struct State<S> {
     held: Vec<u8>,
     /// How much of `held` the kernel has taken.
     sent: usize,
+    /// What was read and the protocol has not asked for yet.
+    ahead: Vec<u8>,
+    /// How much of `ahead` was handed out.
+    handed: usize,
+    /// How many reads go straight into the protocol's buffer.
+    direct: u8,
     /// Reads that brought data.
     reads: u64,
     pings: Option<PingWatch>,
@@ -67,7 +90,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
     /// Wraps `socket`; with `count_pings`, the HTTP/2 PING frames of a client are counted.
     pub(crate) fn new(socket: S, count_pings: bool) -> (Coalesced<S>, Flusher<S>) {
         let pings = count_pings.then(PingWatch::new);
-        let state = Arc::new(Mutex::new(State { socket, held: Vec::new(), sent: 0, reads: 0, pings }));
+        let (held, ahead) = (Vec::new(), Vec::new());
+        let state = State { socket, held, sent: 0, ahead, handed: 0, direct: 0, reads: 0, pings };
+        let state = Arc::new(Mutex::new(state));
         (Coalesced(state.clone()), Flusher(state))
     }
 }
@@ -112,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
     fn release_when_written(&mut self) {
         if self.sent == self.held.len() && self.held.capacity() > 0 {
             self.sent = 0;
-            give_back(std::mem::take(&mut self.held));
+            give_back(&SPARE_HELD, std::mem::take(&mut self.held));
         }
     }
 
@@ -131,12 +156,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
+    /// Reads what the protocol asks for, and what else there is where that is little.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let is_large = buffer.remaining() >= LARGE_BYTES;
+        self.direct = if is_large { DIRECT_READS } else { self.direct.saturating_sub(1) };
+        if self.ahead.is_empty() {
+            if is_large || self.direct > 0 {
+                return Pin::new(&mut self.socket).poll_read(cx, buffer);
+            }
+            let mut ahead = lend_buffer(&SPARE_AHEAD, AHEAD_BYTES);
+            let read = pin!(self.socket.read_buf(&mut ahead)).poll(cx);
+            if !matches!(read, Poll::Ready(Ok(1..))) {
+                give_back(&SPARE_AHEAD, ahead);
+                return read.map_ok(drop);
+            }
+            (self.ahead, self.handed) = (ahead, 0);
+        }
+        let left = &self.ahead[self.handed..];
+        let here = left.len().min(buffer.remaining());
+        buffer.put_slice(&left[..here]);
+        self.handed += here;
+        if self.handed == self.ahead.len() {
+            give_back(&SPARE_AHEAD, std::mem::take(&mut self.ahead));
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes some of `slices`: holds them back where they fit, else writes them after what is held.
     fn poll_take(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         if self.held.len() + offered <= HELD_BYTES {
             if self.held.capacity() == 0 {
-                self.held = lend_buffer();
+                self.held = lend_buffer(&SPARE_HELD, HELD_BYTES);
             }
             slices.iter().for_each(|slice| self.held.extend_from_slice(slice));
             return Poll::Ready(Ok(offered));
@@ -171,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Coalesced<S> {
     ) -> Poll<io::Result<()>> {
         let state = &mut *lock(&self.0);
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut state.socket).poll_read(cx, buffer))?;
+        ready!(state.poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
         state.reads += u64::from(!read.is_empty());
         if let Some(pings) = &mut state.pings {

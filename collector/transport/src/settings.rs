@@ -44,6 +44,17 @@ pub fn refuse_any(problems: &mut Problems, key: &str, list: &[IgnoredAny], reaso
     problems.require(list.is_empty(), key, format!("`{key}` is not supported yet: {reason}"));
 }
 
+/// Refuses the `middlewares` of a listener that no data comes by.
+pub fn refuse_limiters(problems: &mut Problems, middlewares: &[IgnoredAny]) {
+    let text = || format!("`middlewares` is not supported here: {NO_LIMITER}");
+    if !middlewares.is_empty() {
+        problems.error_with_help("middlewares", text(), "name the limiter at the listeners of receivers");
+    }
+}
+
+/// Why a listener that no data comes by asks no limiter.
+pub const NO_LIMITER: &str = "this listener has to answer when memory is short, too";
+
 /// Why authenticators, and the middlewares of clients, are refused.
 pub const WITH_EXTENSIONS: &str = "it comes with the extensions of a later version";
 

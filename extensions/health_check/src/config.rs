@@ -1,7 +1,7 @@
 use phoenix_component::{Action, Leases, Touch};
 use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Settings};
 use phoenix_transport::settings::{
-    GrpcServerSettings, NotYet, ServerKeepalive, TlsServerSettings, Transport,
+    GrpcServerSettings, NO_LIMITER, NotYet, ServerKeepalive, TlsServerSettings, Transport, refuse_limiters,
 };
 use phoenix_transport::side_server_settings;
 use serde::Deserialize;
@@ -92,8 +92,9 @@ pub struct StatusGrpc {
     pub include_metadata: bool,
     /// Not supported yet.
     pub auth: NotYet,
-    /// Not supported yet.
-    pub middlewares: Vec<phoenix_transport::settings::Middleware>,
+    /// Memory limiters that are asked before a request is read.
+    #[described(unsupported = NO_LIMITER)]
+    pub middlewares: Vec<serde::de::IgnoredAny>,
 }
 
 impl Default for StatusGrpc {
@@ -110,7 +111,7 @@ impl Default for StatusGrpc {
             keepalive: block.keepalive,
             include_metadata: block.include_metadata,
             auth: block.auth,
-            middlewares: block.middlewares,
+            middlewares: Vec::new(),
         }
     }
 }
@@ -129,7 +130,7 @@ impl StatusGrpc {
             keepalive: self.keepalive.clone(),
             include_metadata: self.include_metadata,
             auth: self.auth,
-            middlewares: self.middlewares.clone(),
+            middlewares: Vec::new(),
             ..GrpcServerSettings::default()
         }
     }
@@ -209,7 +210,7 @@ impl HealthCheckConfig {
             problems.error_with_help("endpoint", "must be specified", "for example `0.0.0.0:13133`");
         }
         problems.require(self.path.starts_with('/'), "path", "must start with /");
-        self.http().validate(problems);
+        self.validate_listener(problems);
         let check = &self.check_collector_pipeline;
         problems.require(
             check.exporter_failure_threshold > 0,
@@ -245,7 +246,7 @@ impl HealthCheckConfig {
         if let Some(http) = self.http.get() {
             problems.within("http", |problems| {
                 problems.require(!http.endpoint.is_empty(), "endpoint", "http endpoint required");
-                http.http().validate(problems);
+                http.validate_listener(problems);
                 let paths = [
                     ("status::path", http.status.enabled, &http.status.path),
                     ("config::path", http.config.enabled, &http.config.path),
@@ -259,6 +260,7 @@ impl HealthCheckConfig {
             problems.within("grpc", |problems| {
                 problems.require(!grpc.endpoint.is_empty(), "endpoint", "grpc endpoint required");
                 grpc.grpc().validate(problems);
+                refuse_limiters(problems, &grpc.middlewares);
             });
         }
         if let Some(health) = self.component_health.get() {

@@ -40,6 +40,6 @@ impl Settings for ZpagesConfig {
                 "for example `localhost:55679`",
             );
         }
-        self.http().validate(problems);
+        self.validate_listener(problems);
     }
 }

@@ -103,7 +103,7 @@ impl Intake {
         let Request { signal, format, body, client, deadline, trace } = request;
         let read = match body {
             Body::Plain(plain) => self.read_anywhere(signal, format, plain).await,
-            Body::Encoded(body) => self.read_encoded(signal, format, &body, metrics).await,
+            Body::Encoded(body) => Box::pin(self.read_encoded(signal, format, &body, metrics)).await,
         };
         let (payload, counts) = read.inspect_err(|not_taken| {
             if let NotTaken::Malformed(_) = not_taken {
@@ -145,6 +145,8 @@ impl Intake {
             .map_err(|_| NotTaken::Refused(Refusal::retryable("shutdown", "the collector stops")))?
     }
 
+    /// Its future is large, and what comes compressed costs more than an allocation: callers box it.
+    ///
     /// Where nobody behind looks inside, only the bytes as they came are kept, and the plain ones are gone
     /// once they are validated; where some look, both. What has to be rewritten is plain from then on.
     async fn read_encoded(

@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 
 use bytes::Bytes;
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor as Deflate};
 use lz4_flex::frame::{BlockSize, FrameEncoder as Lz4, FrameInfo};
 use phoenix_component::{Budget, buffers};
 use phoenix_pdata::Codings;
 use snap::write::FrameEncoder as Snappy;
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
 
-use super::{Encoding, KEPT_CONTEXT_BYTES, SNAPPY_STREAM, gzip, scratch};
+use super::{Encoding, KEPT_CONTEXT_BYTES, SNAPPY_STREAM, scratch};
 use crate::payload::Payload;
 
 /// Contexts of different levels that one thread keeps.
@@ -34,8 +34,7 @@ pub struct Compressor {
 
 struct Deflater {
     level: i32,
-    zlib: bool,
-    context: Compress,
+    context: Deflate,
 }
 
 struct Zstd {
@@ -113,15 +112,9 @@ impl Compressor {
     fn write(&self, payload: &Payload, budget: &Budget, out: &mut Vec<u8>) -> io::Result<()> {
         match self.encoding {
             Encoding::Identity => payload.pieces().for_each(|piece| out.extend_from_slice(piece)),
-            Encoding::Gzip => {
-                out.extend_from_slice(&gzip::PLAIN_HEADER);
-                let mut crc = Crc::new();
-                payload.pieces().for_each(|piece| crc.update(piece));
-                self.deflate(false, payload, out)?;
-                out.extend_from_slice(&crc.sum().to_le_bytes());
-                out.extend_from_slice(&crc.amount().to_le_bytes());
+            Encoding::Gzip | Encoding::Zlib | Encoding::Deflate => {
+                return in_one_piece(payload, budget, |plain| self.deflate(plain, out));
             }
-            Encoding::Zlib | Encoding::Deflate => self.deflate(true, payload, out)?,
             Encoding::Zstd => return in_one_piece(payload, budget, |plain| self.zstd(plain, out)),
             Encoding::Snappy => return in_one_piece(payload, budget, |plain| snappy_block(plain, out)),
             Encoding::SnappyFramed => snappy(payload, out)?,
@@ -130,22 +123,25 @@ impl Compressor {
         Ok(())
     }
 
-    fn deflate(&self, zlib: bool, payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
+    fn deflate(&self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         DEFLATERS.with_borrow_mut(|kept| {
-            let found = kept.iter().position(|one| (one.level, one.zlib) == (self.level, zlib));
-            let mut deflater = match found {
+            let mut deflater = match kept.iter().position(|one| one.level == self.level) {
                 Some(index) => kept.swap_remove(index),
                 None => {
-                    let level = Compression::new(self.level.unsigned_abs());
-                    Deflater { level: self.level, zlib, context: Compress::new(level, zlib) }
+                    let level = CompressionLvl::new(self.level)
+                        .map_err(|_| io::Error::other("no such level of compression"))?;
+                    Deflater { level: self.level, context: Deflate::new(level) }
                 }
             };
-            deflater.context.reset();
-            out.reserve(payload.len() / 4 + 256);
-            for piece in payload.pieces() {
-                run_deflate(&mut deflater.context, piece, FlushCompress::None, out)?;
-            }
-            run_deflate(&mut deflater.context, &[], FlushCompress::Finish, out)?;
+            let context = &mut deflater.context;
+            let written = if self.encoding == Encoding::Gzip {
+                out.resize(context.gzip_compress_bound(plain.len()), 0);
+                context.gzip_compress(plain, out)
+            } else {
+                out.resize(context.zlib_compress_bound(plain.len()), 0);
+                context.zlib_compress(plain, out)
+            };
+            out.truncate(written.map_err(io::Error::other)?);
             kept.truncate(KEPT_LEVELS - 1);
             kept.push(deflater);
             Ok(())
@@ -172,29 +168,6 @@ impl Compressor {
             }
             Ok(())
         })
-    }
-}
-
-fn run_deflate(
-    context: &mut Compress,
-    input: &[u8],
-    flush: FlushCompress,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    let start = context.total_in();
-    loop {
-        if out.len() == out.capacity() {
-            out.reserve(out.capacity().max(1024));
-        }
-        let used = (context.total_in() - start) as usize;
-        let status = context.compress_vec(&input[used..], out, flush).map_err(io::Error::other)?;
-        let finished = match flush {
-            FlushCompress::Finish => status == Status::StreamEnd,
-            _ => (context.total_in() - start) as usize == input.len(),
-        };
-        if finished {
-            return Ok(());
-        }
     }
 }
 

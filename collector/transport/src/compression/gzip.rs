@@ -1,7 +1,7 @@
 //! The gzip container (RFC 1952) around a raw deflate stream, so that deflate contexts can be reset.
 
-/// A header that says nothing but "deflate".
-pub(super) const PLAIN_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+/// What a member begins with.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Bytes of the trailer: CRC-32 and length.
 pub(super) const TRAILER_BYTES: usize = 8;
 
@@ -15,7 +15,7 @@ const RESERVED: u8 = 0xe0;
 pub(super) fn after_header(member: &[u8]) -> Result<&[u8], &'static str> {
     const SHORT: &str = "the header is cut short";
     let (fixed, mut rest) = member.split_first_chunk::<10>().ok_or(SHORT)?;
-    if fixed[..2] != PLAIN_HEADER[..2] {
+    if fixed[..2] != MAGIC {
         return Err("invalid header");
     }
     if fixed[2] != 8 {

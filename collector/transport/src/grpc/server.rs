@@ -27,6 +27,7 @@ use crate::tls::TlsAcceptor;
 
 mod body;
 mod call;
+mod calls;
 mod connection;
 mod lifecycle;
 

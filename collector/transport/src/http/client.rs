@@ -8,11 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, COOKIE, HOST, HeaderMap, HeaderValue,
-    PROXY_AUTHORIZATION, USER_AGENT,
-};
-use http::{Request, StatusCode, Uri};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{StatusCode, Uri};
 use phoenix_component::{Budget, Cores};
 use tokio::sync::Semaphore;
 
@@ -22,14 +19,21 @@ use crate::payload::Payload;
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::TlsConnector;
 
+mod chunked;
 mod cookies;
 mod exchange;
+mod head;
+mod http1;
 mod pool;
 mod redirect;
 
 use cookies::Jar;
 use exchange::Connection;
+use head::RequestHead;
 use pool::Pool;
+
+pub use exchange::ExchangeError;
+pub use http1::Http1Error;
 
 /// The `Host` of requests over Unix sockets.
 const UNIX_HOST: &str = "localhost";
@@ -139,7 +143,7 @@ pub enum SendError {
         /// With whom.
         target: Target,
         /// What happened.
-        source: hyper::Error,
+        source: ExchangeError,
     },
     /// The server names another place, which cannot be gone to.
     #[error("failed to make an HTTP request: {target} redirects: {reason}")]
@@ -321,8 +325,7 @@ impl Client {
                     .await
                     .map_err(|source| SendError::Connect { target: destination.target.clone(), source })?,
             };
-            let request = shared.request(destination, headers, connection.is_h2());
-            match connection.exchange(request, body.clone()).await {
+            match connection.exchange(&RequestHead { shared, destination, headers }, body.clone()).await {
                 Ok((response, reusable)) => {
                     if reusable && !shared.options.disable_keep_alives {
                         pool.keep(destination, connection, &shared.options);
@@ -333,7 +336,7 @@ impl Client {
                     return Ok(response);
                 }
                 // Closed by the server while it lay in the pool: nothing came back.
-                Err(error) if was_kept && exchange::is_stale(&error) => fresh_only = true,
+                Err(error) if was_kept && error.is_stale() => fresh_only = true,
                 Err(source) => {
                     return Err(SendError::Exchange { target: destination.target.clone(), source });
                 }
@@ -343,44 +346,6 @@ impl Client {
 }
 
 impl Shared {
-    fn request(&self, destination: &Destination, headers: &HeaderMap, h2: bool) -> Request<()> {
-        let mut request = Request::new(());
-        *request.method_mut() = http::Method::POST;
-        let mut all = self.headers.clone();
-        for name in headers.keys().filter(|name| !self.headers.contains_key(*name)) {
-            headers.get_all(name).iter().for_each(|value| {
-                all.append(name.clone(), value.clone());
-            });
-        }
-        if h2 {
-            all.remove(HOST);
-            *request.uri_mut() = destination.uri.clone();
-        } else {
-            all.insert(HOST, destination.host.clone());
-            if let Some(proxy) = destination.proxy.as_ref().filter(|_| !destination.secure) {
-                *request.uri_mut() = destination.uri.clone();
-                if let Some(authorization) = proxy.authorization() {
-                    all.insert(PROXY_AUTHORIZATION, authorization.clone());
-                }
-            } else {
-                // HTTP/1.1 names the path alone.
-                let path = destination.uri.path_and_query().cloned();
-                *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
-            }
-        }
-        if destination.is_foreign {
-            all.remove(AUTHORIZATION);
-            all.remove(COOKIE);
-        }
-        if let Some(cookies) =
-            self.cookies.as_ref().and_then(|jar| jar.header(destination, SystemTime::now()))
-        {
-            all.append(COOKIE, cookies);
-        }
-        *request.headers_mut() = all;
-        request
-    }
-
     async fn permit(&self, target: &Target) -> Option<tokio::sync::OwnedSemaphorePermit> {
         let limit = self.options.max_connections_per_host?;
         let semaphore = {

@@ -197,8 +197,9 @@ macro_rules! side_server_settings {
             pub keep_alives_enabled: bool,
             /// Not supported yet.
             pub auth: $crate::settings::NotYet,
-            /// Not supported yet.
-            pub middlewares: Vec<$crate::settings::Middleware>,
+            /// Memory limiters that are asked before a request is read.
+            #[described(unsupported = $crate::settings::NO_LIMITER)]
+            pub middlewares: Vec<serde::de::IgnoredAny>,
             $($(#[$own_doc])* pub $own: $own_type,)*
         }
 
@@ -220,7 +221,7 @@ macro_rules! side_server_settings {
                     idle_timeout: block.idle_timeout,
                     keep_alives_enabled: block.keep_alives_enabled,
                     auth: block.auth,
-                    middlewares: block.middlewares,
+                    middlewares: Vec::new(),
                     $($own: $own_default,)*
                 }
             }
@@ -244,8 +245,14 @@ macro_rules! side_server_settings {
                     idle_timeout: self.idle_timeout,
                     keep_alives_enabled: self.keep_alives_enabled,
                     auth: self.auth.clone(),
-                    middlewares: self.middlewares.clone(),
+                    middlewares: Vec::new(),
                 }
+            }
+
+            /// Reports what is wrong with the listener's part.
+            pub fn validate_listener(&self, problems: &mut phoenix_config::Problems) {
+                self.http().validate(problems);
+                $crate::settings::refuse_limiters(problems, &self.middlewares);
             }
 
             /// Whether the listener is the same one as that of `other`.

@@ -1,5 +1,5 @@
 use super::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
 async fn small_writes_leave_together_and_the_buffer_goes_back() {
@@ -61,4 +61,27 @@ fn pings_are_counted_however_the_bytes_are_cut() {
         bytes.chunks(cut).for_each(|part| watch.observe(part));
         assert_eq!(watch.count(), 2, "in pieces of {cut}");
     }
+}
+
+#[tokio::test]
+async fn small_reads_share_one_and_keep_the_order_of_bytes() {
+    let (mut peer, socket) = tokio::io::duplex(1 << 20);
+    let (mut io, flusher) = Coalesced::new(socket, false);
+    let data: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
+    peer.write_all(&data).await.unwrap();
+    let mut got = Vec::new();
+    // Sizes on both sides of the one from which on the protocol's own buffer is read into.
+    for size in [1, 10, 9_000, 5, 8_000, 16_384, 3, 40_000].into_iter().cycle() {
+        let mut part = vec![0; size.min(data.len() - got.len())];
+        if part.is_empty() {
+            break;
+        }
+        io.read_exact(&mut part).await.unwrap();
+        got.extend_from_slice(&part);
+    }
+    assert!(got == data);
+    assert_eq!(lock(&flusher.0).ahead.capacity(), 0, "an idle connection holds no buffer");
+    drop(peer);
+    assert_eq!(io.read(&mut [0; 10]).await.unwrap(), 0, "the end is the end");
+    assert!(lock(&flusher.0).reads < 40, "{} reads", lock(&flusher.0).reads);
 }

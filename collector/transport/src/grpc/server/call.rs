@@ -22,6 +22,7 @@ use super::{Call, Shared, UnaryService};
 use crate::compression::{DecodeError, Encoding};
 use crate::encoded::{EncodedBody, Undecodable};
 use crate::grpc::{Status, parse_timeout};
+use crate::listen::LiveGuard;
 use crate::payload::PREFIX_BYTES;
 use crate::socket::Peer;
 
@@ -34,12 +35,14 @@ const STATUS_OK: HeaderValue = HeaderValue::from_static("0");
 /// The handler should answer at the deadline itself; this much later it is ended.
 const DEADLINE_GRACE: Duration = Duration::from_secs(1);
 
-/// Answers one request. Errors of the stream itself end it without a word: nobody listens.
+/// Answers one request, which counts as under way until then. Errors of the stream itself end it without a word:
+/// nobody listens.
 pub(super) async fn answer<S: UnaryService>(
     shared: Arc<Shared<S>>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     peer: Peer,
+    _live: LiveGuard,
 ) {
     let (head, mut body) = request.into_parts();
     let outcome = match method_of(&shared, &head) {
@@ -154,11 +157,12 @@ async fn serve<S: UnaryService>(
     };
     let handled = match shared.cores.idle_instead_of_this() {
         None => {
-            while_wanted(handle(shared.clone(), method, call, received, encoding), respond, deadline).await
+            let work = pin!(handle(shared.clone(), method, call, received, encoding));
+            while_wanted(work, respond, deadline).await
         }
         Some(core) => {
             let task = core.spawn(handle(shared.clone(), method, call, received, encoding));
-            while_wanted(Elsewhere(task), respond, deadline).await
+            while_wanted(pin!(Elsewhere(task)), respond, deadline).await
         }
     };
     handled.unwrap_or(Err(Refusal::Gone))
@@ -219,13 +223,13 @@ impl From<Undecodable> for Status {
     }
 }
 
-/// Runs `work` until the client resets the stream (then None), or some time after its deadline.
+/// Runs `work` until the client resets the stream (then None), or some time after its deadline. It is pinned by
+/// the caller: a future that is handed over by value is kept twice, and the task of each request holds both.
 async fn while_wanted(
-    work: impl Future<Output = Result<Bytes, Refusal>>,
+    mut work: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
     respond: &mut SendResponse<Bytes>,
     deadline: Option<Instant>,
 ) -> Option<Result<Bytes, Refusal>> {
-    let mut work = pin!(work);
     let mut timer = None;
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = work.as_mut().poll(cx) {

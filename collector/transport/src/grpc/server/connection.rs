@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use h2::Reason;
 use tokio::time::{Instant, Sleep};
 
 use super::call;
+use super::calls::Calls;
 use super::lifecycle::{Lifetime, PingPolicy, Verdict};
 use super::{Current, Shared, UnaryService};
 use crate::grpc::keepalive::Keepalive;
@@ -60,7 +60,7 @@ pub(super) async fn serve<S: UnaryService>(
     let mut driver = Driver::new(&shared, connection, &flusher);
     let mut draining = pin!(drain.reaches(Phase::Draining));
     let mut is_draining = false;
-    let mut calls = FuturesUnordered::new();
+    let mut calls = Calls::default();
     poll_fn(|cx| {
         loop {
             let mut progress = false;
@@ -68,12 +68,10 @@ pub(super) async fn serve<S: UnaryService>(
                 match driver.connection.poll_accept(cx) {
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok((request, respond)))) => {
-                        let live = drain.request();
-                        let call = call::answer(current.load(), request, respond, peer);
-                        calls.push(async move {
-                            let _live = live;
-                            call.await;
-                        });
+                        let call = call::answer(current.load(), request, respond, peer, drain.request());
+                        if calls.start(call, cx).is_ready() {
+                            driver.pings.answered();
+                        }
                         progress = true;
                     }
                     Poll::Ready(Some(Err(error))) => {
@@ -83,7 +81,7 @@ pub(super) async fn serve<S: UnaryService>(
                     Poll::Ready(None) => return Poll::Ready(()),
                 }
             }
-            while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {
+            while calls.poll_next(cx).is_ready() {
                 driver.pings.answered();
                 progress = true;
             }

@@ -1,20 +1,20 @@
 //! One connection and one exchange over it.
 
 use std::convert::Infallible;
-use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONNECTION;
-use http::{Request, response};
+use http::Request;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use super::head::RequestHead;
+use super::http1::{Http1, Http1Error};
 use super::{Destination, MAX_RESPONSE_BYTES, Options, Response};
 use crate::endpoint::CONNECT_TIMEOUT;
 use crate::payload::Payload;
@@ -53,65 +53,11 @@ impl http_body::Body for Pieces {
     }
 }
 
-// There are few of them, and nearly all are of the first kind.
-#[allow(clippy::large_enum_variant)]
 pub(super) enum Connection {
+    /// One exchange at a time.
     Http1(Http1),
+    /// Many at once, on a task of the connection's own.
     Http2(http2::SendRequest<Pieces>),
-}
-
-/// A connection of HTTP/1.1 has one exchange at a time and needs no task of its own: whoever has it
-/// drives it. Handing each request to another task and its answer back costs two wake-ups.
-pub(super) struct Http1 {
-    send: http1::SendRequest<Pieces>,
-    /// None once it has ended.
-    connection: Option<http1::Connection<TokioIo<Socket>, Pieces>>,
-}
-
-impl Http1 {
-    /// Polls the connection; whether it is still open. Without a waker for what it waits for, this only
-    /// looks whether the server has closed it.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(connection) = &mut self.connection
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            // What waits for an answer hears of it by this.
-            self.connection = None;
-        }
-        self.connection.is_some()
-    }
-
-    async fn exchange(&mut self, request: Request<Pieces>) -> hyper::Result<(response::Parts, Bytes, bool)> {
-        let Http1 { send, connection } = self;
-        let mut work = pin!(async move {
-            // The last exchange may have to be finished first.
-            send.ready().await?;
-            let (head, body) = send.send_request(request).await?.into_parts();
-            let (body, complete) = collect(body).await?;
-            Ok((head, body, complete))
-        });
-        poll_fn(|cx| {
-            // Nothing but the connection moves the exchange, so the exchange needs no waker.
-            let mut unheard = Context::from_waker(Waker::noop());
-            if let Poll::Ready(outcome) = work.as_mut().poll(&mut unheard) {
-                return Poll::Ready(outcome);
-            }
-            loop {
-                let ended =
-                    connection.as_mut().is_none_or(|connection| Pin::new(connection).poll(cx).is_ready());
-                if ended {
-                    *connection = None;
-                }
-                if let Poll::Ready(outcome) = work.as_mut().poll(&mut unheard) {
-                    return Poll::Ready(outcome);
-                }
-                if !ended {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
-    }
 }
 
 impl Connection {
@@ -158,8 +104,7 @@ impl Connection {
             tokio::spawn(connection);
             return Ok(Connection::Http2(send));
         }
-        let (send, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
-        Ok(Connection::Http1(Http1 { send, connection: Some(connection) }))
+        Ok(Connection::Http1(Http1::new(socket)))
     }
 
     pub(super) fn is_h2(&self) -> bool {
@@ -169,9 +114,7 @@ impl Connection {
     /// Whether it can take a request, as far as is known.
     pub(super) fn is_open(&mut self) -> bool {
         match self {
-            Connection::Http1(http1) => {
-                http1.poll(&mut Context::from_waker(Waker::noop())) && !http1.send.is_closed()
-            }
+            Connection::Http1(http1) => http1.is_open(),
             Connection::Http2(send) => !send.is_closed(),
         }
     }
@@ -184,28 +127,31 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads the answer; whether the connection can take another.
+    /// Posts `body` with the headers of `head` and reads the answer; whether the connection can take another.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<()>,
+        head: &RequestHead<'_>,
         body: Payload,
-    ) -> hyper::Result<(Response, bool)> {
-        let left = body.len();
-        let (first, rest) = body.into_parts();
-        let request = request.map(|()| Pieces { first, rest: rest.into_iter(), left });
-        let (head, body, complete) = match self {
-            Connection::Http1(http1) => http1.exchange(request).await?,
-            Connection::Http2(send) => {
-                send.ready().await?;
-                let (head, body) = send.send_request(request).await?.into_parts();
-                let (body, complete) = collect(body).await?;
-                (head, body, complete)
-            }
-        };
-        let closes =
-            head.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        Ok((Response { status: head.status, headers: head.headers, body }, complete && !closes))
+    ) -> Result<(Response, bool), ExchangeError> {
+        match self {
+            Connection::Http1(http1) => Ok(http1.exchange(head.http1(body.len()), body).await?),
+            Connection::Http2(send) => Ok(exchange_http2(send, head.http2(), body).await?),
+        }
     }
+}
+
+async fn exchange_http2(
+    send: &mut http2::SendRequest<Pieces>,
+    request: Request<()>,
+    body: Payload,
+) -> hyper::Result<(Response, bool)> {
+    let left = body.len();
+    let (first, rest) = body.into_parts();
+    let request = request.map(|()| Pieces { first, rest: rest.into_iter(), left });
+    send.ready().await?;
+    let (head, body) = send.send_request(request).await?.into_parts();
+    let (body, complete) = collect(body).await?;
+    Ok((Response { status: head.status, headers: head.headers, body }, complete))
 }
 
 /// Up to [`MAX_RESPONSE_BYTES`] of the body, and whether that is all of it.
@@ -222,18 +168,23 @@ async fn collect(mut body: Incoming) -> hyper::Result<(Bytes, bool)> {
     Ok((joined.freeze(), true))
 }
 
-/// Whether a connection from the pool was closed before any byte of an answer.
-pub(super) fn is_stale(error: &hyper::Error) -> bool {
-    error.is_closed() || error.is_canceled() || error.is_incomplete_message() || is_reset(error)
+/// Why an exchange failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// Over HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] Http1Error),
+    /// Over HTTP/2.
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
 }
 
-fn is_reset(error: &hyper::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
-            return matches!(io.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+impl ExchangeError {
+    /// Whether a connection from the pool was closed before any byte of an answer.
+    pub(super) fn is_stale(&self) -> bool {
+        match self {
+            ExchangeError::Http1(error) => error.is_stale(),
+            ExchangeError::Http2(error) => error.is_closed() || error.is_canceled(),
         }
-        source = cause.source();
     }
-    false
 }

@@ -1,6 +1,5 @@
 //! The task of one connection.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -106,8 +105,7 @@ pub(super) async fn serve<S: HttpService>(
     let service = {
         let (drain, activity) = (drain.clone(), activity.clone());
         service_fn(move |incoming| {
-            let answer = request::answer(current.load(), incoming, peer, drain.clone(), activity.clone());
-            async move { Ok::<_, Infallible>(answer.await) }
+            request::answer(current.load(), incoming, peer, drain.clone(), activity.clone())
         })
     };
     let options = &shared.options;

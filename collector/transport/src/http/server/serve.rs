@@ -49,14 +49,14 @@ impl http_body::Body for Answer {
     }
 }
 
-/// Answers one request.
+/// Answers one request; whatever goes wrong is an answer too.
 pub(super) async fn answer<S: HttpService>(
     shared: Arc<Shared<S>>,
     request: http::Request<Incoming>,
     peer: Peer,
     drain: Drain,
     activity: Arc<Activity>,
-) -> Response<Answer> {
+) -> Result<Response<Answer>, Infallible> {
     let (live, busy) = (drain.request(), activity.busy());
     let version = request.version();
     let measured = shared.metrics.http.as_ref().and_then(|http| {
@@ -86,7 +86,7 @@ pub(super) async fn answer<S: HttpService>(
     if version < Version::HTTP_2 && drain.phase() >= Phase::Draining {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|data| Answer { data: (!data.is_empty()).then_some(data), _busy: busy, _live: live })
+    Ok(response.map(|data| Answer { data: (!data.is_empty()).then_some(data), _busy: busy, _live: live }))
 }
 
 async fn inner<S: HttpService>(

@@ -128,12 +128,6 @@ fn common_lines() {
             "http.response.bytes",
             Value::Int(6256),
         ),
-        (
-            "%{CISCOFW106021}",
-            "Deny TCP reverse path check from 1.2.3.4 to 5.6.7.8 on interface out",
-            "destination.ip",
-            "5.6.7.8".into(),
-        ),
     ];
     for (pattern, line, field, value) in cases {
         let found = Grok::new(pattern, true, &[]).unwrap().captures(line).unwrap();

@@ -154,6 +154,14 @@ impl<'a> Field<'a> {
     /// Reads the first field of `bytes`.
     #[inline(always)]
     pub fn read(bytes: &'a [u8]) -> Option<(Field<'a>, &'a [u8])> {
+        // Most fields of a record are attributes: a short key, and a short length.
+        if let [key @ ..0x80, len @ ..0x80, rest @ ..] = bytes
+            && key & 7 == Wire::Len as u8
+        {
+            let (body, rest) = rest.split_at_checked(usize::from(*len))?;
+            let raw = &bytes[..2 + body.len()];
+            return Some((Field { key: u32::from(*key), scalar: 0, body, raw }, rest));
+        }
         let (key, value) = read_key(bytes)?;
         let mut scalar = 0;
         let mut body = &[][..];

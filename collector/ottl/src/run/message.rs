@@ -135,12 +135,13 @@ impl<'a> Message<'a> {
     #[inline(never)]
     fn scan_now(&mut self) {
         self.is_scanned = true;
-        self.present = 0;
         self.found.fill(None);
         self.has_list = self.wants_list;
         self.attributes.clear();
         let attributes = self.shape.attributes();
-        let wants_keys = !self.keys.is_empty();
+        let (keys, found, slots) = (self.keys, &mut self.found[..], &mut self.slots);
+        let (wants_keys, wants_list) = (!keys.is_empty(), self.wants_list);
+        let mut present = 0;
         let (mut at, mut first, mut last, mut runs) = (0, 0, 0, 0);
         for field in Fields::new(self.raw) {
             let number = field.number();
@@ -154,19 +155,22 @@ impl<'a> Message<'a> {
                 last = at;
                 if wants_keys {
                     let (key, value) = key_and_value(field.body);
-                    if let Some(index) = self.keys.find(key) {
-                        let place = &mut self.found[usize::from(index)];
-                        *place = place.or(Some(value));
+                    if let Some(index) = keys.find(key)
+                        && let Some(place) = found.get_mut(usize::from(index))
+                        && place.is_none()
+                    {
+                        *place = Some(value);
                     }
                 }
-                if self.wants_list {
+                if wants_list {
                     self.attributes.push_original(&field);
                 }
             } else if number <= MAX_FIELD {
-                self.slots[number as usize] = (field.scalar, field.body);
-                self.present |= 1 << number;
+                slots[number as usize] = (field.scalar, field.body);
+                present |= 1 << number;
             }
         }
+        self.present = present;
         self.attributes_at = (runs == 1).then_some((first, last));
         if matches!(self.shape, Shape::Resource | Shape::Scope) {
             self.slots[SCHEMA_URL as usize].1 = self.schema_url;

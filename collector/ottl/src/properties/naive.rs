@@ -44,7 +44,10 @@ impl Naive {
         match condition {
             Condition::Is(key, value, is_equal) => is(get(&span.attributes, key), value) == *is_equal,
             Condition::OfResource(key, value) => is(get(resource, key), value),
-            Condition::Nil(key, is_nil) => get(&span.attributes, key).is_none() == *is_nil,
+            // Go holds no bytes as none at all.
+            Condition::Nil(key, is_nil) => {
+                get(&span.attributes, key).is_none_or(|value| *value == Value::BytesValue(vec![])) == *is_nil
+            }
             Condition::Kind(kind) => i64::from(span.kind) >= *kind,
             Condition::Name(name) => span.name == *name,
             Condition::And(terms) => all(terms),

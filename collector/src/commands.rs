@@ -6,6 +6,7 @@ use std::time::Duration;
 use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets, Severity};
+use phoenix_ottl::playground::Trial;
 
 use crate::changes::Exit;
 use crate::cli::{Arguments, Command, Format, Mode, Ottl, Sources};
@@ -94,7 +95,8 @@ fn try_ottl(asked: Ottl) -> anyhow::Result<String> {
     let mut input = Vec::new();
     std::io::stdin().read_to_end(&mut input)?;
     let Ottl { texts, context, condition, error_mode, json } = asked;
-    playground::run(&playground::Trial { context, error_mode, texts, conditions: condition }, &input, json)
+    let trial = Trial { context, error_mode, texts, conditions: condition, max_records: usize::MAX };
+    playground::run(&trial, &input, json)
 }
 
 fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {

@@ -31,6 +31,23 @@ const CORE: [&str; 7] = [
     "phoenix-transport",
 ];
 
+/// Phoenix's own workspace, whose release profile distributions share.
+const WORKSPACE: &str = include_str!("../../Cargo.toml");
+
+/// The packages that Phoenix compiles for size in a release, as far as a distribution of the crates `own` has them:
+/// cargo warns of others.
+fn small_packages(own: &[&str]) -> String {
+    let named = WORKSPACE.lines().filter_map(|line| {
+        line.strip_prefix("[profile.release.package.").and_then(|rest| rest.strip_suffix(']'))
+    });
+    named
+        .filter(|name| !name.starts_with("phoenix-") || own.contains(name))
+        // What only that one extension brings.
+        .filter(|name| *name != "pprof" || own.contains(&"phoenix-extension-pprof"))
+        .map(|name| format!("\n[profile.release.package.{name}]\nopt-level = \"s\"\n"))
+        .collect()
+}
+
 /// The package of a distribution.
 ///
 /// # Errors
@@ -70,6 +87,7 @@ pub fn package(dist: &Dist, selection: &Selection, phoenix: &Phoenix) -> io::Res
     own.dedup();
     let quick: String =
         own.iter().map(|name| format!("\n[profile.dev.package.{name}]\nopt-level = 0\n")).collect();
+    let small = small_packages(&own);
     let strip = if dist.debug_compilation { "none" } else { "symbols" };
     let debug = if dist.debug_compilation { "full" } else { "none" };
     let manifest = format!(
@@ -97,7 +115,7 @@ codegen-units = 1
 panic = "unwind"
 debug = "{debug}"
 strip = "{strip}"
-"#
+{small}"#
     );
     let mut providers = String::new();
     for scheme in &selection.schemes {

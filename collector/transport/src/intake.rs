@@ -13,7 +13,7 @@ use phoenix_component::{Budget, Charge, buffers};
 const FIRST_BYTES: usize = 128 * 1024;
 /// From here on a body that came in one piece is kept where it lies; smaller ones could keep a buffer
 /// alive that is much larger.
-const WHOLE_BYTES: usize = 4 * 1024;
+const WHOLE_BYTES: usize = 32 * 1024;
 
 /// The budget has no room for more of this body.
 #[derive(Debug)]

@@ -4,10 +4,10 @@ CONFIG ?= configs/quickstart.yaml
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := target/release/phoenix-collector
 
-.PHONY: help run test build lint bench dist differential fuzz clean
+.PHONY: help run test build lint bench dist dist-core differential fuzz clean
 
 help: ## Lists the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
 run: build ## Builds the release binary and starts it on CONFIG (configs/quickstart.yaml).
 	@echo
@@ -40,6 +40,14 @@ dist: ## Puts a static, stripped binary and its debug info into dist/.
 	objcopy --only-keep-debug target/$(TARGET)/release/phoenix-collector dist/phoenix-collector.debug
 	objcopy --strip-all --add-gnu-debuglink=dist/phoenix-collector.debug target/$(TARGET)/release/phoenix-collector dist/phoenix-collector
 	@ls -l dist; ldd dist/phoenix-collector 2>&1 || true
+
+dist-core: ## The same with the components of otelcol's core distribution only: dist/phoenix-core, a third smaller.
+	$(CARGO) build --package phoenix-builder
+	RUSTFLAGS='-C target-feature=+crt-static' target/debug/phoenix-builder --config=builder/examples/core.yaml \
+		--output-path=target/core --target=$(TARGET)
+	@mkdir -p dist
+	install -m 0755 target/core/phoenix-core dist/phoenix-core
+	@ls -l dist/phoenix-core; ldd dist/phoenix-core 2>&1 || true
 
 differential: ## Compares what processors make of requests with the Go collector that OTELCOL_PEER names.
 	$(CARGO) test --package phoenix-collector --test differential -- --nocapture

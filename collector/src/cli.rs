@@ -110,6 +110,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FOLDER", conflicts_with = "component")]
         output_dir: Option<PathBuf>,
     },
+    #[cfg(feature = "ottl")]
     /// Tries OTTL statements on records from standard input: shows each before and after.
     ///
     /// Reads requests in OTLP/JSON, as the file exporter writes them, and runs the statements over them one after the
@@ -189,6 +190,7 @@ pub(crate) enum Command {
     },
 }
 
+#[cfg(feature = "ottl")]
 /// What is tried of OTTL.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Ottl {

@@ -1,16 +1,17 @@
 //! What the subcommands do.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::Write as _;
+#[cfg(feature = "ottl")]
+use std::io::{IsTerminal as _, Read as _};
 use std::time::Duration;
 
 use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets, Severity};
-use phoenix_ottl::playground::Trial;
 
 use crate::changes::Exit;
-use crate::cli::{Arguments, Command, Format, Mode, Ottl, Sources};
-use crate::{Distribution, Provider, changes, cli, gates, load, playground, probe, reference, run};
+use crate::cli::{Arguments, Command, Format, Mode, Sources};
+use crate::{Distribution, Provider, changes, cli, gates, load, probe, reference, run};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
         Some(Command::Schema { component, format, output_dir }) => {
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
         }
+        #[cfg(feature = "ottl")]
         Some(Command::Ottl(asked)) => print(&try_ottl(asked)?)?,
         Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,
         Some(Command::PrintConfig { mode, format, validate }) => {
@@ -88,15 +90,22 @@ fn completion(build: BuildInfo, shell: clap_complete::Shell) -> anyhow::Result<S
     Ok(String::from_utf8(script)?)
 }
 
-fn try_ottl(asked: Ottl) -> anyhow::Result<String> {
+#[cfg(feature = "ottl")]
+fn try_ottl(asked: cli::Ottl) -> anyhow::Result<String> {
     if std::io::stdin().is_terminal() {
         warn("reading OTLP/JSON from the terminal; end it with Ctrl-D\n");
     }
     let mut input = Vec::new();
     std::io::stdin().read_to_end(&mut input)?;
-    let Ottl { texts, context, condition, error_mode, json } = asked;
-    let trial = Trial { context, error_mode, texts, conditions: condition, max_records: usize::MAX };
-    playground::run(&trial, &input, json)
+    let cli::Ottl { texts, context, condition, error_mode, json } = asked;
+    let trial = phoenix_ottl::playground::Trial {
+        context,
+        error_mode,
+        texts,
+        conditions: condition,
+        max_records: usize::MAX,
+    };
+    crate::playground::run(&trial, &input, json)
 }
 
 fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {

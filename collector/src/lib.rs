@@ -13,6 +13,7 @@ mod gates;
 mod http_provider;
 mod load;
 mod own_metrics;
+#[cfg(feature = "ottl")]
 mod playground;
 mod probe;
 pub mod reference;

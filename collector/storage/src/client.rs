@@ -5,8 +5,10 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::commit::{Answer, Commits};
-use crate::log::ReadPlan;
 use crate::{AppendError, Chunk, Damage, Entry, Log, Weight};
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1 << 20;
 
 /// The log of one client of a directory, shared by the instances that follow each other.
 pub struct Client {
@@ -95,32 +97,31 @@ impl Client {
         self.reader.clone().acquire_owned().await.ok().map(Claim)
     }
 
-    /// Reads the records from the number `from` on and below `until`, at most a segment of them; none where
+    /// Reads the records from the number `from` on and below `until`, about a megabyte of them; none where
     /// there are no more. `own` makes shared bytes of the buffer. Blocks on the disk.
     ///
     /// # Errors
     /// Where the disk fails; see [`Client::give_up`].
-    pub fn read(
-        &self,
-        from: u64,
-        until: u64,
-        own: impl FnOnce(Vec<u8>) -> Bytes,
-    ) -> io::Result<Option<Chunk>> {
-        let Some(plan) = self.plan_read(from, until) else { return Ok(None) };
-        // The disk works without the lock: appends go on meanwhile.
-        let bytes = own(plan.load()?);
-        Ok(Some(self.log().finish_read(&plan, &bytes)))
+    pub fn read(&self, from: u64, until: u64, own: impl Fn(Vec<u8>) -> Bytes) -> io::Result<Option<Chunk>> {
+        let mut most = READ_BYTES;
+        loop {
+            let Some(plan) = self.log().plan_read(from, until, most) else { return Ok(None) };
+            // The disk works without the lock: appends go on meanwhile.
+            let bytes = own(plan.load()?);
+            if let Some(chunk) = self.log().finish_read(&plan, &bytes) {
+                return Ok(Some(chunk));
+            }
+            // A record that is larger, or damaged bytes. All of a segment is always enough.
+            most = most.saturating_mul(8);
+        }
     }
 
     /// Gives up on the segment that [`Client::read`] cannot read: it is set aside, and what of it is not done
     /// is lost.
     pub fn give_up(&self, from: u64, until: u64) -> Option<Chunk> {
-        let plan = self.plan_read(from, until)?;
-        Some(self.log().give_up(&plan))
-    }
-
-    fn plan_read(&self, from: u64, until: u64) -> Option<ReadPlan> {
-        self.log().plan_read(from, until)
+        let mut log = self.log();
+        let plan = log.plan_read(from, until, 0)?;
+        Some(log.give_up(&plan))
     }
 
     pub(crate) fn write(&self, appends: Vec<(Entry, Answer)>) {

@@ -29,7 +29,6 @@ use crate::ranges::Ranges;
 use crate::segment::{FOOTER, HEADER, MAX_BODY, RECORD, Totals, footer, header, record_header};
 use crate::{AppendError, Weight};
 
-pub(crate) use read::ReadPlan;
 pub use read::{Chunk, Record};
 
 /// Segments that were set aside and are kept; older ones are removed.

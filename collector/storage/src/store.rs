@@ -14,15 +14,6 @@ use crate::{Client, Log, OpenError, Options};
 
 const LOCK: &str = "phoenix.lock";
 
-/// How a directory is entered.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// The mode of a directory that is made where there is none; none to make none.
-    pub create: Option<u32>,
-    /// How long to wait for another process to let go of it.
-    pub patience: Duration,
-}
-
 /// A directory that is open. It is let go of when this and all its clients are gone.
 pub struct Store(Arc<Shared>);
 
@@ -59,18 +50,26 @@ impl Drop for Lock {
 }
 
 impl Store {
-    /// Opens a directory. Blocks on the disk.
+    /// The one name of a directory, which is made with the mode `create` where there is none; without a mode
+    /// none is made.
     ///
     /// # Errors
-    /// Where there is no such directory, another process has it, or the system refuses.
-    pub fn open(dir: &Path, access: &Access, options: Options) -> Result<Store, OpenError> {
+    /// Where there is none, or the system refuses.
+    pub fn prepare(dir: &Path, create: Option<u32>) -> Result<PathBuf, OpenError> {
         let failed = |source| OpenError::Io { path: dir.to_owned(), source };
         if !dir.is_dir() {
-            let Some(mode) = access.create else { return Err(OpenError::Missing { path: dir.to_owned() }) };
+            let Some(mode) = create else { return Err(OpenError::Missing { path: dir.to_owned() }) };
             std::fs::DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(failed)?;
         }
-        let dir = dir.canonicalize().map_err(failed)?;
-        Store::on_disk(Arc::new(RealDisk), &dir, access.patience, options)
+        dir.canonicalize().map_err(failed)
+    }
+
+    /// Opens a directory, for which another process has to let go of it within `patience`. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Where another process has it, or the system refuses.
+    pub fn open(dir: &Path, patience: Duration, options: Options) -> Result<Store, OpenError> {
+        Store::on_disk(Arc::new(RealDisk), dir, patience, options)
     }
 
     /// The same on any disk, in a directory that exists.

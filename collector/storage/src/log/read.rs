@@ -43,6 +43,8 @@ pub(crate) struct ReadPlan {
     until: u64,
     offset: u64,
     pub(super) len: usize,
+    /// Whether the segment goes on behind that.
+    is_cut: bool,
 }
 
 impl ReadPlan {
@@ -53,9 +55,9 @@ impl ReadPlan {
 }
 
 impl Log {
-    /// What is to be read for the records from the number `from` on and below `until`; none where there
-    /// is nothing.
-    pub(crate) fn plan_read(&self, from: u64, until: u64) -> Option<ReadPlan> {
+    /// What is to be read for the records from the number `from` on and below `until`, at most so many bytes; none
+    /// where there is nothing.
+    pub(crate) fn plan_read(&self, from: u64, until: u64, most: usize) -> Option<ReadPlan> {
         let (first, segment) = self
             .segments
             .iter()
@@ -65,6 +67,7 @@ impl Log {
             (number, offset) if number == from => offset,
             _ => HEADER as u64,
         };
+        let left = usize::try_from(segment.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         Some(ReadPlan {
             disk: self.disk.clone(),
             path: self.dir.join(segment_name(*first)),
@@ -72,16 +75,25 @@ impl Log {
             from,
             until: until.min(segment.end),
             offset,
-            len: usize::try_from(segment.len.saturating_sub(offset)).unwrap_or(usize::MAX),
+            len: left.min(most),
+            is_cut: left > most,
         })
     }
 
-    /// Finds the records in what was read. What should be there and is not is lost.
-    pub(crate) fn finish_read(&mut self, plan: &ReadPlan, bytes: &Bytes) -> Chunk {
-        let is_whole = plan.offset == HEADER as u64;
-        let scan = scan(plan.first, if is_whole { plan.first } else { plan.from }, bytes);
-        let mut chunk = Chunk { next: plan.until, ..Chunk::default() };
-        let Some(segment) = self.segments.get_mut(&plan.first) else { return chunk };
+    /// Finds the records in what was read. What should be there and is not is lost. None where that was too
+    /// little to find any.
+    pub(crate) fn finish_read(&mut self, plan: &ReadPlan, bytes: &Bytes) -> Option<Chunk> {
+        let is_from_start = plan.offset == HEADER as u64;
+        let scan = scan(plan.first, if is_from_start { plan.first } else { plan.from }, bytes);
+        let until = match plan.is_cut {
+            false => plan.until,
+            true => scan.records.last().map_or(0, |found| found.number + 1).min(plan.until),
+        };
+        if until <= plan.from {
+            return None;
+        }
+        let mut chunk = Chunk { next: until, ..Chunk::default() };
+        let Some(segment) = self.segments.get_mut(&plan.first) else { return Some(chunk) };
         let mut left = segment.total;
         left.sub(segment.done.weight());
         let (mut missing, mut next) = (Vec::new(), plan.from);
@@ -92,7 +104,7 @@ impl Log {
             if !is_done {
                 unread.sub(found.weight);
             }
-            if found.number >= plan.until {
+            if found.number >= until {
                 end = end.min(found.body.start - RECORD);
             } else if found.number >= plan.from {
                 missing.extend(next..found.number);
@@ -103,14 +115,14 @@ impl Log {
                 }
             }
         }
-        missing.extend(next..plan.until);
+        missing.extend(next..until);
         missing.retain(|number| !segment.done.contains(*number));
-        segment.resume = (plan.until, plan.offset + end as u64);
+        segment.resume = (until, plan.offset + end as u64);
         if missing.is_empty() {
-            return chunk;
+            return Some(chunk);
         }
         let count = missing.len() as u64;
-        chunk.lost = match is_whole && plan.until == segment.end && plan.from == plan.first {
+        chunk.lost = match is_from_start && until == segment.end && plan.from == plan.first {
             true => Weight { records: count, ..unread },
             // Exact where all of a segment is read at once; else as the others are on average.
             false => share(left, count),
@@ -126,7 +138,7 @@ impl Log {
         if segment.is_done() && self.tail.as_ref().is_none_or(|tail| tail.first != plan.first) {
             self.put_aside(plan.first);
         }
-        chunk
+        Some(chunk)
     }
 
     /// Gives up on a segment that cannot be read at all: what of it is not done is lost.

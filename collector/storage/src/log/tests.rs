@@ -34,12 +34,21 @@ pub(super) fn id_of(record: &Record) -> u64 {
 
 /// Everything that is not done, in order.
 pub(super) fn read_all(log: &mut Log) -> Vec<Record> {
-    let (mut from, mut records) = (0, Vec::new());
-    while let Some(plan) = log.plan_read(from, log.next) {
+    read_in_parts(log, usize::MAX)
+}
+
+/// The same, so many bytes at once, or more where that is too little.
+fn read_in_parts(log: &mut Log, part: usize) -> Vec<Record> {
+    let (mut from, mut records, mut most) = (0, Vec::new(), part);
+    while let Some(plan) = log.plan_read(from, log.next, most) {
         let bytes = Bytes::from(plan.load().expect("readable"));
-        let chunk = log.finish_read(&plan, &bytes);
-        from = chunk.next;
-        records.extend(chunk.records);
+        match log.finish_read(&plan, &bytes) {
+            None => most *= 2,
+            Some(chunk) => {
+                (from, most) = (chunk.next, part);
+                records.extend(chunk.records);
+            }
+        }
     }
     records
 }
@@ -224,7 +233,7 @@ fn a_segment_that_cannot_be_read_is_given_up_on_and_the_others_go_on() {
     let mut log = open(&disk, options());
     append(&mut log, 0..20);
     let held = log.held();
-    let plan = log.plan_read(0, log.next).expect("something to read");
+    let plan = log.plan_read(0, log.next, usize::MAX).expect("something to read");
     disk.fail(Some(Fault::Read));
     assert!(plan.load().is_err());
     disk.fail(None);
@@ -265,12 +274,35 @@ fn a_reader_goes_on_where_it_was_while_more_is_appended() {
         append(&mut log, round * 3..round * 3 + 3);
         // One short of the end: what others have not been told of yet.
         let until = log.next - 1;
-        let plan = log.plan_read(from, until).expect("something new");
+        let plan = log.plan_read(from, until, usize::MAX).expect("something new");
         assert!(plan.len <= 5 * 88, "only what is new is read");
-        let chunk = log.finish_read(&plan, &Bytes::from(plan.load().expect("readable")));
+        let bytes = Bytes::from(plan.load().expect("readable"));
+        let chunk = log.finish_read(&plan, &bytes).expect("records");
         from = chunk.next;
         seen.extend(chunk.records.iter().map(id_of));
         assert_eq!(chunk.lost, Weight::default());
     }
     assert_eq!(seen, (0..59).collect::<Vec<_>>());
+}
+
+#[test]
+fn parts_of_any_size_make_the_same_whole() {
+    let disk = SimulatedDisk::default();
+    let mut log = open(&disk, Options { segment_bytes: 4000, ..options() });
+    let entries: Vec<Entry> = (0..60).map(|id| entry(id, (id as usize * 37) % 400)).collect();
+    assert!(log.append(&entries).iter().all(Result::is_ok));
+    mark(&mut log, (0..60).filter(|id| id % 7 == 0));
+    let whole = ids(&mut log);
+    for part in [1, 50, 100, 333, 1000, 5000] {
+        let read: Vec<u64> = read_in_parts(&mut log, part).iter().map(id_of).collect();
+        assert_eq!(read, whole, "{part} bytes at once");
+    }
+    // A damaged record costs itself, however little is read at once.
+    let name = logs(&disk, ".log").remove(1);
+    disk.damage(&Path::new(DIR).join(&name), HEADER + RECORD + 2);
+    for part in [1, 100, 5000] {
+        let mut log = open(&disk, options());
+        assert_eq!(read_in_parts(&mut log, part).len(), whole.len() - 1, "{part} bytes at once");
+        assert_eq!(log.take_damage().lost.records, 1);
+    }
 }

@@ -18,6 +18,7 @@ mod procfs;
 mod report;
 mod run;
 mod sample;
+mod recovery;
 mod sidecar;
 mod stats;
 mod subjects;

@@ -82,9 +82,9 @@ const fn goal(workload: &'static str, figure: Figure, bound: Bound) -> Goal {
 
 use Bound::{AtLeast, AtMost};
 use Figure::{
-    Cores, CpuAgainst, CpuRatio, Failed, FirstExportMs, FreshConnectionKib, HealthP99Ms, IdleMib, Instructions, Lost,
-    MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb, StartMs, Throughput,
-    UsedConnectionKib,
+    Cores, CpuAgainst, CpuRatio, Failed, FirstExportMs, FreshConnectionKib, HealthP99Ms, IdleMib,
+    Instructions, Lost, MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb,
+    StartMs, Throughput, UsedConnectionKib,
 };
 
 /// All goals.

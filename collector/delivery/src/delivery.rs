@@ -317,6 +317,17 @@ impl<P: Push> Inner<P> {
         }
     }
 
+    /// The same from outside of the cores: on all of them.
+    pub(crate) fn send_waiting_everywhere(self: &Arc<Self>) {
+        loop {
+            for core in self.cores.iter() {
+                let Some(element) = self.queue().next() else { return };
+                let flight = Flight::new(self.clone(), element);
+                drop(core.spawn(crate::sending::send_on(flight)));
+            }
+        }
+    }
+
     /// Completes the batches that have waited long enough; when the next ones will have.
     fn complete_due(self: &Arc<Self>) -> Option<Instant> {
         let mut made = Vec::new();

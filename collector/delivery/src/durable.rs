@@ -152,6 +152,7 @@ impl<P: Push> Inner<P> {
     /// Begins to read the log where nobody else does, else waits until the one who does has ended, or hands it
     /// over.
     pub(crate) fn begin_reading(self: &Arc<Self>, durable: &Durable) {
+        self.queue().backlog.within(durable.budget.limit());
         if let Some(claim) = durable.client.try_claim() {
             return self.claimed(claim);
         }
@@ -338,7 +339,7 @@ impl<P: Push> Inner<P> {
             self.note_damage(durable);
         }
         self.changed.notify_waiters();
-        self.send_waiting();
+        self.send_waiting_everywhere();
         self.load_more();
     }
 

@@ -127,7 +127,10 @@ impl Client {
     pub(crate) fn write(&self, appends: Vec<(Entry, Answer)>) {
         let (entries, answers): (Vec<Entry>, Vec<Answer>) = appends.into_iter().unzip();
         let outcomes = self.log().append(&entries);
-        answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| answer(outcome));
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // One that panics must not end the thread that writes for everybody.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer(outcome)));
+        }
     }
 
     pub(crate) fn write_marks(&self, marks: &[(u64, Weight)]) {

@@ -1,5 +1,8 @@
 //! A directory, and who may work in it.
 
+#[cfg(test)]
+mod tests;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -60,6 +63,9 @@ impl Store {
         if !dir.is_dir() {
             let Some(mode) = create else { return Err(OpenError::Missing { path: dir.to_owned() }) };
             std::fs::DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(failed)?;
+            let made = dir.canonicalize().map_err(failed)?;
+            // Its name, and those of the folders above it that are new as well; not all may be opened.
+            made.ancestors().skip(1).for_each(|above| drop(RealDisk.sync_dir(above)));
         }
         dir.canonicalize().map_err(failed)
     }

@@ -4,8 +4,10 @@ use phoenix_storage::Claim;
 
 use crate::settings::Extent;
 
-/// Bytes that a queue on disk keeps in memory, too, so that they need not be read again.
-pub(crate) const WINDOW: u64 = 8 << 20;
+/// Bytes that a queue on disk keeps in memory, too, so that they need not be read again: at most these, and
+const MOST_WINDOW: u64 = 8 << 20;
+/// this part of the budget.
+const WINDOW_SHARE: u64 = 8;
 
 /// The part of a queue that is not in memory.
 #[derive(Default)]
@@ -18,6 +20,8 @@ pub(crate) struct Backlog {
     known: u64,
     /// Of whoever reads.
     cursor: Option<Cursor>,
+    /// Bytes that may be in memory.
+    window: u64,
 }
 
 /// The right to read, and how far that has come.
@@ -30,6 +34,11 @@ pub(crate) struct Cursor {
 }
 
 impl Backlog {
+    /// Takes its share of a budget of so many bytes.
+    pub(crate) fn within(&mut self, budget: usize) {
+        self.window = MOST_WINDOW.min(budget as u64 / WINDOW_SHARE);
+    }
+
     pub(crate) fn extent(&self) -> Extent {
         let mut all = self.stored;
         all.add(self.pending);
@@ -61,7 +70,7 @@ impl Backlog {
             return false;
         }
         self.known = number + 1;
-        let is_next = self.stored == Extent::default() && resident < WINDOW;
+        let is_next = self.stored == Extent::default() && resident < self.window;
         match &mut self.cursor {
             // All before it have been read.
             Some(cursor) if is_next && !cursor.is_loading => {
@@ -84,7 +93,9 @@ impl Backlog {
     #[must_use]
     pub(crate) fn begin_load(&mut self, resident: u64) -> Option<(u64, u64)> {
         let cursor = self.cursor.as_mut()?;
-        if cursor.is_loading || self.stored == Extent::default() || resident >= WINDOW / 2 {
+        // However small the window is, something has to be read.
+        let is_full = resident > self.window / 2;
+        if cursor.is_loading || self.stored == Extent::default() || is_full {
             return None;
         }
         cursor.is_loading = true;
@@ -119,10 +130,9 @@ impl Backlog {
 
     /// Gives everything but what is being written to a successor.
     pub(crate) fn hand_over(&mut self) -> Backlog {
-        let pending = std::mem::take(&mut self.pending);
-        let handed = std::mem::take(self);
-        self.pending = pending;
-        handed
+        let rest = Backlog { pending: self.pending, window: self.window, ..Backlog::default() };
+        let handed = std::mem::replace(self, rest);
+        Backlog { pending: Extent::default(), ..handed }
     }
 
     /// Takes over what a predecessor gave.

@@ -32,7 +32,7 @@ struct State {
     fails: Option<Fault>,
     /// Of the power: handles of before it went do nothing.
     epoch: u64,
-    written: u64,
+    syncs: u64,
 }
 
 /// What goes wrong from now on.
@@ -92,9 +92,9 @@ impl SimulatedDisk {
         self.state().used()
     }
 
-    /// Bytes written so far, overwritten ones included.
-    pub fn written(&self) -> u64 {
-        self.state().written
+    /// How often somebody waited for a file to be on the disk.
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
     }
 
     /// Flips a bit of a file, behind everybody's back.
@@ -248,10 +248,6 @@ impl SimulatedFile {
             return Ok(());
         }
         let (used, room) = (state.used(), state.room);
-        state.written += match &change {
-            Change::Write(_, data) => data.len() as u64,
-            Change::Len(_) => 0,
-        };
         let file = &mut state.files[self.file];
         let before = file.bytes.len() as u64;
         let after = match &change {
@@ -289,6 +285,7 @@ impl DiskFile for SimulatedFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
         state.check(Fault::Sync)?;
+        state.syncs += 1;
         if state.epoch == self.epoch {
             let file = &mut state.files[self.file];
             let Inode { synced, unsynced, .. } = file;

@@ -25,13 +25,16 @@ pub(crate) fn registry() -> Registry {
         exporters: vec![
             Box::new(phoenix_exporter_debug::DebugFactory),
             Box::new(phoenix_exporter_file::FileFactory),
+            Box::new(phoenix_exporter_load_balancing::LoadBalancingFactory),
             Box::new(phoenix_exporter_nop::NopFactory),
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
         ],
         connectors: vec![
             Box::new(phoenix_connector_count::CountFactory),
+            Box::new(phoenix_connector_failover::FailoverFactory),
             Box::new(phoenix_connector_forward::ForwardFactory),
+            Box::new(phoenix_connector_round_robin::RoundRobinFactory),
             Box::new(phoenix_connector_routing::RoutingFactory),
         ],
         extensions: vec![

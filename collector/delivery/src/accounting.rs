@@ -22,7 +22,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use crate::{
-    Delivered, Delivery, DeliveryContext, DeliverySettings, Push, QueueSettings, RetrySettings, Sizer,
+    Delivered, Delivery, DeliveryContext, DeliverySettings, Left, Push, QueueSettings, RetrySettings, Sizer,
 };
 
 /// How a backend answers one attempt, and after how long.
@@ -31,6 +31,8 @@ enum Answer {
     Take,
     /// All but so many items.
     TakeBut(u64),
+    /// All but the last so many items, which may be tried again, or (true) not.
+    Leave(u64, bool),
     Busy(Option<u64>),
     Refuse,
     Hang,
@@ -133,6 +135,21 @@ impl Push for Backend {
             Answer::TakeBut(rejected) => {
                 self.take(batch);
                 Ok(Delivered::except(rejected))
+            }
+            Answer::Leave(items, for_good) => {
+                let taken = batch.items.saturating_sub(items);
+                let (head, rest) = phoenix_pdata::take_items(Signal::Traces, batch.payload.clone(), taken);
+                if head.items > 0 {
+                    self.take(Batch { payload: head.payload, items: head.items, ..batch });
+                }
+                let refusal = match for_good {
+                    true => Refusal::permanent("invalid", "not these"),
+                    false => Refusal::retryable("unavailable", "one of several is busy"),
+                };
+                Ok(match rest.items {
+                    0 => Delivered::whole(),
+                    items => Delivered::but(Left { payload: rest.payload, items, refusal }),
+                })
             }
             Answer::Busy(None) => Err(Refusal::retryable("unavailable", "busy")),
             Answer::Busy(Some(millis)) => {
@@ -423,4 +440,39 @@ async fn senders_that_wait_for_room_come_in_by_turn_and_leave_the_line_at_their_
     assert_eq!(outcomes, expected);
     exporter.drain(Instant::now() + seconds(10)).await;
     rig.assert_balanced(5, &[&exporter]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_left_of_a_batch_is_tried_again() {
+    let rig =
+        Rig::new(vec![(Answer::Leave(3, false), 10), (Answer::Leave(1, false), 10), (Answer::Take, 10)]);
+    let exporter = rig.exporter(settings(Some(queue(1, 9))));
+    exporter.export(batch(0, 8)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!((exporter.held().items, rig.sum("otelcol_exporter_sent_spans")), (3, 5));
+    rig.assert_balanced(8, &[&exporter]);
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(rig.backend.sizes(), [5, 2, 1]);
+    assert!(rig.backend.0.lock().unwrap().taken.values().all(|times| *times == 1), "none twice");
+    rig.assert_balanced(8, &[&exporter]);
+    assert_eq!((exporter.held(), rig.sum("otelcol_exporter_queue_size")), (Held::default(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_for_good_fails_alone_and_goes_to_a_successor_alone() {
+    let rig = Rig::new(vec![(Answer::Leave(2, true), 10), (Answer::Leave(3, false), 10), (Answer::Take, 10)]);
+    let exporter = rig.exporter(settings(None));
+    let refusal = exporter.export(batch(0, 8)).await.unwrap_err();
+    assert_eq!(refusal.message(), "not retryable error: Permanent error: not these");
+    assert_eq!((rig.failed("invalid"), rig.sum("otelcol_exporter_sent_spans")), (2, 6));
+
+    let first = rig.exporter(settings(Some(queue(1, 9))));
+    first.export(batch(1, 8)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let second = rig.exporter(settings(Some(queue(1, 9))));
+    assert_eq!(second.adopt(&first), Adoption::Kept);
+    assert_eq!(first.drain(Instant::now() + seconds(1)).await, Lost::default());
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(rig.backend.sizes(), [6, 5, 3]);
+    rig.assert_balanced(16, &[&first, &second]);
 }

@@ -383,7 +383,7 @@ impl<P: Push> Exporter for Delivery<P> {
             return Box::pin(inner.offer(batch));
         }
         Box::pin(async move {
-            let flight = {
+            let mut flight = {
                 let mut queue = inner.queue();
                 queue.admit(&batch).map_err(refusal_of)?;
                 queue.put(Element::of(batch, Ack::none()), Instant::now(), &mut Vec::new());
@@ -391,7 +391,7 @@ impl<P: Push> Exporter for Delivery<P> {
                 drop(queue);
                 Flight::new(inner.clone(), element.expect("sends are without limit where there is no queue"))
             };
-            let outcome = inner.deliver(&flight).await;
+            let outcome = inner.deliver(&mut flight).await;
             flight.end(outcome).0
         })
     }

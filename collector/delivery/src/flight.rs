@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use phoenix_component::{Batch, Refusal};
 
-use crate::Push;
 use crate::batching::Element;
 use crate::delivery::Inner;
 use crate::metrics::Cause;
 use crate::retry::SHUTDOWN;
 use crate::settings::Extent;
+use crate::{Left, Push};
 
 /// How a send ended.
 pub(crate) enum Outcome {
@@ -47,6 +47,31 @@ impl<P: Push> Flight<P> {
     /// The batch, to send it.
     pub(crate) fn batch(&self) -> &Batch {
         &self.element.as_ref().expect("a flight that has not ended has its batch").batch
+    }
+
+    /// Closes the books on what was delivered of the batch, but for `rejected` items; only `left` remains.
+    pub(crate) fn narrow(&mut self, rejected: u64, left: Left) -> Refusal {
+        let Left { payload, items, refusal } = left;
+        let inner = self.inner.clone();
+        let Some(element) = &mut self.element else { return refusal };
+        let delivered = element.batch.items.saturating_sub(items);
+        let rejected = rejected.min(delivered);
+        inner.meter.sent(delivered - rejected);
+        if rejected > 0 {
+            inner.meter.failed(Cause::REJECTED, rejected);
+        }
+        element.batch.payload = payload;
+        element.batch.items -= delivered;
+        let extent = element.extent();
+        let growth = {
+            let mut queue = inner.queue();
+            queue.shrink(self.extent, extent);
+            queue.growth()
+        };
+        self.extent = extent;
+        inner.meter.queued(growth);
+        inner.changed.notify_waiters();
+        refusal
     }
 
     /// Whether a sender waits for the outcome.

@@ -34,7 +34,7 @@ mod settings;
 pub use change::change;
 pub use delivery::{Delivery, DeliveryContext};
 pub use partial_success::{MalformedResponse, PartialSuccess, PartialSuccessLog};
-pub use push::{Delivered, Push};
+pub use push::{Delivered, Left, Push};
 pub use settings::{
     BatchPartition, DeliverySettings, QueueBatchSettings, QueueSettings, RetryCode, RetrySettings,
     SizeLimits, Sizer, validate_timeout,

@@ -1,7 +1,7 @@
 use std::future::Future;
 
 use phoenix_component::{Batch, Host, Refusal, StartError};
-use phoenix_pdata::Codings;
+use phoenix_pdata::{Codings, Payload};
 
 /// How one attempt to deliver a batch is made: what an exporter adds to [`crate::Delivery`].
 pub trait Push: Send + Sync + 'static {
@@ -32,21 +32,39 @@ pub trait Push: Send + Sync + 'static {
     fn stop(&self) {}
 }
 
-/// A batch was delivered, as a whole or (partial success) but for some of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A batch was delivered, as a whole or but for some of it.
+#[derive(Clone, Debug, Default)]
 pub struct Delivered {
-    /// Spans, data points or log records that the backend rejected for good.
+    /// Spans, data points or log records that the backend rejected for good (partial success).
     pub rejected: u64,
+    /// What of the batch is still to be delivered.
+    pub left: Option<Box<Left>>,
+}
+
+/// The part of a batch that was not taken while the rest was, by an exporter with several backends. Only this part
+/// is tried again, or fails.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The part.
+    pub payload: Payload,
+    /// Its items.
+    pub items: u64,
+    /// Why it was not taken.
+    pub refusal: Refusal,
 }
 
 impl Delivered {
     /// Everything was taken.
     pub const fn whole() -> Delivered {
-        Delivered { rejected: 0 }
+        Delivered { rejected: 0, left: None }
     }
 
     /// Everything was taken but for `rejected` items, which are never sent again.
     pub const fn except(rejected: u64) -> Delivered {
-        Delivered { rejected }
+        Delivered { rejected, left: None }
+    }
+    /// Everything was taken but for `left`.
+    pub fn but(left: Left) -> Delivered {
+        Delivered { rejected: 0, left: Some(Box::new(left)) }
     }
 }

@@ -146,6 +146,12 @@ impl Queue {
         self.complete.sub(extent);
     }
 
+    /// A send goes on with a part of its batch, since the rest was delivered.
+    pub(crate) fn shrink(&mut self, before: Extent, after: Extent) {
+        self.complete.sub(before);
+        self.complete.add(after);
+    }
+
     /// Takes out everything that waits, batches in the making included.
     pub(crate) fn take_waiting(&mut self) -> VecDeque<Element> {
         let mut taken = std::mem::take(&mut self.waiting);

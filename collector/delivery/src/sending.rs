@@ -14,8 +14,9 @@ use crate::{Delivered, Push};
 /// Sends a batch and then what waits, until nothing does.
 pub(crate) async fn send_on<P: Push>(first: Flight<P>) {
     let mut flight = Some(first);
-    while let Some(current) = flight {
-        let outcome = current.inner().deliver(&current).await;
+    while let Some(mut current) = flight {
+        let inner = current.inner().clone();
+        let outcome = inner.deliver(&mut current).await;
         flight = current.end(outcome).1;
     }
 }
@@ -31,9 +32,9 @@ enum Leave<'a> {
 
 impl<P: Push> Inner<P> {
     /// Sends one batch, again and again where that can help.
-    pub(crate) async fn deliver(&self, flight: &Flight<P>) -> Outcome {
-        let batch = flight.batch();
-        let begin = || Retry::new(&self.retry, Instant::now(), batch.deadline);
+    pub(crate) async fn deliver(&self, flight: &mut Flight<P>) -> Outcome {
+        let deadline = flight.batch().deadline;
+        let begin = || Retry::new(&self.retry, Instant::now(), deadline);
         // A sender that waits has its time from the beginning. What the exporter owns is tried at least
         // once, however long that takes.
         let mut retry = flight.is_awaited().then(begin);
@@ -62,17 +63,22 @@ impl<P: Push> Inner<P> {
             let retry = retry.get_or_insert_with(begin);
             let attempt = tokio::select! {
                 biased;
-                outcome = self.attempt(batch.clone()) => outcome,
+                outcome = self.attempt(flight.batch().clone()) => outcome,
                 () = self.cancel.cancelled() => {
                     let text = "interrupted due to shutdown: the attempt was under way at the deadline";
                     return Outcome::CutShort(Refusal::retryable(SHUTDOWN, text));
                 }
             };
             let refusal = match attempt {
-                Ok(Delivered { rejected }) => {
+                Ok(Delivered { rejected, left }) => {
                     self.meter.circuit(self.circuit.answered());
-                    self.report.succeeded();
-                    return Outcome::Sent { rejected };
+                    match left {
+                        None => {
+                            self.report.succeeded();
+                            return Outcome::Sent { rejected };
+                        }
+                        Some(left) => flight.narrow(rejected, *left),
+                    }
                 }
                 Err(refusal) => refusal,
             };

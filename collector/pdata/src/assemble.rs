@@ -84,6 +84,17 @@ impl<'a> Assembly<'a> {
         part.write(&mut self.copied);
     }
 
+    /// Makes room for so many bytes that will be copied.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.copied.reserve_exact(bytes);
+    }
+
+    /// Where to copy to.
+    pub(crate) fn copied(&mut self) -> &mut Vec<u8> {
+        self.settle();
+        &mut self.copied
+    }
+
     fn settle(&mut self) {
         let Some((piece, start, end)) = self.run.take() else { return };
         if end - start < SMALL && end - start < piece.len() {

@@ -13,6 +13,7 @@
 //! This crate does no I/O and knows nothing else of Phoenix.
 
 mod assemble;
+mod deal;
 mod edit;
 mod encoded;
 pub mod json;
@@ -32,6 +33,7 @@ pub mod walk;
 pub mod wire;
 pub mod write;
 
+pub use deal::{Deal, deal};
 pub use edit::{Attributed, Editor, Upsert, edit, prune};
 pub use encoded::{Coding, Codings, Decode};
 pub use merge::coalesce;

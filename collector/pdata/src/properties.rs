@@ -65,6 +65,43 @@ fn items(signal: Signal, payload: &Payload) -> Vec<Item> {
     Decoded::of(signal, &bytes).expect("prost decodes it").items()
 }
 
+/// Deals by a string of bytes, over and over.
+struct Choices<'a> {
+    signal: Signal,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Choices<'_> {
+    fn next(&mut self) -> usize {
+        self.at += 1;
+        usize::from(self.bytes[self.at % self.bytes.len()])
+    }
+
+    fn maybe(&mut self) -> Option<usize> {
+        let next = self.next();
+        (next % 3 == 0).then_some(next / 3)
+    }
+}
+
+impl Deal for Choices<'_> {
+    fn resource(&mut self, _: Option<view::Resource<'_>>) -> Option<usize> {
+        self.maybe()
+    }
+
+    fn scope(&mut self, _: Option<view::Scope<'_>>) -> Option<usize> {
+        self.maybe()
+    }
+
+    fn record(&mut self, _: &[u8]) -> Option<usize> {
+        if self.signal == Signal::Metrics { self.maybe() } else { Some(self.next()) }
+    }
+
+    fn point(&mut self, _: u32, _: &[u8]) -> usize {
+        self.next()
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -126,6 +163,7 @@ proptest! {
         let _ = Decoded::through_views(signal, &payload);
         let _ = split_items(signal, payload.clone(), 2);
         let _ = split_bytes(signal, payload.clone(), 20);
+        let _ = deal(signal, payload.clone(), 3, &mut Choices { signal, bytes: &[1, 4, 7, 2, 9], at: 0 });
         let _ = coalesce(signal, payload);
     }
 
@@ -144,6 +182,29 @@ proptest! {
             prop_assert!(chunk.items == max || (index + 1 == chunks.len() && chunk.items <= max));
             found.extend(inside);
         }
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn dealing_keeps_each_item_with_all_around_it_and_their_order(
+        signal in signal(),
+        entropies in prop::collection::vec(entropy(), 1..4),
+        choices in prop::collection::vec(any::<u8>(), 1..60),
+        count in 1usize..5,
+    ) {
+        let (payload, mut expected) = joined(signal, &entropies);
+        let chunks = deal(signal, payload, count, &mut Choices { signal, bytes: &choices, at: 0 });
+        prop_assert_eq!(chunks.len(), count);
+        let mut found = Vec::new();
+        for chunk in &chunks {
+            let inside = items(signal, &chunk.payload);
+            prop_assert_eq!(inside.len() as u64, chunk.items);
+            let mut rest = expected.iter();
+            prop_assert!(inside.iter().all(|item| rest.any(|other| other == item)), "in order");
+            found.extend(inside);
+        }
+        found.sort();
+        expected.sort();
         prop_assert_eq!(found, expected);
     }
 

@@ -14,7 +14,7 @@ use crate::wire::{Field, Fields};
 use crate::{Payload, Signal};
 
 /// A part of a payload that was cut.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Chunk {
     /// A payload of the same signal.
     pub payload: Payload,

@@ -1,24 +1,9 @@
-//! One attempt over gRPC, and what its answer means.
-
-use std::time::Duration;
-
-use http::HeaderMap;
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{Batch, Code, Refusal, StartError};
-use phoenix_delivery::{
-    Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
-};
-use phoenix_pdata::{Codings, Signal};
-use phoenix_telemetry::traces::Tracer;
-use phoenix_transport::compression::Compressor;
+use phoenix_component::{ComponentKey, StartError};
+use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings};
+use phoenix_otlp::{GrpcPush, OtlpGrpcConfig};
+use phoenix_pdata::Signal;
 use phoenix_transport::endpoint::Target;
-use phoenix_transport::grpc::Status;
-use phoenix_transport::grpc::client::{Client, Method};
-use phoenix_transport::instrumentation::RpcMetrics;
-use phoenix_transport::trace;
-use tokio::time::Instant;
-
-use crate::OtlpGrpcConfig;
 
 /// The exporter of one signal. Nothing is connected before the first batch.
 pub(crate) fn create(
@@ -26,28 +11,15 @@ pub(crate) fn create(
     cx: &CreateContext<'_>,
     signal: Signal,
 ) -> Result<Delivery<GrpcPush>, StartError> {
-    let block = config.grpc();
-    let mut options = block.options(cx.host).map_err(StartError::because)?;
-    options.max_response_bytes = MAX_RESPONSE_BYTES;
-    let target = options.target.clone();
-    let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;
-    let push = GrpcPush {
-        compressor: block.compressor(),
-        method: client.method(path(signal)),
-        client,
-        timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
-        metadata: HeaderMap::new(),
-        tracer: cx.host.tracer.clone(),
-        partial: PartialSuccessLog::new(cx.status.key(), signal),
-        rpc: RpcMetrics::client(&cx.host.metrics, path(signal)),
-        extra_codes: config.extra_codes(),
-    };
+    let key: &ComponentKey = cx.status.key();
+    let push = GrpcPush::new(config, cx.host, key, signal)?;
     let settings = DeliverySettings {
         // The client's own covers the same, and the server hears of it.
         timeout: None,
         retry: config.retry_on_failure.clone(),
         queue: config.sending_queue.get().cloned(),
     };
+    let (_, target) = Target::parse_grpc(&config.endpoint).map_err(StartError::because)?;
     let destination = match &target {
         Target::Host { host, port } => Some((host.as_str(), port.to_string())),
         Target::Unix(_) => None,
@@ -59,122 +31,3 @@ pub(crate) fn create(
 
 const ADDRESS: &str = "server.address";
 const PORT: &str = "server.port";
-
-/// Longest answer that is read.
-const MAX_RESPONSE_BYTES: usize = 64 * 1024;
-
-fn path(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-    }
-}
-
-/// Sends one signal to one target.
-pub(crate) struct GrpcPush {
-    client: Client,
-    method: Method,
-    compressor: Compressor,
-    timeout: Option<Duration>,
-    /// Of single requests: none.
-    metadata: HeaderMap,
-    tracer: Tracer,
-    partial: PartialSuccessLog,
-    rpc: RpcMetrics,
-    extra_codes: Vec<Code>,
-}
-
-impl GrpcPush {
-    fn refusal(&self, status: Status) -> Refusal {
-        refusal(status, &self.extra_codes)
-    }
-}
-
-impl Push for GrpcPush {
-    async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
-        let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = [self.timeout, left].into_iter().flatten().min();
-        let name = || path(batch.signal).trim_start_matches('/').to_owned();
-        let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.metadata);
-        let message = self.compressor.message(batch.payload);
-        let metadata = attempt.as_ref().map_or(&self.metadata, |(_, metadata)| metadata);
-        let begun = self.rpc.begin();
-        let answer = self.client.call(&self.method, message, timeout, metadata).await;
-        if let Some(begun) = begun {
-            self.rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
-        }
-        if let Err(status) = &answer {
-            trace::failed(&mut attempt, status);
-        }
-        match PartialSuccess::parse(&answer.map_err(|status| self.refusal(status))?) {
-            Ok(None) => Ok(Delivered::whole()),
-            Ok(Some(partial)) => Ok(self.partial.note(&partial)),
-            Err(_) => {
-                let text = "grpc: failed to unmarshal the received message";
-                Err(self.refusal(Status::new(Code::INTERNAL, text)))
-            }
-        }
-    }
-
-    fn forwards(&self) -> Codings {
-        self.compressor.forwards()
-    }
-
-    fn timed_out(&self) -> Refusal {
-        self.refusal(Status::new(Code::DEADLINE_EXCEEDED, "context deadline exceeded"))
-    }
-}
-
-/// What a status means for the batch, as the OTLP specification and otelcol have it, and `extra_codes`.
-fn refusal(status: Status, extra_codes: &[Code]) -> Refusal {
-    let delay = status.retry_delay();
-    let retryable = match status.code {
-        Code::CANCELLED
-        | Code::DEADLINE_EXCEEDED
-        | Code::ABORTED
-        | Code::OUT_OF_RANGE
-        | Code::UNAVAILABLE
-        | Code::DATA_LOSS => true,
-        // Without a word on when, the backend does not expect to recover.
-        Code::RESOURCE_EXHAUSTED if delay.is_some() => true,
-        code => extra_codes.contains(&code),
-    };
-    let text = status.to_string();
-    let refusal = match retryable {
-        true => Refusal::retryable(status.code.name(), text),
-        false => Refusal::permanent(status.code.name(), text),
-    };
-    let refusal = match delay.filter(|delay| retryable && !delay.is_zero()) {
-        Some(delay) => refusal.after(delay),
-        None => refusal,
-    };
-    refusal.with_status(status.code, status.details)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_code_is_retried_or_not_as_the_specification_says() {
-        for code in 1..=17 {
-            let refusal = refusal(Status::new(Code(code), "x"), &[]);
-            assert_eq!(refusal.is_retryable(), [1, 4, 10, 11, 14, 15].contains(&code), "{code}");
-            assert_eq!((refusal.code(), refusal.delay()), (Code(code), None));
-        }
-        let exhausted =
-            |delay| refusal(Status::new(Code::RESOURCE_EXHAUSTED, "x").with_retry_delay(delay), &[]);
-        let told = exhausted(Duration::from_secs(7));
-        assert_eq!((told.is_retryable(), told.delay()), (true, Some(Duration::from_secs(7))));
-        let at_once = exhausted(Duration::ZERO);
-        assert_eq!((at_once.is_retryable(), at_once.delay()), (true, None));
-        assert!(!at_once.status().unwrap().details.is_empty(), "the sender hears what the backend said");
-        let bad =
-            refusal(Status::new(Code::INVALID_ARGUMENT, "bad").with_retry_delay(Duration::from_secs(1)), &[]);
-        assert_eq!((bad.delay(), bad.message()), (None, "rpc error: code = InvalidArgument desc = bad"));
-        for code in [Code::INTERNAL, Code::RESOURCE_EXHAUSTED] {
-            assert!(refusal(Status::new(code, "x"), &[code]).is_retryable());
-        }
-    }
-}

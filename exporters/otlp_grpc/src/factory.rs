@@ -6,9 +6,9 @@ use phoenix_component::factory::{
 };
 use phoenix_component::{Change, Exporter, StartError, Touch};
 use phoenix_config::{Described, Node, Problems, Shape};
+use phoenix_otlp::OtlpGrpcConfig;
 use phoenix_pdata::Signal;
 
-use crate::OtlpGrpcConfig;
 use crate::exporter;
 
 /// Makes `otlp_grpc` exporters.

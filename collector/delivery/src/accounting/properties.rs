@@ -10,6 +10,7 @@ fn answers() -> impl Strategy<Value = Vec<(Answer, u64)>> {
     let answer = prop_oneof![
         4 => Just(Answer::Take),
         1 => (0..9u64).prop_map(Answer::TakeBut),
+        1 => (1..9u64, prop::bool::weighted(0.2)).prop_map(|(items, for_good)| Answer::Leave(items, for_good)),
         2 => Just(Answer::Busy(None)),
         1 => (1..40_000u64).prop_map(|millis| Answer::Busy(Some(millis))),
         1 => Just(Answer::Refuse),

@@ -26,6 +26,7 @@ mod head;
 mod http1;
 mod pool;
 mod redirect;
+mod stream;
 
 use cookies::Jar;
 use exchange::Connection;
@@ -34,6 +35,7 @@ use pool::Pool;
 
 pub use exchange::ExchangeError;
 pub use http1::Http1Error;
+pub use stream::Stream;
 
 /// The `Host` of requests over Unix sockets.
 const UNIX_HOST: &str = "localhost";

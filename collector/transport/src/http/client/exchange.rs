@@ -60,39 +60,34 @@ pub(super) enum Connection {
     Http2(http2::SendRequest<Pieces>),
 }
 
+/// Connects, through the proxy where there is one, and shakes hands where it is to be secure.
+pub(super) async fn dial(destination: &Destination, options: &Options) -> io::Result<Socket> {
+    let dial = async {
+        let mut failure = io::Error::from(io::ErrorKind::NotFound);
+        let proxy = destination.proxy.as_ref();
+        for address in proxy.map_or(&destination.target, Proxy::target).resolve().await? {
+            match address.dial(CONNECT_TIMEOUT).await {
+                Ok(mut plain) => {
+                    if let Some(proxy) = proxy.filter(|_| destination.secure) {
+                        proxy.tunnel(&mut plain, &destination.target.authority()).await?;
+                    }
+                    return match (destination.secure, &options.tls) {
+                        (false, _) => Ok(Socket::Plain(plain)),
+                        (true, Some(tls)) => tls.connect(plain, destination.target.host()).await,
+                        (true, None) => Err(io::Error::other("the client has no TLS settings")),
+                    };
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, dial).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
 impl Connection {
     pub(super) async fn open(destination: &Destination, options: &Options) -> io::Result<Connection> {
-        let open = async {
-            let mut failure = io::Error::from(io::ErrorKind::NotFound);
-            let proxy = destination.proxy.as_ref();
-            for address in proxy.map_or(&destination.target, Proxy::target).resolve().await? {
-                match address.dial(CONNECT_TIMEOUT).await {
-                    Ok(mut plain) => {
-                        if let Some(proxy) = proxy.filter(|_| destination.secure) {
-                            proxy.tunnel(&mut plain, &destination.target.authority()).await?;
-                        }
-                        return Connection::shake_hands(plain, destination, options).await;
-                    }
-                    Err(error) => failure = error,
-                }
-            }
-            Err(failure)
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, open)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    async fn shake_hands(
-        plain: crate::socket::Plain,
-        destination: &Destination,
-        options: &Options,
-    ) -> io::Result<Connection> {
-        let socket = match (destination.secure, &options.tls) {
-            (false, _) => Socket::Plain(plain),
-            (true, Some(tls)) => tls.connect(plain, destination.target.host()).await?,
-            (true, None) => return Err(io::Error::other("the client has no TLS settings")),
-        };
+        let socket = dial(destination, options).await?;
         if socket.alpn() == Some(b"h2") {
             let mut builder = http2::Builder::new(TokioExecutor::new());
             if let Some((silence, timeout)) = options.http2_pings {

@@ -38,7 +38,7 @@ impl Settings for OtlpGrpcConfig {
 
 impl OtlpGrpcConfig {
     /// The server, and the files of TLS.
-    pub(crate) fn touches(&self) -> Vec<Touch> {
+    pub fn touches(&self) -> Vec<Touch> {
         let mut touches = Vec::new();
         if let Ok((scheme, target)) = Target::parse_grpc(&self.endpoint) {
             let is_plaintext = scheme != Scheme::Https && self.tls.is_plaintext();
@@ -50,7 +50,7 @@ impl OtlpGrpcConfig {
     }
 
     /// Codes after which an attempt is repeated beside those of the specification.
-    pub(crate) fn extra_codes(&self) -> Vec<Code> {
+    pub fn extra_codes(&self) -> Vec<Code> {
         self.retry_on_failure.read_codes(read_code)
     }
 }
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../README.md");
+        let readme = include_str!("../../../exporters/otlp_grpc/README.md");
         let yaml =
             readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
         let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{Batch, Code, Refusal, StartError};
+use phoenix_component::{Batch, Code, Host, Refusal, StartError};
 use phoenix_delivery::{
     Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccess, PartialSuccessLog, Push,
 };
@@ -15,6 +15,7 @@ use phoenix_transport::endpoint::Target;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Method};
 use phoenix_transport::instrumentation::RpcMetrics;
+use phoenix_transport::settings::AuthSettings;
 use phoenix_transport::trace;
 use tokio::time::Instant;
 
@@ -41,6 +42,7 @@ pub(crate) fn create(
         partial: PartialSuccessLog::new(cx.status.key(), signal),
         rpc: RpcMetrics::client(&cx.host.metrics, path(signal)),
         extra_codes: config.extra_codes(),
+        auth: config.auth.get().cloned(),
     };
     let settings = DeliverySettings {
         // The client's own covers the same, and the server hears of it.
@@ -83,6 +85,7 @@ pub(crate) struct GrpcPush {
     partial: PartialSuccessLog,
     rpc: RpcMetrics,
     extra_codes: Vec<Code>,
+    auth: Option<AuthSettings>,
 }
 
 impl GrpcPush {
@@ -92,6 +95,11 @@ impl GrpcPush {
 }
 
 impl Push for GrpcPush {
+    async fn start(&self, host: &Host) -> Result<(), StartError> {
+        let Some(auth) = &self.auth else { return Ok(()) };
+        self.client.authorize_with(auth.client(&host.capabilities)?).map_err(StartError::because)
+    }
+
     async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
@@ -100,7 +108,8 @@ impl Push for GrpcPush {
         let message = self.compressor.message(batch.payload);
         let metadata = attempt.as_ref().map_or(&self.metadata, |(_, metadata)| metadata);
         let begun = self.rpc.begin();
-        let answer = self.client.call(&self.method, message, timeout, metadata).await;
+        let client = batch.client.as_deref();
+        let answer = self.client.call_for(&self.method, message, timeout, metadata, client).await;
         if let Some(begun) = begun {
             self.rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
         }

@@ -4,13 +4,14 @@
 //! of an answer came is sent once more, on a new one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{StatusCode, Uri};
-use phoenix_component::{Budget, Cores};
+use phoenix_component::auth::ClientAuth;
+use phoenix_component::{Budget, ClientInfo, Cores, Refusal, Slot};
 use tokio::sync::Semaphore;
 
 use crate::compression::{Compressor, Encoding};
@@ -29,7 +30,7 @@ mod redirect;
 
 use cookies::Jar;
 use exchange::Connection;
-use head::RequestHead;
+use head::{Headers, RequestHead};
 use pool::Pool;
 
 pub use exchange::ExchangeError;
@@ -153,6 +154,9 @@ pub enum SendError {
         /// Why that is not followed.
         reason: String,
     },
+    /// There are no credentials to send it with.
+    #[error("failed to make an HTTP request: {0}")]
+    Unauthorized(#[source] Refusal),
     /// The body could not be compressed.
     #[error("cannot compress the request: {0}")]
     Compress(#[source] std::io::Error),
@@ -192,6 +196,8 @@ struct Shared {
     pools: Vec<Pool>,
     limits: Mutex<HashMap<Target, Arc<Semaphore>>>,
     cookies: Option<Jar>,
+    /// What adds credentials.
+    auth: OnceLock<Arc<Slot<dyn ClientAuth>>>,
 }
 
 impl Client {
@@ -214,8 +220,14 @@ impl Client {
         let pools = (0..cores.count()).map(|_| Pool::default()).collect();
         let cookies = options.keep_cookies.then(Jar::default);
         let (cores, limits) = (cores.clone(), Mutex::default());
-        let shared = Shared { cores, options, headers, pools, limits, cookies };
+        let auth = OnceLock::new();
+        let shared = Shared { cores, options, headers, pools, limits, cookies, auth };
         Ok(Client(Arc::new(shared)))
+    }
+
+    /// From now on `auth` adds credentials to every request. The first one counts.
+    pub fn authorize_with(&self, auth: Arc<Slot<dyn ClientAuth>>) {
+        self.0.auth.get_or_init(|| auth);
     }
 
     /// Prepares requests to `url`: of `http`, of `https`, or `unix://PATH:/PATH` for a Unix socket and what is
@@ -252,7 +264,21 @@ impl Client {
         headers: &HeaderMap,
         body: Payload,
     ) -> Result<Response, SendError> {
-        let work = self.post_without_limit(destination, headers, body);
+        self.post_for(destination, headers, body, None).await
+    }
+
+    /// The same for data of `client`, which some credentials depend on.
+    ///
+    /// # Errors
+    /// Those of [`post`](Client::post), and that there are no credentials.
+    pub async fn post_for(
+        &self,
+        destination: &Destination,
+        headers: &HeaderMap,
+        body: Payload,
+        client: Option<&ClientInfo>,
+    ) -> Result<Response, SendError> {
+        let work = self.post_without_limit(destination, headers, body, client);
         match self.0.options.timeout {
             None => work.await,
             Some(timeout) => tokio::time::timeout(timeout, work)
@@ -266,8 +292,11 @@ impl Client {
         destination: &Destination,
         headers: &HeaderMap,
         body: Payload,
+        client: Option<&ClientInfo>,
     ) -> Result<Response, SendError> {
         let shared = &*self.0;
+        let authorized = shared.authorize(headers, client).await.map_err(SendError::Unauthorized)?;
+        let headers = Headers { added: headers, authorized: authorized.as_ref() };
         let body = crate::compression::encode(shared.options.compressor, body, &shared.options.budget)
             .await
             .map_err(SendError::Compress)?;
@@ -282,7 +311,7 @@ impl Client {
     async fn follow(
         &self,
         first: &Destination,
-        headers: &HeaderMap,
+        headers: Headers<'_>,
         body: Payload,
         mut response: Response,
     ) -> Result<Response, SendError> {
@@ -309,7 +338,7 @@ impl Client {
     async fn exchange(
         &self,
         destination: &Destination,
-        headers: &HeaderMap,
+        headers: Headers<'_>,
         body: Payload,
     ) -> Result<Response, SendError> {
         let shared = &*self.0;
@@ -346,6 +375,23 @@ impl Client {
 }
 
 impl Shared {
+    /// All headers with credentials among them, where there is somebody who adds them.
+    async fn authorize(
+        &self,
+        added: &HeaderMap,
+        client: Option<&ClientInfo>,
+    ) -> Result<Option<HeaderMap>, Refusal> {
+        let Some(slot) = self.auth.get() else { return Ok(None) };
+        let absent = || Refusal::retryable("auth", "the authenticator is not running");
+        let auth = slot.get().ok_or_else(absent)?;
+        let mut headers = self.headers.clone();
+        for (name, value) in added.iter().filter(|(name, _)| !self.headers.contains_key(*name)) {
+            headers.append(name.clone(), value.clone());
+        }
+        auth.authorize(&mut headers, client).await?;
+        Ok(Some(headers))
+    }
+
     async fn permit(&self, target: &Target) -> Option<tokio::sync::OwnedSemaphorePermit> {
         let limit = self.options.max_connections_per_host?;
         let semaphore = {

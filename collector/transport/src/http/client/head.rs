@@ -17,8 +17,16 @@ const USUAL_BYTES: usize = 512;
 pub(super) struct RequestHead<'a> {
     pub(super) shared: &'a Shared,
     pub(super) destination: &'a Destination,
-    /// Of this request; the client's own win.
-    pub(super) headers: &'a HeaderMap,
+    pub(super) headers: Headers<'a>,
+}
+
+/// The headers of one request.
+#[derive(Clone, Copy)]
+pub(super) struct Headers<'a> {
+    /// Those that are added to the client's own, which win.
+    pub(super) added: &'a HeaderMap,
+    /// All of them with credentials, instead; not for other hosts.
+    pub(super) authorized: Option<&'a HeaderMap>,
 }
 
 impl RequestHead<'_> {
@@ -27,9 +35,15 @@ impl RequestHead<'_> {
         let own = &self.shared.headers;
         let is_secret = |name: &HeaderName| *name == AUTHORIZATION || *name == COOKIE;
         let is_sent = |name: &HeaderName| *name != HOST && !(self.destination.is_foreign && is_secret(name));
-        own.iter().filter(|(name, _)| is_sent(name)).for_each(|(name, value)| field(name, value));
-        let added = self.headers.iter().filter(|(name, _)| is_sent(name) && !own.contains_key(*name));
-        added.for_each(|(name, value)| field(name, value));
+        match self.headers.authorized.filter(|_| !self.destination.is_foreign) {
+            Some(all) => all.iter().filter(|(name, _)| is_sent(name)).for_each(|(n, v)| field(n, v)),
+            None => {
+                own.iter().filter(|(name, _)| is_sent(name)).for_each(|(name, value)| field(name, value));
+                let added = self.headers.added.iter();
+                let added = added.filter(|(name, _)| is_sent(name) && !own.contains_key(*name));
+                added.for_each(|(name, value)| field(name, value));
+            }
+        }
         let jar = self.shared.cookies.as_ref();
         if let Some(cookies) = jar.and_then(|jar| jar.header(self.destination, SystemTime::now())) {
             field(&COOKIE, &cookies);

@@ -19,7 +19,7 @@ pub struct Arrival<'a> {
 }
 
 /// Whom a request was charged to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey(pub u64);
 
 /// Refuses requests of clients that send too much.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use phoenix_config::{ComponentId, Kind};
 use serde_json::Value;
+use subtle::ConstantTimeEq as _;
 
 use crate::factory::CreateContext;
 use crate::{BoxFuture, Capabilities, ClientInfo, Host, Publication, Refusal, Slot};
@@ -69,6 +70,11 @@ impl Identity {
             }
             _ => None,
         }
+    }
+
+    /// Whether nothing is known but that somebody was let in.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All attributes, in the order in which the authenticator gave them.
@@ -254,6 +260,11 @@ impl Capabilities {
             None => AuthError::NotFound(id.to_string()),
         })
     }
+}
+
+/// Compares secrets in a time that depends on their lengths alone.
+pub fn same_secret(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
 }
 
 #[cfg(test)]

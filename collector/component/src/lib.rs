@@ -22,6 +22,7 @@ mod collector;
 mod contracts;
 mod cores;
 pub mod factory;
+pub mod files;
 mod forwards;
 pub mod harness;
 mod health;

@@ -15,6 +15,7 @@ pub(crate) fn info(
     identity: Option<Arc<Identity>>,
     include_metadata: bool,
 ) -> Option<Arc<ClientInfo>> {
+    let identity = identity.filter(|identity| !identity.is_empty());
     if !include_metadata && identity.is_none() {
         return None;
     }

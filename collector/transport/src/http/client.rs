@@ -1,4 +1,5 @@
-//! An HTTP client: one POST at a time on connections that are kept for the next.
+//! An HTTP client: one request at a time on connections that are kept for the next. Data is posted; what
+//! others publish is got.
 //!
 //! Every core has a pool of its own. A request that finds its pooled connection closed before any byte
 //! of an answer came is sent once more, on a new one.
@@ -30,7 +31,7 @@ mod redirect;
 
 use cookies::Jar;
 use exchange::Connection;
-use head::{Headers, RequestHead};
+use head::{Headers, RequestHead, Verb};
 use pool::Pool;
 
 pub use exchange::ExchangeError;
@@ -300,9 +301,34 @@ impl Client {
         let body = crate::compression::encode(shared.options.compressor, body, &shared.options.budget)
             .await
             .map_err(SendError::Compress)?;
-        let response = self.exchange(destination, headers, body.clone()).await?;
+        self.exchange_or_follow(Verb::Post, destination, headers, body).await
+    }
+
+    /// Gets what `destination` publishes.
+    ///
+    /// # Errors
+    /// Where there is no answer; any answer, whatever its status, is no error.
+    pub async fn get(&self, destination: &Destination, headers: &HeaderMap) -> Result<Response, SendError> {
+        let headers = Headers { added: headers, authorized: None };
+        let work = self.exchange_or_follow(Verb::Get, destination, headers, Payload::default());
+        match self.0.options.timeout {
+            None => work.await,
+            Some(timeout) => tokio::time::timeout(timeout, work)
+                .await
+                .unwrap_or_else(|_| Err(SendError::Timeout { target: destination.target.clone(), timeout })),
+        }
+    }
+
+    async fn exchange_or_follow(
+        &self,
+        verb: Verb,
+        destination: &Destination,
+        headers: Headers<'_>,
+        body: Payload,
+    ) -> Result<Response, SendError> {
+        let response = self.exchange(verb, destination, headers, body.clone()).await?;
         if redirect::is_to_be_repeated(response.status) {
-            return Box::pin(self.follow(destination, headers, body, response)).await;
+            return Box::pin(self.follow(verb, destination, headers, body, response)).await;
         }
         Ok(response)
     }
@@ -310,6 +336,7 @@ impl Client {
     /// Goes where `response` says, for as long as answers say so.
     async fn follow(
         &self,
+        verb: Verb,
         first: &Destination,
         headers: Headers<'_>,
         body: Payload,
@@ -325,7 +352,7 @@ impl Client {
             }
             next.proxy = self.0.options.proxies.proxy_for(&next.target, next.secure).cloned();
             next.is_foreign = at.is_foreign || redirect::is_foreign(first.target.host(), next.target.host());
-            response = self.exchange(&next, headers, body.clone()).await?;
+            response = self.exchange(verb, &next, headers, body.clone()).await?;
             if !redirect::is_to_be_repeated(response.status) {
                 return Ok(response);
             }
@@ -337,6 +364,7 @@ impl Client {
 
     async fn exchange(
         &self,
+        verb: Verb,
         destination: &Destination,
         headers: Headers<'_>,
         body: Payload,
@@ -354,7 +382,8 @@ impl Client {
                     .await
                     .map_err(|source| SendError::Connect { target: destination.target.clone(), source })?,
             };
-            match connection.exchange(&RequestHead { shared, destination, headers }, body.clone()).await {
+            match connection.exchange(&RequestHead { shared, destination, headers, verb }, body.clone()).await
+            {
                 Ok((response, reusable)) => {
                     if reusable && !shared.options.disable_keep_alives {
                         pool.keep(destination, connection, &shared.options);

@@ -13,11 +13,19 @@ use super::{Destination, Shared};
 /// What the head of a usual request takes.
 const USUAL_BYTES: usize = 512;
 
-/// A POST to `destination`.
+/// A request to `destination`.
 pub(super) struct RequestHead<'a> {
     pub(super) shared: &'a Shared,
     pub(super) destination: &'a Destination,
     pub(super) headers: Headers<'a>,
+    pub(super) verb: Verb,
+}
+
+/// What is asked of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Post,
 }
 
 /// The headers of one request.
@@ -55,7 +63,10 @@ impl RequestHead<'_> {
         let Destination { uri, proxy, secure, host, .. } = self.destination;
         let proxy = proxy.as_ref().filter(|_| !secure);
         let mut head = Vec::with_capacity(USUAL_BYTES);
-        head.extend_from_slice(b"POST ");
+        head.extend_from_slice(match self.verb {
+            Verb::Get => b"GET ",
+            Verb::Post => b"POST ",
+        });
         match (proxy, uri.path_and_query()) {
             (Some(_), _) => head.extend_from_slice(uri.to_string().as_bytes()),
             (None, Some(path)) => head.extend_from_slice(path.as_str().as_bytes()),
@@ -72,7 +83,9 @@ impl RequestHead<'_> {
         if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization()) {
             field(&PROXY_AUTHORIZATION, authorization.as_bytes());
         }
-        field(&CONTENT_LENGTH, body_bytes.to_string().as_bytes());
+        if self.verb == Verb::Post {
+            field(&CONTENT_LENGTH, body_bytes.to_string().as_bytes());
+        }
         head.extend_from_slice(b"\r\n");
         head.into()
     }
@@ -80,7 +93,10 @@ impl RequestHead<'_> {
     /// As HTTP/2 has it: the URL names the host.
     pub(super) fn http2(&self) -> Request<()> {
         let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = match self.verb {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+        };
         *request.uri_mut() = self.destination.uri.clone();
         let headers = request.headers_mut();
         self.visit(|name, value| {

@@ -60,7 +60,8 @@ fn every_problem_names_its_key() {
             r#"{"endpoint": "a:1", "tls": {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}"#,
             "tls::cipher_suites",
         ),
-        (r#"{"endpoint": "a:1", "tls": {"reload_interval": "1m"}}"#, "tls::reload_interval"),
+        (r#"{"endpoint": "a:1", "tls": {"reload_interval": "-1m"}}"#, "tls::reload_interval"),
+        (r#"{"endpoint": "a:1", "tls": {"tpm": {"enabled": true}}}"#, "tls::tpm"),
     ] {
         assert_eq!(grpc(json).keys(), [key], "{json}");
     }

@@ -87,7 +87,7 @@ impl SideServer {
     /// refusals.
     ///
     /// # Errors
-    /// Where the endpoint cannot be had or TLS does not work.
+    /// Where the endpoint cannot be had, TLS does not work, or the authenticator does not run.
     pub fn start<S: HttpService>(
         &self,
         settings: &HttpServerSettings,
@@ -98,6 +98,7 @@ impl SideServer {
     ) -> Result<(), StartError> {
         let lease = settings.listen(&host.leases).map_err(StartError::because)?;
         let tls = settings.tls().map_err(StartError::because)?;
+        let options = Options { gate: settings.gate(&host.capabilities)?, ..options };
         self.start_on(lease, tls, options, service, id, host)
     }
 
@@ -234,8 +235,8 @@ macro_rules! side_server_settings {
             pub idle_timeout: phoenix_config::GoDuration,
             /// Whether a connection serves more than one request.
             pub keep_alives_enabled: bool,
-            /// Not supported yet.
-            pub auth: $crate::settings::NotYet,
+            /// The extension that checks credentials; it must stand before this one in `service::extensions`.
+            pub auth: phoenix_config::Block<$crate::settings::HttpAuthSettings>,
             /// Memory limiters that are asked before a request is read.
             #[described(unsupported = $crate::settings::NO_LIMITER)]
             pub middlewares: Vec<serde::de::IgnoredAny>,

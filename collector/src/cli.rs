@@ -116,6 +116,9 @@ pub(crate) enum Command {
     /// other, as the transform processor does. Nothing is sent anywhere, and no configuration is needed.
     #[command(after_help = crate::playground::HELP)]
     Ottl(Ottl),
+    /// Translates the configuration of another sampler to one for Phoenix.
+    #[command(subcommand)]
+    Convert(Convert),
     /// Prints a script that completes this command in a shell.
     Completion {
         /// The shell.
@@ -186,6 +189,22 @@ pub(crate) enum Command {
         level: LogLevelCommand,
         #[command(flatten)]
         admin: Admin,
+    },
+}
+
+/// What is translated.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Convert {
+    /// Translates the rules of Honeycomb's Refinery (rules.yaml, version 2) to a `tail_sampling` processor.
+    ///
+    /// Prints a `processors` section. What has no equivalent is said in its comments and on standard error.
+    Refinery {
+        /// The rules file; standard input without one.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The resource attribute that tells the environment, for which Refinery looks at the API key.
+        #[arg(long, value_name = "KEY", default_value = "deployment.environment.name")]
+        environment_attribute: String,
     },
 }
 

@@ -3,13 +3,14 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets, Severity};
 
 use crate::changes::Exit;
-use crate::cli::{Arguments, Command, Format, Mode, Ottl, Sources};
-use crate::{Distribution, Provider, changes, cli, gates, load, playground, probe, reference, run};
+use crate::cli::{Arguments, Command, Convert, Format, Mode, Ottl, Sources};
+use crate::{Distribution, Provider, changes, cli, convert, gates, load, playground, probe, reference, run};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
         }
         Some(Command::Ottl(asked)) => print(&try_ottl(asked)?)?,
+        Some(Command::Convert(asked)) => print(&convert_rules(asked)?)?,
         Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,
         Some(Command::PrintConfig { mode, format, validate }) => {
             print(&print_config(&arguments.sources, &registry, mode, format, validate)?)?;
@@ -95,6 +97,21 @@ fn try_ottl(asked: Ottl) -> anyhow::Result<String> {
     std::io::stdin().read_to_end(&mut input)?;
     let Ottl { texts, context, condition, error_mode, json } = asked;
     playground::run(&playground::Trial { context, error_mode, texts, conditions: condition }, &input, json)
+}
+
+fn convert_rules(asked: Convert) -> anyhow::Result<String> {
+    let Convert::Refinery { file, environment_attribute } = asked;
+    let (name, text) = match &file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            (path.display().to_string(), text)
+        }
+        None => ("standard input".to_owned(), std::io::read_to_string(std::io::stdin())?),
+    };
+    let options = convert::RefineryOptions { environment_attribute };
+    let converted = convert::refinery(&name, &text, &options).map_err(load::BadConfig)?;
+    converted.left_out.iter().for_each(|said| warn(&format!("{said}\n")));
+    Ok(converted.yaml)
 }
 
 fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {

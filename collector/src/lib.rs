@@ -8,6 +8,7 @@ mod changes;
 mod cli;
 mod commands;
 mod control;
+pub mod convert;
 mod distribution;
 mod gates;
 mod http_provider;

@@ -20,6 +20,7 @@ pub struct BottomK {
     kept: BinaryHeap<Reverse<Candidate>>,
     cost: u64,
     offered: u64,
+    offered_weight: f64,
     bar: Option<Rank>,
 }
 
@@ -32,13 +33,14 @@ struct Candidate {
 impl BottomK {
     /// Nothing yet, of what may cost `budget`.
     pub fn new(budget: u64) -> BottomK {
-        BottomK { budget, kept: BinaryHeap::new(), cost: 0, offered: 0, bar: None }
+        BottomK { budget, kept: BinaryHeap::new(), cost: 0, offered: 0, offered_weight: 0.0, bar: None }
     }
 
     /// Offers something. A cost of zero counts as one.
     pub fn offer(&mut self, rank: Rank, cost: u64) {
         let cost = cost.max(1);
         self.offered = self.offered.saturating_add(cost);
+        self.offered_weight += cost as f64 * rank.weight().value();
         if self.bar.is_some_and(|bar| rank <= bar) {
             return;
         }
@@ -70,9 +72,22 @@ impl BottomK {
         self.cost
     }
 
+    /// What that of it costs that also reaches thresholds of the caller's, by weight.
+    pub fn cost_above(&self, threshold: impl Fn(Weight) -> Threshold) -> u64 {
+        let reaches = |Reverse(candidate): &&Reverse<Candidate>| {
+            threshold(candidate.rank.weight()).keeps(candidate.rank.randomness())
+        };
+        self.kept.iter().filter(reaches).map(|Reverse(candidate)| candidate.cost).sum()
+    }
+
     /// What all that was offered costs.
     pub fn offered(&self) -> u64 {
         self.offered
+    }
+
+    /// The same, each cost multiplied by its weight.
+    pub fn offered_weight(&self) -> f64 {
+        self.offered_weight
     }
 
     /// The threshold for something of this weight.

@@ -1,9 +1,10 @@
 //! What is kept can be counted up to what there was: over 1,000 random configurations of policies.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::chance::Chance;
-use crate::{Allowance, Closed, Randomness, Rank, Sharing, Slot, Threshold, Vote, Weight, stated};
+use crate::{Allowance, Closed, Randomness, Rank, Sharing, Slot, Spending, Threshold, Vote, Weight, stated};
 
 const CONFIGURATIONS: u64 = 1000;
 const TRACES: usize = 600;
@@ -52,13 +53,13 @@ fn policy(chance: &mut Chance, traces: &[Trace], depth: u32) -> Policy {
 
 fn budget(chance: &mut Chance, traces: &[Trace]) -> Closed {
     let sharing = if chance.below(2) == 0 { Sharing::Each } else { Sharing::Fair };
-    let allowance =
-        Allowance { budget: 200 + chance.below(2000), sharing, most_keys: 1 + chance.below(4) as usize };
-    let mut slot = Slot::new(allowance, 0);
+    let (per_second, most_keys) = (200.0 + 2000.0 * chance.unit(), 1 + chance.below(4) as usize);
+    let allowance = Allowance { per_second, sharing, most_keys };
+    let mut slot = Slot::new(allowance);
     for trace in traces.iter().filter(|trace| trace.incoming.keeps(trace.randomness)) {
         slot.offer(trace.key, Rank::new(Weight::ONE, trace.randomness), trace.spans);
     }
-    slot.close()
+    Spending::new(allowance).close(slot, Duration::ZERO)
 }
 
 impl Policy {

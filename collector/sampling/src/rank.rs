@@ -44,6 +44,16 @@ impl Rank {
         Rank { weight, randomness }
     }
 
+    /// Its weight.
+    pub fn weight(self) -> Weight {
+        self.weight
+    }
+
+    /// Its randomness.
+    pub fn randomness(self) -> Randomness {
+        self.randomness
+    }
+
     /// The threshold that randomness has to reach for something of this weight to rank above `self`.
     ///
     /// What is kept because it ranks above the first that is not has been kept with exactly this threshold; the

@@ -1,0 +1,45 @@
+//! The policies, by their types.
+
+pub(crate) mod combined;
+pub(crate) mod composite;
+pub(crate) mod leaf;
+pub(crate) mod limiting;
+pub(crate) mod probabilistic;
+
+use crate::config::{PolicyConfig, PolicyType};
+use crate::plan::Builder;
+use crate::policy::Policy;
+
+/// Builds the policy that stands at `key`; none where something is wrong with it, which is reported.
+pub(crate) fn build(builder: &mut Builder<'_>, config: &PolicyConfig, key: &str) -> Option<Box<dyn Policy>> {
+    let at = |part: &str| format!("{key}::{part}");
+    match config.kind {
+        PolicyType::AlwaysSample => Some(Box::new(leaf::Always)),
+        PolicyType::Latency => Some(leaf::latency(builder, &config.latency)),
+        PolicyType::NumericAttribute => {
+            leaf::numeric_attribute(builder, &config.numeric_attribute, &at("numeric_attribute"))
+        }
+        PolicyType::BooleanAttribute => {
+            leaf::boolean_attribute(builder, &config.boolean_attribute, &at("boolean_attribute"))
+        }
+        PolicyType::StringAttribute => {
+            leaf::string_attribute(builder, &config.string_attribute, &at("string_attribute"))
+        }
+        PolicyType::StatusCode => leaf::status_code(builder, &config.status_code, &at("status_code")),
+        PolicyType::TraceState => leaf::trace_state(builder, &config.trace_state, &at("trace_state")),
+        PolicyType::TraceFlags => Some(leaf::trace_flags(builder)),
+        PolicyType::SpanCount => leaf::span_count(builder, &config.span_count, &at("span_count")),
+        PolicyType::OttlCondition => {
+            leaf::ottl_condition(builder, &config.ottl_condition, &at("ottl_condition"))
+        }
+        PolicyType::Probabilistic => {
+            probabilistic::build(builder, &config.probabilistic, &at("probabilistic"))
+        }
+        PolicyType::RateLimiting => limiting::spans(builder, &config.rate_limiting, &at("rate_limiting")),
+        PolicyType::BytesLimiting => limiting::bytes(builder, &config.bytes_limiting, &at("bytes_limiting")),
+        PolicyType::And => combined::and(builder, &config.and, &at("and")),
+        PolicyType::Not => combined::not(builder, &config.not, &at("not")),
+        PolicyType::Drop => combined::drop(builder, &config.drop, &at("drop")),
+        PolicyType::Composite => composite::build(builder, &config.composite, &at("composite")),
+    }
+}

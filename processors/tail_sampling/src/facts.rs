@@ -223,11 +223,11 @@ mod tests {
     fn values_are_distinct_and_bounded() {
         let mut facts = TraceFacts::new([1; 16], Duration::ZERO, 0);
         for value in ["a", "b", "a"] {
-            facts.add_value(FieldId(1), value, Arc::from);
+            facts.add_value(FieldId(1), value, |text| text.into());
         }
         assert_eq!(facts.values(FieldId(1)).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(facts.values(FieldId(0)).count(), 0);
-        (0..1000).for_each(|n| facts.add_value(FieldId(1), &n.to_string(), Arc::from));
+        (0..1000).for_each(|n| facts.add_value(FieldId(1), &n.to_string(), |text| text.into()));
         assert_eq!(facts.values(FieldId(1)).count(), MOST_VALUES);
     }
 }

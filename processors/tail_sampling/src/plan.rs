@@ -35,6 +35,8 @@ pub struct Builder<'b> {
     pub(crate) conditions: Conditions,
     pub(crate) compat: &'b CompatConfig,
     pub(crate) randomness: Randomness,
+    /// Parts that decide in parallel.
+    pub(crate) shards: u32,
     shared: &'b mut Shared,
     problems: &'b mut Problems,
     /// The names of the policies around, and of the one that is built.
@@ -113,6 +115,7 @@ impl Plan {
             conditions: Conditions::new(config.randomness == Randomness::W3c),
             compat: &config.compat,
             randomness: config.randomness,
+            shards: config.num_shards.max(1),
             shared,
             problems,
             path: String::new(),

@@ -10,7 +10,9 @@ use phoenix_config::{Kind, Secrets, Severity};
 
 use crate::changes::Exit;
 use crate::cli::{Arguments, Command, Convert, Format, Mode, Ottl, Sources};
-use crate::{Distribution, Provider, changes, cli, convert, gates, load, playground, probe, reference, run};
+use crate::{
+    Distribution, Provider, changes, cli, convert, gates, load, playground, probe, reference, replay, run,
+};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -37,6 +39,9 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
         }
         Some(Command::Ottl(asked)) => print(&try_ottl(asked)?)?,
+        Some(Command::Sample(asked)) => {
+            print(&replay::replay(&arguments.sources, &registry, &asked, &standard_input()?)?)?;
+        }
         Some(Command::Convert(asked)) => print(&convert_rules(asked)?)?,
         Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,
         Some(Command::PrintConfig { mode, format, validate }) => {
@@ -50,6 +55,9 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
             return changes::reached(changes::apply(&arguments.sources, conditions, wait, json, &admin));
         }
         Some(Command::Status { json, admin }) => return changes::reached(changes::status(json, &admin)),
+        Some(Command::Explain { trace_id, json, admin }) => {
+            return changes::reached(changes::explain(&trace_id, json, &admin));
+        }
         Some(Command::LogLevel { level, admin }) => {
             return changes::reached(changes::log_level(&level, &admin));
         }
@@ -89,12 +97,18 @@ fn completion(build: BuildInfo, shell: clap_complete::Shell) -> anyhow::Result<S
     Ok(String::from_utf8(script)?)
 }
 
-fn try_ottl(asked: Ottl) -> anyhow::Result<String> {
+/// All of standard input, where OTLP/JSON is expected.
+fn standard_input() -> anyhow::Result<Vec<u8>> {
     if std::io::stdin().is_terminal() {
         warn("reading OTLP/JSON from the terminal; end it with Ctrl-D\n");
     }
     let mut input = Vec::new();
     std::io::stdin().read_to_end(&mut input)?;
+    Ok(input)
+}
+
+fn try_ottl(asked: Ottl) -> anyhow::Result<String> {
+    let input = standard_input()?;
     let Ottl { texts, context, condition, error_mode, json } = asked;
     playground::run(&playground::Trial { context, error_mode, texts, conditions: condition }, &input, json)
 }

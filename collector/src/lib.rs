@@ -17,6 +17,7 @@ mod own_metrics;
 mod playground;
 mod probe;
 pub mod reference;
+mod replay;
 mod run;
 mod service_telemetry;
 mod watch;

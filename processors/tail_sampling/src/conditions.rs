@@ -84,8 +84,6 @@ pub(crate) struct Conditions {
     latencies: Vec<(ConditionId, i64, Option<i64>)>,
     /// Shared, so that sessions can stay open while the rest is used.
     ottl: Arc<Vec<Ottl>>,
-    /// Randomness in `tracestate` matters.
-    reads_randomness: bool,
     values: Interner,
 }
 
@@ -97,10 +95,6 @@ pub(crate) struct OfResource {
 }
 
 impl Conditions {
-    pub(crate) fn new(reads_randomness: bool) -> Conditions {
-        Conditions { reads_randomness, ..Conditions::default() }
-    }
-
     fn next_id(&mut self) -> ConditionId {
         self.count += 1;
         ConditionId(self.count - 1)
@@ -259,7 +253,7 @@ impl Conditions {
                 }
             }
         }
-        if self.reads_randomness && facts.sampling.as_ref().is_none_or(|known| known.randomness.is_none()) {
+        if facts.sampling.as_ref().is_none_or(|known| known.randomness.is_none()) {
             let stated = TraceState::read(state).ok().and_then(|state| state.randomness());
             if let Some(randomness) = stated {
                 let known: &mut SamplingState = facts.sampling.get_or_insert_default();

@@ -18,8 +18,24 @@ pub struct FieldId(pub(crate) u16);
 pub(crate) struct Bits {
     low: u64,
     /// Where there are more than 64 conditions.
-    high: Option<Box<[u64]>>,
+    high: Option<Box<Words>>,
 }
+
+/// Behind a thin pointer, since hardly a trace has any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Words(Vec<u64>);
+
+impl Words {
+    fn grow(&mut self, len: usize) {
+        if self.0.len() < len {
+            self.0.resize(len, 0);
+        }
+    }
+}
+
+/// The same for values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Values(Vec<(FieldId, Arc<str>)>);
 
 impl Bits {
     #[inline]
@@ -27,7 +43,9 @@ impl Bits {
         let (word, bit) = (usize::from(id.0) / 64, id.0 % 64);
         match word {
             0 => self.low >> bit & 1 == 1,
-            _ => self.high.as_ref().and_then(|words| words.get(word - 1)).is_some_and(|w| w >> bit & 1 == 1),
+            _ => {
+                self.high.as_ref().and_then(|words| words.0.get(word - 1)).is_some_and(|w| w >> bit & 1 == 1)
+            }
         }
     }
 
@@ -39,12 +57,8 @@ impl Bits {
             return;
         }
         let high = self.high.get_or_insert_default();
-        if high.len() < word {
-            let mut grown = std::mem::take(high).into_vec();
-            grown.resize(word, 0);
-            *high = grown.into();
-        }
-        high[word - 1] |= 1 << bit;
+        high.grow(word);
+        high.0[word - 1] |= 1 << bit;
     }
 
     #[inline]
@@ -52,12 +66,8 @@ impl Bits {
         self.low |= other.low;
         let Some(words) = &other.high else { return };
         let high = self.high.get_or_insert_default();
-        if high.len() < words.len() {
-            let mut grown = std::mem::take(high).into_vec();
-            grown.resize(words.len(), 0);
-            *high = grown.into();
-        }
-        high.iter_mut().zip(words).for_each(|(mine, theirs)| *mine |= theirs);
+        high.grow(words.0.len());
+        high.0.iter_mut().zip(&words.0).for_each(|(mine, theirs)| *mine |= theirs);
     }
 }
 
@@ -87,7 +97,7 @@ pub struct TraceFacts {
     pub(crate) has_root: bool,
     pub(crate) has_error: bool,
     pub(crate) bits: Bits,
-    pub(crate) values: Option<Box<Vec<(FieldId, Arc<str>)>>>,
+    pub(crate) values: Option<Box<Values>>,
     pub(crate) sampling: Option<Box<SamplingState>>,
 }
 
@@ -166,21 +176,21 @@ impl TraceFacts {
 
     /// The distinct values of a field in order of appearance, at most 100 of them.
     pub fn values(&self, field: FieldId) -> impl Iterator<Item = &str> {
-        let values = self.values.as_deref().map_or(&[][..], Vec::as_slice);
+        let values = self.values.as_ref().map_or(&[][..], |values| &values.0[..]);
         values.iter().filter(move |(of, _)| *of == field).map(|(_, value)| &**value)
     }
 
     /// Notes a value, unless it is known or there are too many.
     pub(crate) fn add_value(&mut self, field: FieldId, value: &str, intern: impl FnOnce(&str) -> Arc<str>) {
         let mut count = 0;
-        for (_, known) in self.values.iter().flat_map(|values| values.iter()).filter(|(of, _)| *of == field) {
+        for (_, known) in self.values.iter().flat_map(|values| &values.0).filter(|(of, _)| *of == field) {
             if **known == *value {
                 return;
             }
             count += 1;
         }
         if count < MOST_VALUES {
-            self.values.get_or_insert_default().push((field, intern(value)));
+            self.values.get_or_insert_default().0.push((field, intern(value)));
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use phoenix_config::Problems;
 
 use crate::conditions::{Condition, Conditions};
-use crate::config::{CompatConfig, PolicyConfig, PolicyType, Randomness, TailSamplingConfig};
+use crate::config::{
+    CompatConfig, PolicyConfig, PolicyType, Randomness, SamplingStrategy, TailSamplingConfig,
+};
 use crate::facts::{ConditionId, FieldId};
 use crate::policies;
 use crate::policy::Policy;
@@ -37,6 +39,7 @@ pub struct Builder<'b> {
     pub(crate) randomness: Randomness,
     /// Parts that decide in parallel.
     pub(crate) shards: u32,
+    at_ingest: bool,
     shared: &'b mut Shared,
     problems: &'b mut Problems,
     /// The names of the policies around, and of the one that is built.
@@ -78,6 +81,12 @@ impl Builder<'_> {
             self.problems.error(key, format!("policies may stand in each other up to {MAX_DEPTH} times"));
             return None;
         }
+        if self.at_ingest && is_stateful(config.kind) {
+            let text =
+                "counts traces, and cannot with sampling_strategy span-ingest, which asks several times";
+            self.problems.error(&format!("{key}::type"), text);
+            return None;
+        }
         let outside = self.path.len();
         self.path.push('/');
         self.path.push_str(&config.name);
@@ -108,14 +117,20 @@ impl Builder<'_> {
     }
 }
 
+/// Whether a policy's answer changes what it answers next.
+fn is_stateful(kind: PolicyType) -> bool {
+    matches!(kind, PolicyType::RateLimiting | PolicyType::BytesLimiting | PolicyType::Composite)
+}
+
 impl Plan {
     /// The plan of a configuration; its problems are reported, and policies that have any are left out.
     pub(crate) fn new(config: &TailSamplingConfig, shared: &mut Shared, problems: &mut Problems) -> Plan {
         let mut builder = Builder {
-            conditions: Conditions::new(config.randomness == Randomness::W3c),
+            conditions: Conditions::default(),
             compat: &config.compat,
             randomness: config.randomness,
             shards: config.num_shards.max(1),
+            at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             shared,
             problems,
             path: String::new(),

@@ -1,0 +1,261 @@
+//! Decides about traces: when they are due, and earlier where it has to be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use phoenix_component::Output;
+use phoenix_sampling::Threshold;
+
+use super::{Round, TailStage, reason};
+use crate::buffer::Slot;
+use crate::decided::Kept;
+use crate::facts::TraceFacts;
+use crate::generation::{Decision, Generation, numbered};
+use crate::metrics::{Early, Outcome};
+use crate::release::{Mark, MarkedPolicy, ThresholdEdit};
+use crate::wheel::{moment_of, tick_before};
+
+/// Traces that are decided in one call, at most.
+const SLICE: usize = 4096;
+/// From which fullness on traces are decided early to make room.
+const CROWDED: f64 = 0.9;
+/// Traces that are compared for who is decided early, and those of them that are.
+const WINDOW: usize = 64;
+const VICTIMS: usize = 16;
+/// Windows that one call looks at.
+const WINDOWS: usize = 16;
+/// How often the operator is told that memory is short.
+const WARNED_EVERY: Duration = Duration::from_secs(60);
+
+impl TailStage {
+    /// Decides about traces that are due, as many as fit into a slice.
+    pub(super) fn decide_due(&mut self, out: &mut Output) {
+        let until = tick_before(self.now.monotonic + self.hurry());
+        self.work_off(until, SLICE, out);
+    }
+
+    /// Decides about all traces, or drops them, as far as there is room. True where all of it is done.
+    pub(super) fn decide_all(&mut self, out: &mut Output) -> bool {
+        self.work_off(u32::MAX - 1, usize::MAX, out);
+        self.flush(out);
+        self.round.is_none() && self.buffer.traces.len() == 0
+    }
+
+    fn work_off(&mut self, until: u32, slice: usize, out: &mut Output) {
+        let is_drain = slice == usize::MAX;
+        let mut left = slice;
+        loop {
+            if self.round.is_none() {
+                let Some((tick, traces)) = self.wheel.take_due(until) else { return };
+                self.round = Some(Round { tick, traces, done: 0 });
+                self.preview();
+            }
+            let Some(mut round) = self.round.take() else { return };
+            while let Some(slot) = round.traces.get(round.done).copied() {
+                if left == 0 || self.outgoing.is_enough() {
+                    break;
+                }
+                round.done += 1;
+                left -= 1;
+                // One that is not due then was decided, or became due earlier.
+                if self.buffer.traces[slot].due != round.tick {
+                    continue;
+                }
+                if is_drain && self.rules.drops_pending {
+                    self.drop_trace(slot, reason::SHUTDOWN);
+                } else if self.rules.at_ingest {
+                    self.conclude(slot, Decision::not_sampled(), None, reason::NOT_SAMPLED);
+                } else {
+                    if !is_drain {
+                        let late = self.now.monotonic.saturating_sub(moment_of(round.tick));
+                        self.metrics.timer_latency.record_time(late);
+                    }
+                    self.decide(slot, is_drain.then_some(Early::Drain));
+                }
+            }
+            let is_done = round.done == round.traces.len();
+            if is_done {
+                let now = self.now;
+                self.generations.iter_mut().for_each(|generation| generation.end_of_round(now));
+            } else {
+                self.round = Some(round);
+            }
+            if self.outgoing.is_enough() {
+                self.flush(out);
+            }
+            if left == 0 || out.is_full() {
+                return;
+            }
+        }
+    }
+
+    /// Shows all traces of a round to the policies that want to see them first.
+    fn preview(&mut self) {
+        if !self.generations.iter().any(Generation::wants_preview) {
+            return;
+        }
+        let Some(round) = self.round.take() else { return };
+        let now = self.now;
+        for slot in &round.traces {
+            let entry = &self.buffer.traces[*slot];
+            if entry.due != round.tick {
+                continue;
+            }
+            if let Some(generation) = numbered(&mut self.generations, entry.facts.generation) {
+                generation.preview(&entry.facts, now);
+            }
+        }
+        self.round = Some(round);
+    }
+
+    /// Decides about a trace.
+    pub(super) fn decide(&mut self, slot: Slot, early: Option<Early>) {
+        let now = self.now;
+        let facts = &self.buffer.traces[slot].facts;
+        let generation = numbered(&mut self.generations, facts.generation);
+        let decision =
+            generation.map_or_else(Decision::not_sampled, |generation| generation.decide(facts, now));
+        self.conclude(slot, decision, early, reason::NOT_SAMPLED);
+    }
+
+    /// Decides by what came just now. Whoever is not sure waits.
+    pub(super) fn decide_at_ingest(&mut self, slot: Slot, facts: &TraceFacts) {
+        let now = self.now;
+        let Some(generation) = numbered(&mut self.generations, facts.generation) else { return };
+        let decision = generation.decide(facts, now);
+        let is_final = match decision.outcome {
+            Outcome::Dropped => true,
+            // What a policy may still drop is not let out.
+            Outcome::Sampled => !generation.has_drops(),
+            Outcome::NotSampled => false,
+        };
+        if is_final {
+            self.conclude(slot, decision, None, reason::NOT_SAMPLED);
+        }
+    }
+
+    /// Drops a trace without asking anybody.
+    pub(super) fn drop_trace(&mut self, slot: Slot, why: &'static str) {
+        self.conclude(slot, Decision::not_sampled(), None, why);
+    }
+
+    /// Does what was decided, and remembers it.
+    fn conclude(&mut self, slot: Slot, decision: Decision, early: Option<Early>, why: &'static str) {
+        self.metrics.decided(decision.outcome);
+        self.count_early(early);
+        let facts = match decision.outcome {
+            Outcome::Sampled => {
+                let (facts, head) = self.buffer.take(slot);
+                let admitted = facts.admitted();
+                let policy = decision.policy.unwrap_or_default();
+                let part = decision.part;
+                let mark = self.mark(Some(&policy), part.as_ref(), decision.threshold, admitted, false);
+                self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark);
+                if facts.id != [0; 16] {
+                    let kept = Kept {
+                        policy,
+                        part,
+                        threshold: decision.threshold,
+                        admitted,
+                        generation: facts.generation,
+                        decided_at: self.now.monotonic.as_nanos() as u64,
+                    };
+                    self.decided.keep(facts.id, kept);
+                }
+                facts
+            }
+            Outcome::NotSampled | Outcome::Dropped => {
+                let facts = self.buffer.discard(slot);
+                let why = if decision.outcome == Outcome::Dropped { reason::DROPPED } else { why };
+                self.end(why, facts.spans());
+                if facts.id != [0; 16] {
+                    self.decided.drop(&facts.id);
+                }
+                facts
+            }
+        };
+        self.metrics.removal_age.record_time(self.now.monotonic.saturating_sub(facts.first_seen()));
+        self.leave_generation(facts.generation);
+    }
+
+    /// What is written onto a trace that is kept.
+    pub(super) fn mark(
+        &self,
+        policy: Option<&Arc<str>>,
+        part: Option<&Arc<str>>,
+        threshold: Option<Threshold>,
+        admitted: Option<Threshold>,
+        is_cached: bool,
+    ) -> Mark {
+        let threshold = match (self.rules.writes_thresholds, threshold, admitted) {
+            (false, _, None) => None,
+            (false, _, Some(admitted)) => Some(ThresholdEdit::Raise(admitted)),
+            (true, Some(threshold), admitted) => {
+                Some(ThresholdEdit::Raise(admitted.map_or(threshold, |admitted| admitted.max(threshold))))
+            }
+            (true, None, _) => Some(ThresholdEdit::Clear),
+        };
+        let policy = policy.filter(|_| self.rules.records_policy).map(|name| MarkedPolicy {
+            name: name.clone(),
+            part: part.cloned(),
+            is_cached,
+        });
+        Mark { threshold, policy }
+    }
+
+    /// Decides about the trace that is due first.
+    pub(super) fn decide_oldest(&mut self) {
+        while let Some((tick, slot)) = self.wheel.take_one() {
+            if self.buffer.traces[slot].due == tick {
+                self.decide(slot, Some(Early::Traces));
+                return;
+            }
+        }
+    }
+
+    /// Makes room where memory is nearly full: decides about traces that are large and have waited long, and about those
+    /// with errors last.
+    pub(super) fn relieve(&mut self, out: &mut Output) {
+        if self.buffer.fullness() < CROWDED {
+            return;
+        }
+        self.warn_of_memory();
+        let mut window: Vec<(bool, f64, Slot)> = Vec::with_capacity(WINDOW);
+        for _ in 0..WINDOWS {
+            if self.buffer.fullness() < CROWDED || out.is_full() {
+                return;
+            }
+            window.clear();
+            let now = self.now.monotonic.as_nanos() as u64;
+            self.buffer.traces.look_around(WINDOW, |slot, entry| {
+                let age = now.saturating_sub(entry.facts.first_seen).max(1);
+                window.push((entry.facts.has_error, entry.facts.bytes as f64 * age as f64, slot));
+            });
+            window.sort_unstable_by(|one, other| {
+                (one.0, other.1).partial_cmp(&(other.0, one.1)).unwrap_or(std::cmp::Ordering::Equal)
+            });
+            for (_, _, slot) in window.iter().take(VICTIMS) {
+                self.decide(*slot, Some(Early::Memory));
+            }
+            if self.outgoing.is_enough() {
+                self.flush(out);
+            }
+        }
+    }
+
+    fn warn_of_memory(&mut self) {
+        let now = self.now.monotonic;
+        if self.warned_at.is_some_and(|at| now < at + WARNED_EVERY) {
+            return;
+        }
+        self.warned_at = Some(now);
+        let pool = self.buffer.pool();
+        let lasts_for = pool.lasts_for().unwrap_or_default();
+        tracing::warn!(
+            limit_bytes = pool.limit(),
+            lasts_for_seconds = lasts_for.as_secs_f64(),
+            decision_wait_seconds = self.rules.wait.as_secs_f64(),
+            "tail_sampling decides traces before their time: memory is too small for such a wait"
+        );
+    }
+}

@@ -21,6 +21,7 @@ mod change;
 mod collector;
 mod contracts;
 mod cores;
+mod decisions;
 pub mod factory;
 pub mod files;
 mod forwards;
@@ -54,6 +55,7 @@ pub use contracts::{
     StartError, Transform,
 };
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
+pub use decisions::{DecisionBook, TraceDecision, trace_id};
 pub use forwards::Forwards;
 pub use health::{ComponentKey, Health, Status, StatusReporter, StatusSince};
 pub use host::{BuildInfo, Host};

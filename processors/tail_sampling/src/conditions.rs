@@ -4,6 +4,7 @@
 //! trace is not evaluated for it again.
 
 mod attribute;
+mod special;
 mod trace_state;
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,7 @@ use crate::facts::{Bits, ConditionId, FieldId, SamplingState, TraceFacts};
 use crate::policies::leaf::is_within;
 
 pub(crate) use attribute::{AttributeTest, TextTest};
+pub(crate) use special::FINGERPRINT;
 
 /// The numbers of the fields of a span that matter.
 mod field {
@@ -73,6 +75,7 @@ pub(crate) struct Conditions {
     fields: u16,
     known: HashMap<String, ConditionId>,
     wanted: Vec<Wanted>,
+    special: special::Special,
     /// Bit `n` is set where a wanted key has `n` bytes; longer ones share the last bit.
     lengths: u64,
     statuses: Vec<(ConditionId, u8)>,
@@ -131,6 +134,11 @@ impl Conditions {
     /// Gathers the values of an attribute.
     pub(crate) fn add_field(&mut self, key: &str) -> FieldId {
         let next = FieldId(self.fields);
+        if let Some(place) = self.special.place(key) {
+            let field = *place.get_or_insert(next);
+            self.fields += u16::from(field == next);
+            return field;
+        }
         let field = *self.wanted(key).field.get_or_insert(next);
         if field == next {
             self.fields += 1;
@@ -226,6 +234,13 @@ impl Conditions {
         }
         if !state.is_empty() {
             self.observe_trace_state(state, facts);
+        }
+        if self.special.is_wanted() {
+            let found = special::Found { is_root: !has_parent, is_error: status == STATUS_ERROR };
+            let values = &mut self.values;
+            self.special.observe(span, found, &mut |field, text| {
+                facts.add_value(field, text, |text| values.intern(text));
+            });
         }
     }
 

@@ -1,8 +1,14 @@
+mod beyond;
 mod policy;
 
 use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
+pub use beyond::{
+    BaselineConfig, BudgetConfig, EmaDynamicConfig, EmaThroughputConfig, ErrorFingerprintConfig,
+    FairShareConfig, KOfNConfig, LatencyQuantileConfig, NoveltyConfig, OrConfig, PriorityConfig,
+    WeightConfig,
+};
 pub use policy::{
     AllocationConfig, AndConfig, BooleanAttributeConfig, BytesLimitingConfig, CompositeConfig, DropConfig,
     LatencyConfig, NotConfig, NumericAttributeConfig, OttlConditionConfig, PolicyConfig, PolicyType,

@@ -37,6 +37,8 @@ pub struct Builder<'b> {
     pub(crate) conditions: Conditions,
     pub(crate) compat: &'b CompatConfig,
     pub(crate) randomness: Randomness,
+    /// Parts that decide in parallel.
+    pub(crate) shards: u32,
     at_ingest: bool,
     shared: &'b mut Shared,
     problems: &'b mut Problems,
@@ -127,6 +129,7 @@ impl Plan {
             conditions: Conditions::default(),
             compat: &config.compat,
             randomness: config.randomness,
+            shards: config.num_shards.max(1),
             at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             shared,
             problems,

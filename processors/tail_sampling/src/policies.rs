@@ -1,8 +1,13 @@
 //! The policies, by their types.
 
+pub(crate) mod budget;
 pub(crate) mod combined;
 pub(crate) mod composite;
+pub(crate) mod counting;
+pub(crate) mod dynamic;
+pub(crate) mod key;
 pub(crate) mod leaf;
+pub(crate) mod learned;
 pub(crate) mod limiting;
 pub(crate) mod probabilistic;
 
@@ -41,5 +46,25 @@ pub(crate) fn build(builder: &mut Builder<'_>, config: &PolicyConfig, key: &str)
         PolicyType::Not => combined::not(builder, &config.not, &at("not")),
         PolicyType::Drop => combined::drop(builder, &config.drop, &at("drop")),
         PolicyType::Composite => composite::build(builder, &config.composite, &at("composite")),
+        PolicyType::Or => counting::or(builder, &config.or, &at("or")),
+        PolicyType::KOfN => counting::k_of_n(builder, &config.k_of_n, &at("k_of_n")),
+        PolicyType::Budget => budget::budget(builder, &config.budget, &at("budget")),
+        PolicyType::FairShare => budget::fair_share(builder, &config.fair_share, &at("fair_share")),
+        PolicyType::Priority => budget::priority(builder, &config.priority, &at("priority")),
+        PolicyType::EmaDynamic => dynamic::ema_dynamic(builder, &config.ema_dynamic, &at("ema_dynamic")),
+        PolicyType::EmaThroughput => {
+            dynamic::ema_throughput(builder, &config.ema_throughput, &at("ema_throughput"))
+        }
+        PolicyType::Novelty => learned::novelty(builder, &config.novelty, &at("novelty")),
+        PolicyType::LatencyQuantile => {
+            learned::latency_quantile(builder, &config.latency_quantile, &at("latency_quantile"))
+        }
+        PolicyType::ErrorFingerprint => {
+            learned::error_fingerprint(builder, &config.error_fingerprint, &at("error_fingerprint"))
+        }
+        PolicyType::Baseline => learned::baseline(builder, &config.baseline, &at("baseline")),
     }
 }
+
+#[cfg(test)]
+mod tests;

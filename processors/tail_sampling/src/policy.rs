@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use phoenix_sampling::Threshold;
+use phoenix_sampling::{Randomness, Threshold, Vote as Chance};
 
 use crate::facts::TraceFacts;
 
@@ -59,6 +59,32 @@ impl Verdict {
         Verdict { vote, threshold: Some(threshold), part: None }
     }
 
+    /// The verdict of a sampler with this threshold about a trace of this randomness. Where it keeps none of its kind, that
+    /// is certain.
+    pub fn by(threshold: Threshold, randomness: Randomness) -> Verdict {
+        Verdict::of(Chance::By(threshold), randomness)
+    }
+
+    /// The verdict that says what a composition of votes wants.
+    pub fn of(chance: Chance, randomness: Randomness) -> Verdict {
+        let vote = Vote::keep_if(chance.wants(randomness));
+        match chance {
+            Chance::By(Threshold::NEVER) => Verdict::certain(vote),
+            Chance::By(threshold) => Verdict::by_threshold(vote, threshold),
+            Chance::Somehow(_) => Verdict::uncertain(vote),
+        }
+    }
+
+    /// It as a vote that can be composed.
+    pub fn chance(self) -> Chance {
+        match self.threshold {
+            None => Chance::Somehow(self.vote.keeps()),
+            // A rule without a threshold that keeps nothing of the kind.
+            Some(Threshold::ALWAYS) => Chance::of(self.vote.keeps()),
+            Some(threshold) => Chance::By(threshold),
+        }
+    }
+
     /// A verdict that depends on more than the trace, so that its probability is not known.
     pub fn uncertain(vote: Vote) -> Verdict {
         Verdict { vote, threshold: None, part: None }
@@ -80,6 +106,12 @@ pub struct Moment {
 pub trait Policy: Send {
     /// The verdict about a trace. Called once for each trace, also where another policy has kept it already.
     fn decide(&mut self, trace: &TraceFacts, now: Moment) -> Verdict;
+
+    /// Whether the policy may keep a trace, as far as that is known without asking it: a budget behind a condition is only
+    /// shown the traces that meet it.
+    fn could_keep(&self, _trace: &TraceFacts) -> bool {
+        true
+    }
 
     /// Whether [`Policy::preview`] is wanted.
     fn wants_preview(&self) -> bool {

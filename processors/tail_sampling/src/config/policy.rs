@@ -4,6 +4,11 @@ use phoenix_config::{Described, Shape};
 use phoenix_statements::ErrorMode;
 use serde::Deserialize;
 
+use super::beyond::{
+    BaselineConfig, BudgetConfig, EmaDynamicConfig, EmaThroughputConfig, ErrorFingerprintConfig,
+    FairShareConfig, KOfNConfig, LatencyQuantileConfig, NoveltyConfig, OrConfig, PriorityConfig,
+};
+
 /// A policy: a name, a type, and the settings of that type under its name.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +50,28 @@ pub struct PolicyConfig {
     pub drop: DropConfig,
     /// For `composite`.
     pub composite: CompositeConfig,
+    /// For `or`.
+    pub or: OrConfig,
+    /// For `k_of_n`.
+    pub k_of_n: KOfNConfig,
+    /// For `budget`.
+    pub budget: BudgetConfig,
+    /// For `fair_share`.
+    pub fair_share: FairShareConfig,
+    /// For `priority`.
+    pub priority: PriorityConfig,
+    /// For `ema_dynamic`.
+    pub ema_dynamic: EmaDynamicConfig,
+    /// For `ema_throughput`.
+    pub ema_throughput: EmaThroughputConfig,
+    /// For `novelty`.
+    pub novelty: NoveltyConfig,
+    /// For `latency_quantile`.
+    pub latency_quantile: LatencyQuantileConfig,
+    /// For `error_fingerprint`.
+    pub error_fingerprint: ErrorFingerprintConfig,
+    /// For `baseline`.
+    pub baseline: BaselineConfig,
 }
 
 /// The kinds of policies.
@@ -86,6 +113,28 @@ pub enum PolicyType {
     Drop,
     /// Shares a rate among policies.
     Composite,
+    /// Keeps traces that at least one of some policies keeps.
+    Or,
+    /// Keeps traces that at least so many of some policies keep.
+    KOfN,
+    /// Keeps what fits a budget, for each key, chosen by randomness.
+    Budget,
+    /// Keeps what fits a budget that keys share fairly.
+    FairShare,
+    /// Keeps what fits a budget, the weightier the likelier.
+    Priority,
+    /// Keeps a share on average: of rare keys more, of frequent ones less.
+    EmaDynamic,
+    /// Keeps spans at a rate: of rare keys more, of frequent ones less.
+    EmaThroughput,
+    /// Keeps the first traces of what was not seen lately.
+    Novelty,
+    /// Keeps traces that are slow for their kind.
+    LatencyQuantile,
+    /// Keeps the first traces with errors of a kind, then one in so many.
+    ErrorFingerprint,
+    /// Keeps a share of everything by the randomness of consistent sampling.
+    Baseline,
 }
 
 /// `latency`.
@@ -287,6 +336,6 @@ pub struct AllocationConfig {
 }
 
 /// A type that contains itself has no finite shape: what is inside is as outside.
-fn policies() -> Shape {
+pub(super) fn policies() -> Shape {
     Shape::List(Box::new(Shape::Any))
 }

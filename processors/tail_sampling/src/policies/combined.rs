@@ -42,15 +42,25 @@ impl Parts {
         }
     }
 
-    fn wants_preview(&self) -> bool {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Box<dyn Policy>> {
+        self.0.iter().map(|(_, policy)| policy)
+    }
+
+    pub(crate) fn wants_preview(&self) -> bool {
         self.0.iter().any(|(_, policy)| policy.wants_preview())
     }
 
+    /// Shows a trace to each, up to the first that will not keep it: those behind will not be asked.
     fn preview(&mut self, trace: &TraceFacts, now: Moment) {
-        self.iter_mut().for_each(|policy| policy.preview(trace, now));
+        for policy in self.iter_mut() {
+            if !policy.could_keep(trace) {
+                break;
+            }
+            policy.preview(trace, now);
+        }
     }
 
-    fn end_of_round(&mut self, now: Moment) {
+    pub(crate) fn end_of_round(&mut self, now: Moment) {
         self.iter_mut().for_each(|policy| policy.end_of_round(now));
     }
 
@@ -88,6 +98,10 @@ impl Policy for All {
             Vote::Sampled => Verdict { vote: self.vote, ..verdict },
             _ => verdict,
         }
+    }
+
+    fn could_keep(&self, trace: &TraceFacts) -> bool {
+        self.parts.iter().all(|policy| policy.could_keep(trace))
     }
 
     fn wants_preview(&self) -> bool {

@@ -67,6 +67,10 @@ impl Policy for Matched {
         })
     }
 
+    fn could_keep(&self, trace: &TraceFacts) -> bool {
+        trace.matched(self.condition) == (self.invert == Invert::No)
+    }
+
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
@@ -98,6 +102,10 @@ impl Policy for Latency {
         Verdict::certain(Vote::keep_if(is_within(trace.duration_millis(), self.from, self.to)))
     }
 
+    fn could_keep(&self, trace: &TraceFacts) -> bool {
+        is_within(trace.duration_millis(), self.from, self.to)
+    }
+
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
@@ -123,6 +131,10 @@ struct SpanCount {
 impl Policy for SpanCount {
     fn decide(&mut self, trace: &TraceFacts, _: Moment) -> Verdict {
         Verdict::certain(Vote::keep_if((self.least..=self.most).contains(&trace.spans())))
+    }
+
+    fn could_keep(&self, trace: &TraceFacts) -> bool {
+        (self.least..=self.most).contains(&trace.spans())
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -70,6 +70,10 @@ impl Policy for Hashed {
         Verdict::uncertain(Vote::keep_if(keep))
     }
 
+    fn could_keep(&self, trace: &TraceFacts) -> bool {
+        self.largest.is_some_and(|largest| fnv(self.salted, trace.id()) <= largest)
+    }
+
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
@@ -80,7 +84,11 @@ struct Consistent(Threshold);
 
 impl Policy for Consistent {
     fn decide(&mut self, trace: &TraceFacts, _: Moment) -> Verdict {
-        Verdict::by_threshold(Vote::keep_if(self.0.keeps(trace.randomness())), self.0)
+        Verdict::by(self.0, trace.randomness())
+    }
+
+    fn could_keep(&self, trace: &TraceFacts) -> bool {
+        self.0.keeps(trace.randomness())
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

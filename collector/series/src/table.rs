@@ -1,17 +1,23 @@
 //! A bounded table of states that forgets the idle.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use crate::Fingerprint;
 use crate::identity::BuildThrough;
 
 /// Where a state is in its table; stays for as long as the state does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(u32);
+pub struct Slot(NonZeroU32);
 
 impl Slot {
+    /// A table has fewer places than there are numbers, so that the next number is always there.
+    fn at(index: usize) -> Slot {
+        Slot(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
     fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 
@@ -27,7 +33,7 @@ pub struct Table<T> {
 impl<T> Table<T> {
     /// An empty table.
     pub fn new(capacity: usize) -> Table<T> {
-        let capacity = capacity.min(u32::MAX as usize);
+        let capacity = capacity.min(u32::MAX as usize - 1);
         Table { index: HashMap::default(), states: Vec::new(), free: Vec::new(), capacity }
     }
 
@@ -48,7 +54,7 @@ impl<T> Table<T> {
 
     /// Changes how many states have room; those that are there stay.
     pub fn set_capacity(&mut self, capacity: usize) {
-        self.capacity = capacity.min(u32::MAX as usize);
+        self.capacity = capacity.min(u32::MAX as usize - 1);
     }
 
     /// Where the state of a series is.
@@ -80,8 +86,7 @@ impl<T> Table<T> {
                 slot
             }
             None => {
-                // The capacity is at most the number of slots that there can be.
-                let slot = Slot(self.states.len() as u32);
+                let slot = Slot::at(self.states.len());
                 self.states.push(Some((key, state)));
                 slot
             }
@@ -101,7 +106,7 @@ impl<T> Table<T> {
     /// Walks the states.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
         let state = |(index, state): (usize, &'_ Option<(Fingerprint, T)>)| {
-            state.is_some().then_some(Slot(index as u32))
+            state.is_some().then_some(Slot::at(index))
         };
         self.states.iter().enumerate().filter_map(state).filter_map(|slot| Some((slot, self.get(slot)?)))
     }
@@ -109,7 +114,7 @@ impl<T> Table<T> {
     /// Walks the states, and takes out those that `keep` says no to.
     pub fn retain(&mut self, mut keep: impl FnMut(Slot, &mut T) -> bool) {
         for (number, place) in self.states.iter_mut().enumerate() {
-            let slot = Slot(number as u32);
+            let slot = Slot::at(number);
             if let Some((key, state)) = place
                 && !keep(slot, state)
             {

@@ -415,6 +415,17 @@ impl RuleConfig {
                 "one of last, min, max, avg, sum, count; or leave gauges out by `match::types`",
             );
         }
+        // What a rule does to a metric itself cannot depend on a point.
+        let looks_at_points = !self.matches.attributes.is_empty() || !self.matches.condition.is_empty();
+        let whole = [
+            ("drop_description", self.drop_description),
+            ("drop_unit", self.drop_unit),
+            ("drop_metadata", self.drop_metadata),
+            ("histograms::to_exponential", self.histograms.as_ref().is_some_and(|settings| settings.to_exponential)),
+        ];
+        for (key, _) in whole.iter().filter(|(_, is_set)| *is_set && looks_at_points) {
+            problems.error(key, "is about whole metrics: leave out `match::attributes` and `match::condition`");
+        }
         problems.require(!self.interval.is_negative(), "interval", "must not be negative");
         let second = GoDuration::from_secs(1);
         problems.require(

@@ -136,9 +136,8 @@ pub(crate) fn converted(
         phoenix_pdata::write::put_bytes(out, number, field.body);
     }
     put_exponential(out, &made);
-    let measured = measure.then(|| {
-        error(QUANTILES.map(|q| histogram.quantile(q)), QUANTILES.map(|q| made.quantile(q)))
-    });
+    let measured =
+        measure.then(|| error(QUANTILES.map(|q| histogram.quantile(q)), QUANTILES.map(|q| made.quantile(q))));
     Some(measured)
 }
 

@@ -8,8 +8,8 @@ use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
 pub use rule::{
-    CapValues, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, LimitScope, LimitSeries, MatchSettings,
-    MetricType, Mode, NormalizeSettings, RuleConfig, TemporalityName, TopKSettings,
+    CapValues, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, LimitScope, LimitSeries,
+    MatchSettings, MetricType, Mode, NormalizeSettings, RuleConfig, TemporalityName, TopKSettings,
 };
 
 use crate::{conflicts, presets};
@@ -123,7 +123,11 @@ impl Settings for OptimizerConfig {
             let key = format!("rules::{index}");
             problems.within(&key, |problems| rule.validate(problems));
             let repeated = self.rules[..index].iter().any(|other| other.name == rule.name);
-            problems.require(!repeated, &format!("{key}::name"), format!("there is another rule {:?}", rule.name));
+            problems.require(
+                !repeated,
+                &format!("{key}::name"),
+                format!("there is another rule {:?}", rule.name),
+            );
             let longest = GoDuration::from_nanos(self.idle.as_nanos() / 2);
             problems.require(
                 rule.interval <= longest,

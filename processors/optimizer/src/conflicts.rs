@@ -93,10 +93,14 @@ fn second_of_its_kind(earlier: &RuleConfig, later: &RuleConfig) -> Option<String
         ("histograms", earlier.histograms.is_some() && later.histograms.is_some()),
     ];
     if let Some((key, _)) = both.iter().find(|(_, both)| *both) {
-        return Some(format!("its `{key}` has no effect: rule {:?} comes first for all that it matches", earlier.name));
+        return Some(format!(
+            "its `{key}` has no effect: rule {:?} comes first for all that it matches",
+            earlier.name
+        ));
     }
     let differ = earlier.gauges.is_some() && later.gauges.is_some() && earlier.gauges != later.gauges;
-    differ.then(|| format!("aggregates gauges otherwise than rule {:?}, which matches the same", earlier.name))
+    differ
+        .then(|| format!("aggregates gauges otherwise than rule {:?}, which matches the same", earlier.name))
 }
 
 fn same_match(a: &RuleConfig, b: &RuleConfig) -> bool {

@@ -7,10 +7,17 @@ use crate::kind::{Kind, Reading};
 use crate::rules::Plan;
 
 /// Writes the body of a point as a plan wants it, whether or not that changes anything.
-pub(crate) fn point(plan: &Plan, kind: Kind, reading: &Reading<'_>, buffers: &mut Buffers, out: &mut Vec<u8>) {
-    let compressed = plan.histograms.as_ref().map(|(_, settings)| {
-        compress::point(kind, reading, settings, buffers, false, out)
-    });
+pub(crate) fn point(
+    plan: &Plan,
+    kind: Kind,
+    reading: &Reading<'_>,
+    buffers: &mut Buffers,
+    out: &mut Vec<u8>,
+) {
+    let compressed = plan
+        .histograms
+        .as_ref()
+        .map(|(_, settings)| compress::point(kind, reading, settings, buffers, false, out));
     if !matches!(compressed, Some(Compressed::Written(_))) {
         out.clear();
         out.extend_from_slice(reading.body);

@@ -1,8 +1,8 @@
 //! The kinds of metrics, and how their points are read.
 
 use phoenix_pdata::view::{
-    Attributes, Data, Exemplar, ExponentialPoint, HistogramPoint, Many, Number, NumberPoint, SummaryPoint, Temporality,
-    View as _,
+    Attributes, Data, Exemplar, ExponentialPoint, HistogramPoint, Many, Number, NumberPoint, SummaryPoint,
+    Temporality, View as _,
 };
 use phoenix_series::{NO_RECORDED_VALUE, STALE_NAN};
 
@@ -25,7 +25,9 @@ impl Kind {
             Data::Sum(sum) => {
                 Kind::Sum { monotonic: sum.is_monotonic(), temporality: sum.aggregation_temporality() }
             }
-            Data::Histogram(histogram) => Kind::Histogram { temporality: histogram.aggregation_temporality() },
+            Data::Histogram(histogram) => {
+                Kind::Histogram { temporality: histogram.aggregation_temporality() }
+            }
             Data::ExponentialHistogram(histogram) => {
                 Kind::Exponential { temporality: histogram.aggregation_temporality() }
             }
@@ -93,9 +95,9 @@ impl Kind {
     /// Of sums and histograms.
     pub(crate) fn temporality(self) -> Option<Temporality> {
         match self {
-            Kind::Sum { temporality, .. } | Kind::Histogram { temporality } | Kind::Exponential { temporality } => {
-                Some(temporality)
-            }
+            Kind::Sum { temporality, .. }
+            | Kind::Histogram { temporality }
+            | Kind::Exponential { temporality } => Some(temporality),
             Kind::Gauge | Kind::Summary => None,
         }
     }

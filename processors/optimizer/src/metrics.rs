@@ -120,9 +120,14 @@ pub(crate) struct OptimizerMetrics {
 }
 
 impl OptimizerMetrics {
-    pub(crate) fn new<'r>(metrics: &Metrics, id: &str, rules: impl Iterator<Item = &'r str>) -> OptimizerMetrics {
+    pub(crate) fn new<'r>(
+        metrics: &Metrics,
+        id: &str,
+        rules: impl Iterator<Item = &'r str>,
+    ) -> OptimizerMetrics {
         let normal = metrics.at(Level::Normal);
-        let counter = |description, key, value| normal.counter(description, &[("processor", id), (key, value)]);
+        let counter =
+            |description, key, value| normal.counter(description, &[("processor", id), (key, value)]);
         let rule = |name: &str| {
             let points = |outcome| {
                 normal.quiet_counter(RULE_POINTS, &[("processor", id), ("rule", name), ("outcome", outcome)])

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use phoenix_pdata::view::{Number, Temporality};
+use phoenix_pdata::wire::Wire;
 use phoenix_pdata::write::{
     put_bytes, put_double, put_fixed64, put_key, put_message, put_sint32, put_uint, put_varint, varint_len,
 };
-use phoenix_pdata::wire::Wire;
-use phoenix_series::{Exponential, Explicit, Fingerprint, NO_RECORDED_VALUE, Slot, Total};
+use phoenix_series::{Explicit, Exponential, Fingerprint, NO_RECORDED_VALUE, Slot, Total};
 
 use crate::compress;
 use crate::config::GaugeFunction;
@@ -142,7 +142,9 @@ impl Accumulated {
             | Kind::Histogram { temporality: Temporality::Unspecified }
             | Kind::Exponential { temporality: Temporality::Unspecified }
             | Kind::Summary => None,
-            Kind::Sum { monotonic: false, temporality: Temporality::Cumulative } => latest(GaugeFunction::Sum),
+            Kind::Sum { monotonic: false, temporality: Temporality::Cumulative } => {
+                latest(GaugeFunction::Sum)
+            }
             Kind::Sum { .. } => Some(Accumulated::Sum { total: Total::default(), has: false }),
             Kind::Histogram { .. } => Some(Accumulated::Explicit(None)),
             Kind::Exponential { .. } => Some(Accumulated::Exponential(None)),
@@ -169,7 +171,8 @@ impl Output {
 
     /// Keeps an exemplar, with what its point is about to lose.
     pub(crate) fn keep_exemplar(&mut self, exemplar: &[u8], lost: &[&[u8]]) {
-        let mut out = Vec::with_capacity(exemplar.len() + lost.iter().map(|body| body.len() + 4).sum::<usize>());
+        let mut out =
+            Vec::with_capacity(exemplar.len() + lost.iter().map(|body| body.len() + 4).sum::<usize>());
         out.extend_from_slice(exemplar);
         for body in lost {
             put_bytes(&mut out, 7, body);

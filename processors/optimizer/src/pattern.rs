@@ -66,7 +66,9 @@ impl NamePattern {
     /// Whether some name may be matched by both; regular expressions may match anything.
     pub(crate) fn may_meet(&self, other: &NamePattern) -> bool {
         match (self, other) {
-            (NamePattern::Exact(name), other) | (other, NamePattern::Exact(name)) => other.matches(name.as_bytes()),
+            (NamePattern::Exact(name), other) | (other, NamePattern::Exact(name)) => {
+                other.matches(name.as_bytes())
+            }
             (NamePattern::Glob(mine), NamePattern::Glob(theirs)) => {
                 let compatible = |a: &str, b: &str| a.starts_with(b) || b.starts_with(a);
                 let ends = |a: &str, b: &str| a.ends_with(b) || b.ends_with(a);
@@ -74,7 +76,8 @@ impl NamePattern {
                     let part = if last { parts.last() } else { parts.first() };
                     part.map_or("", |part| part).to_owned()
                 };
-                compatible(&part(mine, false), &part(theirs, false)) && ends(&part(mine, true), &part(theirs, true))
+                compatible(&part(mine, false), &part(theirs, false))
+                    && ends(&part(mine, true), &part(theirs, true))
             }
             _ => true,
         }

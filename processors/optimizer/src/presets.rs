@@ -35,7 +35,8 @@ mod tests {
             (HTTP, Preset::Http),
             (METADATA, Preset::Metadata),
         ] {
-            let catalog = decode_text::<Catalog>(text).unwrap_or_else(|problems| panic!("{preset:?}: {problems}"));
+            let catalog =
+                decode_text::<Catalog>(text).unwrap_or_else(|problems| panic!("{preset:?}: {problems}"));
             assert!(!catalog.rules.is_empty());
             all.extend(rules(preset));
         }

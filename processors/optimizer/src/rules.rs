@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use phoenix_attributes::{Pattern, as_text};
 use phoenix_ottl::{Env, MatchProgram};
+use phoenix_pdata::Payload;
 use phoenix_pdata::view::{Attributes, Metric, Temporality};
 use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::{put_bytes, put_message};
-use phoenix_pdata::Payload;
 
 use crate::config::{
     DeadBand, GaugeFunction, HistogramSettings, LimitScope, Mode, RuleConfig, TemporalityName, TopKSettings,
@@ -167,7 +167,8 @@ impl RuleSet {
 
     /// Of these rules those whose resource and scope are meant.
     pub(crate) fn about_place(&self, candidates: &[u16], place: &Place<'_>) -> Vec<u16> {
-        let means = |index: &&u16| self.rules.get(usize::from(**index)).is_some_and(|rule| rule.means_place(place));
+        let means =
+            |index: &&u16| self.rules.get(usize::from(**index)).is_some_and(|rule| rule.means_place(place));
         candidates.iter().filter(means).copied().collect()
     }
 
@@ -194,7 +195,8 @@ impl RuleSet {
     /// Whether one of these rules makes other series of series.
     pub(crate) fn may_fold(&self, candidates: &[u16]) -> bool {
         candidates.iter().filter_map(|index| self.rules.get(usize::from(*index))).any(|rule| {
-            rule.config.mode == Mode::Enforce && (rule.config.aggregates() || rule.config.limit_series.is_some())
+            rule.config.mode == Mode::Enforce
+                && (rule.config.aggregates() || rule.config.limit_series.is_some())
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use phoenix_pdata::view::Number;
-use phoenix_series::{Exponential, Explicit, Place, Slot};
+use phoenix_series::{Explicit, Exponential, Place, Slot};
 
 use crate::rules::Plan;
 

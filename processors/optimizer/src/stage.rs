@@ -85,7 +85,9 @@ impl OptimizerStage {
         self.queue.extend(slots);
         let outputs = &self.state.outputs;
         self.queue.sort_by_cached_key(|slot| {
-            outputs.get(*slot).map(|output| (output.frame.key, output.plan.converts(), output.attributes.clone()))
+            outputs
+                .get(*slot)
+                .map(|output| (output.frame.key, output.plan.converts(), output.attributes.clone()))
         });
         self.queue.reverse();
         self.state.add_up_levels();
@@ -213,7 +215,8 @@ impl Stage for OptimizerStage {
 
     fn drain(&mut self, _now: Now, out: &mut Output) -> Drained {
         self.is_draining = true;
-        let ready: Vec<Slot> = self.state.pending.iter_mut().flat_map(|(_, slots)| std::mem::take(slots)).collect();
+        let ready: Vec<Slot> =
+            self.state.pending.iter_mut().flat_map(|(_, slots)| std::mem::take(slots)).collect();
         if !ready.is_empty() {
             self.enqueue(ready);
         }

@@ -396,8 +396,7 @@ impl State {
         if let Some(plan) = around.plan {
             return plan.clone();
         }
-        let matched =
-            rules.about_point(around.candidates, &around.place, &reading.attributes, reading.body);
+        let matched = rules.about_point(around.candidates, &around.place, &reading.attributes, reading.body);
         self.plan(rules, &matched)
     }
 
@@ -425,7 +424,8 @@ impl State {
         rules: &RuleSet,
     ) {
         let Some(series) = self.series.get(slot) else { return };
-        let is_current = series.version == self.ranked || series.plan.top_k.is_none() && series.version != OUTDATED;
+        let is_current =
+            series.version == self.ranked || series.plan.top_k.is_none() && series.version != OUTDATED;
         if is_current {
             return;
         }
@@ -433,9 +433,9 @@ impl State {
         let plan = if was_outdated { self.plan_of(around, reading, rules) } else { series.plan.clone() };
         self.leave(slot);
         let target = self.target(key, &plan, around, reading, false);
-        let ranks = target.group.and_then(|(rule, _)| {
-            self.rankings.get(&rule)?.metric(around.place.metric.name().as_bytes())
-        });
+        let ranks = target
+            .group
+            .and_then(|(rule, _)| self.rankings.get(&rule)?.metric(around.place.metric.name().as_bytes()));
         if let Goes::Into(output) = target.goes
             && let Some(output) = self.outputs.get_mut(output)
         {
@@ -575,7 +575,17 @@ impl State {
                 let (point, resource) = labels.fingerprints(&mut self.hasher);
                 keys[0] = resource;
                 to = self.ordered(keys, point);
-                return self.output_for(to, plan, around, &labels, keys, Accumulated::of(kind, plan.gauges), group, None, Vec::new());
+                return self.output_for(
+                    to,
+                    plan,
+                    around,
+                    &labels,
+                    keys,
+                    Accumulated::of(kind, plan.gauges),
+                    group,
+                    None,
+                    Vec::new(),
+                );
             }
         }
         if folds {
@@ -639,7 +649,8 @@ impl State {
         if text == settings.other.as_bytes() {
             return;
         }
-        let (rule, label) = (self.hasher.bytes(rule.as_bytes()), self.hasher.bytes(settings.label.as_bytes()));
+        let (rule, label) =
+            (self.hasher.bytes(rule.as_bytes()), self.hasher.bytes(settings.label.as_bytes()));
         let name = self.hasher.bytes(around.place.metric.name().as_bytes());
         let of = self.hasher.ordered([rule, label, name]);
         let value = self.hasher.bytes(&text).half();
@@ -677,7 +688,8 @@ impl State {
             let patterns = crate::pattern::NamePattern::all(&settings.drop_for_others);
             let spared = |body: &[u8]| {
                 let key = phoenix_pdata::view::key_of(body);
-                settings.labels.iter().any(|label| label.as_bytes() == key) || !crate::pattern::any(&patterns, key)
+                settings.labels.iter().any(|label| label.as_bytes() == key)
+                    || !crate::pattern::any(&patterns, key)
             };
             labels.point.retain(|body| spared(body));
             let before = labels.resource.len();
@@ -823,7 +835,8 @@ impl State {
         }
         let now = self.now.seconds;
         for (_, series) in self.series.iter() {
-            if let (Goes::Into(slot), Last::Number(number), true) = (series.goes, &series.last, series.is_live)
+            if let (Goes::Into(slot), Last::Number(number), true) =
+                (series.goes, &series.last, series.is_live)
                 && now.saturating_sub(series.seen) <= LOOKBACK
                 && let Some(output) = self.outputs.get_mut(slot)
                 && let Accumulated::Latest { function, state } = &mut output.value

@@ -118,7 +118,11 @@ impl Walk<'_> {
             left += u64::from(self.metric(rewriter, resource, &mut entry, &metric));
         }
         let stays = metrics == 0 || left > 0;
-        if stays { rewriter.leave() } else { rewriter.leave_and_remove() }
+        if stays {
+            rewriter.leave()
+        } else {
+            rewriter.leave_and_remove()
+        }
         stays
     }
 
@@ -160,7 +164,8 @@ impl Walk<'_> {
         let scope_body = first(scope.body);
         let place = Place {
             resource: resource_body.unwrap_or_default(),
-            resource_attributes: resource_body.map_or_else(Attributes::default, |body| Resource::new(body).attributes()),
+            resource_attributes: resource_body
+                .map_or_else(Attributes::default, |body| Resource::new(body).attributes()),
             scope: scope_body.unwrap_or_default(),
             scope_name: scope_body.map_or(&[], |body| Scope::new(body).name().as_bytes()),
             metric,
@@ -204,7 +209,8 @@ impl Walk<'_> {
     fn resource_key(&mut self, entry: &mut Entry<'_>) -> Fingerprint {
         *entry.key.get_or_insert_with(|| {
             let attributes = first(entry.body).map(|body| Resource::new(body).attributes());
-            attributes.map_or_else(Fingerprint::default, |attributes| self.state.hasher.attributes(&attributes))
+            attributes
+                .map_or_else(Fingerprint::default, |attributes| self.state.hasher.attributes(&attributes))
         })
     }
 
@@ -215,9 +221,8 @@ impl Walk<'_> {
             let scope = first(entry.body).map(Scope::new);
             let attributes = scope.map_or_else(Attributes::default, |scope| scope.attributes());
             let attributes = self.state.hasher.attributes(&attributes);
-            let text = |text: Option<Text<'_>>| {
-                self.state.hasher.bytes(text.map_or(&[], |text| text.as_bytes()))
-            };
+            let text =
+                |text: Option<Text<'_>>| self.state.hasher.bytes(text.map_or(&[], |text| text.as_bytes()));
             let parts = [
                 text(scope.map(|scope| scope.name())),
                 text(scope.map(|scope| scope.version())),
@@ -281,7 +286,11 @@ impl Walk<'_> {
             rewriter.leave();
         }
         let stays = left > 0 || data.count() == 0;
-        if stays { rewriter.leave() } else { rewriter.leave_and_remove() }
+        if stays {
+            rewriter.leave()
+        } else {
+            rewriter.leave_and_remove()
+        }
         stays
     }
 
@@ -362,9 +371,14 @@ impl Walk<'_> {
                     }
                 }
             }
-            rewriter.replace_field(&part, |out| put_message(out, 10, |out| out.extend_from_slice(&converted)));
+            rewriter
+                .replace_field(&part, |out| put_message(out, 10, |out| out.extend_from_slice(&converted)));
         }
-        if left > 0 { rewriter.leave() } else { rewriter.leave_and_remove() }
+        if left > 0 {
+            rewriter.leave()
+        } else {
+            rewriter.leave_and_remove()
+        }
         left > 0
     }
 
@@ -379,7 +393,13 @@ impl Walk<'_> {
     }
 
     /// Takes out what the plan says of the fields around the points.
-    fn header<'a>(&mut self, rewriter: &mut Rewriter<'a>, part: &Field<'a>, plan: &Plan, around: &Around<'_>) {
+    fn header<'a>(
+        &mut self,
+        rewriter: &mut Rewriter<'a>,
+        part: &Field<'a>,
+        plan: &Plan,
+        around: &Around<'_>,
+    ) {
         let metric = &around.place.metric;
         let goes = match part.number() {
             2 => plan.drop_description,

@@ -421,10 +421,14 @@ impl RuleConfig {
             ("drop_description", self.drop_description),
             ("drop_unit", self.drop_unit),
             ("drop_metadata", self.drop_metadata),
-            ("histograms::to_exponential", self.histograms.as_ref().is_some_and(|settings| settings.to_exponential)),
+            (
+                "histograms::to_exponential",
+                self.histograms.as_ref().is_some_and(|settings| settings.to_exponential),
+            ),
         ];
         for (key, _) in whole.iter().filter(|(_, is_set)| *is_set && looks_at_points) {
-            problems.error(key, "is about whole metrics: leave out `match::attributes` and `match::condition`");
+            problems
+                .error(key, "is about whole metrics: leave out `match::attributes` and `match::condition`");
         }
         problems.require(!self.interval.is_negative(), "interval", "must not be negative");
         let second = GoDuration::from_secs(1);
@@ -466,7 +470,9 @@ impl RuleConfig {
                 pattern(format!("{key}::{index}"), text);
             }
         }
-        for (key, patterns) in [("match::resource", &matches.resource), ("match::attributes", &matches.attributes)] {
+        for (key, patterns) in
+            [("match::resource", &matches.resource), ("match::attributes", &matches.attributes)]
+        {
             for (name, text) in patterns {
                 pattern(format!("{key}::{name}"), text);
             }

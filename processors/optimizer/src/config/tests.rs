@@ -18,7 +18,7 @@ fn bad_settings_are_named() {
         ("{rules: [{name: a, drop: true}, {name: a, keep: true}]}", &["rules::1::name"], "another rule"),
         ("{rules: [{name: a, drop: true, keep: true}]}", &["rules::0::drop"], "together"),
         ("{rules: [{name: a, drop: true, interval: 10s}]}", &["rules::0::drop"], "changed as well"),
-        ("{rules: [{name: a, drop_label: [x]}]}", &["rules::0::drop_label"], "unknown key"),
+        ("{rules: [{name: a, drop_label: [x]}]}", &["rules::0::drop_label", "rules::0::name"], "unknown key"),
         ("{rules: [{name: a, drop_labels: [x]}]}", &["rules::0::gauges"], "no natural sum"),
         ("{rules: [{name: a, drop_labels: [x], gauges: median}]}", &["rules::0::gauges"], "last"),
         (
@@ -27,8 +27,16 @@ fn bad_settings_are_named() {
             "together",
         ),
         ("{rules: [{name: a, drop: true, match: {metrics: ['/(/']}}]}", &["rules::0::match::metrics::0"], ""),
-        ("{rules: [{name: a, drop: true, match: {attributes: {k: '/(/'}}}]}", &["rules::0::match::attributes::k"], ""),
-        ("{rules: [{name: a, drop: true, match: {types: [sum]}}]}", &["rules::0::match::types::0"], "counter"),
+        (
+            "{rules: [{name: a, drop: true, match: {attributes: {k: '/(/'}}}]}",
+            &["rules::0::match::attributes::k"],
+            "",
+        ),
+        (
+            "{rules: [{name: a, drop: true, match: {types: [sum]}}]}",
+            &["rules::0::match::types::0"],
+            "counter",
+        ),
         ("{rules: [{name: a, drop: true, match: {condition: 'x =='}}]}", &["rules::0::match::condition"], ""),
         ("{rules: [{name: a, limit_series: {limit: 0}}]}", &["rules::0::limit_series::limit"], "at least 1"),
         ("{rules: [{name: a, interval: 1h}]}", &["rules::0::interval"], "half"),
@@ -63,7 +71,11 @@ fn bad_settings_are_named() {
             &["rules::0::histograms::to_exponential"],
             "whole metrics",
         ),
-        ("{rules: [{name: a, hash_buckets: [{label: x, buckets: 0}], gauges: sum}]}", &["rules::0::hash_buckets::0::buckets"], ""),
+        (
+            "{rules: [{name: a, hash_buckets: [{label: x, buckets: 0}], gauges: sum}]}",
+            &["rules::0::hash_buckets::0::buckets"],
+            "",
+        ),
         ("{rules: [{name: a, mode: dry, drop: true}]}", &["rules::0::mode"], "shadow"),
     ];
     for (text, keys, words) in cases {
@@ -116,10 +128,7 @@ fn rules_that_contradict_each_other_are_refused_with_the_reason() {
         ),
         ("{name: a, priority: 1, mode: shadow, drop: true}, {name: b, keep: true}", None),
         ("{name: a, priority: 1, mode: 'off', drop: true}, {name: b, interval: 10s}", None),
-        (
-            "{name: a, priority: 1, match: {attributes: {k: v}}, drop: true}, {name: b, interval: 10s}",
-            None,
-        ),
+        ("{name: a, priority: 1, match: {attributes: {k: v}}, drop: true}, {name: b, interval: 10s}", None),
     ];
     for (rules, expected) in cases {
         let text = format!("{{rules: [{rules}]}}");
@@ -129,7 +138,9 @@ fn rules_that_contradict_each_other_are_refused_with_the_reason() {
                 assert_eq!(problems.keys(), [key], "{text}: {problems}");
                 assert!(problems.to_string().contains(why), "{text}: {problems}");
             }
-            (result, expected) => panic!("{text}: {:?}, not {expected:?}", result.map(|_| ()).map_err(|p| p.to_string())),
+            (result, expected) => {
+                panic!("{text}: {:?}, not {expected:?}", result.map(|_| ()).map_err(|p| p.to_string()))
+            }
         }
     }
 }
@@ -137,12 +148,13 @@ fn rules_that_contradict_each_other_are_refused_with_the_reason() {
 #[test]
 fn later_rules_take_the_place_of_earlier_ones_of_the_same_name() {
     let config = decode_text::<OptimizerConfig>(
-        "{presets: [metadata], rules: [{name: metadata, mode: 'off', drop: true}, {name: own, drop: true}]}",
+        "{presets: [metadata], rules: [{name: metadata, mode: 'off', drop: true}, {name: own, match: {metrics: [z]}, priority: -200, limit_series: {limit: 1}}]}",
     );
     let config = config.expect("no conflict with a rule that is off");
-    let catalog = decode_text::<super::Catalog>("{rules: [{name: exemplars, keep: true}, {name: own, keep: true}]}");
+    let catalog =
+        decode_text::<super::Catalog>("{rules: [{name: exemplars, keep: true}, {name: own, keep: true}]}");
     let merged = config.merged(&[catalog.expect("a catalog")]);
     let rules: Vec<(&str, bool, bool)> =
         merged.iter().map(|rule| (rule.name.as_str(), rule.keep, rule.drop)).collect();
-    assert_eq!(rules, [("metadata", false, true), ("exemplars", true, false), ("own", false, true)]);
+    assert_eq!(rules, [("metadata", false, true), ("exemplars", true, false), ("own", false, false)]);
 }

@@ -1,7 +1,7 @@
 //! Labels that go: what is left says the same in total.
 
-use phoenix_component::{Ack, Adoption, Fragment, Now, Output};
 use phoenix_component::harness::golden;
+use phoenix_component::{Ack, Adoption, Fragment, Now, Output};
 use phoenix_pdata::Signal;
 use serde_json::json;
 use std::time::Duration;
@@ -17,14 +17,15 @@ fn resets_of_one_contributor_do_not_show_in_the_sum() {
     let mut out = Vec::new();
     for step in 0..5 {
         let time = 10 * step as i64;
-        let passed = fixture.send("", counter("c", &[
-            ("pod=a", -1, time, streams[0][step]),
-            ("pod=b", -1, time, streams[1][step]),
-        ]));
+        let passed = fixture.send(
+            "",
+            counter("c", &[("pod=a", -1, time, streams[0][step]), ("pod=b", -1, time, streams[1][step])]),
+        );
         assert_eq!(passed, [], "nothing goes on by itself");
         out.extend(fixture.advance(10));
     }
-    let values: Vec<_> = short(&out).into_iter().map(|(_, start, time, value)| (start, time, value)).collect();
+    let values: Vec<_> =
+        short(&out).into_iter().map(|(_, start, time, value)| (start, time, value)).collect();
     assert_eq!(values, [(0, 0, "0"), (0, 10, "20"), (0, 20, "40"), (0, 30, "55"), (0, 40, "75")]);
     assert_eq!(fixture.metrics.sum("phoenix_processor_optimizer_resets", &[("processor", "optimizer")]), 1);
 }
@@ -118,15 +119,22 @@ fn a_series_is_stale_when_the_last_of_its_contributors_is() {
 fn bad_points_are_counted_and_corrupt_nothing() {
     let mut fixture = optimizer("{name: all, drop_labels: [pod], gauges: sum}");
     fixture.send("", counter("c", &[("pod=a", 0, 5, 10.0)]));
-    fixture.send("", counter("c", &[
-        ("pod=a", 0, 5, 11.0),
-        ("pod=a", 0, 4, 9.0),
-        ("pod=b", 0, 6, f64::NAN),
-        ("pod=b", 0, 6, f64::INFINITY),
-        ("pod=b", 0, 6, -1.0),
-    ]));
+    fixture.send(
+        "",
+        counter(
+            "c",
+            &[
+                ("pod=a", 0, 5, 11.0),
+                ("pod=a", 0, 4, 9.0),
+                ("pod=b", 0, 6, f64::NAN),
+                ("pod=b", 0, 6, f64::INFINITY),
+                ("pod=b", 0, 6, -1.0),
+            ],
+        ),
+    );
     fixture.send("", gauge("g", &[("pod=a", -1, 5, 1.5), ("pod=b", -1, 5, f64::NAN)]));
-    let reasons = ["duplicate", "out_of_order", "not_finite", "negative"].map(|reason| fixture.ignored(reason));
+    let reasons =
+        ["duplicate", "out_of_order", "not_finite", "negative"].map(|reason| fixture.ignored(reason));
     assert_eq!(reasons, [1, 1, 3, 1]);
     let out = fixture.advance(10);
     assert_eq!(short(&out), [("|", 0, 5, "10"), ("|", -1, 5, "1.5")]);
@@ -146,9 +154,8 @@ fn whole_and_other_numbers_add_up() {
 
 #[test]
 fn resources_lose_labels_too_and_metrics_stand_apart_by_unit_and_scope() {
-    let mut fixture = optimizer(
-        "{name: r, match: {types: [counter]}, drop_resource_labels: [pid, 'host.*']}",
-    );
+    let mut fixture =
+        optimizer("{name: r, match: {types: [counter]}, drop_resource_labels: [pid, 'host.*']}");
     for (pid, value) in [("1", 10.0), ("2", 20.0)] {
         fixture.send(&format!("pid={pid} host.id={pid} app=x"), counter("c", &[("", 0, 5, value)]));
     }
@@ -194,33 +201,43 @@ fn values_become_the_same() {
     let mut fixture = optimizer(
         "{name: n, match: {types: [counter]}, normalize: [{label: path, ids: true}, {label: code, regex: '^(.)..$', replacement: '${1}xx'}]}",
     );
-    fixture.send("", counter("c", &[
-        ("path=/u/1 code=200", 0, 5, 1.0),
-        ("path=/u/2 code=204", 0, 5, 2.0),
-        ("path=/u/2 code=500", 0, 5, 4.0),
-    ]));
+    fixture.send(
+        "",
+        counter(
+            "c",
+            &[
+                ("path=/u/1 code=200", 0, 5, 1.0),
+                ("path=/u/2 code=204", 0, 5, 2.0),
+                ("path=/u/2 code=500", 0, 5, 4.0),
+            ],
+        ),
+    );
     let out = fixture.advance(10);
     assert_eq!(short(&out), [("|code=2xx path=/u/{id}", 0, 5, "3"), ("|code=5xx path=/u/{id}", 0, 5, "4")]);
     let mut fixture =
         optimizer("{name: h, match: {types: [counter]}, hash_buckets: [{label: user, buckets: 4}]}");
     let points: Vec<(String, f64)> = (0..100).map(|user| (format!("user=u{user}"), 1.0)).collect();
-    let points: Vec<Point<'_>> = points.iter().map(|(labels, value)| (labels.as_str(), 0, 5, *value)).collect();
+    let points: Vec<Point<'_>> =
+        points.iter().map(|(labels, value)| (labels.as_str(), 0, 5, *value)).collect();
     fixture.send("", counter("c", &points));
     let out = fixture.advance(10);
     assert_eq!(out.iter().map(|row| row.4.parse::<u64>().expect("a number")).sum::<u64>(), 100);
-    assert_eq!(out.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(), ["|user=0", "|user=1", "|user=2", "|user=3"]);
+    assert_eq!(
+        out.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(),
+        ["|user=0", "|user=1", "|user=2", "|user=3"]
+    );
 }
 
 #[test]
 fn exemplars_keep_the_labels_that_their_point_lost() {
     let mut fixture = optimizer(DROP_POD);
     let mut metric = counter("c", &[("pod=a x=1", 0, 5, 1.0)]);
-    metric["sum"]["dataPoints"][0]["exemplars"] =
-        json!([{"timeUnixNano": nanos(4), "asInt": "1", "traceId": "0102030405060708090a0b0c0d0e0f10", "spanId": "0102030405060708"}]);
+    metric["sum"]["dataPoints"][0]["exemplars"] = json!([{"timeUnixNano": nanos(4), "asInt": "1", "traceId": "0102030405060708090a0b0c0d0e0f10", "spanId": "0102030405060708"}]);
     fixture.send_request(&request("", metric));
     fixture.harness.advance(Duration::from_secs(10));
     let out = fixture.requests();
-    let exemplar = &out[0]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["dataPoints"][0]["exemplars"][0];
+    let exemplar = &out[0]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["dataPoints"][0]["exemplars"]
+        [0];
     assert_eq!(exemplar["traceId"], "0102030405060708090a0b0c0d0e0f10");
     assert_eq!(exemplar["filteredAttributes"], attributes("pod=a"));
 }
@@ -237,20 +254,23 @@ fn summaries_and_streams_without_temporality_pass_and_are_counted() {
 #[test]
 fn a_hot_swap_keeps_counters_going() {
     let yaml = |rules: &str| format!("{{interval: 10s, rules: [{rules}]}}");
-    let (mut old, mut new) = (bare(&yaml(DROP_POD)), bare(&yaml(
-        "{name: pods, match: {types: [counter]}, drop_labels: ['p*']}, {name: more, match: {metrics: [x]}, drop: true}",
-    )));
+    let (mut old, mut new) = (
+        bare(&yaml(DROP_POD)),
+        bare(&yaml(
+            "{name: pods, match: {types: [counter]}, drop_labels: ['p*']}, {name: more, match: {metrics: [x]}, drop: true}",
+        )),
+    );
     let at = |seconds: u64| Now {
         monotonic: Duration::from_secs(seconds),
         unix_nanos: (EPOCH + seconds) * 1_000_000_000,
     };
     let ingest = |stage: &mut dyn phoenix_component::Stage, time: i64, value: f64, now: Now| {
-        let metric = counter("c", &[("pod=a", 0, time, value)]);
+        let metric = counter("c", &[("pod=a", 1, time, value)]);
         let batch = golden::batch(Signal::Metrics, &request("", metric).to_string());
         let mut out = Output::with_room(4);
         stage.ingest(Fragment { batch, ack: Ack::none() }, now, &mut out);
     };
-    ingest(&mut *old, 1, 10.0, at(1));
+    ingest(&mut *old, 2, 10.0, at(1));
     let mut out = Output::with_room(4);
     old.tick(at(10), &mut out);
     assert_eq!(rows(&golden::to_json(&out.take_batches()[0].batch))[0].4, "10");
@@ -259,7 +279,7 @@ fn a_hot_swap_keeps_counters_going() {
     ingest(&mut *new, 12, 15.0, at(12));
     new.tick(at(20), &mut out);
     let batches = out.take_batches();
-    assert_eq!(short(&rows(&golden::to_json(&batches[0].batch))), [("|", 0, 12, "15")]);
+    assert_eq!(short(&rows(&golden::to_json(&batches[0].batch))), [("|", 1, 12, "15")]);
     old.tick(at(20), &mut out);
     assert!(out.take_batches().is_empty(), "the old one has nothing left to say");
 }

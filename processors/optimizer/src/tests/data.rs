@@ -249,5 +249,7 @@ fn value_of(point: &Value) -> String {
 
 /// Rows as they are compared: labels, start, time, value.
 pub(crate) fn short(rows: &[Row]) -> Vec<(&str, i64, i64, &str)> {
-    rows.iter().map(|(_, labels, start, time, value)| (labels.as_str(), *start, *time, value.as_str())).collect()
+    rows.iter()
+        .map(|(_, labels, start, time, value)| (labels.as_str(), *start, *time, value.as_str()))
+        .collect()
 }

@@ -6,7 +6,13 @@ use super::data::*;
 
 const DROP_POD: &str = "{name: pods, match: {types: [histogram, exponential_histogram]}, drop_labels: [pod]}";
 
-fn exponential(temporality: i32, (labels, start, time): (&str, i64, i64), scale: i32, offset: i64, counts: &[u64]) -> Value {
+fn exponential(
+    temporality: i32,
+    (labels, start, time): (&str, i64, i64),
+    scale: i32,
+    offset: i64,
+    counts: &[u64],
+) -> Value {
     json!({"name": "e", "exponentialHistogram": {"aggregationTemporality": temporality, "dataPoints": [{
         "attributes": attributes(labels), "startTimeUnixNano": nanos(start), "timeUnixNano": nanos(time),
         "count": counts.iter().sum::<u64>().to_string(), "sum": 1.0, "scale": scale,
@@ -19,7 +25,7 @@ fn bounds_in_common_stay() {
     let mut fixture = optimizer(DROP_POD);
     fixture.send("", histogram(1, ("pod=a", 0, 5), &[1.0, 5.0, 10.0], &[2, 3, 4, 1], 40.0));
     fixture.send("", histogram(1, ("pod=b", 0, 5), &[1.0, 10.0], &[1, 6, 2], 60.0));
-    assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "[1.0,10.0] [3,13,3] count 19 sum 100")]);
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "[1,10] [3,13,3] count 19 sum 100")]);
 }
 
 #[test]
@@ -27,9 +33,9 @@ fn without_bounds_in_common_a_histogram_goes_on_as_it_is() {
     let mut fixture = optimizer(DROP_POD);
     fixture.send("", histogram(2, ("pod=a", 0, 5), &[1.0, 5.0], &[1, 1, 1], 3.0));
     let passed = fixture.send("", histogram(2, ("pod=b", 0, 5), &[2.0, 10.0], &[1, 2, 3], 6.0));
-    assert_eq!(short(&passed), [("|pod=b", 0, 5, "[2.0,10.0] [1,2,3] count 6 sum 6")]);
+    assert_eq!(short(&passed), [("|pod=b", 0, 5, "[2,10] [1,2,3] count 6 sum 6")]);
     assert_eq!(fixture.ignored("not_mergeable"), 1);
-    assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "[1.0,5.0] [1,1,1] count 3 sum 3")]);
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "[1,5] [1,1,1] count 3 sum 3")]);
 }
 
 #[test]
@@ -37,17 +43,17 @@ fn a_cumulative_histogram_survives_the_reset_of_a_contributor() {
     let mut fixture = optimizer(DROP_POD);
     fixture.send("", histogram(2, ("pod=a", 0, 5), &[5.0], &[4, 6], 10.0));
     fixture.send("", histogram(2, ("pod=b", 0, 5), &[5.0], &[1, 1], 2.0));
-    assert_eq!(fixture.advance(10)[0].4, "[5.0] [5,7] count 12 sum 12");
+    assert_eq!(fixture.advance(10)[0].4, "[5] [5,7] count 12 sum 12");
     // The count is the same, and a bucket fell: it started again, as a whole.
     fixture.send("", histogram(2, ("pod=a", 0, 15), &[5.0], &[5, 5], 3.0));
-    assert_eq!(fixture.advance(10)[0].4, "[5.0] [10,12] count 22 sum 15");
+    assert_eq!(fixture.advance(10)[0].4, "[5] [10,12] count 22 sum 15");
     fixture.send("", histogram(2, ("pod=a", 0, 25), &[5.0], &[5, 6], 4.0));
-    assert_eq!(fixture.advance(10)[0].4, "[5.0] [10,13] count 23 sum 16");
+    assert_eq!(fixture.advance(10)[0].4, "[5] [10,13] count 23 sum 16");
     // Bounds that were let out stay, though a newcomer has fewer.
     let passed = fixture.send("", histogram(2, ("pod=c", 0, 35), &[], &[], 1.0));
     assert_eq!(passed.len(), 1);
     fixture.send("", histogram(2, ("pod=d", 31, 35), &[5.0, 7.0], &[1, 2, 3], 1.0));
-    assert_eq!(short(&fixture.advance(10)), [("|", 0, 35, "[5.0] [11,18] count 29 sum 17")]);
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 35, "[5] [11,18] count 29 sum 17")]);
 }
 
 #[test]
@@ -56,10 +62,7 @@ fn exponential_histograms_are_merged_on_the_lower_scale() {
         let mut fixture = optimizer(DROP_POD);
         fixture.send("", exponential(temporality, ("pod=a", 0, 5), 1, 0, &[1, 2, 3, 4]));
         fixture.send("", exponential(temporality, ("pod=b", 0, 5), 0, 1, &[10, 20]));
-        assert_eq!(
-            short(&fixture.advance(10)),
-            [("|", 0, 5, "scale 0 offset 0 [3,17,20] zero 0 count 40")]
-        );
+        assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "scale 0 offset 0 [3,17,20] zero 0 count 40")]);
     }
 }
 
@@ -71,10 +74,9 @@ fn the_scale_is_lowered_to_what_the_error_allows() {
     assert_eq!(short(&passed), [("|a=b", 0, 5, "scale 2 offset -2 [1,5,9,13] zero 0 count 28")]);
     let passed = fixture.send("", exponential(2, ("a=b", 0, 15), 1, 0, &[1, 2]));
     assert_eq!(short(&passed), [("|a=b", 0, 15, "scale 1 offset 0 [1,2] zero 0 count 3")], "never raised");
-    let error = fixture.metrics.sum(
-        "phoenix_processor_optimizer_quantile_error",
-        &[("processor", "optimizer"), ("rule", "e")],
-    );
+    let error = fixture
+        .metrics
+        .sum("phoenix_processor_optimizer_quantile_error", &[("processor", "optimizer"), ("rule", "e")]);
     assert!((1..90_000).contains(&error), "{error}");
     let mut fixture = optimizer("{name: e, histograms: {max_buckets: 2}}");
     let passed = fixture.send("", exponential(2, ("a=b", 0, 5), 3, -3, &[1, 2, 3, 4, 5, 6, 7]));

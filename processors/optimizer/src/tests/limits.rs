@@ -94,18 +94,30 @@ fn further_values_of_a_label_become_one() {
         "{interval: 10s, idle: 20s, rules: [{name: c, match: {types: [counter]}, cap_values: [{label: route, limit: 2}]}]}",
     );
     let send = |fixture: &mut Fixture, time: i64| {
-        fixture.send("", deltas("d", &[
-            ("route=a m=1", 0, time, 1.0),
-            ("route=b m=1", 0, time, 1.0),
-            ("route=c m=1", 0, time, 1.0),
-            ("route=_other_ m=1", 0, time, 1.0),
-            ("route=a m=2", 0, time, 1.0),
-            ("m=3", 0, time, 1.0),
-        ]))
+        fixture.send(
+            "",
+            deltas(
+                "d",
+                &[
+                    ("route=a m=1", 0, time, 1.0),
+                    ("route=b m=1", 0, time, 1.0),
+                    ("route=c m=1", 0, time, 1.0),
+                    ("route=_other_ m=1", 0, time, 1.0),
+                    ("route=a m=2", 0, time, 1.0),
+                    ("m=3", 0, time, 1.0),
+                ],
+            ),
+        )
     };
     assert_eq!(send(&mut fixture, 5), []);
     let labels: Vec<(String, String)> = fixture.advance(10).into_iter().map(|row| (row.1, row.4)).collect();
-    let expected = [("|m=1 route=_other_", "2"), ("|m=1 route=a", "1"), ("|m=1 route=b", "1"), ("|m=2 route=a", "1"), ("|m=3", "1")];
+    let expected = [
+        ("|m=1 route=_other_", "2"),
+        ("|m=1 route=a", "1"),
+        ("|m=1 route=b", "1"),
+        ("|m=2 route=a", "1"),
+        ("|m=3", "1"),
+    ];
     assert_eq!(labels, expected.map(|(labels, value)| (labels.to_owned(), value.to_owned())));
     // Values that nobody sends any more make room for others.
     fixture.advance(60);

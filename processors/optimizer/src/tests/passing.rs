@@ -68,8 +68,7 @@ fn priority_then_exactness_decides_and_what_is_kept_is_kept() {
 
 #[test]
 fn gauges_that_hold_still_say_so_now_and_then() {
-    let mut fixture =
-        optimizer("{name: d, dead_band: {absolute: 0.5, relative: 0.1, heartbeat: 40s}}");
+    let mut fixture = optimizer("{name: d, dead_band: {absolute: 0.5, relative: 0.1, heartbeat: 40s}}");
     let values = [10.0, 10.4, 10.9, 11.1, 11.0, 11.2, 11.3, 11.2, 0.0, 0.0];
     let mut passed = Vec::new();
     for (step, value) in values.iter().enumerate() {
@@ -115,7 +114,10 @@ fn exemplars_and_metadata_go_where_they_are_not_wanted() {
     let mut fixture = optimizer(
         "{name: m, drop_exemplars: true, drop_description: true, drop_metadata: true, drop_unit: true}",
     );
-    fixture.harness.send(golden::batch(Signal::Metrics, &request("", metric.clone()).to_string())).expect("taken");
+    fixture
+        .harness
+        .send(golden::batch(Signal::Metrics, &request("", metric.clone()).to_string()))
+        .expect("taken");
     let out = fixture.requests();
     assert_eq!(
         out[0]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0],
@@ -154,6 +156,7 @@ fn odd_requests_pass_or_end_in_a_defined_way() {
         {"name": "nothing"},
     ]}]}]});
     assert_eq!(fixture.harness.send(golden::batch(Signal::Metrics, &empty.to_string())).map(|_| ()), Ok(()));
+    assert_eq!(fixture.requests().len(), 1, "what has no points is nobody's business");
     fixture.send("", gauge("x", &[("pod=a", -1, 1, 1.0)]));
     fixture.send("", counter("x", &[("pod=a", 0, 1, 2.0)]));
     let out = fixture.advance(10);

@@ -8,8 +8,15 @@ use super::data::*;
 fn processes(time: i64, all: &[(&str, u32, f64, f64)]) -> Value {
     let entry = |(name, pid, cpu, memory): &(&str, u32, f64, f64)| {
         let critical = if *name == "database" { "phoenix.priority=critical" } else { "" };
-        let resource = format!("host.name=h process.executable.name={name} process.pid={pid} process.owner=u{pid} {critical}");
-        let cpu = sum("process.cpu.time", 2, true, &[("state=user", 0, time, *cpu), ("state=system", 0, time, *cpu)]);
+        let resource = format!(
+            "host.name=h process.executable.name={name} process.pid={pid} process.owner=u{pid} {critical}"
+        );
+        let cpu = sum(
+            "process.cpu.time",
+            2,
+            true,
+            &[("state=user", 0, time, *cpu), ("state=system", 0, time, *cpu)],
+        );
         let memory = sum("process.memory.usage", 2, false, &[("", 0, time, *memory)]);
         let request = request(&resource, cpu);
         let mut entry = request["resourceMetrics"][0].clone();
@@ -32,6 +39,7 @@ fn five_hundred_processes_become_a_few_series_with_exact_totals() {
     let mut before = 0;
     let mut after = Vec::new();
     let mut expected = (0.0, 0.0);
+    let mut used = [0.0_f64; 499];
     for step in 1..=30_i64 {
         let time = 10 * step - 5;
         let mut all: Vec<(&str, u32, f64, f64)> = (0..499_u32)
@@ -39,7 +47,8 @@ fn five_hundred_processes_become_a_few_series_with_exact_totals() {
                 let name = names[(pid % 100) as usize].as_str();
                 // Whole numbers, so that totals can be compared exactly. The busy ones change half way.
                 let busy = if (pid % 100 < 5) == (step < 15) { 50 } else { 1 };
-                (name, pid, f64::from(busy * step as u32 + pid), f64::from(1000 + pid))
+                used[pid as usize] += f64::from(busy);
+                (name, pid, used[pid as usize], f64::from(1000 + pid))
             })
             .collect();
         all.push(("database", 9999, 7.0 * step as f64, 5.0));
@@ -47,7 +56,8 @@ fn five_hundred_processes_become_a_few_series_with_exact_totals() {
             before = 3 * all.len();
         }
         let passed = fixture.send_request(&processes(time, &all));
-        let critical: Vec<&Row> = passed.iter().filter(|row| row.1.contains("phoenix.priority=critical")).collect();
+        let critical: Vec<&Row> =
+            passed.iter().filter(|row| row.1.contains("phoenix.priority=critical")).collect();
         assert_eq!((critical.len(), passed.len()), (3, 3), "the critical process is whole, and alone passes");
         expected = (0.0, all.iter().filter(|one| one.0 != "database").map(|one| one.3).sum());
         for one in all.iter().filter(|one| one.0 != "database") {
@@ -118,5 +128,8 @@ fn metrics_without_the_labels_of_the_group_keep_their_identity() {
     );
     fixture.send("host=h", counter("c", &[("p=a", 0, 5, 1.0), ("p=b", 0, 5, 1.0), ("q=c", 0, 5, 1.0)]));
     let out = fixture.advance(10);
-    assert_eq!(short(&out), [("host=h|p=_other_", 0, 5, "1"), ("host=h|p=a", 0, 5, "1"), ("host=h|q=c", 0, 5, "1")]);
+    assert_eq!(
+        short(&out),
+        [("host=h|p=_other_", 0, 5, "1"), ("host=h|p=a", 0, 5, "1"), ("host=h|q=c", 0, 5, "1")]
+    );
 }

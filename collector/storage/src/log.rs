@@ -310,6 +310,14 @@ impl Log {
         }
     }
 
+    /// Ends the segment that is open where all its records are done: then it is removed.
+    pub fn seal_if_done(&mut self) {
+        let is_done = |tail: &Tail| self.segments.get(&tail.first).is_some_and(Segment::is_done);
+        if self.tail.as_ref().is_some_and(is_done) {
+            self.seal();
+        }
+    }
+
     fn end_segment(&mut self, tail: Tail) {
         let Some(segment) = self.segments.get_mut(&tail.first) else { return };
         if segment.is_done() {

@@ -85,11 +85,11 @@ service:
 
     /// Sends from so many clients, each request again and again until it is accepted.
     pub(crate) fn load(&self, clients: usize) -> Load {
-        let (stop, refusals) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+        let (stop, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
         let endpoint = format!("http://127.0.0.1:{}", self.port);
-        let client = || client(endpoint.clone(), self.next.clone(), refusals.clone(), stop.clone());
+        let client = || client(endpoint.clone(), self.next.clone(), counts.clone(), stop.clone());
         let clients = (0..clients).map(|_| tokio::spawn(client())).collect();
-        Load { stop, clients, refusals }
+        Load { stop, clients, counts }
     }
 
     /// The accounting: waits until everything that was accepted has come, and looks at what else did.
@@ -116,9 +116,9 @@ service:
         eprintln!("{accepted} spans accepted, {} came, {again} of them again", came.len());
     }
 
-    /// The only segments of the queue, by name.
+    /// The segments of the queue, in order.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
-        files(&self.queue.join("exporter_otlp_grpc__traces.queue"), ".log")
+        files(&self.queue.join("exporter_otlp__traces.queue"), ".log")
     }
 }
 
@@ -140,22 +140,29 @@ pub(crate) fn spans_of(number: u64) -> impl Iterator<Item = u64> {
 pub(crate) struct Load {
     stop: CancellationToken,
     clients: Vec<JoinHandle<BTreeSet<u64>>>,
-    refusals: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Load {
     /// How often the collector refused so far.
     pub(crate) fn refusals(&self) -> u64 {
-        self.refusals.load(Ordering::Relaxed)
+        self.counts.refused.load(Ordering::Relaxed)
     }
 
     /// Waits until the collector has refused so often.
     pub(crate) async fn refused(&self, count: u64) {
-        let end = tokio::time::Instant::now() + Duration::from_secs(60);
-        while self.refusals() < count {
-            assert!(tokio::time::Instant::now() < end, "only {} refusals", self.refusals());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        reaches(&self.counts.refused, count, "refusals").await;
+    }
+
+    /// Waits until the collector has accepted so many requests.
+    pub(crate) async fn accepted(&self, count: u64) {
+        reaches(&self.counts.accepted, count, "requests accepted").await;
     }
 
     /// Ends it; the numbers of the requests that were accepted.
@@ -169,10 +176,19 @@ impl Load {
     }
 }
 
+async fn reaches(counter: &AtomicU64, count: u64, what: &str) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(60);
+    while counter.load(Ordering::Relaxed) < count {
+        let now = tokio::time::Instant::now();
+        assert!(now < end, "only {} {what}", counter.load(Ordering::Relaxed));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn client(
     endpoint: String,
     next: Arc<AtomicU64>,
-    refusals: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     stop: CancellationToken,
 ) -> BTreeSet<u64> {
     let channel = tonic::transport::Endpoint::from_shared(endpoint).expect("an endpoint").connect_lazy();
@@ -184,13 +200,14 @@ async fn client(
             match client.export(request(number)).await {
                 Ok(_) => {
                     accepted.insert(number);
+                    counts.accepted.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 Err(status) => {
                     let is_answer = std::error::Error::source(&status).is_none();
                     let may_repeat = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
                     assert!(!is_answer || may_repeat, "a refusal that is final: {status}");
-                    refusals.fetch_add(u64::from(is_answer), Ordering::Relaxed);
+                    counts.refused.fetch_add(u64::from(is_answer), Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }

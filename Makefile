@@ -45,7 +45,7 @@ differential: ## Compares what processors make of requests with the Go collector
 	$(CARGO) test --package phoenix-collector --test differential -- --nocapture
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
-	for crate in pdata config ottl; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
+	for crate in collector/pdata collector/config collector/ottl collector/transport extensions/basicauth extensions/oidc; do ( cd $$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done ) || exit 1; done
 
 clean: ## Removes what was built.

@@ -57,7 +57,7 @@ faults: ## Runs the fault suite in its long form: 200 kills for each setting, 10
 	FAULTS_ROUNDS=200 $(CARGO) test --package phoenix-collector --test faults -- --nocapture
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
-	for crate in pdata config ottl storage; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
+	for crate in collector/pdata collector/config collector/ottl collector/storage collector/transport extensions/basicauth extensions/oidc; do ( cd $$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done ) || exit 1; done
 
 clean: ## Removes what was built.

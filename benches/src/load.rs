@@ -1,6 +1,7 @@
 //! The load: a fixed number of requests in a closed loop, built before the clock starts.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::client::{Answer, Client, Encoding, FrameSize, Protocol, Target};
 use crate::compression::Compression;
 use crate::payloads::Payload;
 use crate::signal::Signal;
+use crate::tls::Connector;
 
 /// Open files other than connections.
 const SPARE_FILES: usize = 64;
@@ -81,6 +83,9 @@ pub(crate) struct LoadOptions {
     pub(crate) retry_pause_ms: u64,
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Mutual TLS with the certificates in this folder; `compare` makes one.
+    #[arg(long)]
+    pub(crate) tls_folder: Option<PathBuf>,
     /// Once everything is built and connected, print `ready` and wait for a line on standard input.
     #[arg(long)]
     pub(crate) wait: bool,
@@ -231,6 +236,7 @@ impl Shared {
             frame_size: options.frame_size,
             compression: options.compression,
             encoding: options.encoding,
+            tls: options.tls_folder.as_deref().map(Connector::new).transpose()?,
         };
         let mut prepared = Vec::with_capacity(options.variants);
         for variant in 0..options.variants as u64 {

@@ -48,6 +48,7 @@ fn load_options(endpoint: String) -> LoadOptions {
         retry: false,
         retry_pause_ms: 20,
         seed: 1,
+        tls_folder: None,
         wait: false,
         hold: false,
     }
@@ -64,6 +65,7 @@ fn sink_options() -> SinkOptions {
         throttle_permille: 0,
         retry_delay_ms: 100,
         max_frame_bytes: 16 << 10,
+        tls_folder: None,
         ids: true,
     }
 }

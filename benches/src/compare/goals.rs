@@ -106,6 +106,8 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("batch-metrics-100", PeakMib, AtMost(32.0)),
     goal("frames-16k", CpuRatio, AtMost(0.8)),
     goal("http-traces-100", CpuRatio, AtMost(0.5)),
+    // What pass-through may cost, and 0.4 for the TLS.
+    goal("mtls-traces-100", CpuRatio, AtMost(1.1)),
     goal("zstd", CpuRatio, AtMost(1.0)),
     goal("gzip", CpuRatio, AtMost(0.9)),
     goal("zstd-passthrough", CpuRatio, AtMost(0.5)),
@@ -148,6 +150,7 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("overload", Lost, AtMost(0.0)),
     goal("idle-connections", FreshConnectionKib, AtMost(32.0)),
     goal("idle-connections", UsedConnectionKib, AtMost(32.0)),
+    goal("idle-connections-mtls", UsedConnectionKib, AtMost(64.0)),
     goal("sidecar", Failed, AtMost(0.0)),
     goal("sidecar", Lost, AtMost(0.0)),
     goal("sidecar", PeakMib, AtMost(12.0)),

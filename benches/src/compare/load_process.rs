@@ -27,6 +27,9 @@ impl Bench {
             Protocol::Http => ports.http_listen(),
         };
         let mut arguments = load_arguments(shape, requests, &endpoint);
+        if shape.tls {
+            arguments.extend(["--tls-folder".to_owned(), self.directory.display().to_string()]);
+        }
         if self.exact_ids || shape.exact_ids {
             arguments.push("--unique-ids".to_owned());
         }

@@ -76,6 +76,9 @@ pub struct Options {
     pub max_response_bytes: usize,
     /// What connections go through.
     pub proxy: Option<Proxy>,
+    /// Calls fail until [`Client::authorize_with`] was called: nothing goes out without the credentials that are
+    /// configured.
+    pub needs_auth: bool,
 }
 
 impl Options {
@@ -94,6 +97,7 @@ impl Options {
             keepalive: None,
             max_response_bytes: 4 << 20,
             proxy: None,
+            needs_auth: false,
         }
     }
 }

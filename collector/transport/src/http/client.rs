@@ -84,6 +84,9 @@ pub struct Options {
     /// Pings of HTTP/2 connections: the silence after which one is sent, and the one after that for which
     /// the connection is given up.
     pub http2_pings: Option<(Duration, Duration)>,
+    /// Requests fail until [`Client::authorize_with`] was called: nothing goes out without the credentials that are
+    /// configured.
+    pub needs_auth: bool,
 }
 
 impl Default for Options {
@@ -102,6 +105,7 @@ impl Default for Options {
             proxies: Proxies::default(),
             keep_cookies: false,
             http2_pings: None,
+            needs_auth: false,
         }
     }
 }
@@ -412,8 +416,12 @@ impl Shared {
         added: &HeaderMap,
         client: Option<&ClientInfo>,
     ) -> Result<Option<HeaderMap>, Refusal> {
-        let Some(slot) = self.auth.get() else { return Ok(None) };
         let absent = || Refusal::retryable("auth", "the authenticator is not running");
+        let slot = match self.auth.get() {
+            Some(slot) => slot,
+            None if self.options.needs_auth => return Err(absent()),
+            None => return Ok(None),
+        };
         let auth = slot.get().ok_or_else(absent)?;
         let mut headers = self.headers.clone();
         for (name, value) in added.iter().filter(|(name, _)| !self.headers.contains_key(*name)) {

@@ -418,6 +418,7 @@ impl GrpcClientBlock {
             keepalive: self.keepalive.get().map(ClientKeepalive::options),
             // As gRPC libraries do it, whether there is TLS or not.
             proxy: proxies.proxy_for(&target, true).cloned(),
+            needs_auth: self.auth.is_on(),
             ..Options::new(target)
         })
     }

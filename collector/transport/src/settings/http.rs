@@ -323,6 +323,7 @@ impl HttpClientBlock {
             },
             keep_cookies: self.cookies.is_on(),
             http2_pings: unless_zero(self.http2_read_idle_timeout).map(|silence| (silence, ping_timeout)),
+            needs_auth: self.auth.is_on(),
         })
     }
 }

@@ -110,8 +110,12 @@ async fn authorize(
     metadata: &HeaderMap,
     client: Option<&ClientInfo>,
 ) -> Result<Option<HeaderMap>, Status> {
-    let Some(slot) = config.auth.get() else { return Ok(None) };
     let absent = || Status::new(Code::UNAVAILABLE, "the authenticator is not running");
+    let slot = match config.auth.get() {
+        Some(slot) => slot,
+        None if config.options.needs_auth => return Err(absent()),
+        None => return Ok(None),
+    };
     let auth = slot.get().ok_or_else(absent)?;
     let mut headers = headers(config, metadata);
     auth.authorize(&mut headers, client).await.map_err(|refusal| Status::from(&refusal))?;

@@ -4,7 +4,7 @@ CONFIG ?= configs/quickstart.yaml
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := target/release/phoenix-collector
 
-.PHONY: help run test build lint bench dist differential fuzz clean
+.PHONY: help run test build lint bench dist differential faults fuzz clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
@@ -44,8 +44,12 @@ dist: ## Puts a static, stripped binary and its debug info into dist/.
 differential: ## Compares what processors make of requests with the Go collector that OTELCOL_PEER names.
 	$(CARGO) test --package phoenix-collector --test differential -- --nocapture
 
+faults: ## Runs the fault suite in its long form: 200 kills for each setting, 10,000 losses of power.
+	PHOENIX_POWER_SEEDS=10000 $(CARGO) test --package phoenix-storage power
+	FAULTS_ROUNDS=200 $(CARGO) test --package phoenix-collector --test faults -- --nocapture
+
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
-	for crate in pdata config ottl; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
+	for crate in pdata config ottl storage; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done ) || exit 1; done
 
 clean: ## Removes what was built.

@@ -1,8 +1,8 @@
 //! What a sink saw: counts, and if asked each record's number, once and only once.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ pub(crate) struct Ledger {
     throttled: AtomicU64,
     /// When the first and the last accepted request were counted.
     accepted: Mutex<Option<(Instant, Instant)>>,
+    first_at: OnceLock<SystemTime>,
     seen: Option<Mutex<SeenIds>>,
 }
 
@@ -52,6 +53,7 @@ impl Ledger {
             }
         }
         let now = Instant::now();
+        self.first_at.get_or_init(SystemTime::now);
         self.accepted.lock().expect("no holder of the times panics").get_or_insert((now, now)).1 = now;
         self.requests.fetch_add(1, Relaxed);
         self.bytes.fetch_add(body.len() as u64, Relaxed);
@@ -89,6 +91,7 @@ impl Ledger {
             refused: self.refused.load(Relaxed),
             throttled: self.throttled.load(Relaxed),
             busy_us: u64::try_from(busy.as_micros()).unwrap_or(u64::MAX),
+            first_at: self.first_at.get().copied(),
             ids,
         }
     }
@@ -112,6 +115,9 @@ pub(crate) struct SinkReport {
     pub(crate) throttled: u64,
     /// Microseconds from the first accepted request to the last.
     pub(crate) busy_us: u64,
+    /// When the first accepted request was counted.
+    #[serde(default)]
+    pub(crate) first_at: Option<SystemTime>,
     /// Only with `--ids`.
     pub(crate) ids: Option<IdReport>,
 }

@@ -39,6 +39,7 @@ pub(crate) fn registry() -> Registry {
         ],
         extensions: vec![
             Box::new(phoenix_extension_admin::AdminFactory),
+            Box::new(phoenix_extension_file_storage::FileStorageFactory),
             Box::new(phoenix_extension_health_check::HealthCheckFactory),
             Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),
             Box::new(phoenix_extension_pprof::PprofFactory),

@@ -47,6 +47,8 @@ pub(crate) enum Figure {
     UsedConnectionKib,
     /// CPU time over the time of the load.
     Cores,
+    /// From a start with a backlog on disk until the first export, in milliseconds.
+    FirstExportMs,
 }
 
 /// What a figure has to stay within.
@@ -80,9 +82,9 @@ const fn goal(workload: &'static str, figure: Figure, bound: Bound) -> Goal {
 
 use Bound::{AtLeast, AtMost};
 use Figure::{
-    Cores, CpuAgainst, CpuRatio, Failed, FreshConnectionKib, HealthP99Ms, IdleMib, Instructions, Lost,
-    MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb, StartMs, Throughput,
-    UsedConnectionKib,
+    Cores, CpuAgainst, CpuRatio, Failed, FirstExportMs, FreshConnectionKib, HealthP99Ms, IdleMib,
+    Instructions, Lost, MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb,
+    StartMs, Throughput, UsedConnectionKib,
 };
 
 /// All goals.
@@ -150,6 +152,11 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("sidecar", Lost, AtMost(0.0)),
     goal("sidecar", PeakMib, AtMost(12.0)),
     goal("sidecar", Cores, AtMost(0.1)),
+    goal("persistent-queue", CpuRatio, AtMost(1.2)),
+    goal("persistent-queue", Lost, AtMost(0.0)),
+    goal("recovery", FirstExportMs, AtMost(1000.0)),
+    goal("recovery", PeakMib, AtMost(64.0)),
+    goal("recovery", Lost, AtMost(0.0)),
 ];
 
 /// Whether a goal is met.
@@ -195,6 +202,7 @@ impl Goal {
             FreshConnectionKib => each(|sample| Some(sample.connections?.fresh_kib)),
             UsedConnectionKib => each(|sample| Some(sample.connections?.used_kib)),
             Cores => each(|sample| sample.cores),
+            FirstExportMs => each(|sample| Some(sample.recovery?.first_export_ms)),
             Instructions { of, against } => {
                 Summary::of(by_round(&mine, of, against).filter_map(|(of, against)| {
                     Some(of.instructions_per_request? / against.instructions_per_request?)
@@ -243,6 +251,7 @@ impl Goal {
             FreshConnectionKib => "memory for an open connection, KiB".to_owned(),
             UsedConnectionKib => "memory for a connection at rest, KiB".to_owned(),
             Cores => "CPU, cores".to_owned(),
+            FirstExportMs => "start to first export, ms".to_owned(),
         }
     }
 }
@@ -252,6 +261,7 @@ mod tests {
     use super::*;
     use crate::compare::connections::Connections;
     use crate::compare::overload::Overload;
+    use crate::compare::recovery::Recovery;
     use crate::compare::sample::tests::sample;
     use crate::compare::workloads::WORKLOADS;
 
@@ -325,7 +335,9 @@ mod tests {
         connected.connections = Some(Connections { count: 10, fresh_kib: 8.0, used_kib: 9.0 });
         let mut beside = sample("sidecar", "", Kind::Phoenix, 0, 1.0);
         beside.cores = Some(0.07);
-        let samples = [overloaded, connected, beside];
+        let mut recovered = sample("recovery", "", Kind::Phoenix, 0, 1.0);
+        recovered.recovery = Some(Recovery { backlog_mib: 1024.0, first_export_ms: 80.0, all_s: 3.0 });
+        let samples = [overloaded, connected, beside, recovered];
         let figures = [
             ("overload", Offered, 2.0),
             ("overload", PeakOfBudget, 0.5),
@@ -336,6 +348,7 @@ mod tests {
             ("idle-connections", UsedConnectionKib, 9.0),
             ("sidecar", Failed, 0.0),
             ("sidecar", Cores, 0.07),
+            ("recovery", FirstExportMs, 80.0),
         ];
         for (workload, figure, expected) in figures {
             let goal = GOALS.iter().find(|g| g.workload == workload && g.figure == figure).unwrap();

@@ -15,6 +15,7 @@ mod ports;
 mod probe;
 mod process;
 mod procfs;
+mod recovery;
 mod report;
 mod run;
 mod sample;

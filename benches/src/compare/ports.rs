@@ -1,8 +1,26 @@
 //! Ports of a run, so that runs at the same time do not collide.
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+/// A folder that goes with its run.
+#[derive(Debug)]
+pub(crate) struct Storage(PathBuf);
+
+impl Storage {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        // Most subjects keep nothing.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
 
 /// Free ports on 127.0.0.1.
 #[derive(Clone, Debug)]
@@ -54,8 +72,18 @@ impl Ports {
         self.address(5)
     }
 
+    /// A folder for what a subject keeps on disk.
+    pub(crate) fn storage(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("phoenix-bench-{}-{}", std::process::id(), self.free[0]))
+    }
+
+    /// The same, removed once this is dropped.
+    pub(crate) fn storage_folder(&self) -> Storage {
+        Storage(self.storage())
+    }
+
     /// The environment variables that the configurations read.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 6] {
+    pub(crate) fn environment(&self) -> [(&'static str, String); 7] {
         [
             ("BENCH_GRPC_LISTEN", self.grpc_listen()),
             ("BENCH_HTTP_LISTEN", self.http_listen()),
@@ -63,6 +91,7 @@ impl Ports {
             ("BENCH_HTTP_TARGET", self.http_target()),
             ("BENCH_HEALTH_LISTEN", self.health_listen()),
             ("BENCH_METRICS_PORT", self.free[5].to_string()),
+            ("BENCH_STORAGE", self.storage().display().to_string()),
         ]
     }
 

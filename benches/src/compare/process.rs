@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -23,6 +23,7 @@ pub(crate) struct Process {
     name: String,
     log: PathBuf,
     started: Instant,
+    started_at: SystemTime,
 }
 
 impl Process {
@@ -44,9 +45,21 @@ impl Process {
         } else {
             command.stdin(Stdio::null()).stdout(file);
         }
-        let started = Instant::now();
+        let (started, started_at) = (Instant::now(), SystemTime::now());
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Process { child, name, log: log.to_owned(), started })
+        Ok(Process { child, name, log: log.to_owned(), started, started_at })
+    }
+
+    /// When it was started, for what other processes tell.
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// Kills it as a crash would.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// The process's number.

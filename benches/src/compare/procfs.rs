@@ -23,8 +23,8 @@ pub(crate) enum CpuSource {
     Ticks,
 }
 
-/// CPU time used so far.
-#[derive(Clone, Debug)]
+/// CPU time used so far; by default none.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CpuReading {
     ticks: u64,
     thread_nanos: BTreeMap<u32, u64>,

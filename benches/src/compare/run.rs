@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::client::Protocol;
-use crate::compare::ports::Ports;
+use crate::compare::ports::{Ports, Storage};
 use crate::compare::probe::Probe;
 use crate::compare::process::{self, Process, STOP_TIMEOUT};
 use crate::compare::procfs::{self, CpuReading};
@@ -14,7 +14,7 @@ use crate::compare::sample::Sample;
 use crate::compare::stats;
 use crate::compare::subjects::{Kind, Subject};
 use crate::compare::workloads::{Measure, Shape, Variant, Workload, config_text};
-use crate::compare::{connections, instructions, overload, sidecar};
+use crate::compare::{connections, instructions, overload, recovery, sidecar};
 use crate::ledger::SinkReport;
 
 /// How long a subject may take to listen.
@@ -72,6 +72,8 @@ pub(crate) struct Stand {
     pub(crate) sink: Process,
     pub(crate) subject: Process,
     pub(crate) start: Duration,
+    /// Dropped last: the subject may still write into it.
+    storage: Storage,
 }
 
 impl Bench {
@@ -87,6 +89,7 @@ impl Bench {
             Measure::Overload => overload::sample(self, run),
             Measure::Connections => connections::sample(self, run),
             Measure::Sidecar => sidecar::sample(self, run),
+            Measure::Recovery => recovery::sample(self, run),
         }
     }
 
@@ -144,9 +147,22 @@ impl Bench {
 
     fn try_stand(&self, variant: &Variant, subject: &Subject, wrapper: &[String]) -> Result<Option<Stand>> {
         let ports = Ports::pick()?;
-        let config = self.config_file(variant.config)?;
-        let Some(arguments) = subject.arguments(variant.config, &config, &ports) else { return Ok(None) };
+        let storage = ports.storage_folder();
         let sink = self.start_sink(variant, &ports)?;
+        let started = self.start_subject(variant, subject, wrapper, &ports)?;
+        Ok(started.map(|(subject, start)| Stand::new(ports, storage, sink, subject, start)))
+    }
+
+    /// Starts a subject at these ports, and waits until it listens; how long that took.
+    pub(crate) fn start_subject(
+        &self,
+        variant: &Variant,
+        subject: &Subject,
+        wrapper: &[String],
+        ports: &Ports,
+    ) -> Result<Option<(Process, Duration)>> {
+        let config = self.config_file(variant.config)?;
+        let Some(arguments) = subject.arguments(variant.config, &config, ports) else { return Ok(None) };
         let mut command: Vec<_> = wrapper.iter().map(std::ffi::OsString::from).collect();
         command.push(subject.program.clone().into());
         command.extend(arguments);
@@ -158,7 +174,7 @@ impl Bench {
             Protocol::Http => ports.http_listen(),
         };
         let start = process.wait_for_port(&address, START_TIMEOUT)?;
-        Ok(Some(Stand { ports, sink, subject: process, start }))
+        Ok(Some((process, start)))
     }
 
     fn config_file(&self, name: &str) -> Result<PathBuf> {
@@ -168,7 +184,7 @@ impl Bench {
         Ok(file)
     }
 
-    fn start_sink(&self, variant: &Variant, ports: &Ports) -> Result<Process> {
+    pub(crate) fn start_sink(&self, variant: &Variant, ports: &Ports) -> Result<Process> {
         let mut arguments = vec!["sink".to_owned()];
         let mut option = |name: &str, value: String| {
             arguments.push(format!("--{name}"));
@@ -195,6 +211,21 @@ impl Bench {
 }
 
 impl Stand {
+    pub(crate) fn new(
+        ports: Ports,
+        storage: Storage,
+        sink: Process,
+        subject: Process,
+        start: Duration,
+    ) -> Stand {
+        Stand { ports, sink, subject, start, storage }
+    }
+
+    /// Where the subject keeps what it has on disk.
+    pub(crate) fn storage(&self) -> &Path {
+        self.storage.path()
+    }
+
     /// What is known of the subject once it was left alone for `rest`.
     pub(crate) fn at_rest(&self, bench: &Bench, run: &Run<'_>, rest: Duration) -> Result<Sample> {
         std::thread::sleep(rest);

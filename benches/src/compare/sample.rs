@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::compare::connections::Connections;
 use crate::compare::overload::Overload;
 use crate::compare::procfs::CpuSource;
+use crate::compare::recovery::Recovery;
 use crate::compare::run::Run;
 use crate::compare::subjects::Kind;
 use crate::ledger::SinkReport;
@@ -36,6 +37,7 @@ pub(crate) struct Sample {
     pub(crate) instructions_per_request: Option<f64>,
     pub(crate) overload: Option<Overload>,
     pub(crate) connections: Option<Connections>,
+    pub(crate) recovery: Option<Recovery>,
     /// CPU time over the time of the load.
     pub(crate) cores: Option<f64>,
     /// What a reader of the figures must know.
@@ -64,6 +66,7 @@ impl Sample {
             instructions_per_request: None,
             overload: None,
             connections: None,
+            recovery: None,
             cores: None,
             note: None,
         }
@@ -188,6 +191,7 @@ pub(crate) mod tests {
                 refused: 0,
                 throttled: 0,
                 busy_us: 1_000_000,
+                first_at: None,
                 ids: None,
             }),
             health_p99_ms: None,
@@ -195,6 +199,7 @@ pub(crate) mod tests {
             instructions_per_request: None,
             overload: None,
             connections: None,
+            recovery: None,
             cores: None,
             note: None,
         }

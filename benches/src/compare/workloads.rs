@@ -34,6 +34,8 @@ pub(crate) enum Measure {
     Connections,
     /// A paced load while CPU and memory are limited.
     Sidecar,
+    /// A start with a backlog on disk.
+    Recovery,
 }
 
 /// A load through a configuration.
@@ -129,6 +131,8 @@ const GZIP: Shape = Shape { compression: Compression::Gzip, ..shape(Traces, 100,
 pub(crate) const UNTIL_FULL: Shape = Shape { retry: true, ..shape(Traces, 100, 6_000) };
 /// In flight is what a collector may put off for a second at twice the rate that the backend carries.
 const PACED_FLOOD: Shape = Shape { connections: 8, in_flight: 128, exact_ids: true, ..UNTIL_FULL };
+/// About a gigabyte.
+const BACKLOG: Shape = Shape { exact_ids: true, ..shape(Traces, 1000, 2_150) };
 const ONE_EACH: Shape =
     Shape { one_each: true, connections: 10_000, in_flight: 1, prepared: 8, ..shape(Traces, 10, 10_000) };
 /// 1,000 spans a second for half a minute, as one service sends them.
@@ -272,6 +276,18 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         variants: &[variant("", "sidecar", TRICKLE, &[Phoenix, Otelcol])],
         most_rounds: usize::MAX,
     },
+    load(
+        "persistent-queue",
+        "pass-through with a queue on disk, not waiting for the disk",
+        &[variant("", "persistent-queue", TRACES_100, &[Null, Phoenix, Otelcol])],
+    ),
+    Workload {
+        name: "recovery",
+        about: "a start with a gigabyte in the queue on disk",
+        measure: Measure::Recovery,
+        variants: &[variant("", "persistent-queue", BACKLOG, &[Phoenix])],
+        most_rounds: 3,
+    },
 ];
 
 /// The text of a configuration file.
@@ -290,6 +306,7 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "telemetry-none" => include_str!("../../configs/telemetry-none.yaml"),
         "overload" => include_str!("../../configs/overload.yaml"),
         "sidecar" => include_str!("../../configs/sidecar.yaml"),
+        "persistent-queue" => include_str!("../../configs/persistent-queue.yaml"),
         "resource-attributes" => include_str!("../../configs/resource-attributes.yaml"),
         "transform-3" => include_str!("../../configs/transform-3.yaml"),
         "filter-3" => include_str!("../../configs/filter-3.yaml"),

@@ -1,6 +1,7 @@
 //! The books, and what becomes of a batch: case by case here, at random and on real cores in `properties`.
 
 mod batches;
+mod durable;
 mod outages;
 mod properties;
 

@@ -14,17 +14,25 @@ use phoenix_component::{Ack, Batch, ClientInfo};
 use phoenix_pdata::{Chunk, Payload, split_bytes, split_items, take_items};
 use tokio::time::Instant;
 
+use crate::durable::Receipt;
 use crate::settings::{BatchRules, Extent};
 
 /// A batch with whoever waits for it.
 pub(crate) struct Element {
     pub(crate) batch: Batch,
     pub(crate) ack: Ack,
+    /// Of the records on disk that it came of.
+    pub(crate) receipt: Receipt,
     /// Requests that it came in as. Of a request in several parts the last counts.
     pub(crate) requests: u64,
 }
 
 impl Element {
+    /// One request, in memory alone.
+    pub(crate) fn of(batch: Batch, ack: Ack) -> Element {
+        Element { batch, ack, receipt: Receipt::none(), requests: 1 }
+    }
+
     pub(crate) fn extent(&self) -> Extent {
         Extent::of(&self.batch, self.requests)
     }
@@ -260,7 +268,7 @@ impl Open {
         split: impl FnOnce(phoenix_pdata::Signal, Payload) -> Vec<Chunk>,
     ) -> Element {
         self.extent.sub(element.extent());
-        let Element { mut batch, ack, requests } = element;
+        let Element { mut batch, ack, receipt, requests } = element;
         let payload = std::mem::take(&mut batch.payload);
         let chunks = split(batch.signal, payload).into_iter().filter(|chunk| !chunk.payload.is_empty());
         let waiting = std::mem::take(&mut batch.waiting);
@@ -268,10 +276,10 @@ impl Open {
             .map(|chunk| Batch { payload: chunk.payload, items: chunk.items, ..batch.clone() })
             .collect();
         let last = Batch { waiting, ..batches.pop().unwrap_or(Batch { items: 0, ..batch }) };
-        let mut first = Element { batch: last, ack, requests };
+        let mut first = Element { batch: last, ack, receipt, requests };
         self.extent.add(first.extent());
         while let Some(batch) = batches.pop() {
-            let part = Element { batch, ack: first.ack.split(), requests: 0 };
+            let part = Element { batch, ack: first.ack.split(), receipt: first.receipt.split(), requests: 0 };
             self.extent.add(part.extent());
             self.parts.push_front(std::mem::replace(&mut first, part));
         }
@@ -295,4 +303,5 @@ fn join(into: &mut Element, other: Element) {
     batch.deadline = batch.deadline.zip(joined.deadline).map(|(a, b)| a.max(b));
     into.requests += other.requests;
     into.ack.join(other.ack);
+    into.receipt.join(other.receipt);
 }

@@ -11,6 +11,7 @@ use phoenix_component::factory::CreateContext;
 use phoenix_component::{
     Ack, AckWait, Adoption, Batch, BoxFuture, Cores, Exporter, Held, Host, Lost, Refusal, StartError,
 };
+use phoenix_config::ComponentId;
 use phoenix_pdata::{Codings, Signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batching::Element;
 use crate::circuit::Circuit;
+use crate::durable::{Durable, Written};
 use crate::flight::Flight;
 use crate::metrics::Meter;
 use crate::queue::{Queue, Rejection};
@@ -66,6 +68,13 @@ pub(crate) struct Inner<P: Push> {
     block_on_overflow: bool,
     pub(crate) wait_for_result: bool,
     queue: Mutex<Queue>,
+    /// The extension that keeps the queue on disk.
+    storage: Option<ComponentId>,
+    /// Where it is there, from the start on.
+    pub(crate) durable: OnceLock<Durable>,
+    signal: Signal,
+    /// Ends the wait for the queue on disk: it is handed over.
+    pub(crate) adopted: CancellationToken,
     /// Told when something left the queue.
     pub(crate) changed: Notify,
     /// Held by the sender whose turn it is to wait for room; the others stand in line for it.
@@ -116,6 +125,10 @@ impl<P: Push> Delivery<P> {
                     usize::try_from(queue.num_consumers).unwrap_or(1),
                     queue.batch_rules(),
                 )),
+                storage: queue.storage,
+                durable: OnceLock::new(),
+                signal: cx.signal,
+                adopted: CancellationToken::new(),
                 changed: Notify::new(),
                 room: tokio::sync::Mutex::new(()),
                 blocked: AtomicUsize::new(0),
@@ -129,6 +142,16 @@ impl<P: Push> Delivery<P> {
             }),
         }
     }
+}
+
+/// What became of a batch that came in.
+enum Entered<P: Push> {
+    /// The queue has it.
+    Taken,
+    /// Ends with the delivery.
+    Awaited(AckWait),
+    /// Ends once it is on the disk.
+    Writing(Written<P>),
 }
 
 /// Counts a sender that waits for room.
@@ -155,27 +178,29 @@ impl<P: Push> Inner<P> {
     /// Takes a batch into the queue, or says why not.
     async fn offer(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
         let (items, deadline) = (batch.items, batch.deadline);
-        match self.enter(batch).await {
-            Ok(None) => Ok(()),
-            Ok(Some(outcome)) => match deadline {
-                None => outcome.await,
+        let refusal = match self.enter(batch).await {
+            Ok(Entered::Taken) => return Ok(()),
+            Ok(Entered::Awaited(outcome)) => {
+                let Some(at) = deadline else { return outcome.await };
                 // Whatever was joined with it goes on.
-                Some(at) => tokio::time::timeout_at(at, outcome).await.unwrap_or_else(|_| {
+                return tokio::time::timeout_at(at, outcome).await.unwrap_or_else(|_| {
                     let text = "request is cancelled or timed out: the batch is still being delivered";
                     Err(Refusal::retryable("deadline", text))
-                }),
-            },
-            Err(rejection) => {
-                let refusal = refusal_of(rejection);
-                self.meter.enqueue_failed(items);
-                self.report.rejected(&refusal, items);
-                Err(refusal)
+                });
             }
-        }
+            Ok(Entered::Writing(written)) => match written.wait().await {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            },
+            Err(rejection) => refusal_of(rejection),
+        };
+        self.meter.enqueue_failed(items);
+        self.report.rejected(&refusal, items);
+        Err(refusal)
     }
 
-    /// Enters `batch`. What comes back ends with the delivery, where senders wait for that.
-    async fn enter(self: &Arc<Self>, batch: Batch) -> Result<Option<AckWait>, Rejection> {
+    /// Enters `batch`.
+    async fn enter(self: &Arc<Self>, batch: Batch) -> Result<Entered<P>, Rejection> {
         let deadline = batch.deadline;
         let mut batch = Some(batch);
         // Nobody overtakes those that wait for room.
@@ -194,10 +219,7 @@ impl<P: Push> Inner<P> {
     }
 
     /// Waits in line for room. One sender at a time listens for it, so that what leaves wakes one.
-    async fn enter_in_turn(
-        self: &Arc<Self>,
-        batch: &mut Option<Batch>,
-    ) -> Result<Option<AckWait>, Rejection> {
+    async fn enter_in_turn(self: &Arc<Self>, batch: &mut Option<Batch>) -> Result<Entered<P>, Rejection> {
         let _turn = self.room.lock().await;
         loop {
             // Enabled before the look, so that no change between that and the wait is missed.
@@ -211,47 +233,70 @@ impl<P: Push> Inner<P> {
     }
 
     /// Enters the batch and takes it out of `batch`, which is left as it is where there is no room.
-    fn try_enter(self: &Arc<Self>, batch: &mut Option<Batch>) -> Result<Option<AckWait>, Rejection> {
+    fn try_enter(self: &Arc<Self>, batch: &mut Option<Batch>) -> Result<Entered<P>, Rejection> {
         let queue = self.queue();
-        let Some(offered) = batch.as_ref() else { return Ok(None) };
+        let Some(offered) = batch.as_ref() else { return Ok(Entered::Taken) };
         queue.admit(offered)?;
         if queue.size_of(offered) == 0 {
-            return Ok(None);
+            return Ok(Entered::Taken);
         }
-        let Some(mut batch) = batch.take() else { return Ok(None) };
+        let Some(mut batch) = batch.take() else { return Ok(Entered::Taken) };
+        if let Some(durable) = self.durable.get() {
+            return Ok(Entered::Writing(self.write(queue, durable, batch)));
+        }
         let (ack, outcome) = match self.wait_for_result {
             true => {
                 let (ack, outcome) = Ack::pair();
-                (ack, Some(outcome))
+                (ack, Entered::Awaited(outcome))
             }
             false => {
                 batch.deadline = None;
                 batch.waiting = 0;
-                (Ack::none(), None)
+                (Ack::none(), Entered::Taken)
             }
         };
-        self.put(queue, Element { batch, ack, requests: 1 });
+        self.put(queue, Element::of(batch, ack));
         Ok(outcome)
     }
 
     /// Puts an element into the queue and starts what can be sent by that.
-    pub(crate) fn put(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>, element: Element) {
+    pub(crate) fn put(self: &Arc<Self>, queue: MutexGuard<'_, Queue>, element: Element) {
+        let (next, made) = self.put_all(queue, [element], Queue::next);
+        if let Some(element) = next {
+            self.spawn(element);
+            // By one element no more than one can be sent, unless a batch was cut.
+            if made > 1 {
+                self.send_waiting();
+            }
+        }
+    }
+
+    /// Puts elements into the queue, for others to send.
+    pub(crate) fn put_waiting(
+        self: &Arc<Self>,
+        queue: MutexGuard<'_, Queue>,
+        elements: impl IntoIterator<Item = Element>,
+    ) {
+        self.put_all(queue, elements, |_| ());
+    }
+
+    /// Puts elements into the queue; what comes of `then`, and how many batches were completed.
+    fn put_all<T>(
+        self: &Arc<Self>,
+        mut queue: MutexGuard<'_, Queue>,
+        elements: impl IntoIterator<Item = Element>,
+        then: impl FnOnce(&mut Queue) -> T,
+    ) -> (T, usize) {
         let mut made = Vec::new();
-        queue.put(element, Instant::now(), &mut made);
-        let (next, growth, needs_watch) = (queue.next(), queue.growth(), queue.needs_watch());
+        elements.into_iter().for_each(|element| queue.put(element, Instant::now(), &mut made));
+        let (next, growth, needs_watch) = (then(&mut queue), queue.growth(), queue.needs_watch());
         drop(queue);
         self.meter.queued(growth);
         made.iter().for_each(|batch| self.meter.made(batch));
         if needs_watch {
             drop(self.core().spawn(complete_in_time(self.clone())));
         }
-        if let Some(element) = next {
-            self.spawn(element);
-            // By one element no more than one can be sent, unless a batch was cut.
-            if made.len() > 1 {
-                self.send_waiting();
-            }
-        }
+        (next, made.len())
     }
 
     fn core(&self) -> &phoenix_component::Core {
@@ -269,6 +314,17 @@ impl<P: Push> Inner<P> {
         loop {
             let Some(element) = self.queue().next() else { return };
             self.spawn(element);
+        }
+    }
+
+    /// The same from outside of the cores: on all of them.
+    pub(crate) fn send_waiting_everywhere(self: &Arc<Self>) {
+        loop {
+            for core in self.cores.iter() {
+                let Some(element) = self.queue().next() else { return };
+                let flight = Flight::new(self.clone(), element);
+                drop(core.spawn(crate::sending::send_on(flight)));
+            }
         }
     }
 
@@ -309,6 +365,11 @@ impl<P: Push> Exporter for Delivery<P> {
     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async move {
             self.inner.push.start(host).await?;
+            if let Some(id) = &self.inner.storage {
+                let durable = Durable::open(host, id, self.inner.report.key(), self.inner.signal).await?;
+                let durable = self.inner.durable.get_or_init(|| durable);
+                self.inner.begin_reading(durable);
+            }
             if !self.inner.started.swap(true, Ordering::Relaxed) {
                 self.inner.meter.capacity(self.inner.queue().capacity() as i64);
             }
@@ -325,7 +386,7 @@ impl<P: Push> Exporter for Delivery<P> {
             let mut flight = {
                 let mut queue = inner.queue();
                 queue.admit(&batch).map_err(refusal_of)?;
-                queue.put(Element { batch, ack: Ack::none(), requests: 1 }, Instant::now(), &mut Vec::new());
+                queue.put(Element::of(batch, Ack::none()), Instant::now(), &mut Vec::new());
                 let element = queue.next();
                 drop(queue);
                 Flight::new(inner.clone(), element.expect("sends are without limit where there is no queue"))
@@ -340,9 +401,13 @@ impl<P: Push> Exporter for Delivery<P> {
     }
 
     /// Queues, retries and all sizers go by the sizes of the plain bytes, which every payload knows. Only
-    /// who joins requests looks inside.
+    /// who joins requests looks inside, or writes them down.
     fn forwards(&self) -> Codings {
-        if self.inner.makes_batches { Codings::NONE } else { self.inner.push.forwards() }
+        if self.inner.makes_batches || self.inner.storage.is_some() {
+            Codings::NONE
+        } else {
+            self.inner.push.forwards()
+        }
     }
 
     fn held(&self) -> Held {

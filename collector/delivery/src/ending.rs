@@ -29,6 +29,10 @@ impl<P: Push> Inner<P> {
         if !self.has_queue || !old.has_queue || Arc::ptr_eq(self, old) {
             return Adoption::Rebuilt;
         }
+        // What is on a disk is handed to who has the same.
+        if old.durable.get().is_some_and(|old| self.durable.get().is_none_or(|new| !new.is_same(old))) {
+            return Adoption::Rebuilt;
+        }
         {
             // With the lock under which it would end: either it waits for its predecessor, or that one has to
             // deliver by itself.
@@ -43,8 +47,26 @@ impl<P: Push> Inner<P> {
             self.predecessors.fetch_sub(1, Ordering::AcqRel);
             return Adoption::Rebuilt;
         }
+        self.adopted.cancel();
         old.give_up_waiting();
+        self.take_over_backlog(old);
         Adoption::Kept
+    }
+
+    /// Takes over what is on the disk alone, and reading it; behind what waits in memory, which is older.
+    fn take_over_backlog(self: &Arc<Self>, old: &Inner<P>) {
+        let (backlog, shrunk) = {
+            let mut queue = old.queue();
+            (queue.backlog.hand_over(), queue.growth())
+        };
+        let growth = {
+            let mut queue = self.queue();
+            queue.backlog.take_over(backlog);
+            queue.growth()
+        };
+        old.meter.queued(shrunk);
+        self.meter.queued(growth);
+        self.load_more();
     }
 
     /// Takes an element that was accepted under a former configuration: there is always room for it, until
@@ -74,7 +96,17 @@ impl<P: Push> Inner<P> {
                 Some(successor) => successor.take_over(element),
                 None => Some(element),
             };
-            let Some(Element { batch, ack, requests }) = left else { continue };
+            let Some(element) = left else { continue };
+            if element.receipt.is_durable() {
+                let growth = {
+                    let mut queue = self.queue();
+                    queue.backlog.keep(element.extent());
+                    queue.growth()
+                };
+                self.meter.queued(growth);
+                continue;
+            }
+            let Element { batch, ack, requests, .. } = element;
             let refusal = Refusal::retryable(SHUTDOWN, "the exporter ended before the data could be sent");
             self.meter.failed(Cause::of(&refusal), batch.items);
             if !ack.is_awaited() {
@@ -90,6 +122,10 @@ impl<P: Push> Inner<P> {
     pub(crate) async fn drain(self: &Arc<Self>, deadline: Instant) -> Lost {
         self.complete_all();
         self.stop.cancel();
+        if self.durable.get().is_some() && self.circuit.is_open() {
+            // An attempt for each of them would only cost time.
+            self.give_up_waiting();
+        }
         if tokio::time::timeout_at(deadline, self.until_idle()).await.is_err() {
             self.cancel.cancel();
             self.give_up_waiting();
@@ -98,6 +134,7 @@ impl<P: Push> Inner<P> {
             self.queue().close();
             self.changed.notify_waiters();
         }
+        self.leave_on_disk().await;
         self.push.stop();
         if let Some(successor) = self.successor.get() {
             successor.predecessors.fetch_sub(1, Ordering::AcqRel);

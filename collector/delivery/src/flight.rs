@@ -101,7 +101,14 @@ impl<P: Push> Flight<P> {
                 }
             }
         }
+        if matches!(outcome, Outcome::CutShort(_)) && element.receipt.is_durable() {
+            // It stays on the disk, neither failed nor lost.
+            self.inner.queue().backlog.keep(self.extent);
+            self.leave();
+            return Ok(());
+        }
         let ack = element.ack;
+        element.receipt.complete();
         // What nobody waits for, the exporter owns.
         let owned = inner.has_queue && !ack.is_awaited();
         let result = match outcome {
@@ -141,6 +148,7 @@ impl<P: Push> Flight<P> {
         inner.meter.in_flight.add(-1);
         inner.meter.queued(growth);
         inner.changed.notify_waiters();
+        inner.load_more();
     }
 }
 
@@ -159,7 +167,10 @@ impl<P: Push> Drop for Flight<P> {
             self.inner.report.failing(&refusal);
         }
         // A refusal has been counted; nobody waits for it here.
-        let _ = self.settle(Outcome::Failed(refusal));
+        let _ = self.settle(match (panicked, self.inner.has_queue) {
+            (false, true) => Outcome::CutShort(refusal),
+            _ => Outcome::Failed(refusal),
+        });
         if panicked {
             self.inner.clone().send_waiting();
         } else if self.inner.has_queue {

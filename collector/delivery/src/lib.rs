@@ -18,6 +18,7 @@ mod batching;
 mod change;
 mod circuit;
 mod delivery;
+mod durable;
 mod ending;
 mod flight;
 mod metrics;

@@ -112,6 +112,18 @@ const OVERSIZED: Description = Description {
     text: "Batches made in the sending queue that exceed max_size, since a single record does.",
 };
 
+const TAKEN_OVER: Description = Description {
+    name: "phoenix_exporter_storage_taken_over",
+    unit: "{item}",
+    text: "Items of a queue on disk that were found there, less those that were left there.",
+};
+
+const DAMAGED: Description = Description {
+    name: "phoenix_exporter_storage_damaged_segments",
+    unit: "{segment}",
+    text: "Segments of a queue on disk that were damaged and set aside.",
+};
+
 /// Why items were not delivered, in the terms of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
@@ -127,6 +139,9 @@ impl Cause {
     /// A backend took a batch, but for some of it.
     pub(crate) const REJECTED: Cause =
         Cause { reason: "rejected", error_type: "InvalidArgument", permanent: true };
+
+    /// What was on the disk cannot be read.
+    pub(crate) const CORRUPT: Cause = Cause { reason: "corrupt", error_type: "_OTHER", permanent: true };
 
     /// What a batch was given up with.
     pub(crate) fn of(refusal: &Refusal) -> Cause {
@@ -224,7 +239,7 @@ impl Meter {
 
     /// The point where batches that the queue made are counted.
     pub(crate) fn made(&self, batch: &Made) {
-        let of_signal = [("exporter", self.exporter.as_str()), ("data_type", self.signal.name())];
+        let of_signal = self.of_signal();
         let trigger = match batch.trigger {
             Trigger::Size => "size",
             Trigger::Timeout => "timeout",
@@ -252,6 +267,19 @@ impl Meter {
         let attributes = [("exporter", self.exporter.as_str())];
         let description = PER_SIGNAL[self.signal.index()].enqueue_failed;
         self.enqueue_failed.get_or_init(|| self.metrics.counter(description, &attributes)).add(items);
+    }
+
+    /// Items that the exporter owns though nobody handed them to it, or (below zero) no longer owns.
+    pub(crate) fn taken_over(&self, items: i64) {
+        self.metrics.up_down_counter(TAKEN_OVER, &self.of_signal()).add(items);
+    }
+
+    pub(crate) fn damaged(&self, segments: u64) {
+        self.metrics.counter(DAMAGED, &self.of_signal()).add(segments);
+    }
+
+    fn of_signal(&self) -> [(&'static str, &str); 2] {
+        [("exporter", self.exporter.as_str()), ("data_type", self.signal.name())]
     }
 
     pub(crate) fn queued(&self, difference: i64) {

@@ -1,5 +1,6 @@
 //! What waits and what is under way: plain data behind a short lock.
 
+mod backlog;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::batching::{Batching, Element, Ready, Trigger};
 use crate::settings::{BatchRules, Extent, Sizer};
+pub(crate) use backlog::Backlog;
 
 /// Why a batch cannot be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(crate) struct Queue {
     active: usize,
     /// What waits or is under way, without the batches in the making.
     complete: Extent,
+    /// What is not in memory, where there is a disk.
+    pub(crate) backlog: Backlog,
     closed: bool,
     /// What the gauge knows of the size.
     told: u64,
@@ -54,6 +58,7 @@ impl Queue {
             waiting: VecDeque::new(),
             active: 0,
             complete: Extent::default(),
+            backlog: Backlog::default(),
             closed: false,
             told: 0,
         }
@@ -167,17 +172,42 @@ impl Queue {
         self.closed
     }
 
-    /// Whether nothing waits or is under way.
+    /// Whether nothing waits or is under way, but on the disk.
     pub(crate) fn is_idle(&self) -> bool {
-        self.active == 0 && self.waiting.is_empty() && self.batching.as_ref().is_none_or(Batching::is_empty)
+        !self.backlog.is_writing()
+            && self.active == 0
+            && self.waiting.is_empty()
+            && self.batching.as_ref().is_none_or(Batching::is_empty)
     }
 
     fn extent(&self) -> Extent {
+        let mut all = self.in_memory();
+        all.add(self.backlog.extent());
+        all
+    }
+
+    fn in_memory(&self) -> Extent {
         let mut all = self.complete;
         if let Some(batching) = &self.batching {
             all.add(batching.extent());
         }
         all
+    }
+
+    /// Counts a record that is on the disk now; whether it goes on from memory.
+    pub(crate) fn store(&mut self, extent: Extent, number: u64) -> bool {
+        let resident = self.in_memory().bytes;
+        self.backlog.store(extent, number, resident)
+    }
+
+    /// What is to be read from the disk, if there is room for it and a use.
+    #[must_use]
+    pub(crate) fn begin_load(&mut self) -> Option<(u64, u64)> {
+        if self.is_ending {
+            return None;
+        }
+        let resident = self.in_memory().bytes;
+        self.backlog.begin_load(resident)
     }
 
     /// What is inside, in spans, data points or log records and in bytes.

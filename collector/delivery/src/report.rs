@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use phoenix_component::{Refusal, Status, StatusReporter};
+use phoenix_component::{ComponentKey, Refusal, Status, StatusReporter};
 use phoenix_pdata::Signal;
 use tokio::time::Instant;
 
@@ -38,6 +38,11 @@ impl Report {
             retries: Sampling::default(),
             ends: Sampling::default(),
         }
+    }
+
+    /// Whose it is.
+    pub(crate) fn key(&self) -> &ComponentKey {
+        self.status.key()
     }
 
     /// Data was delivered.

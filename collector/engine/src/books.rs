@@ -46,6 +46,9 @@ impl Book {
             let exporter = [("exporter", &*id)];
             book.passed_on += metrics.sum(&format!("otelcol_exporter_sent_{signal}"), &exporter);
             book.dropped += metrics.sum(&format!("otelcol_exporter_send_failed_{signal}"), &exporter);
+            // What was found on the disk came in under a former process, what was left there is a later one's.
+            let queue = [("exporter", &*id), ("data_type", &*book.component.scope)];
+            book.produced += metrics.sum("phoenix_exporter_storage_taken_over", &queue);
         }
         book
     }

@@ -1,8 +1,10 @@
 //! The accounting equation over real components and a real backend: what was accepted arrived, or is in
 //! the books by reason; nothing twice.
 
+use std::path::Path;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Behaviour};
@@ -11,16 +13,22 @@ use crate::inside::Inside;
 use crate::load::{self, Outcome};
 
 /// Pipelines to hold the equation over, by name.
-const PIPELINES: [(&str, &str, &str); 4] = [
+const PIPELINES: [(&str, &str, &str); 6] = [
     ("pass-through", "[]", "{enabled: false}"),
     ("queue", "[]", "{queue_size: 5000}"),
     ("batch", "[batch]", "{enabled: false}"),
     ("batch and queue", "[memory_limiter, batch]", "{queue_size: 5000}"),
+    ("queue on disk", "[]", "{queue_size: 5000, storage: file_storage}"),
+    ("batches of a queue on disk", "[]", "{queue_size: 5000, storage: file_storage, batch: {min_size: 500}}"),
 ];
 
-fn configuration(port: u16, backend: &Backend, processors: &str, queue: &str) -> String {
+/// Those in which a shutdown loses what the backend does not take.
+const LOSING: std::ops::Range<usize> = 1..4;
+
+fn configuration(port: u16, backend: &Backend, disk: &Path, processors: &str, queue: &str) -> String {
     format!(
         "
+extensions: {{file_storage: {{directory: '{}'}}}}
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}}}}}}}
 processors:
   memory_limiter: {{check_interval: 1s, limit_mib: 4000}}
@@ -34,9 +42,11 @@ exporters:
     sending_queue: {queue}
     retry_on_failure: {{initial_interval: 20ms, max_interval: 100ms, max_elapsed_time: 60s}}
 service:
+  extensions: [file_storage]
   pipelines:
     traces: {{receivers: [otlp], processors: {processors}, exporters: [otlp]}}
 ",
+        disk.display(),
         backend.address()
     )
 }
@@ -46,6 +56,7 @@ struct Run {
     backend: Backend,
     stop: CancellationToken,
     load: tokio::task::JoinHandle<Outcome>,
+    _disk: TempDir,
 }
 
 impl Run {
@@ -53,10 +64,11 @@ impl Run {
         let backend = Backend::start().await;
         backend.behave(behaviour);
         let port = free_port();
-        let inside = Inside::start(&configuration(port, &backend, processors, queue)).await;
+        let disk = TempDir::new().expect("a folder");
+        let inside = Inside::start(&configuration(port, &backend, disk.path(), processors, queue)).await;
         let stop = CancellationToken::new();
         let load = tokio::spawn(load::run(format!("http://127.0.0.1:{port}"), 8, stop.clone()));
-        Run { inside, backend, stop, load }
+        Run { inside, backend, stop, load, _disk: disk }
     }
 
     /// Stops the load, waits for what was accepted, and holds the equation.
@@ -168,7 +180,7 @@ async fn a_shutdown_under_load_delivers_what_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_with_a_dead_backend_says_what_is_lost() {
-    for (case, processors, queue) in &PIPELINES[1..] {
+    for (case, processors, queue) in &PIPELINES[LOSING] {
         let mut run = Run::start(processors, queue, Behaviour::Accept).await;
         run.backend.kill().await;
         for_a_while().await;

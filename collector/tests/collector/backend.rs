@@ -34,6 +34,8 @@ struct State {
     behaviour: Mutex<Behaviour>,
     requests: AtomicU64,
     spans: Mutex<HashMap<u64, u32>>,
+    /// The spans as they came.
+    order: Mutex<Vec<u64>>,
 }
 
 /// A backend that runs until it is dropped or killed.
@@ -67,8 +69,10 @@ impl TraceService for Service {
             Behaviour::Reject => return Err(Status::invalid_argument("told to reject")),
         }
         let mut spans = self.0.spans.lock().expect("not poisoned");
+        let mut order = self.0.order.lock().expect("not poisoned");
         for id in span_ids(&request.into_inner()) {
             *spans.entry(id).or_default() += 1;
+            order.push(id);
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -156,6 +160,11 @@ impl Backend {
     /// How often each span came.
     pub(crate) fn spans(&self) -> HashMap<u64, u32> {
         self.state.spans.lock().expect("not poisoned").clone()
+    }
+
+    /// The spans in the order in which they came.
+    pub(crate) fn order(&self) -> Vec<u64> {
+        self.state.order.lock().expect("not poisoned").clone()
     }
 
     /// Waits until `count` different spans have come.

@@ -13,7 +13,11 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-component", &["phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-engine", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
     ("phoenix-transport", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
-    ("phoenix-delivery", &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
+    ("phoenix-storage", &[]),
+    (
+        "phoenix-delivery",
+        &["phoenix-component", "phoenix-config", "phoenix-pdata", "phoenix-storage", "phoenix-telemetry"],
+    ),
     (
         "phoenix-otlp",
         &[
@@ -48,6 +52,7 @@ const COMPONENT: &[&str] = &[
     "phoenix-pdata",
     "phoenix-sampling",
     "phoenix-statements",
+    "phoenix-storage",
     "phoenix-telemetry",
     "phoenix-transport",
 ];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 fn element(items: u64) -> Element {
     let payload = Bytes::from(vec![0; 10 * items as usize]).into();
-    Element { batch: Batch::new(Signal::Logs, payload, items), ack: Ack::none(), requests: 1 }
+    Element::of(Batch::new(Signal::Logs, payload, items), Ack::none())
 }
 
 fn put(queue: &mut Queue, items: u64) {

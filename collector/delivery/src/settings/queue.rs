@@ -3,8 +3,9 @@ use std::fmt;
 use std::time::Duration;
 
 use phoenix_component::Batch;
-use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Shape, Word, Written};
-use serde::de::{Error as _, IgnoredAny};
+use phoenix_config::{ComponentId, Described, GoDuration, PresentBlock, Problems, Shape, Word, Written};
+use phoenix_storage::Weight;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 /// What the size of a queue or of a batch counts.
@@ -98,6 +99,20 @@ impl Extent {
         self.items -= other.items;
         self.bytes -= other.bytes;
     }
+
+    /// Takes away what there is of it.
+    pub(crate) fn sub_most(&mut self, other: Extent) {
+        self.requests = self.requests.saturating_sub(other.requests);
+        self.items = self.items.saturating_sub(other.items);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
+}
+
+impl From<Weight> for Extent {
+    /// A record is a request.
+    fn from(weight: Weight) -> Extent {
+        Extent { requests: weight.records, items: weight.items, bytes: weight.bytes }
+    }
 }
 
 /// The queue in front of the sends.
@@ -116,9 +131,8 @@ pub struct QueueSettings {
     pub block_on_overflow: bool,
     /// Whether a sender waits for the delivery and hears how it ended.
     pub wait_for_result: bool,
-    /// An extension that keeps the queue on disk.
-    #[described(unsupported = "it comes with durable queues")]
-    pub storage: Option<IgnoredAny>,
+    /// The extension that keeps the queue on disk, for example `file_storage`.
+    pub storage: Option<ComponentId>,
     /// Batching in the queue.
     pub batch: PresentBlock<QueueBatchSettings>,
 }
@@ -143,7 +157,6 @@ impl QueueSettings {
         problems.require(self.num_consumers > 0, "num_consumers", "`num_consumers` must be positive");
         problems.require(self.queue_size > 0, "queue_size", "`queue_size` must be positive");
         if self.storage.is_some() {
-            problems.error("storage", "`storage` is not supported yet: it comes with durable queues");
             problems.require(
                 !self.wait_for_result,
                 "wait_for_result",

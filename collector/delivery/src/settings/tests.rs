@@ -65,7 +65,13 @@ fn settings_that_make_no_sense_are_refused_at_their_key() {
         ),
         ("sending_queue", "num_consumers: 0", "num_consumers", "`num_consumers` must be positive"),
         ("sending_queue", "queue_size: -1", "queue_size", "`queue_size` must be positive"),
-        ("sending_queue", "storage: file_storage", "storage", "it comes with durable queues"),
+        (
+            "sending_queue",
+            "{storage: file_storage, wait_for_result: true}",
+            "wait_for_result",
+            "`wait_for_result` is not supported with a persistent queue configured with `storage`",
+        ),
+        ("sending_queue", "storage: 'file_storage/'", "storage", "should not be empty"),
         ("sending_queue", "sizer: spans", "sizer", "invalid sizer: \"spans\""),
         ("sending_queue", "batch: {nope: 1}", "batch::nope", "nope"),
         (

@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use crate::backend::Behaviour;
+use crate::scene::{Scene, spans_of};
+
+async fn for_a_while() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_goes_out_after_an_orderly_end_and_nothing_twice() {
+    let mut scene = Scene::new("", "num_consumers: 2,").await;
+    scene.backend.kill().await;
+    let collector = scene.start();
+    let load = scene.load(4);
+    for_a_while().await;
+    let accepted = load.stop().await;
+    assert_eq!(collector.terminate(), 0, "what is left on the disk is no loss");
+    assert_eq!(scene.backend.spans().len(), 0);
+    assert!(!scene.segments().is_empty(), "it is on the disk");
+    scene.backend.revive().await;
+    let collector = scene.start();
+    scene.closes(accepted).await;
+    assert!(scene.backend.spans().values().all(|count| *count == 1), "nothing came twice");
+    assert_eq!(collector.terminate(), 0);
+    // Whoever starts next finds nothing.
+    let before = scene.backend.spans().len();
+    let collector = scene.start();
+    for_a_while().await;
+    assert_eq!(collector.terminate(), 0);
+    assert_eq!((scene.backend.spans().len(), scene.segments().len()), (before, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_consumer_sends_in_order_over_a_crash() {
+    let mut scene = Scene::new("", "num_consumers: 1,").await;
+    scene.backend.kill().await;
+    let collector = scene.start();
+    // One client, so that there is an order.
+    let load = scene.load(1);
+    for_a_while().await;
+    let accepted = load.stop().await;
+    drop(collector);
+    scene.backend.revive().await;
+    let collector = scene.start();
+    scene.closes(accepted.clone()).await;
+    let order = scene.backend.order();
+    let expected: Vec<u64> = accepted.iter().flat_map(|number| spans_of(*number)).collect();
+    // What was under way unanswered may be there as well.
+    let came: Vec<u64> = order.into_iter().filter(|span| expected.contains(span)).collect();
+    assert_eq!(came, expected);
+    assert_eq!(collector.terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_exporter_keeps_its_backlog_while_data_comes_in() {
+    let mut scene = Scene::new("", "num_consumers: 2,").await;
+    let collector = scene.start();
+    let load = scene.load(4);
+    for (count, timeout) in ["timeout: 1s", "timeout: 3s", "timeout: 2500ms"].into_iter().enumerate() {
+        match count {
+            1 => scene.backend.kill().await,
+            _ => scene.backend.behave(Behaviour::RefuseOneIn(2)),
+        }
+        for_a_while().await;
+        scene.configure(timeout);
+        collector.signal("HUP");
+        collector.wait_for_log_count("configuration applied", count + 1);
+        for_a_while().await;
+        if count == 1 {
+            scene.backend.revive().await;
+        }
+    }
+    scene.backend.behave(Behaviour::Accept);
+    let accepted = load.stop().await;
+    scene.closes(accepted).await;
+    assert_eq!(collector.terminate(), 0);
+    assert!(scene.segments().is_empty(), "nothing is left: {:?}", scene.segments());
+}

@@ -1,0 +1,200 @@
+//! A collector with a queue on disk between a load and a backend, and the accounting at the end.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use crate::backend::Backend;
+use crate::binary::{CommandLine, Running, collector, free_port};
+use crate::load::{SPANS, request};
+
+/// Everything around a collector, which may come and go.
+pub(crate) struct Scene {
+    pub(crate) backend: Backend,
+    pub(crate) port: u16,
+    folder: TempDir,
+    /// Where the queue is.
+    pub(crate) queue: PathBuf,
+    storage: String,
+    sending: String,
+    next: Arc<AtomicU64>,
+}
+
+/// Keys of `sending_queue` and `retry_on_failure` that are the same everywhere: nothing is given up.
+const PATIENT: &str = "initial_interval: 20ms, max_interval: 100ms, max_elapsed_time: 0s";
+
+impl Scene {
+    /// With these further keys of `file_storage` and of `sending_queue`, each with a comma behind it.
+    pub(crate) async fn new(storage: &str, sending: &str) -> Scene {
+        let folder = TempDir::new().expect("a folder");
+        let queue = folder.path().join("queue");
+        let (backend, port) = (Backend::start().await, free_port());
+        let next = Arc::new(AtomicU64::new(0));
+        Scene { backend, port, folder, queue, storage: storage.into(), sending: sending.into(), next }
+    }
+
+    /// Writes the configuration, with further keys of the exporter.
+    pub(crate) fn configure(&self, exporter: &str) -> PathBuf {
+        let path = self.folder.path().join("config.yaml");
+        let text = format!(
+            "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{}'}}}}}}}}
+extensions:
+  file_storage: {{{} directory: '{}', create_directory: true}}
+exporters:
+  otlp:
+    endpoint: '{}'
+    tls: {{insecure: true}}
+    compression: none
+    {exporter}
+    sending_queue: {{{} storage: file_storage, sizer: bytes, queue_size: 1000000000}}
+    retry_on_failure: {{{PATIENT}}}
+service:
+  extensions: [file_storage]
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [otlp]}}
+",
+            self.port,
+            self.storage,
+            self.queue.display(),
+            self.backend.address(),
+            self.sending,
+        );
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// The command line of the collector.
+    pub(crate) fn command(&self) -> CommandLine {
+        let path = self.configure("timeout: 2s");
+        collector().arg(format!("--config={}", path.display()))
+    }
+
+    /// Starts the collector; dropped, it is killed with SIGKILL.
+    pub(crate) fn start(&self) -> Running {
+        self.command().start()
+    }
+
+    /// Sends from so many clients, each request again and again until it is accepted.
+    pub(crate) fn load(&self, clients: usize) -> Load {
+        let (stop, refusals) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        let client = || client(endpoint.clone(), self.next.clone(), refusals.clone(), stop.clone());
+        let clients = (0..clients).map(|_| tokio::spawn(client())).collect();
+        Load { stop, clients, refusals }
+    }
+
+    /// The accounting: waits until everything that was accepted has come, and looks at what else did.
+    pub(crate) async fn closes(&self, accepted: BTreeSet<u64>) {
+        assert!(accepted.len() > 20, "the load ran: {}", accepted.len());
+        let spans: Vec<u64> = accepted.iter().flat_map(|number| spans_of(*number)).collect();
+        let end = tokio::time::Instant::now() + Duration::from_secs(120);
+        loop {
+            let came = self.backend.spans();
+            let missing = spans.iter().filter(|span| !came.contains_key(span)).count();
+            if missing == 0 {
+                return self.nothing_is_invented(&came, spans.len());
+            }
+            let now = tokio::time::Instant::now();
+            assert!(now < end, "{missing} of {} spans were accepted and did not come", spans.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn nothing_is_invented(&self, came: &HashMap<u64, u32>, accepted: usize) {
+        let sent = self.next.load(Ordering::Relaxed) * SPANS;
+        assert!(came.keys().all(|span| (1..=sent).contains(span)), "a span that nobody sent");
+        let again: u32 = came.values().map(|count| count - 1).sum();
+        eprintln!("{accepted} spans accepted, {} came, {again} of them again", came.len());
+    }
+
+    /// The only segments of the queue, by name.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        files(&self.queue.join("exporter_otlp_grpc__traces.queue"), ".log")
+    }
+}
+
+/// Files in a folder that end like this, sorted.
+pub(crate) fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).map(|entries| entries.flatten().collect::<Vec<_>>());
+    let mut files: Vec<PathBuf> = entries.unwrap_or_default().iter().map(std::fs::DirEntry::path).collect();
+    files.retain(|path| path.to_string_lossy().ends_with(end));
+    files.sort();
+    files
+}
+
+/// The identifiers in the request of that number.
+pub(crate) fn spans_of(number: u64) -> impl Iterator<Item = u64> {
+    (0..SPANS).map(move |index| number * SPANS + index + 1)
+}
+
+/// Clients that send.
+pub(crate) struct Load {
+    stop: CancellationToken,
+    clients: Vec<JoinHandle<BTreeSet<u64>>>,
+    refusals: Arc<AtomicU64>,
+}
+
+impl Load {
+    /// How often the collector refused so far.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the collector has refused so often.
+    pub(crate) async fn refused(&self, count: u64) {
+        let end = tokio::time::Instant::now() + Duration::from_secs(60);
+        while self.refusals() < count {
+            assert!(tokio::time::Instant::now() < end, "only {} refusals", self.refusals());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends it; the numbers of the requests that were accepted.
+    pub(crate) async fn stop(self) -> BTreeSet<u64> {
+        self.stop.cancel();
+        let mut accepted = BTreeSet::new();
+        for client in self.clients {
+            accepted.extend(client.await.expect("no panic"));
+        }
+        accepted
+    }
+}
+
+async fn client(
+    endpoint: String,
+    next: Arc<AtomicU64>,
+    refusals: Arc<AtomicU64>,
+    stop: CancellationToken,
+) -> BTreeSet<u64> {
+    let channel = tonic::transport::Endpoint::from_shared(endpoint).expect("an endpoint").connect_lazy();
+    let mut client = TraceServiceClient::new(channel);
+    let mut accepted = BTreeSet::new();
+    while !stop.is_cancelled() {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        while !stop.is_cancelled() {
+            match client.export(request(number)).await {
+                Ok(_) => {
+                    accepted.insert(number);
+                    break;
+                }
+                Err(status) => {
+                    let is_answer = std::error::Error::source(&status).is_none();
+                    let may_repeat = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
+                    assert!(!is_answer || may_repeat, "a refusal that is final: {status}");
+                    refusals.fetch_add(u64::from(is_answer), Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+    }
+    accepted
+}

@@ -231,8 +231,7 @@ pub(crate) fn routing(signal: &str, random: &mut Random) -> Value {
     let mut table = Vec::new();
     for _ in 0..1 + random.below(3) {
         let context = random.pick(contexts);
-        let mut route =
-            json!({"context": context, "condition": condition(context, random, 0), "pipelines": pipelines(random)});
+        let mut route = json!({"context": context, "condition": condition(context, random, 0), "pipelines": pipelines(random)});
         if random.one_in(4) {
             route["action"] = "copy".into();
         }

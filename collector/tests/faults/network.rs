@@ -66,7 +66,10 @@ service:
 ",
             self.port
         )
-        .replace("under_test]", if exporter.contains("load_balancing") { "load_balancing]" } else { "otlp_grpc]" });
+        .replace(
+            "under_test]",
+            if exporter.contains("load_balancing") { "load_balancing]" } else { "otlp_grpc]" },
+        );
         std::fs::write(&path, text).expect("written");
         path
     }
@@ -217,7 +220,9 @@ async fn names_whose_addresses_change() {
     if shell(&format!("unshare --map-root-user --mount sh -c \"{mount}\"")).finish().code != 0 {
         return eprintln!("skipped: no file may be mounted here");
     }
-    let line = format!("exec unshare --map-root-user --mount sh -c \"{mount} && exec phoenix-collector \\\"\\$@\\\"\" sh \"$@\"");
+    let line = format!(
+        "exec unshare --map-root-user --mount sh -c \"{mount} && exec phoenix-collector \\\"\\$@\\\"\" sh \"$@\""
+    );
     let collector = shell(&line).arg(format!("--config={}", path.display())).start();
     let load = fleet.load(4);
     millis(300).await;
@@ -238,8 +243,9 @@ async fn thousands_of_connections_that_rest_and_a_thousand_that_do_not() {
     }
     let fleet = Fleet::of(2).await;
     let path = fleet.balanced(2);
-    let collector =
-        shell("ulimit -n 30000 && exec phoenix-collector \"$@\"").arg(format!("--config={}", path.display())).start();
+    let collector = shell("ulimit -n 30000 && exec phoenix-collector \"$@\"")
+        .arg(format!("--config={}", path.display()))
+        .start();
     let mut resting = Vec::new();
     while resting.len() < 10_000 {
         match tokio::net::TcpStream::connect(("127.0.0.1", fleet.port)).await {

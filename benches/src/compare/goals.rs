@@ -155,6 +155,8 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("sidecar", Lost, AtMost(0.0)),
     goal("sidecar", PeakMib, AtMost(12.0)),
     goal("sidecar", Cores, AtMost(0.1)),
+    goal("load-balancing", CpuRatio, AtMost(1.2)),
+    goal("load-balancing", Lost, AtMost(0.0)),
     goal("persistent-queue", CpuRatio, AtMost(1.2)),
     goal("persistent-queue", Lost, AtMost(0.0)),
     goal("recovery", FirstExportMs, AtMost(1000.0)),

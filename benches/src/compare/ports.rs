@@ -57,6 +57,11 @@ impl Ports {
         self.address(2)
     }
 
+    /// The same under every address of this machine, for whoever has several backends.
+    pub(crate) fn grpc_target_everywhere(&self) -> String {
+        format!("0.0.0.0:{}", self.free[2])
+    }
+
     /// Where the sink takes OTLP/HTTP.
     pub(crate) fn http_target(&self) -> String {
         self.address(3)
@@ -83,11 +88,12 @@ impl Ports {
     }
 
     /// The environment variables that the configurations read.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 7] {
+    pub(crate) fn environment(&self) -> [(&'static str, String); 8] {
         [
             ("BENCH_GRPC_LISTEN", self.grpc_listen()),
             ("BENCH_HTTP_LISTEN", self.http_listen()),
             ("BENCH_GRPC_TARGET", self.grpc_target()),
+            ("BENCH_GRPC_TARGET_PORT", self.free[2].to_string()),
             ("BENCH_HTTP_TARGET", self.http_target()),
             ("BENCH_HEALTH_LISTEN", self.health_listen()),
             ("BENCH_METRICS_PORT", self.free[5].to_string()),

@@ -199,7 +199,9 @@ impl Bench {
             arguments.push(format!("--{name}"));
             arguments.push(value);
         };
-        option("grpc", ports.grpc_target());
+        let is_several =
+            config_text(variant.config).is_some_and(|text| text.contains("BENCH_GRPC_TARGET_PORT"));
+        option("grpc", if is_several { ports.grpc_target_everywhere() } else { ports.grpc_target() });
         option("http", ports.http_target());
         option("delay-ms", variant.backend.delay_ms.to_string());
         if let Some(at_once) = variant.backend.at_once {

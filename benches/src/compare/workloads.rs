@@ -294,6 +294,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         most_rounds: usize::MAX,
     },
     load(
+        "load-balancing",
+        "spans dealt out by trace to four backends; the null relay has one",
+        &[variant("", "load-balancing", TRACES_100, &[Null, Phoenix, Otelcol])],
+    ),
+    load(
         "persistent-queue",
         "pass-through with a queue on disk, not waiting for the disk",
         &[variant("", "persistent-queue", TRACES_100, &[Null, Phoenix, Otelcol])],
@@ -324,6 +329,7 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "telemetry-none" => include_str!("../../configs/telemetry-none.yaml"),
         "overload" => include_str!("../../configs/overload.yaml"),
         "sidecar" => include_str!("../../configs/sidecar.yaml"),
+        "load-balancing" => include_str!("../../configs/load-balancing.yaml"),
         "persistent-queue" => include_str!("../../configs/persistent-queue.yaml"),
         "resource-attributes" => include_str!("../../configs/resource-attributes.yaml"),
         "transform-3" => include_str!("../../configs/transform-3.yaml"),

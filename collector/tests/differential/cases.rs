@@ -12,12 +12,25 @@ pub(crate) struct Case {
     pub(crate) signal: String,
     /// By type, in this order.
     pub(crate) processors: Value,
+    /// Settings of a `routing` connector behind them, to the pipelines of [`ROUTES`]; null for none.
+    pub(crate) routing: Value,
     pub(crate) inputs: Vec<String>,
+}
+
+/// The pipelines that a connector routes to.
+pub(crate) const ROUTES: [&str; 3] = ["a", "b", "c"];
+
+impl Case {
+    /// The types of its components.
+    pub(crate) fn types(&self) -> impl Iterator<Item = &str> {
+        let processors = self.processors.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        processors.chain((!self.routing.is_null()).then_some("routing"))
+    }
 }
 
 /// The cases whose results are written down with the processors.
 pub(crate) fn of_the_corpus() -> Vec<Case> {
-    [
+    let mut cases: Vec<Case> = [
         include_str!("../../../processors/attributes/tests/data/otelcol.json"),
         include_str!("../../../processors/filter/tests/data/otelcol.json"),
         include_str!("../../../processors/probabilistic_sampler/tests/data/otelcol.json"),
@@ -30,11 +43,25 @@ pub(crate) fn of_the_corpus() -> Vec<Case> {
         Case {
             name: case["case"].as_str().expect("a name").to_owned(),
             processors: case["processors"].clone(),
+            routing: Value::Null,
             inputs: vec![inputs::written(&signal).to_owned()],
             signal,
         }
     })
-    .collect()
+    .collect();
+    let text = include_str!("../../../connectors/routing/tests/data/otelcol.json");
+    let routed = serde_json::from_str::<Vec<Value>>(text).expect("a list of cases");
+    cases.extend(routed.into_iter().map(|case| {
+        let signal = case["from"].as_str().expect("a signal").to_owned();
+        Case {
+            name: case["case"].as_str().expect("a name").to_owned(),
+            processors: json!({}),
+            routing: case["settings"].clone(),
+            inputs: vec![inputs::written(&signal).to_owned()],
+            signal,
+        }
+    }));
+    cases
 }
 
 /// So many generated cases.
@@ -45,7 +72,8 @@ pub(crate) fn generated(seed: u64, count: u64) -> Vec<Case> {
 fn one(seed: u64, index: u64) -> Case {
     let random = &mut Random::new(seed.wrapping_mul(1_000_003).wrapping_add(index));
     let signal = random.pick(&["traces", "metrics", "logs"]);
-    let (signal, processors) = match random.below(10) {
+    let mut routing = Value::Null;
+    let (signal, processors) = match random.below(12) {
         0 | 1 => (signal, json!({"attributes": attributes(signal, random)})),
         2 => (signal, json!({"resource": {"attributes": actions(random)}})),
         3 => {
@@ -54,11 +82,15 @@ fn one(seed: u64, index: u64) -> Case {
         }
         4 | 5 => (signal, json!({"filter": statements::filter(signal, random)})),
         6 => (signal, json!({"filter": matching_filter(signal, random)})),
+        7 | 8 => {
+            routing = statements::routing(signal, random);
+            (signal, json!({}))
+        }
         _ => (signal, json!({"transform": statements::transform(signal, random)})),
     };
     let mut inputs = vec![inputs::written(signal).to_owned()];
     inputs.extend((0..3).map(|_| inputs::generated(signal, random)));
-    Case { name: format!("generated {seed}/{index}"), signal: signal.to_owned(), processors, inputs }
+    Case { name: format!("generated {seed}/{index}"), signal: signal.to_owned(), processors, routing, inputs }
 }
 
 const KEYS: [&str; 10] = ["s", "i", "d", "b", "m", "a", "http.method", "user.id", "n", "service.name"];

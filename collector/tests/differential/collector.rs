@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::cases::Case;
+use crate::cases::{Case, ROUTES};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -60,23 +60,53 @@ fn try_run(program: &Path, cases: &[Case]) -> Result<Vec<Outcome>, String> {
         .map(|(case, port)| case.inputs.iter().map(|input| post(*port, case, input)).collect())
         .collect();
     running.stop();
-    let outcome = |(index, statuses)| {
+    let written = |name: &str| -> Vec<Value> {
         // A text that was cut within a character is in Go's file as it is.
-        let bytes = std::fs::read(folder.path().join(format!("{index}.json"))).unwrap_or_default();
+        let bytes = std::fs::read(folder.path().join(format!("{name}.json"))).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let out = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    };
+    let outcome = |(index, (statuses, case)): (usize, (Vec<u16>, &Case))| {
+        let out = match case.routing.is_null() {
+            true => written(&index.to_string()),
+            false => {
+                let of_route = |route: &&str| json!({*route: written(&format!("{index}_{route}"))});
+                ROUTES.iter().map(of_route).collect()
+            }
+        };
         Outcome::Ran { statuses, out }
     };
-    Ok(statuses.into_iter().enumerate().map(outcome).collect())
+    Ok(statuses.into_iter().zip(cases).enumerate().map(outcome).collect())
 }
 
 fn configuration(cases: &[Case], ports: &[u16], folder: &Path) -> Value {
-    let [mut receivers, mut processors, mut exporters, mut pipelines] = std::array::from_fn(|_| Map::new());
+    let [mut receivers, mut processors, mut connectors, mut exporters, mut pipelines] =
+        std::array::from_fn(|_| Map::new());
     for (index, (case, port)) in cases.iter().zip(ports).enumerate() {
         let endpoint = format!("127.0.0.1:{port}");
         receivers.insert(format!("otlp/{index}"), json!({"protocols": {"http": {"endpoint": endpoint}}}));
-        let path = folder.join(format!("{index}.json"));
-        exporters.insert(format!("file/{index}"), json!({"path": path}));
+        let mut file = |name: &str| {
+            let path = folder.join(format!("{name}.json"));
+            exporters.insert(format!("file/{name}"), json!({"path": path}));
+            format!("file/{name}")
+        };
+        let mut end = format!("routing/{index}");
+        if case.routing.is_null() {
+            end = file(&index.to_string());
+        } else {
+            // Names of pipelines are those of the whole configuration.
+            let (signal, mut settings) = (&case.signal, case.routing.to_string());
+            for route in ROUTES {
+                let (before, name) = (format!("\"{signal}/{route}\""), format!("{index}_{route}"));
+                let is_used = settings.contains(&before);
+                settings = settings.replace(&before, &format!("\"{signal}/{name}\""));
+                if is_used {
+                    let pipeline = json!({"receivers": [end], "exporters": [file(&name)]});
+                    pipelines.insert(format!("{signal}/{name}"), pipeline);
+                }
+            }
+            connectors.insert(end.clone(), serde_json::from_str(&settings).expect("JSON as before"));
+        }
         let mut chain = Vec::new();
         for (name, settings) in case.processors.as_object().into_iter().flatten() {
             let id = format!("{name}/{index}");
@@ -84,13 +114,13 @@ fn configuration(cases: &[Case], ports: &[u16], folder: &Path) -> Value {
             chain.push(id);
         }
         let pipeline = json!({
-            "receivers": [format!("otlp/{index}")], "processors": chain, "exporters": [format!("file/{index}")],
+            "receivers": [format!("otlp/{index}")], "processors": chain, "exporters": [end],
         });
         pipelines.insert(format!("{}/{index}", case.signal), pipeline);
     }
     let telemetry = json!({"metrics": {"level": "none"}, "logs": {"level": "error"}});
     json!({
-        "receivers": receivers, "processors": processors, "exporters": exporters,
+        "receivers": receivers, "processors": processors, "connectors": connectors, "exporters": exporters,
         "service": {"telemetry": telemetry, "pipelines": pipelines},
     })
 }

@@ -19,6 +19,13 @@ pub(crate) fn reason(case: &Case, theirs: &Outcome, ours: &Outcome) -> Option<&'
     if statuses != our_statuses {
         return None;
     }
+    if !case.routing.is_null() {
+        let is_same = out.iter().zip(our_out).all(|(theirs, ours)| routed(theirs) == routed(ours));
+        return is_same.then_some(
+            "routing sends a pipeline all of a request at once, not once for each set of pipelines, and leaves scopes and \
+             metrics alone that hold nothing",
+        );
+    }
     let same = |change: fn(String) -> String| {
         let text = |requests: &[Value]| change(Value::from(requests.to_vec()).to_string());
         text(out) == text(our_out)
@@ -35,4 +42,31 @@ pub(crate) fn reason(case: &Case, theirs: &Outcome, ours: &Outcome) -> Option<&'
 
 fn refused_for_good(theirs: &[u16], ours: &[u16]) -> bool {
     theirs.iter().zip(ours).all(|pair| matches!(pair, (503, 500)) || pair.0 == pair.1)
+}
+
+/// What came to a pipeline: the entries of its requests, in one order, without what holds nothing.
+fn routed(route: &Value) -> Vec<String> {
+    let requests = route.as_object().into_iter().flatten().flat_map(|(_, requests)| requests.as_array());
+    let entries = requests.flatten().flat_map(|request| request.as_object().into_iter().flatten());
+    let entries = entries.flat_map(|(_, entries)| entries.as_array().cloned().unwrap_or_default());
+    let mut entries: Vec<String> = entries.filter_map(pruned).map(|entry| entry.to_string()).collect();
+    entries.sort();
+    entries
+}
+
+/// An entry of a request without scopes and metrics that hold nothing, at any depth; none where nothing is left.
+fn pruned(entry: Value) -> Option<Value> {
+    let mut entry = entry;
+    let map = entry.as_object_mut()?;
+    for key in ["scopeSpans", "scopeMetrics", "scopeLogs", "metrics"] {
+        if let Some(Value::Array(inner)) = map.get_mut(key) {
+            *inner = std::mem::take(inner).into_iter().filter_map(pruned).collect();
+        }
+    }
+    let holds = |key: &str| map.get(key).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let records = ["scopeSpans", "scopeMetrics", "scopeLogs", "metrics", "spans", "logRecords"];
+    let data = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
+    let has_points =
+        data.iter().any(|key| map.get(*key).is_some_and(|data| data.get("dataPoints").is_some()));
+    (records.into_iter().any(holds) || has_points).then_some(entry)
 }

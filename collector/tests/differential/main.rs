@@ -46,8 +46,8 @@ fn both_make_the_same_of_the_same() {
     let mut all = cases::of_the_corpus();
     all.extend(cases::generated(seed, count));
     if let Ok(only) = std::env::var("DIFFERENTIAL_ONLY") {
-        let is_meant = |name: &String| only.split(',').any(|meant| meant == name);
-        all.retain(|case| case.processors.as_object().into_iter().flatten().all(|(name, _)| is_meant(name)));
+        let is_meant = |name: &str| only.split(',').any(|meant| meant == name);
+        all.retain(|case| case.types().all(is_meant));
     }
     let (mut same, mut refused_by_both, mut explained, mut differences) = (0, 0, 0, Vec::new());
     for chunk in all.chunks(TOGETHER) {
@@ -74,6 +74,7 @@ fn both_make_the_same_of_the_same() {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}): {}", self.name, self.signal, self.processors)
+        write!(f, "{} ({}): {}", self.name, self.signal, self.processors)?;
+        if self.routing.is_null() { Ok(()) } else { write!(f, ", routing {}", self.routing) }
     }
 }

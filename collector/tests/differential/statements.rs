@@ -216,3 +216,30 @@ pub(crate) fn filter(signal: &str, random: &mut Random) -> Value {
 fn mode(random: &mut Random) -> &'static str {
     random.pick(&["ignore", "ignore", "silent", "propagate"])
 }
+
+/// A `routing` table over the pipelines `a`, `b` and `c` of a signal.
+pub(crate) fn routing(signal: &str, random: &mut Random) -> Value {
+    let contexts: &[&str] = match signal {
+        "traces" => &["resource", "span"],
+        "metrics" => &["resource", "metric", "datapoint"],
+        _ => &["resource", "log"],
+    };
+    let pipelines = |random: &mut Random| -> Vec<String> {
+        let names = [&["a"][..], &["b"], &["c"], &["a", "b"]];
+        names[random.below(4)].iter().map(|name| format!("{signal}/{name}")).collect()
+    };
+    let mut table = Vec::new();
+    for _ in 0..1 + random.below(3) {
+        let context = random.pick(contexts);
+        let mut route = json!({"context": context, "condition": condition(context, random, 0), "pipelines": pipelines(random)});
+        if random.one_in(4) {
+            route["action"] = "copy".into();
+        }
+        table.push(route);
+    }
+    let mut settings = json!({"table": table, "error_mode": "ignore"});
+    if random.one_in(2) {
+        settings["default_pipelines"] = json!([format!("{signal}/c")]);
+    }
+    settings
+}

@@ -14,6 +14,8 @@ mod load;
 
 mod disks;
 mod kills;
+mod network;
+mod proxy;
 mod restarts;
 mod scene;
 

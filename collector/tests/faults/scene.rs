@@ -85,40 +85,37 @@ service:
 
     /// Sends from so many clients, each request again and again until it is accepted.
     pub(crate) fn load(&self, clients: usize) -> Load {
-        let (stop, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
-        let endpoint = format!("http://127.0.0.1:{}", self.port);
-        let client = || client(endpoint.clone(), self.next.clone(), counts.clone(), stop.clone());
-        let clients = (0..clients).map(|_| tokio::spawn(client())).collect();
-        Load { stop, clients, counts }
+        Load::start(self.port, clients, &self.next)
     }
 
-    /// The accounting: waits until everything that was accepted has come, and looks at what else did.
+    /// The accounting, see [`closes`].
     pub(crate) async fn closes(&self, accepted: BTreeSet<u64>) {
-        assert!(accepted.len() > 20, "the load ran: {}", accepted.len());
-        let spans: Vec<u64> = accepted.iter().flat_map(|number| spans_of(*number)).collect();
-        let end = tokio::time::Instant::now() + Duration::from_secs(120);
-        loop {
-            let came = self.backend.spans();
-            let missing = spans.iter().filter(|span| !came.contains_key(span)).count();
-            if missing == 0 {
-                return self.nothing_is_invented(&came, spans.len());
-            }
-            let now = tokio::time::Instant::now();
-            assert!(now < end, "{missing} of {} spans were accepted and did not come", spans.len());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn nothing_is_invented(&self, came: &HashMap<u64, u32>, accepted: usize) {
-        let sent = self.next.load(Ordering::Relaxed) * SPANS;
-        assert!(came.keys().all(|span| (1..=sent).contains(span)), "a span that nobody sent");
-        let again: u32 = came.values().map(|count| count - 1).sum();
-        eprintln!("{accepted} spans accepted, {} came, {again} of them again", came.len());
+        closes(|| self.backend.spans(), accepted, self.next.load(Ordering::Relaxed)).await;
     }
 
     /// The segments of the queue, in order.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
         files(&self.queue.join("exporter_otlp__traces.queue"), ".log")
+    }
+}
+
+/// The accounting: waits until everything that was accepted has come, and looks at what else did, of so many requests.
+pub(crate) async fn closes(came: impl Fn() -> HashMap<u64, u32>, accepted: BTreeSet<u64>, requests: u64) {
+    assert!(accepted.len() > 20, "the load ran: {}", accepted.len());
+    let spans: Vec<u64> = accepted.iter().flat_map(|number| spans_of(*number)).collect();
+    let end = tokio::time::Instant::now() + Duration::from_secs(120);
+    loop {
+        let came = came();
+        let missing = spans.iter().filter(|span| !came.contains_key(span)).count();
+        if missing == 0 {
+            let sent = requests * SPANS;
+            assert!(came.keys().all(|span| (1..=sent).contains(span)), "a span that nobody sent");
+            let again: u32 = came.values().map(|count| count - 1).sum();
+            return eprintln!("{} spans accepted, {} came, {again} of them again", spans.len(), came.len());
+        }
+        let now = tokio::time::Instant::now();
+        assert!(now < end, "{missing} of {} spans were accepted and did not come", spans.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -150,6 +147,15 @@ struct Counts {
 }
 
 impl Load {
+    /// Sends from so many clients to a port of this machine, the requests of the numbers from `next` on.
+    pub(crate) fn start(port: u16, clients: usize, next: &Arc<AtomicU64>) -> Load {
+        let (stop, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let client = || client(endpoint.clone(), next.clone(), counts.clone(), stop.clone());
+        let clients = (0..clients).map(|_| tokio::spawn(client())).collect();
+        Load { stop, clients, counts }
+    }
+
     /// How often the collector refused so far.
     pub(crate) fn refusals(&self) -> u64 {
         self.counts.refused.load(Ordering::Relaxed)

@@ -1,0 +1,266 @@
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::backend::Backend;
+use crate::binary::{CommandLine, collector, free_port, shell};
+use crate::proxy::{Fault, Proxy};
+use crate::scene::{Load, closes};
+use crate::setting;
+
+/// Several backends, each behind a network of its own, and a collector in front.
+struct Fleet {
+    backends: Vec<Backend>,
+    proxies: Vec<Proxy>,
+    port: u16,
+    folder: TempDir,
+    next: Arc<AtomicU64>,
+}
+
+const FAULTS: [Fault; 5] =
+    [Fault::Hang, Fault::Slow(Duration::from_millis(5)), Fault::Reset, Fault::Refuse, Fault::HalfClose];
+
+/// Nothing is given up, and a backend that hangs is found out soon.
+const SENDING: &str = "
+      timeout: 400ms
+      compression: none
+      tls: {insecure: true}
+      retry_on_failure: {initial_interval: 20ms, max_interval: 100ms, max_elapsed_time: 0s}
+      sending_queue:
+        sizer: bytes
+        queue_size: 1000000000
+        batch: {flush_timeout: 20ms, min_size: 100, max_size: 400}";
+
+impl Fleet {
+    /// At these addresses; at ports that are free where theirs is 0.
+    async fn new(addresses: &[SocketAddr]) -> Fleet {
+        let (mut backends, mut proxies) = (Vec::new(), Vec::new());
+        for address in addresses {
+            let backend = Backend::start().await;
+            proxies.push(Proxy::start(*address, backend.address()).await);
+            backends.push(backend);
+        }
+        let folder = TempDir::new().expect("a folder");
+        Fleet { backends, proxies, port: free_port(), folder, next: Arc::default() }
+    }
+
+    async fn of(count: usize) -> Fleet {
+        Fleet::new(&vec![SocketAddr::from(([127, 0, 0, 1], 0)); count]).await
+    }
+
+    fn write(&self, exporter: &str) -> PathBuf {
+        let path = self.folder.path().join("config.yaml");
+        let text = format!(
+            "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{}'}}}}}}}}
+exporters:
+{exporter}
+service:
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [under_test]}}
+",
+            self.port
+        )
+        .replace(
+            "under_test]",
+            if exporter.contains("load_balancing") { "load_balancing]" } else { "otlp_grpc]" },
+        );
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// The first so many backends behind `load_balancing`.
+    fn balanced(&self, count: usize) -> PathBuf {
+        let names: Vec<String> =
+            self.proxies[..count].iter().map(|proxy| format!("'{}'", proxy.address())).collect();
+        let resolver = format!("static: {{hostnames: [{}]}}", names.join(", "));
+        self.resolved(&resolver)
+    }
+
+    fn resolved(&self, resolver: &str) -> PathBuf {
+        let sending = SENDING.replace("\n      ", "\n        ");
+        self.write(&format!(
+            "  load_balancing:\n    resolver:\n      {resolver}\n    protocol:\n      otlp:{sending}"
+        ))
+    }
+
+    /// The first backend behind `otlp_grpc`.
+    fn single(&self) -> PathBuf {
+        let sending = SENDING.replace("\n      ", "\n    ");
+        self.write(&format!("  otlp_grpc:\n    endpoint: '{}'{sending}", self.proxies[0].address()))
+    }
+
+    fn command(path: &std::path::Path) -> CommandLine {
+        collector().arg(format!("--config={}", path.display()))
+    }
+
+    fn load(&self, clients: usize) -> Load {
+        Load::start(self.port, clients, &self.next)
+    }
+
+    fn heal(&self) {
+        self.proxies.iter().for_each(|proxy| proxy.set(Fault::None));
+    }
+
+    /// The accounting over all backends.
+    async fn closes(&self, accepted: BTreeSet<u64>) {
+        let came = || {
+            let mut all: HashMap<u64, u32> = HashMap::new();
+            for (span, count) in self.backends.iter().flat_map(Backend::spans) {
+                *all.entry(span).or_default() += count;
+            }
+            all
+        };
+        closes(came, accepted, self.next.load(Ordering::Relaxed)).await;
+    }
+}
+
+async fn millis(count: u64) {
+    tokio::time::sleep(Duration::from_millis(count)).await;
+}
+
+/// How often everything is done: once in the short form.
+fn rounds() -> u64 {
+    setting("FAULTS_ROUNDS", 1).div_ceil(20)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_behind_each_fault() {
+    let fleet = Fleet::of(1).await;
+    let collector = Fleet::command(&fleet.single()).start();
+    let load = fleet.load(4);
+    for fault in (0..rounds()).flat_map(|_| FAULTS) {
+        fleet.proxies[0].set(fault);
+        millis(300).await;
+        fleet.heal();
+        millis(200).await;
+    }
+    let accepted = load.stop().await;
+    fleet.closes(accepted).await;
+    assert_eq!(collector.terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_backend_of_several_behind_each_fault() {
+    let fleet = Fleet::of(3).await;
+    let collector = Fleet::command(&fleet.balanced(3)).start();
+    let load = fleet.load(8);
+    for (index, fault) in (0..rounds()).flat_map(|_| FAULTS).enumerate() {
+        fleet.proxies[index % 3].set(fault);
+        millis(250).await;
+        fleet.heal();
+        millis(50).await;
+    }
+    let accepted = load.stop().await;
+    fleet.closes(accepted).await;
+    assert!(fleet.backends.iter().all(|backend| !backend.spans().is_empty()), "each had a share");
+    assert_eq!(collector.terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backends_that_flap_while_the_configuration_changes() {
+    let fleet = Fleet::of(4).await;
+    let collector = Fleet::command(&fleet.balanced(4)).start();
+    let load = fleet.load(8);
+    for round in 0..12 * rounds() as usize {
+        let fault = FAULTS[round % FAULTS.len()];
+        for step in 0..6 {
+            fleet.proxies[(round + step) % 4].set(if step % 2 == 0 { fault } else { Fault::None });
+            millis(20).await;
+        }
+        if round % 3 == 0 {
+            // A backend leaves, or comes back.
+            fleet.balanced(if round % 2 == 0 { 3 } else { 4 });
+            collector.signal("HUP");
+            collector.wait_for_log_count("configuration applied", round / 3 + 1);
+        }
+    }
+    fleet.heal();
+    let accepted = load.stop().await;
+    fleet.closes(accepted).await;
+    assert_eq!(collector.terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_backends_at_once_and_back() {
+    let fleet = Fleet::of(3).await;
+    let collector = Fleet::command(&fleet.balanced(3)).start();
+    let load = fleet.load(4);
+    for fault in (0..rounds()).flat_map(|_| [Fault::Refuse, Fault::Hang, Fault::Reset]) {
+        fleet.proxies.iter().for_each(|proxy| proxy.set(fault));
+        millis(400).await;
+        fleet.heal();
+        millis(100).await;
+    }
+    let accepted = load.stop().await;
+    fleet.closes(accepted).await;
+    assert_eq!(collector.terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_whose_addresses_change() {
+    let port = free_port();
+    let addresses = [2, 3, 4].map(|last| SocketAddr::from(([127, 0, 0, last], port)));
+    let fleet = Fleet::new(&addresses).await;
+    let hosts = fleet.folder.path().join("hosts");
+    let resolves_to = |lasts: &[u8]| {
+        let lines: String = lasts.iter().map(|last| format!("127.0.0.{last} second-tier.test\n")).collect();
+        // In place: the mount is of the file.
+        std::fs::write(&hosts, lines).expect("written");
+    };
+    resolves_to(&[2, 3]);
+    let resolver = format!("dns: {{hostname: second-tier.test, port: '{port}', interval: 50ms}}");
+    let path = fleet.resolved(&resolver);
+    let mount = format!("mount --bind '{}' /etc/hosts", hosts.display());
+    if shell(&format!("unshare --map-root-user --mount sh -c \"{mount}\"")).finish().code != 0 {
+        return eprintln!("skipped: no file may be mounted here");
+    }
+    let line = format!(
+        "exec unshare --map-root-user --mount sh -c \"{mount} && exec phoenix-collector \\\"\\$@\\\"\" sh \"$@\""
+    );
+    let collector = shell(&line).arg(format!("--config={}", path.display())).start();
+    let load = fleet.load(4);
+    millis(300).await;
+    for lasts in (0..rounds()).flat_map(|_| [&[2, 3, 4][..], &[4], &[3, 4], &[2]]) {
+        resolves_to(lasts);
+        millis(250).await;
+    }
+    let accepted = load.stop().await;
+    fleet.closes(accepted).await;
+    assert!(fleet.backends.iter().all(|backend| !backend.spans().is_empty()), "each had its time");
+    assert_eq!(collector.terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_connections_that_rest_and_a_thousand_that_do_not() {
+    if setting("FAULTS_ROUNDS", 1) < 100 {
+        return eprintln!("skipped: in the long form only");
+    }
+    let fleet = Fleet::of(2).await;
+    let path = fleet.balanced(2);
+    let collector = shell("ulimit -n 30000 && exec phoenix-collector \"$@\"")
+        .arg(format!("--config={}", path.display()))
+        .start();
+    let mut resting = Vec::new();
+    while resting.len() < 10_000 {
+        match tokio::net::TcpStream::connect(("127.0.0.1", fleet.port)).await {
+            Ok(connection) => resting.push(connection),
+            Err(error) => panic!("after {} connections: {error} (ulimit -n?)", resting.len()),
+        }
+    }
+    let load = fleet.load(1_000);
+    millis(2_000).await;
+    fleet.proxies[0].set(Fault::Hang);
+    millis(2_000).await;
+    fleet.heal();
+    millis(2_000).await;
+    let accepted = load.stop().await;
+    fleet.closes(accepted).await;
+    drop(resting);
+    assert_eq!(collector.terminate(), 0);
+}

@@ -38,7 +38,7 @@ impl Filter {
     fn other(&self, bucket: usize, print: u32) -> usize {
         let mixed = u64::from(print).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let count = self.buckets.len();
-        let shift = (mixed as usize) % count;
+        let shift = ((u128::from(mixed) * count as u128) >> 32) as usize;
         if shift >= bucket { shift - bucket } else { shift + count - bucket }
     }
 
@@ -46,12 +46,12 @@ impl Filter {
         ((hash as u128 * self.buckets.len() as u128) >> 64) as usize
     }
 
+    /// Looks into both buckets in any case: so the processor fetches them, and those of other generations, at once.
+    #[inline]
     fn contains(&self, hash: u64, print: u32) -> bool {
-        if self.buckets.is_empty() {
-            return false;
-        }
         let first = self.first(hash);
-        self.buckets[first].contains(&print) || self.buckets[self.other(first, print)].contains(&print)
+        let ([a, b], [c, d]) = (self.buckets[first], self.buckets[self.other(first, print)]);
+        (a == print) | (b == print) | (c == print) | (d == print)
     }
 
     /// False where there is no room; then one that was there is in `print`.
@@ -60,7 +60,8 @@ impl Filter {
             return false;
         }
         let mut bucket = self.first(hash);
-        for turn in 0..MOST_MOVES {
+        let mut chance = hash | 1;
+        for _ in 0..MOST_MOVES {
             for bucket in [bucket, self.other(bucket, *print)] {
                 if let Some(place) = self.buckets[bucket].iter_mut().find(|place| **place == 0) {
                     *place = *print;
@@ -69,7 +70,8 @@ impl Filter {
                 }
             }
             // Whoever is moved goes on from its other bucket.
-            std::mem::swap(print, &mut self.buckets[bucket][turn % PLACES]);
+            chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            std::mem::swap(print, &mut self.buckets[bucket][(chance >> 63) as usize % PLACES]);
             bucket = self.other(bucket, *print);
         }
         false
@@ -129,7 +131,7 @@ impl Fingerprints {
 
     pub(crate) fn contains(&self, id: &[u8; 16]) -> bool {
         let (hash, print) = self.hash(id);
-        self.generations.iter().any(|filter| filter.contains(hash, print))
+        self.generations.iter().fold(false, |found, filter| found | filter.contains(hash, print))
     }
 
     #[cfg(test)]
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_remembered_and_take_little() {
-        const MOST: u64 = 100_000;
+        const MOST: u64 = 20_000;
         let mut set = Fingerprints::new(MOST as usize);
         let mut forgotten = 0;
         for n in 0..5 * MOST {

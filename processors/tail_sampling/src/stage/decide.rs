@@ -1,10 +1,8 @@
 //! Decides about traces: when they are due, and earlier where it has to be.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use phoenix_component::Output;
-use phoenix_sampling::Threshold;
 
 use super::{Round, TailStage, reason};
 use crate::buffer::Slot;
@@ -17,6 +15,8 @@ use crate::wheel::{moment_of, tick_before};
 
 /// Traces that are decided in one call, at most.
 const SLICE: usize = 4096;
+/// Traces whose memory is asked for together.
+const AHEAD: usize = 16;
 /// From which fullness on traces are decided early to make room.
 const CROWDED: f64 = 0.9;
 /// Traces that are compared for who is decided early, and those of them that are.
@@ -55,6 +55,9 @@ impl TailStage {
                 if left == 0 || self.outgoing.is_enough() {
                     break;
                 }
+                if round.done.is_multiple_of(AHEAD) {
+                    self.look_ahead(&round.traces[round.done..]);
+                }
                 round.done += 1;
                 left -= 1;
                 // One that is not due then was decided, or became due earlier.
@@ -87,6 +90,13 @@ impl TailStage {
                 return;
             }
         }
+    }
+
+    /// Reads of the next traces, one right after the other, what deciding reads first: so memory is waited for once.
+    fn look_ahead(&self, slots: &[Slot]) {
+        let heads = slots.iter().take(AHEAD).filter_map(|slot| self.buffer.traces[*slot].head.some());
+        let bytes: u64 = heads.map(|head| u64::from(self.buffer.segments.header(head).len)).sum();
+        std::hint::black_box(bytes);
     }
 
     /// Shows all traces of a round to the policies that want to see them first.
@@ -146,20 +156,17 @@ impl TailStage {
         let facts = match decision.outcome {
             Outcome::Sampled => {
                 let (facts, head) = self.buffer.take(slot);
-                let admitted = facts.admitted();
-                let policy = decision.policy.unwrap_or_default();
-                let part = decision.part;
-                let mark = self.mark(Some(&policy), part.as_ref(), decision.threshold, admitted, false);
+                let kept = Kept {
+                    policy: decision.policy.unwrap_or_default(),
+                    part: decision.part,
+                    threshold: decision.threshold,
+                    admitted: facts.admitted(),
+                    generation: facts.generation,
+                    decided_at: self.now.monotonic.as_nanos() as u64,
+                };
+                let mark = self.mark(&kept, false);
                 self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark);
                 if facts.id != [0; 16] {
-                    let kept = Kept {
-                        policy,
-                        part,
-                        threshold: decision.threshold,
-                        admitted,
-                        generation: facts.generation,
-                        decided_at: self.now.monotonic.as_nanos() as u64,
-                    };
                     self.decided.keep(facts.id, kept);
                 }
                 facts
@@ -179,15 +186,8 @@ impl TailStage {
     }
 
     /// What is written onto a trace that is kept.
-    pub(super) fn mark(
-        &self,
-        policy: Option<&Arc<str>>,
-        part: Option<&Arc<str>>,
-        threshold: Option<Threshold>,
-        admitted: Option<Threshold>,
-        is_cached: bool,
-    ) -> Mark {
-        let threshold = match (self.rules.writes_thresholds, threshold, admitted) {
+    pub(super) fn mark(&self, kept: &Kept, is_cached: bool) -> Mark {
+        let threshold = match (self.rules.writes_thresholds, kept.threshold, kept.admitted) {
             (false, _, None) => None,
             (false, _, Some(admitted)) => Some(ThresholdEdit::Raise(admitted)),
             (true, Some(threshold), admitted) => {
@@ -195,9 +195,10 @@ impl TailStage {
             }
             (true, None, _) => Some(ThresholdEdit::Clear),
         };
-        let policy = policy.filter(|_| self.rules.records_policy).map(|name| MarkedPolicy {
-            name: name.clone(),
-            part: part.cloned(),
+        let policy = self.rules.records_policy.then(|| MarkedPolicy {
+            name: kept.policy.clone(),
+            part: kept.part.clone(),
+            generation: kept.generation,
             is_cached,
         });
         Mark { threshold, policy }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::Output;
+use phoenix_component::{Output, TraceDecision};
 use phoenix_sampling::Threshold;
 
 use super::{Round, TailStage, reason};
@@ -143,13 +143,21 @@ impl TailStage {
     fn conclude(&mut self, slot: Slot, decision: Decision, early: Option<Early>, why: &'static str) {
         self.metrics.decided(decision.outcome);
         self.count_early(early);
+        self.note(slot, &decision, early, why);
         let facts = match decision.outcome {
             Outcome::Sampled => {
                 let (facts, head) = self.buffer.take(slot);
                 let admitted = facts.admitted();
                 let policy = decision.policy.unwrap_or_default();
                 let part = decision.part;
-                let mark = self.mark(Some(&policy), part.as_ref(), decision.threshold, admitted, false);
+                let generation = numbered(&mut self.generations, facts.generation);
+                let class = decision.class.and_then(|class| {
+                    generation.and_then(|generation| generation.plan.classes.get(usize::from(class)).cloned())
+                });
+                let mark = Mark {
+                    class: class.clone(),
+                    ..self.mark(Some(&policy), part.as_ref(), decision.threshold, admitted, false)
+                };
                 self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark);
                 if facts.id != [0; 16] {
                     let kept = Kept {
@@ -157,6 +165,7 @@ impl TailStage {
                         part,
                         threshold: decision.threshold,
                         admitted,
+                        class,
                         generation: facts.generation,
                         decided_at: self.now.monotonic.as_nanos() as u64,
                     };
@@ -176,6 +185,32 @@ impl TailStage {
         };
         self.metrics.removal_age.record_time(self.now.monotonic.saturating_sub(facts.first_seen()));
         self.leave_generation(facts.generation);
+    }
+
+    /// Writes a decision into the book, for who asks.
+    fn note(&self, slot: Slot, decision: &Decision, early: Option<Early>, why: &'static str) {
+        let facts = &self.buffer.traces[slot].facts;
+        let threshold = decision.threshold.map(|threshold| match facts.admitted() {
+            Some(admitted) => admitted.max(threshold),
+            None => threshold,
+        });
+        let is_kept = decision.outcome == Outcome::Sampled;
+        let noted = TraceDecision {
+            outcome: decision.outcome.name(),
+            policy: decision.policy.clone(),
+            part: decision.part.clone(),
+            trigger: match early {
+                None if why == reason::NOT_SAMPLED => "decision_wait",
+                None => why,
+                Some(early) => early.name(),
+            },
+            adjusted_count: threshold.filter(|_| is_kept).map(Threshold::adjusted_count),
+            unix_nanos: self.now.unix_nanos,
+            spans: facts.spans(),
+            bytes: facts.bytes(),
+            generation: facts.generation,
+        };
+        self.book.note(facts.id, noted);
     }
 
     /// What is written onto a trace that is kept.
@@ -200,7 +235,7 @@ impl TailStage {
             part: part.cloned(),
             is_cached,
         });
-        Mark { threshold, policy }
+        Mark { threshold, policy, class: None }
     }
 
     /// Decides about the trace that is due first.

@@ -111,7 +111,7 @@ impl Foreseen {
     }
 
     /// The same of the opposite policy.
-    pub fn not(self) -> Foreseen {
+    pub fn opposite(self) -> Foreseen {
         match self {
             Foreseen::Keeps => Foreseen::Passes,
             Foreseen::Passes => Foreseen::Keeps,

@@ -164,7 +164,7 @@ impl Policy for Not {
     }
 
     fn foresee(&self, trace: &TraceFacts) -> Foreseen {
-        self.0.foresee(trace).not()
+        self.0.foresee(trace).opposite()
     }
 
     fn wants_preview(&self) -> bool {

@@ -51,6 +51,8 @@ pub(crate) struct Mark {
 pub(crate) struct MarkedPolicy {
     pub(crate) name: Arc<str>,
     pub(crate) part: Option<Arc<str>>,
+    /// How often the settings had changed when the trace was first seen.
+    pub(crate) generation: u32,
     /// The decision was remembered.
     pub(crate) is_cached: bool,
 }
@@ -379,6 +381,10 @@ fn put_marked_scope(out: &mut Vec<u8>, shell: &[u8], policy: &MarkedPolicy) {
     if let Some(part) = &policy.part {
         let part: &str = part;
         put_attribute(&mut scope, SCOPE_ATTRIBUTES, "tailsampling.composite_policy", &part.into());
+    }
+    if policy.generation > 0 {
+        let generation = i64::from(policy.generation);
+        put_attribute(&mut scope, SCOPE_ATTRIBUTES, "tailsampling.generation", &generation.into());
     }
     if policy.is_cached {
         put_attribute(&mut scope, SCOPE_ATTRIBUTES, "tailsampling.cached_decision", &true.into());

@@ -159,18 +159,17 @@ impl TailStage {
         }
         self.buffer.settle();
         self.generations.iter_mut().for_each(Generation::settle);
+        self.wake_at = self.next_call();
+    }
+
+    /// When a tick is wanted: at once where something is due.
+    fn next_call(&mut self) -> Option<Duration> {
         let now = self.now.monotonic;
-        self.wake_at = if self.round.is_some() {
-            // A stage that let nothing out must not ask to be called at the same moment.
-            Some(if out.is_full() { now } else { now + Duration::from_nanos(1) })
-        } else {
-            let due = self.wheel.next().map(moment_of);
-            match due {
-                Some(due) if due > now && self.hurry() > Duration::ZERO => Some(due.min(now + TICK)),
-                Some(due) => Some(due.max(now + Duration::from_nanos(1))),
-                None => None,
-            }
-        };
+        if self.round.is_some() {
+            return Some(now);
+        }
+        let due = moment_of(self.wheel.next()?);
+        Some(if self.hurry() > Duration::ZERO { due.min(now + TICK) } else { due })
     }
 
     /// Puts what is inside into requests, for a successor that has state of its own already.
@@ -200,6 +199,10 @@ impl Stage for TailStage {
         self.flush(out);
         self.decide_due(out);
         self.finish(out);
+        if !out.is_full() {
+            // The rest of a slice comes after whatever waits to be taken in, a moment later.
+            self.wake_at = self.wake_at.map(|at| at.max(now.monotonic + Duration::from_nanos(1)));
+        }
     }
 
     fn drain(&mut self, now: Now, out: &mut Output) -> Drained {
@@ -309,4 +312,15 @@ impl TailStage {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_shrink_from_seven_tenths_on_to_a_quarter() {
+        let wait = Duration::from_secs(100);
+        for (fullness, seconds) in [(0.0, 0.0), (0.7, 0.0), (0.835, 37.5), (0.97, 75.0), (5.0, 75.0)] {
+            let found = hurried(wait, fullness).as_secs_f64();
+            assert!((found - seconds).abs() < 1e-6, "{fullness}: {found}");
+        }
+    }
+}

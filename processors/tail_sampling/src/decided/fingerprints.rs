@@ -60,7 +60,8 @@ impl Filter {
             return false;
         }
         let mut bucket = self.first(hash);
-        for turn in 0..MOST_MOVES {
+        let mut chance = hash | 1;
+        for _ in 0..MOST_MOVES {
             for bucket in [bucket, self.other(bucket, *print)] {
                 if let Some(place) = self.buckets[bucket].iter_mut().find(|place| **place == 0) {
                     *place = *print;
@@ -69,7 +70,8 @@ impl Filter {
                 }
             }
             // Whoever is moved goes on from its other bucket.
-            std::mem::swap(print, &mut self.buckets[bucket][turn % PLACES]);
+            chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            std::mem::swap(print, &mut self.buckets[bucket][(chance >> 63) as usize % PLACES]);
             bucket = self.other(bucket, *print);
         }
         false
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_remembered_and_take_little() {
-        const MOST: u64 = 100_000;
+        const MOST: u64 = 20_000;
         let mut set = Fingerprints::new(MOST as usize);
         let mut forgotten = 0;
         for n in 0..5 * MOST {

@@ -1,6 +1,5 @@
 //! Decides about traces: when they are due, and earlier where it has to be.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use phoenix_component::{Output, TraceDecision};
@@ -147,28 +146,22 @@ impl TailStage {
         let facts = match decision.outcome {
             Outcome::Sampled => {
                 let (facts, head) = self.buffer.take(slot);
-                let admitted = facts.admitted();
-                let policy = decision.policy.unwrap_or_default();
-                let part = decision.part;
                 let generation = numbered(&mut self.generations, facts.generation);
                 let class = decision.class.and_then(|class| {
                     generation.and_then(|generation| generation.plan.classes.get(usize::from(class)).cloned())
                 });
-                let mark = Mark {
-                    class: class.clone(),
-                    ..self.mark(Some(&policy), part.as_ref(), decision.threshold, admitted, false)
+                let kept = Kept {
+                    policy: decision.policy.unwrap_or_default(),
+                    part: decision.part,
+                    threshold: decision.threshold,
+                    admitted: facts.admitted(),
+                    class,
+                    generation: facts.generation,
+                    decided_at: self.now.monotonic.as_nanos() as u64,
                 };
+                let mark = self.mark(&kept, false);
                 self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark);
                 if facts.id != [0; 16] {
-                    let kept = Kept {
-                        policy,
-                        part,
-                        threshold: decision.threshold,
-                        admitted,
-                        class,
-                        generation: facts.generation,
-                        decided_at: self.now.monotonic.as_nanos() as u64,
-                    };
                     self.decided.keep(facts.id, kept);
                 }
                 facts
@@ -214,15 +207,8 @@ impl TailStage {
     }
 
     /// What is written onto a trace that is kept.
-    pub(super) fn mark(
-        &self,
-        policy: Option<&Arc<str>>,
-        part: Option<&Arc<str>>,
-        threshold: Option<Threshold>,
-        admitted: Option<Threshold>,
-        is_cached: bool,
-    ) -> Mark {
-        let threshold = match (self.rules.writes_thresholds, threshold, admitted) {
+    pub(super) fn mark(&self, kept: &Kept, is_cached: bool) -> Mark {
+        let threshold = match (self.rules.writes_thresholds, kept.threshold, kept.admitted) {
             (false, _, None) => None,
             (false, _, Some(admitted)) => Some(ThresholdEdit::Raise(admitted)),
             (true, Some(threshold), admitted) => {
@@ -230,12 +216,13 @@ impl TailStage {
             }
             (true, None, _) => Some(ThresholdEdit::Clear),
         };
-        let policy = policy.filter(|_| self.rules.records_policy).map(|name| MarkedPolicy {
-            name: name.clone(),
-            part: part.cloned(),
+        let policy = self.rules.records_policy.then(|| MarkedPolicy {
+            name: kept.policy.clone(),
+            part: kept.part.clone(),
+            generation: kept.generation,
             is_cached,
         });
-        Mark { threshold, policy, class: None }
+        Mark { threshold, policy, class: kept.class.clone() }
     }
 
     /// Decides about the trace that is due first.

@@ -262,8 +262,7 @@ impl TailStage {
     }
 
     fn mark_late(&self, kept: &Kept) -> Mark {
-        let mark = self.mark(Some(&kept.policy), kept.part.as_ref(), kept.threshold, kept.admitted, true);
-        Mark { class: kept.class.clone(), ..mark }
+        self.mark(kept, true)
     }
 
     fn add_to_trace(&mut self, slot: Slot, is_new: bool, run: &Run, body: &[u8], place: Place<'_>) {

@@ -104,6 +104,23 @@ fn decisions_and_limits_go_on() {
 }
 
 #[test]
+fn decisions_say_after_how_many_changes_their_policies_came() {
+    let mut swap = Swap::new();
+    let yaml = "{decision_wait: 1s, record_policy: true, policies: [{name: p, type: always_sample}]}";
+    let (mut old, mut new) = (swap.stage(yaml), swap.stage(yaml));
+    swap.send(&mut *old, &[plain(A)]);
+    new.adopt(&mut *old);
+    swap.send(&mut *new, &[plain(B)]);
+    swap.now.monotonic += 2 * SECOND;
+    let mut out = Output::with_room(100);
+    new.tick(swap.now, &mut out);
+    let request = golden::to_json(&out.take_batches()[0].batch);
+    let scopes = request["resourceSpans"][0]["scopeSpans"].as_array().expect("scopes");
+    let generation = |scope: &Value| scope["scope"]["attributes"][1]["value"]["intValue"].clone();
+    assert_eq!(scopes.iter().map(generation).collect::<Vec<_>>(), [Value::Null, "1".into()]);
+}
+
+#[test]
 fn another_number_of_shards_takes_nothing_over() {
     let swap = Swap::new();
     let mut old = swap.stage("{policies: [{name: p, type: always_sample}]}");

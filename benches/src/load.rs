@@ -75,6 +75,9 @@ pub(crate) struct LoadOptions {
     /// Number every record, so that `sink --ids` can tell what was lost and what came twice.
     #[arg(long)]
     pub(crate) unique_ids: bool,
+    /// Make traces of eight spans, two in each of four requests that follow each other; no trace comes twice.
+    #[arg(long)]
+    pub(crate) spread_traces: bool,
     /// Send a refused request again until it is taken.
     #[arg(long)]
     pub(crate) retry: bool,
@@ -212,6 +215,7 @@ struct Shared {
     requests: u64,
     items_each: u64,
     unique_ids: bool,
+    spread_traces: bool,
     retry: bool,
     retry_pause: Duration,
     /// Between the beginnings of two requests.
@@ -259,6 +263,7 @@ impl Shared {
             },
             items_each,
             unique_ids: options.unique_ids,
+            spread_traces: options.spread_traces,
             retry: options.retry,
             retry_pause: Duration::from_millis(options.retry_pause_ms),
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
@@ -278,13 +283,20 @@ impl Shared {
         &self.prepared[usize::try_from(request % self.prepared.len() as u64).expect("an index")]
     }
 
-    /// The body of a request; if records are numbered, by `number`, which is then the request's own.
+    /// The body of a request; if records are numbered or traces spread, by `number`, which is then the request's own.
     fn body(&self, request: u64, number: u64) -> Result<Bytes> {
         let prepared = self.prepared(request);
-        if !self.unique_ids {
+        if !self.unique_ids && !self.spread_traces {
             return Ok(prepared.body.clone());
         }
-        wire_body(&self.target, &prepared.payload.numbered_from(1 + number * self.items_each))
+        let mut bytes = prepared.payload.bytes.to_vec();
+        if self.unique_ids {
+            prepared.payload.number(&mut bytes, 1 + number * self.items_each);
+        }
+        if self.spread_traces {
+            prepared.payload.spread(&mut bytes, number);
+        }
+        wire_body(&self.target, &bytes.into())
     }
 
     fn fail(&self, status: &str, reason: &str) {

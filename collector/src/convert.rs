@@ -145,7 +145,7 @@ impl Translation<'_> {
             yaml += "#\n# Without equivalent:\n";
             self.left_out.iter().for_each(|said| yaml += &format!("# - {said}\n"));
         }
-        yaml += "processors:\n  tail_sampling:\n    # TraceTimeout and SendDelay of Refinery, with its defaults: put what your config.yaml says.\n    decision_wait: 60s\n    decision_wait_after_root_received: 2s\n    evaluation: first_match\n    policies:\n";
+        yaml += "processors:\n  tail_sampling:\n    # TraceTimeout and SendDelay of Refinery, with its defaults: put what your config.yaml says.\n    decision_wait: 60s\n    decision_wait_after_root_received: 2s\n    evaluation: first_match\n    randomness: w3c\n    policies:\n";
         self.policies.iter().for_each(|policy| policy.write(6, &mut yaml));
         Converted { yaml, left_out: self.left_out }
     }

@@ -83,6 +83,8 @@ pub(crate) struct Shape {
     pub(crate) exact_ids: bool,
     /// Mutual TLS, to the subject and to the sink.
     pub(crate) tls: bool,
+    /// Spread traces over requests.
+    pub(crate) spread_traces: bool,
 }
 
 const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
@@ -103,6 +105,7 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         one_each: false,
         exact_ids: false,
         tls: false,
+        spread_traces: false,
     }
 }
 
@@ -142,6 +145,9 @@ const ONE_EACH: Shape =
 const ONE_EACH_MTLS: Shape = Shape { tls: true, ..ONE_EACH };
 /// 1,000 spans a second for half a minute, as one service sends them.
 const TRICKLE: Shape = Shape { rate: Some(100), connections: 1, exact_ids: true, ..shape(Traces, 10, 3_000) };
+
+/// Half a minute of 5,000 traces a second, of which some 50,000 wait.
+const SPREAD: Shape = Shape { rate: Some(400), spread_traces: true, ..shape(Traces, 100, 12_000) };
 
 const READY: Backend = Backend { delay_ms: 0, at_once: None };
 /// Takes a batch of 8192 every 200 ms: some 40,000 items a second, which leaves two cores for everybody else.
@@ -223,6 +229,16 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         &[edited("filter-3")],
     ),
     load("sampler-10", "a tenth of the spans is kept; the others count as lost", &[edited("sampler-10")]),
+    load(
+        "traces-tail",
+        "tail sampling by 5 policies after 10 s, a tenth is kept; the others count as lost",
+        &[variant("", "traces-tail", SPREAD, &[Null, Phoenix, Otelcol])],
+    ),
+    load(
+        "traces-tail-20",
+        "tail sampling by 20 policies, of which 4 are OTTL, after 10 s; a tenth is kept",
+        &[variant("", "traces-tail-20", SPREAD, &[Null, Phoenix, Otelcol])],
+    ),
     load("transform-50", "fifty statements of which none matches", &[edited("transform-50")]),
     load(
         "closed-loop",
@@ -335,6 +351,8 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "transform-3" => include_str!("../../configs/transform-3.yaml"),
         "filter-3" => include_str!("../../configs/filter-3.yaml"),
         "sampler-10" => include_str!("../../configs/sampler-10.yaml"),
+        "traces-tail" => include_str!("../../configs/traces-tail.yaml"),
+        "traces-tail-20" => include_str!("../../configs/traces-tail-20.yaml"),
         "transform-50" => include_str!("../../configs/transform-50.yaml"),
         _ => return None,
     })

@@ -35,6 +35,11 @@ pub(super) fn policy(name: &str, sampler: &Sampler, left_out: &mut Vec<String>) 
             Policy::new(name, "ema_throughput", keys)
         }
     };
+    for field in
+        settings.field_list.iter().filter(|field| field.starts_with("root.") && *field != "root.name")
+    {
+        left_out.push(format!("{name:?}: {field} of the root alone; the key has that of all spans"));
+    }
     if settings.use_cluster_size {
         left_out.push(format!("{name:?}: UseClusterSize; divide the goal by the number of collectors"));
     }
@@ -54,15 +59,19 @@ pub(super) fn policy(name: &str, sampler: &Sampler, left_out: &mut Vec<String>) 
 pub(super) fn one_in(name: &str, rate: u64) -> Policy {
     match rate {
         0 | 1 => Policy::keep(name),
-        rate => {
-            let settings = vec![("sampling_percentage", percentage(rate)), ("randomness", "w3c".into())];
-            Policy::new(name, "probabilistic", settings)
-        }
+        rate => Policy::new(name, "probabilistic", vec![("sampling_percentage", percentage(rate))]),
     }
 }
 
 fn common(settings: &Dynamic) -> Vec<(&'static str, String)> {
-    let fields: Vec<String> = settings.field_list.iter().map(|field| quoted(field)).collect();
+    // Attributes of the root alone are not gathered; those of all spans are.
+    let plain =
+        |field: &String| field.strip_prefix("root.").filter(|rest| *rest != "name").map(str::to_owned);
+    let fields: Vec<String> = settings
+        .field_list
+        .iter()
+        .map(|field| quoted(&plain(field).unwrap_or_else(|| field.clone())))
+        .collect();
     let interval = settings.adjustment_interval.or(settings.clear_frequency).or(settings.update_frequency);
     let mut keys = vec![("key_fields", format!("[{}]", fields.join(", ")))];
     keys.extend(interval.map(|interval| ("adjustment_interval", interval.to_string())));

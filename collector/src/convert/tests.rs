@@ -29,7 +29,7 @@ fn a_rules_file_becomes_policies() {
         std::fs::write(&expected_path, &found.yaml).expect("written");
     }
     assert_eq!(found.yaml, std::fs::read_to_string(&expected_path).expect("read"));
-    assert_eq!(found.left_out.len(), 3, "{:?}", found.left_out);
+    assert_eq!(found.left_out.len(), 4, "{:?}", found.left_out);
 }
 
 #[test]

@@ -23,6 +23,11 @@ pub struct TailSamplingConfig {
     /// What decides about traces. Names are unique.
     #[described(required)]
     pub policies: Vec<PolicyConfig>,
+    /// How what the policies say becomes a decision.
+    pub evaluation: Evaluation,
+    /// Classes that `retention_class` of policies may name, the highest first: what is kept carries the highest of the
+    /// policies that keep it, in the resource attribute `sampling.retention.class`.
+    pub retention_classes: Vec<String>,
     /// When policies look at a trace.
     pub sampling_strategy: SamplingStrategy,
     /// How long a trace waits for its spans, from the first of them on.
@@ -58,6 +63,18 @@ pub struct TailSamplingConfig {
     pub buffer: BufferConfig,
     /// Where Phoenix differs from otelcol on purpose, and how to have otelcol's way.
     pub compat: CompatConfig,
+}
+
+/// How what the policies say becomes a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[serde(rename_all = "snake_case")]
+pub enum Evaluation {
+    /// As in otelcol: all are asked, and a trace is kept that one of them wants, unless a `drop` policy drops it.
+    #[default]
+    Votes,
+    /// As in Refinery: in their order, and the first to which a trace is anything decides: also where it leaves the trace
+    /// out by chance or for a limit.
+    FirstMatch,
 }
 
 /// When policies look at a trace.
@@ -139,6 +156,8 @@ impl Default for TailSamplingConfig {
     fn default() -> TailSamplingConfig {
         TailSamplingConfig {
             policies: Vec::new(),
+            evaluation: Evaluation::Votes,
+            retention_classes: Vec::new(),
             sampling_strategy: SamplingStrategy::TraceComplete,
             decision_wait: GoDuration::from_secs(30),
             decision_wait_after_root_received: GoDuration::ZERO,
@@ -198,6 +217,11 @@ impl Settings for TailSamplingConfig {
             "is not supported: what does not fit into memory is decided early, sampled, and at last refused",
         );
         problems.require(!self.policies.is_empty(), "policies", "must name at least one policy");
+        problems.require(
+            self.evaluation == Evaluation::Votes || self.sampling_strategy == SamplingStrategy::TraceComplete,
+            "evaluation",
+            "first_match needs sampling_strategy trace-complete: spans that are still to come may match earlier",
+        );
         crate::plan::validate(self, problems);
     }
 }

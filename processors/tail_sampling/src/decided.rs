@@ -21,6 +21,8 @@ pub(crate) struct Kept {
     /// As [`crate::policy::Verdict::threshold`], not below the one of admission.
     pub(crate) threshold: Option<Threshold>,
     pub(crate) admitted: Option<Threshold>,
+    /// The class of retention.
+    pub(crate) class: Option<Arc<str>>,
     /// The number of the configuration whose policies decided.
     pub(crate) generation: u32,
     /// When the decision was made, in nanoseconds of monotonic time.
@@ -101,6 +103,7 @@ mod tests {
             part: None,
             threshold: None,
             admitted: None,
+            class: None,
             generation: 0,
             decided_at: 0,
         }

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use phoenix_component::Now;
-use phoenix_sampling::Threshold;
+use phoenix_sampling::{Threshold, Vote as Chance};
 use phoenix_telemetry::{Counter, Metrics};
 
-use crate::config::PolicyType;
+use crate::config::{Evaluation, PolicyType};
 use crate::facts::TraceFacts;
 use crate::metrics::{Outcome, PolicyMetrics};
 use crate::plan::{Named, Plan};
-use crate::policy::{Moment, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Verdict, Vote};
 
 /// A decision, and who made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,14 @@ pub(crate) struct Decision {
     pub(crate) part: Option<Arc<str>>,
     /// By which threshold traces like this are kept; none where that is not known.
     pub(crate) threshold: Option<Threshold>,
+    /// Its class of retention, as an index of [`Plan::classes`].
+    pub(crate) class: Option<u16>,
 }
 
 impl Decision {
     /// Not kept by anybody.
     pub(crate) fn not_sampled() -> Decision {
-        Decision { outcome: Outcome::NotSampled, policy: None, part: None, threshold: None }
+        Decision { outcome: Outcome::NotSampled, policy: None, part: None, threshold: None, class: None }
     }
 }
 
@@ -43,6 +45,8 @@ pub(crate) struct Generation {
     errors: Counter,
     parts: Vec<Vec<Arc<str>>>,
     wants_preview: bool,
+    /// Room to work in.
+    votes: Vec<Chance>,
 }
 
 /// The generation of a number, if it is there: they follow each other.
@@ -74,6 +78,7 @@ impl Generation {
             parts: plan.policies.iter().map(parts).collect(),
             wants_preview: plan.policies.iter().any(|named| named.policy.wants_preview()),
             plan,
+            votes: Vec::new(),
         }
     }
 
@@ -89,16 +94,25 @@ impl Generation {
 
     /// Whether a policy drops traces whatever others say.
     pub(crate) fn has_drops(&self) -> bool {
-        self.plan.policies.first().is_some_and(|named| named.kind == PolicyType::Drop)
+        self.plan.policies.iter().any(|named| named.kind == PolicyType::Drop)
     }
 
     pub(crate) fn wants_preview(&self) -> bool {
         self.wants_preview
     }
 
+    /// Shows a trace to the policies that will be asked about it.
     pub(crate) fn preview(&mut self, trace: &TraceFacts, now: Now) {
+        let stops = self.plan.evaluation == Evaluation::FirstMatch;
         for named in &mut self.plan.policies {
+            let foreseen = named.policy.foresee(trace);
+            if foreseen == Foreseen::Passes {
+                continue;
+            }
             named.policy.preview(trace, moment(now));
+            if stops && foreseen != Foreseen::Unknown && !named.is_shadow {
+                break;
+            }
         }
     }
 
@@ -108,8 +122,32 @@ impl Generation {
         }
     }
 
-    /// Asks the policies, and decides:
-    ///
+    /// Asks the policies, and decides.
+    pub(crate) fn decide(&mut self, trace: &TraceFacts, now: Now) -> Decision {
+        match self.plan.evaluation {
+            Evaluation::Votes => self.decide_by_votes(trace, moment(now)),
+            Evaluation::FirstMatch => self.decide_by_first(trace, moment(now)),
+        }
+    }
+
+    /// What one policy says, counted; none where it failed, or is not to be heard.
+    fn ask(&mut self, index: usize, trace: &TraceFacts, now: Moment) -> Option<Verdict> {
+        let named = &mut self.plan.policies[index];
+        let verdict = named.policy.decide(trace, now);
+        let outcome = match verdict.vote {
+            Vote::Sampled | Vote::InvertSampled => Outcome::Sampled,
+            Vote::NotSampled | Vote::InvertNotSampled => Outcome::NotSampled,
+            Vote::Dropped => Outcome::Dropped,
+            Vote::Error => {
+                self.errors.add(1);
+                return None;
+            }
+        };
+        let is_heard = !named.is_shadow;
+        self.metrics[index].count(outcome, trace.spans());
+        Some(verdict).filter(|_| is_heard)
+    }
+
     /// 1. dropped, if a policy says so;
     /// 2. not sampled, if an inverted policy says so;
     /// 3. sampled, if a policy says so: the first of them is named;
@@ -117,31 +155,19 @@ impl Generation {
     /// 5. else not sampled.
     ///
     /// What a policy that failed would have said does not count.
-    pub(crate) fn decide(&mut self, trace: &TraceFacts, now: Now) -> Decision {
-        let now = moment(now);
+    fn decide_by_votes(&mut self, trace: &TraceFacts, now: Moment) -> Decision {
         let mut sampled: Option<(usize, Verdict)> = None;
         let mut inverted: Option<(usize, Verdict)> = None;
         let (mut is_vetoed, mut is_opposed) = (false, false);
-        let mut threshold: Option<Threshold> = None;
+        let mut class: Option<u16> = None;
+        self.votes.clear();
         for index in 0..self.plan.policies.len() {
-            let verdict = self.plan.policies[index].policy.decide(trace, now);
-            let outcome = match verdict.vote {
-                Vote::Sampled | Vote::InvertSampled => Outcome::Sampled,
-                Vote::NotSampled | Vote::InvertNotSampled => Outcome::NotSampled,
-                Vote::Dropped => Outcome::Dropped,
-                Vote::Error => {
-                    self.errors.add(1);
-                    continue;
-                }
-            };
-            self.metrics[index].count(outcome, trace.spans());
+            let Some(verdict) = self.ask(index, trace, now) else { continue };
             match verdict.vote {
                 Vote::Dropped => return self.decision(Outcome::Dropped, index, verdict, None),
                 Vote::Sampled => {
-                    threshold = match sampled {
-                        None => verdict.threshold,
-                        Some(_) => either(threshold, verdict.threshold),
-                    };
+                    self.votes.push(verdict.chance());
+                    class = higher(class, self.plan.policies[index].class);
                     sampled.get_or_insert((index, verdict));
                     if self.first_match {
                         break;
@@ -156,12 +182,33 @@ impl Generation {
             }
         }
         match (is_vetoed, sampled, inverted) {
-            (false, Some((index, verdict)), _) => self.decision(Outcome::Sampled, index, verdict, threshold),
+            (false, Some((index, verdict)), _) => {
+                let threshold = Chance::k_of(1, &self.votes, trace.randomness()).threshold();
+                Decision { class, ..self.decision(Outcome::Sampled, index, verdict, threshold) }
+            }
             (false, None, Some((index, verdict))) if !is_opposed => {
-                self.decision(Outcome::Sampled, index, verdict, verdict.threshold)
+                let class = self.plan.policies[index].class;
+                Decision { class, ..self.decision(Outcome::Sampled, index, verdict, verdict.threshold) }
             }
             _ => Decision::not_sampled(),
         }
+    }
+
+    /// The first policy to which the trace is anything decides. Which one that is depends on what the trace is and not on its
+    /// randomness, so what it keeps has its threshold.
+    fn decide_by_first(&mut self, trace: &TraceFacts, now: Moment) -> Decision {
+        for index in 0..self.plan.policies.len() {
+            let Some(verdict) = self.ask(index, trace, now) else { continue };
+            let outcome = match verdict.vote {
+                Vote::Sampled | Vote::InvertSampled => Outcome::Sampled,
+                Vote::Dropped => Outcome::Dropped,
+                _ if verdict.threshold == Some(Threshold::ALWAYS) => continue,
+                _ => Outcome::NotSampled,
+            };
+            let class = self.plan.policies[index].class;
+            return Decision { class, ..self.decision(outcome, index, verdict, verdict.threshold) };
+        }
+        Decision::not_sampled()
     }
 
     fn decision(
@@ -172,7 +219,13 @@ impl Generation {
         threshold: Option<Threshold>,
     ) -> Decision {
         let part = verdict.part.and_then(|part| self.parts[index].get(usize::from(part)).cloned());
-        Decision { outcome, policy: Some(self.plan.policies[index].name.clone()), part, threshold }
+        Decision {
+            outcome,
+            policy: Some(self.plan.policies[index].name.clone()),
+            part,
+            threshold,
+            class: None,
+        }
     }
 
     pub(crate) fn settle(&mut self) {
@@ -180,12 +233,10 @@ impl Generation {
     }
 }
 
-/// The threshold of what one or the other keeps, on the same randomness: the smaller one. With one that is not known it is
-/// known only if the other keeps everything.
-fn either(one: Option<Threshold>, other: Option<Threshold>) -> Option<Threshold> {
+/// The higher class of retention: the one with the lower index.
+fn higher(one: Option<u16>, other: Option<u16>) -> Option<u16> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
-        (Some(Threshold::ALWAYS), None) | (None, Some(Threshold::ALWAYS)) => Some(Threshold::ALWAYS),
-        _ => None,
+        (one, other) => one.or(other),
     }
 }

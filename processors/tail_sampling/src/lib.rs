@@ -30,8 +30,8 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Acknowledge, Change, Host, Processor, Stage, StageSpec, StartError};
-use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
+use phoenix_component::{Acknowledge, Change, DecisionBook, Host, Processor, Stage, StageSpec, StartError};
+use phoenix_config::{ComponentId, Described, Node, PipelineId, Problems, Shape};
 use phoenix_pdata::Signal;
 use phoenix_statements::Runner;
 
@@ -86,12 +86,14 @@ impl ProcessorFactory for TailSamplingFactory {
         cx: CreateContext<'_>,
         _pipeline: &PipelineId,
     ) -> Result<Processor, StartError> {
-        Ok(Processor::Stage(stage(settings_of(settings), cx.host, &cx.id.to_string())))
+        Ok(Processor::Stage(stage(settings_of(settings), cx.host, cx.id)))
     }
 }
 
 /// The stage of one pipeline; `id` names it in the metrics.
-pub fn stage(config: &TailSamplingConfig, host: &Host, id: &str) -> StageSpec {
+pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> StageSpec {
+    let (component, id) = (id, id.to_string());
+    let id = id.as_str();
     let pool = Arc::new(Pool::new(host.budget.clone(), config.buffer.max_bytes, config.num_traces));
     let metrics = TailMetrics::new(&host.metrics, id, &pool);
     let runner = Arc::new(Runner::new(&host.metrics, "processor", id));
@@ -103,7 +105,8 @@ pub fn stage(config: &TailSamplingConfig, host: &Host, id: &str) -> StageSpec {
         let generation = Generation::new(plan, config.sample_on_first_match, &host.metrics, id, errors);
         let buffer = Buffer::new(pool.clone());
         let place = (number, shards);
-        Box::new(TailStage::new(config, place, buffer, generation, metrics.clone(), runner.clone()))
+        let book = DecisionBook::open(&host.capabilities, component);
+        Box::new(TailStage::new(config, place, buffer, generation, metrics.clone(), runner.clone(), book))
     };
     StageSpec {
         shards: (0..shards).map(shard).collect(),

@@ -117,6 +117,15 @@ pub(crate) enum Early {
     Drain,
 }
 
+impl Early {
+    const NAMES: [&str; 4] = ["memory", "num_traces", "size", "drain"];
+
+    /// As metrics say it.
+    pub(crate) fn name(self) -> &'static str {
+        Early::NAMES[self as usize]
+    }
+}
+
 /// What became of a trace or a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -127,6 +136,11 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     const ALL: [Outcome; 3] = [Outcome::Sampled, Outcome::NotSampled, Outcome::Dropped];
+
+    /// As metrics say it.
+    pub(crate) fn name(self) -> &'static str {
+        self.attributes()[1].1
+    }
 
     fn attributes(self) -> [(&'static str, &'static str); 2] {
         match self {
@@ -212,8 +226,7 @@ impl TailMetrics {
                 let [sampled, decision] = outcome.attributes();
                 normal.quiet_counter(GLOBAL, &[("processor", id), sampled, decision])
             }),
-            early: ["memory", "num_traces", "size", "drain"]
-                .map(|reason| normal.quiet_counter(EARLY, &with("reason", reason))),
+            early: Early::NAMES.map(|reason| normal.quiet_counter(EARLY, &with("reason", reason))),
             late_sampled: normal.quiet_counter(EARLY_RELEASES, &with("sampled", "true")),
             late_not_sampled: normal.quiet_counter(EARLY_RELEASES, &with("sampled", "false")),
             new_traces: normal.quiet_counter(NEW_TRACES, &processor),

@@ -8,7 +8,7 @@ use phoenix_config::Problems;
 
 use crate::conditions::{Condition, Conditions};
 use crate::config::{
-    CompatConfig, PolicyConfig, PolicyType, Randomness, SamplingStrategy, TailSamplingConfig,
+    CompatConfig, Evaluation, PolicyConfig, PolicyType, Randomness, SamplingStrategy, TailSamplingConfig,
 };
 use crate::facts::{ConditionId, FieldId};
 use crate::policies;
@@ -19,13 +19,20 @@ pub(crate) struct Named {
     pub(crate) name: Arc<str>,
     pub(crate) kind: PolicyType,
     pub(crate) policy: Box<dyn Policy>,
+    /// Asked and counted, and not heard.
+    pub(crate) is_shadow: bool,
+    /// Its class of retention, as an index: the lowest is the highest.
+    pub(crate) class: Option<u16>,
 }
 
 /// What one configuration evaluates: the conditions of all its policies, and the policies.
 pub(crate) struct Plan {
     pub(crate) conditions: Conditions,
-    /// Those of type `drop` first, each group in the order of the configuration.
+    /// Those of type `drop` first, each group in the order of the configuration; with `first_match` all in that order.
     pub(crate) policies: Vec<Named>,
+    pub(crate) evaluation: Evaluation,
+    /// Classes of retention, the highest first.
+    pub(crate) classes: Vec<Arc<str>>,
 }
 
 /// What the policies of all shards share, by the path of their names.
@@ -81,6 +88,13 @@ impl Builder<'_> {
             self.problems.error(key, format!("policies may stand in each other up to {MAX_DEPTH} times"));
             return None;
         }
+        for (name, is_set) in
+            [("shadow", config.shadow), ("retention_class", !config.retention_class.is_empty())]
+        {
+            let text =
+                "is for policies of the first level: those inside of another do not decide by themselves";
+            self.problems.require(self.depth == 0 || !is_set, &format!("{key}::{name}"), text);
+        }
         if self.at_ingest && is_stateful(config.kind) {
             let text =
                 "counts traces, and cannot with sampling_strategy span-ingest, which asks several times";
@@ -119,7 +133,24 @@ impl Builder<'_> {
 
 /// Whether a policy's answer changes what it answers next.
 fn is_stateful(kind: PolicyType) -> bool {
-    matches!(kind, PolicyType::RateLimiting | PolicyType::BytesLimiting | PolicyType::Composite)
+    use PolicyType::{
+        Budget, BytesLimiting, Composite, EmaDynamic, EmaThroughput, ErrorFingerprint, FairShare,
+        LatencyQuantile, Novelty, Priority, RateLimiting,
+    };
+    matches!(
+        kind,
+        RateLimiting
+            | BytesLimiting
+            | Composite
+            | Budget
+            | FairShare
+            | Priority
+            | EmaDynamic
+            | EmaThroughput
+            | Novelty
+            | LatencyQuantile
+            | ErrorFingerprint
+    )
 }
 
 impl Plan {
@@ -138,13 +169,32 @@ impl Plan {
         };
         let built = builder.list(&config.policies, "policies");
         let (mut drops, mut others) = (Vec::new(), Vec::new());
-        for (policy, config) in built.into_iter().zip(&config.policies) {
+        let in_order = config.evaluation == Evaluation::FirstMatch;
+        for (index, (policy, of)) in built.into_iter().zip(&config.policies).enumerate() {
+            let class = of.retention_class.as_str();
+            let known = config.retention_classes.iter().position(|known| known == class);
+            builder.problems.require(
+                class.is_empty() || known.is_some(),
+                &format!("policies::{index}::retention_class"),
+                format!("{class:?} is not one of retention_classes"),
+            );
             let Some(policy) = policy else { continue };
-            let list = if config.kind == PolicyType::Drop { &mut drops } else { &mut others };
-            list.push(Named { name: config.name.as_str().into(), kind: config.kind, policy });
+            let list = if of.kind == PolicyType::Drop && !in_order { &mut drops } else { &mut others };
+            list.push(Named {
+                name: of.name.as_str().into(),
+                kind: of.kind,
+                policy,
+                is_shadow: of.shadow,
+                class: known.and_then(|index| u16::try_from(index).ok()),
+            });
         }
         drops.append(&mut others);
-        Plan { conditions: builder.conditions, policies: drops }
+        Plan {
+            conditions: builder.conditions,
+            policies: drops,
+            evaluation: config.evaluation,
+            classes: config.retention_classes.iter().map(|class| class.as_str().into()).collect(),
+        }
     }
 }
 

@@ -91,6 +91,54 @@ impl Verdict {
     }
 }
 
+/// What a policy will make of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreseen {
+    /// Keep it.
+    Keeps,
+    /// It is one of those among which it chooses.
+    Chooses,
+    /// The trace is nothing to it.
+    Passes,
+    /// That is only known once it is asked.
+    Unknown,
+}
+
+impl Foreseen {
+    /// By a property of the trace.
+    pub fn of(is_kept: bool) -> Foreseen {
+        if is_kept { Foreseen::Keeps } else { Foreseen::Passes }
+    }
+
+    /// The same of the opposite policy.
+    pub fn opposite(self) -> Foreseen {
+        match self {
+            Foreseen::Keeps => Foreseen::Passes,
+            Foreseen::Passes => Foreseen::Keeps,
+            other => other,
+        }
+    }
+
+    /// What follows where at least `k` have to keep.
+    pub fn k_of(k: usize, all: impl Iterator<Item = Foreseen>) -> Foreseen {
+        let (mut keep, mut choose, mut unknown) = (0, 0, 0);
+        for foreseen in all {
+            match foreseen {
+                Foreseen::Keeps => keep += 1,
+                Foreseen::Chooses => choose += 1,
+                Foreseen::Unknown => unknown += 1,
+                Foreseen::Passes => {}
+            }
+        }
+        match () {
+            () if keep >= k => Foreseen::Keeps,
+            () if keep + choose >= k => Foreseen::Chooses,
+            () if keep + choose + unknown >= k => Foreseen::Unknown,
+            () => Foreseen::Passes,
+        }
+    }
+}
+
 /// The time of a decision, in monotonic and in Unix time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moment {
@@ -107,10 +155,10 @@ pub trait Policy: Send {
     /// The verdict about a trace. Called once for each trace, also where another policy has kept it already.
     fn decide(&mut self, trace: &TraceFacts, now: Moment) -> Verdict;
 
-    /// Whether the policy may keep a trace, as far as that is known without asking it: a budget behind a condition is only
-    /// shown the traces that meet it.
-    fn could_keep(&self, _trace: &TraceFacts) -> bool {
-        true
+    /// What the policy will make of a trace, as far as the trace's properties say: never by its randomness, nor by what
+    /// others were like. So a budget is only shown the traces that it will be asked about.
+    fn foresee(&self, _trace: &TraceFacts) -> Foreseen {
+        Foreseen::Unknown
     }
 
     /// Whether [`Policy::preview`] is wanted.

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use phoenix_component::{Ack, Batch, Budget, Output};
-use phoenix_pdata::wire::{Fields, Wire, key};
+use phoenix_pdata::view::key_of;
+use phoenix_pdata::wire::{Field, Fields, Wire, key};
 use phoenix_pdata::write::{put_attribute, put_bytes, put_varint, varint_len};
 use phoenix_pdata::{Payload, Signal};
 use phoenix_sampling::{Randomness, Threshold, TraceState};
@@ -22,6 +23,10 @@ const TRACE_ID: u32 = 1;
 const TRACE_STATE: u32 = 3;
 const SCOPE: u32 = 1;
 const SCOPE_ATTRIBUTES: u32 = 3;
+const RESOURCE: u32 = 1;
+const RESOURCE_ATTRIBUTES: u32 = 1;
+/// The attribute of resources that says how long what is kept is to be stored.
+const RETENTION_CLASS: &str = "sampling.retention.class";
 
 /// What is done to the threshold in the `tracestate` of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub(crate) struct Mark {
     pub(crate) threshold: Option<ThresholdEdit>,
     /// The policy that decided, to be put into the attributes of scopes.
     pub(crate) policy: Option<MarkedPolicy>,
+    /// The class of retention, to be put into the attributes of resources.
+    pub(crate) class: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,7 +201,10 @@ impl Outgoing {
         let mut out = Vec::with_capacity(size);
         for group in &groups {
             put_length(&mut out, 1, group.size);
-            out.extend_from_slice(buffer.interned.resource_bytes(group.resource));
+            match &group.marked {
+                Some(marked) => out.extend_from_slice(marked),
+                None => out.extend_from_slice(buffer.interned.resource_bytes(group.resource)),
+            }
             for scope in &group.scopes {
                 put_length(&mut out, SPANS, scope.size);
                 match &scope.marked {
@@ -216,9 +226,17 @@ impl Outgoing {
     fn groups(&self, buffer: &Buffer) -> Vec<ResourceGroup> {
         let mut groups: Vec<ResourceGroup> = Vec::new();
         for (index, piece) in self.pieces.iter().enumerate() {
-            let is_new = groups.last().is_none_or(|group| group.resource != piece.resource);
+            let class = &self.marks[piece.mark as usize].class;
+            let is_new =
+                groups.last().is_none_or(|group| group.resource != piece.resource || group.class != *class);
             if is_new {
-                groups.push(ResourceGroup { resource: piece.resource, size: 0, scopes: Vec::new() });
+                let marked = class.as_ref().map(|class| {
+                    let mut marked = Vec::new();
+                    put_classed_resource(&mut marked, buffer.interned.resource_bytes(piece.resource), class);
+                    marked
+                });
+                let (resource, class) = (piece.resource, class.clone());
+                groups.push(ResourceGroup { resource, class, marked, size: 0, scopes: Vec::new() });
             }
             let Some(group) = groups.last_mut() else { continue };
             match group.scopes.last_mut() {
@@ -242,7 +260,8 @@ impl Outgoing {
         }
         for group in &mut groups {
             let scopes: usize = group.scopes.iter().map(|scope| with_key(scope.size)).sum();
-            group.size = buffer.interned.resource_bytes(group.resource).len() + scopes;
+            let shell = buffer.interned.resource_bytes(group.resource).len();
+            group.size = group.marked.as_ref().map_or(shell, Vec::len) + scopes;
         }
         groups
     }
@@ -250,6 +269,9 @@ impl Outgoing {
 
 struct ResourceGroup {
     resource: ResourceId,
+    class: Option<Arc<str>>,
+    /// What stands for the shell where the class is written into it.
+    marked: Option<Vec<u8>>,
     size: usize,
     scopes: Vec<ScopeGroup>,
 }
@@ -323,6 +345,25 @@ fn put_span(out: &mut Vec<u8>, span: &[u8], edit: ThresholdEdit) {
         put_bytes(&mut body, TRACE_STATE, &new);
     }
     put_bytes(out, SPANS, &body);
+}
+
+/// Writes the shell of a resource with a class of retention in its attributes, in the place of one that was there.
+fn put_classed_resource(out: &mut Vec<u8>, shell: &[u8], class: &str) {
+    let mut resource = Vec::new();
+    for field in Fields::new(shell) {
+        if field.is_len(RESOURCE) {
+            let is_class = |field: &Field<'_>| {
+                field.is_len(RESOURCE_ATTRIBUTES) && key_of(field.body) == RETENTION_CLASS.as_bytes()
+            };
+            for field in Fields::new(field.body).filter(|field| !is_class(field)) {
+                resource.extend_from_slice(field.raw);
+            }
+        } else {
+            out.extend_from_slice(field.raw);
+        }
+    }
+    put_attribute(&mut resource, RESOURCE_ATTRIBUTES, RETENTION_CLASS, &class.into());
+    put_bytes(out, RESOURCE, &resource);
 }
 
 /// Writes the shell of a scope with the policy in its attributes, as otelcol does.

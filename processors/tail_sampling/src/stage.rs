@@ -11,11 +11,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::{Adoption, Drained, Fragment, Held, Now, Output, Stage};
+use phoenix_component::{Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage};
 use phoenix_statements::Runner;
 
 use crate::buffer::{Buffer, Slot};
-use crate::config::{Randomness, SamplingStrategy, TailSamplingConfig};
+use crate::config::{PolicyConfig, Randomness, SamplingStrategy, TailSamplingConfig};
 use crate::decided::Decided;
 use crate::facts::TraceFacts;
 use crate::generation::Generation;
@@ -56,7 +56,8 @@ impl Rules {
             at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             drops_pending: config.drop_pending_traces_on_shutdown,
             records_policy: config.record_policy,
-            writes_thresholds: config.randomness == Randomness::W3c,
+            writes_thresholds: config.randomness == Randomness::W3c
+                || config.policies.iter().any(PolicyConfig::uses_randomness),
             most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT),
             most_dropped: remembered(config.decision_cache.non_sampled_cache_size, MOST_DROPPED),
         }
@@ -94,6 +95,9 @@ pub(crate) struct TailStage {
     warned_at: Option<Duration>,
     metrics: TailMetrics,
     runner: Arc<Runner>,
+    /// Where decisions are noted, and what keeps it open.
+    book: Arc<DecisionBook>,
+    _open: Offer,
 }
 
 impl TailStage {
@@ -104,6 +108,7 @@ impl TailStage {
         generation: Generation,
         metrics: TailMetrics,
         runner: Arc<Runner>,
+        (book, open): (Arc<DecisionBook>, Offer),
     ) -> TailStage {
         let rules = Rules::new(config);
         TailStage {
@@ -123,6 +128,8 @@ impl TailStage {
             warned_at: None,
             metrics,
             runner,
+            book,
+            _open: open,
         }
     }
 

@@ -20,6 +20,10 @@ pub struct PolicyConfig {
     #[serde(rename = "type")]
     #[described(required)]
     pub kind: PolicyType,
+    /// Ask it and count what it says, and decide as if it were not there. Only for policies of the first level.
+    pub shadow: bool,
+    /// What class of retention a trace has that it keeps: one of `retention_classes`. Only for policies of the first level.
+    pub retention_class: String,
     /// For `latency`.
     pub latency: LatencyConfig,
     /// For `numeric_attribute`.
@@ -72,6 +76,28 @@ pub struct PolicyConfig {
     pub error_fingerprint: ErrorFingerprintConfig,
     /// For `baseline`.
     pub baseline: BaselineConfig,
+}
+
+impl PolicyConfig {
+    /// Whether it, or a policy inside of it, chooses by the randomness of consistent sampling whatever `randomness` says.
+    pub(crate) fn uses_randomness(&self) -> bool {
+        let any = |policies: &[PolicyConfig]| policies.iter().any(PolicyConfig::uses_randomness);
+        match self.kind {
+            PolicyType::Budget
+            | PolicyType::FairShare
+            | PolicyType::Priority
+            | PolicyType::EmaDynamic
+            | PolicyType::EmaThroughput
+            | PolicyType::ErrorFingerprint
+            | PolicyType::Baseline => true,
+            PolicyType::And => any(&self.and.and_sub_policy),
+            PolicyType::Or => any(&self.or.or_sub_policy),
+            PolicyType::KOfN => any(&self.k_of_n.k_of_n_sub_policy),
+            PolicyType::Not => self.not.not_sub_policy.as_deref().is_some_and(PolicyConfig::uses_randomness),
+            PolicyType::Composite => any(&self.composite.composite_sub_policy),
+            _ => false,
+        }
+    }
 }
 
 /// The kinds of policies.

@@ -9,7 +9,7 @@ use crate::config::{BudgetConfig, FairShareConfig, PolicyConfig, PolicyType, Pri
 use crate::facts::TraceFacts;
 use crate::plan::Builder;
 use crate::policies::key::TraceKey;
-use crate::policy::{Moment, Policy, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 /// What is counted of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +87,13 @@ impl Policy for Budget {
         self.slot.get_or_insert_with(|| Slot::new(self.allowance)).offer(key, rank, cost);
     }
 
-    fn end_of_round(&mut self, now: Moment) {
-        // Shown, and not asked about since others had decided before: they did not cost anything.
+    fn end_of_round(&mut self, _: Moment) {
+        // What was shown and not asked about, since others had decided before, did not cost anything.
         (self.slot, self.closed) = (None, None);
-        let _ = now;
+    }
+
+    fn foresee(&self, _: &TraceFacts) -> Foreseen {
+        Foreseen::Chooses
     }
 
     fn adopt(&mut self, old: &mut dyn Policy) {

@@ -7,7 +7,7 @@ use phoenix_sampling::Threshold;
 use crate::config::{AndConfig, DropConfig, NotConfig, PolicyConfig};
 use crate::facts::TraceFacts;
 use crate::plan::Builder;
-use crate::policy::{Moment, Policy, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 type Built = Option<Box<dyn Policy>>;
 
@@ -50,10 +50,14 @@ impl Parts {
         self.0.iter().any(|(_, policy)| policy.wants_preview())
     }
 
+    fn foresee_all(&self, trace: &TraceFacts) -> Foreseen {
+        Foreseen::k_of(self.0.len(), self.iter().map(|policy| policy.foresee(trace)))
+    }
+
     /// Shows a trace to each, up to the first that will not keep it: those behind will not be asked.
     fn preview(&mut self, trace: &TraceFacts, now: Moment) {
         for policy in self.iter_mut() {
-            if !policy.could_keep(trace) {
+            if policy.foresee(trace) == Foreseen::Passes {
                 break;
             }
             policy.preview(trace, now);
@@ -67,7 +71,7 @@ impl Parts {
     /// Whether all of them keep a trace: asked one after the other, up to the first that does not, or fails. The
     /// thresholds of all that matter make one: the greatest.
     fn all_keep(&mut self, trace: &TraceFacts, now: Moment) -> Verdict {
-        let mut threshold = Some(Threshold::ALWAYS);
+        let (mut threshold, mut left_out) = (Some(Threshold::ALWAYS), None);
         for policy in self.iter_mut() {
             let verdict = policy.decide(trace, now);
             match verdict.vote {
@@ -75,12 +79,18 @@ impl Parts {
                     threshold = threshold.zip(verdict.threshold).map(|(a, b)| a.max(b));
                 }
                 Vote::NotSampled | Vote::InvertNotSampled | Vote::Dropped => {
-                    return Verdict { vote: Vote::NotSampled, ..verdict };
+                    left_out = Some(Verdict { vote: Vote::NotSampled, part: None, ..verdict });
+                    break;
                 }
                 Vote::Error => return verdict,
             }
         }
-        Verdict { vote: Vote::Sampled, threshold, part: None }
+        match left_out {
+            // Left out by chance or a limit, and nothing to those behind anyway.
+            Some(_) if self.foresee_all(trace) == Foreseen::Passes => Verdict::certain(Vote::NotSampled),
+            Some(verdict) => verdict,
+            None => Verdict { vote: Vote::Sampled, threshold, part: None },
+        }
     }
 }
 
@@ -100,8 +110,8 @@ impl Policy for All {
         }
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        self.parts.iter().all(|policy| policy.could_keep(trace))
+    fn foresee(&self, trace: &TraceFacts) -> Foreseen {
+        self.parts.foresee_all(trace)
     }
 
     fn wants_preview(&self) -> bool {
@@ -151,6 +161,10 @@ impl Policy for Not {
         // What a sampler left out was left out by chance, and no threshold says by which.
         let threshold = verdict.threshold.filter(|threshold| *threshold == Threshold::ALWAYS);
         Verdict { vote, threshold, part: None }
+    }
+
+    fn foresee(&self, trace: &TraceFacts) -> Foreseen {
+        self.0.foresee(trace).opposite()
     }
 
     fn wants_preview(&self) -> bool {

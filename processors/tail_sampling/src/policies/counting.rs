@@ -8,7 +8,7 @@ use crate::config::{KOfNConfig, OrConfig};
 use crate::facts::TraceFacts;
 use crate::plan::Builder;
 use crate::policies::combined::Parts;
-use crate::policy::{Moment, Policy, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 /// Keeps what at least `k` of its parts keep. A part that fails keeps nothing.
 struct KOf {
@@ -29,8 +29,8 @@ impl Policy for KOf {
         Verdict::of(Chance::k_of(self.k, &self.votes, randomness), randomness)
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        self.parts.iter().filter(|policy| policy.could_keep(trace)).count() >= self.k
+    fn foresee(&self, trace: &TraceFacts) -> Foreseen {
+        Foreseen::k_of(self.k, self.parts.iter().map(|policy| policy.foresee(trace)))
     }
 
     fn wants_preview(&self) -> bool {
@@ -38,7 +38,9 @@ impl Policy for KOf {
     }
 
     fn preview(&mut self, trace: &TraceFacts, now: Moment) {
-        self.parts.iter_mut().for_each(|policy| policy.preview(trace, now));
+        for policy in self.parts.iter_mut() {
+            policy.preview(trace, now);
+        }
     }
 
     fn end_of_round(&mut self, now: Moment) {

@@ -9,7 +9,7 @@ use crate::config::{EmaDynamicConfig, EmaThroughputConfig};
 use crate::facts::TraceFacts;
 use crate::plan::Builder;
 use crate::policies::key::TraceKey;
-use crate::policy::{Moment, Policy, Verdict};
+use crate::policy::{Foreseen, Moment, Policy, Verdict};
 
 struct Dynamic {
     key: TraceKey,
@@ -22,6 +22,10 @@ impl Policy for Dynamic {
     fn decide(&mut self, trace: &TraceFacts, now: Moment) -> Verdict {
         let rate = self.rates.rate(self.key.text(trace), trace.spans(), now.monotonic);
         Verdict::by(Threshold::of_rate(rate as f64), trace.randomness())
+    }
+
+    fn foresee(&self, _: &TraceFacts) -> Foreseen {
+        Foreseen::Chooses
     }
 
     fn adopt(&mut self, old: &mut dyn Policy) {

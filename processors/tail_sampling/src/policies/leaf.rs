@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::facts::{ConditionId, TraceFacts};
 use crate::plan::Builder;
-use crate::policy::{Moment, Policy, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 type Built = Option<Box<dyn Policy>>;
 
@@ -22,6 +22,10 @@ pub(crate) struct Always;
 impl Policy for Always {
     fn decide(&mut self, _: &TraceFacts, _: Moment) -> Verdict {
         Verdict::certain(Vote::Sampled)
+    }
+
+    fn foresee(&self, _: &TraceFacts) -> Foreseen {
+        Foreseen::Keeps
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
@@ -67,8 +71,8 @@ impl Policy for Matched {
         })
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        trace.matched(self.condition) == (self.invert == Invert::No)
+    fn foresee(&self, trace: &TraceFacts) -> Foreseen {
+        Foreseen::of(trace.matched(self.condition) == (self.invert == Invert::No))
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
@@ -102,8 +106,8 @@ impl Policy for Latency {
         Verdict::certain(Vote::keep_if(is_within(trace.duration_millis(), self.from, self.to)))
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        is_within(trace.duration_millis(), self.from, self.to)
+    fn foresee(&self, trace: &TraceFacts) -> Foreseen {
+        Foreseen::of(is_within(trace.duration_millis(), self.from, self.to))
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
@@ -133,8 +137,8 @@ impl Policy for SpanCount {
         Verdict::certain(Vote::keep_if((self.least..=self.most).contains(&trace.spans())))
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        (self.least..=self.most).contains(&trace.spans())
+    fn foresee(&self, trace: &TraceFacts) -> Foreseen {
+        Foreseen::of((self.least..=self.most).contains(&trace.spans()))
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -11,7 +11,7 @@ use crate::config::{BaselineConfig, ErrorFingerprintConfig, LatencyQuantileConfi
 use crate::facts::{FieldId, TraceFacts};
 use crate::plan::Builder;
 use crate::policies::key::TraceKey;
-use crate::policy::{Moment, Policy, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 /// Keys that all shards together remember.
 type Shared<T> = Arc<Mutex<T>>;
@@ -149,8 +149,11 @@ impl Policy for Errors {
         Verdict::by(threshold, trace.randomness())
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        trace.values(self.field).next().is_some()
+    fn foresee(&self, trace: &TraceFacts) -> Foreseen {
+        match trace.values(self.field).next() {
+            Some(_) => Foreseen::Chooses,
+            None => Foreseen::Passes,
+        }
     }
 
     fn adopt(&mut self, old: &mut dyn Policy) {
@@ -198,8 +201,8 @@ impl Policy for Baseline {
         Verdict::by(self.0, trace.randomness())
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        self.0.keeps(trace.randomness())
+    fn foresee(&self, _: &TraceFacts) -> Foreseen {
+        Foreseen::Chooses
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

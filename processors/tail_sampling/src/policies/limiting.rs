@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{BytesLimitingConfig, RateLimitingConfig};
 use crate::facts::TraceFacts;
 use crate::plan::Builder;
-use crate::policy::{Moment, Policy, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 /// A bucket that starts full, fills by `rate` and holds at most `burst`. A request for more than there is takes nothing.
 #[derive(Debug)]
@@ -59,6 +59,10 @@ impl Policy for Limiting {
             Measure::Bytes => trace.bytes(),
         };
         Verdict::uncertain(Vote::keep_if(locked(&self.bucket).take(amount as f64, now.monotonic)))
+    }
+
+    fn foresee(&self, _: &TraceFacts) -> Foreseen {
+        Foreseen::Chooses
     }
 
     /// Under the same limits the bucket itself goes on; under others what is left in it.

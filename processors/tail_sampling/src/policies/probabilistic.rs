@@ -7,7 +7,7 @@ use phoenix_sampling::Threshold;
 use crate::config::{ProbabilisticConfig, Randomness};
 use crate::facts::TraceFacts;
 use crate::plan::Builder;
-use crate::policy::{Moment, Policy, Verdict, Vote};
+use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -70,8 +70,8 @@ impl Policy for Hashed {
         Verdict::uncertain(Vote::keep_if(keep))
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        self.largest.is_some_and(|largest| fnv(self.salted, trace.id()) <= largest)
+    fn foresee(&self, _: &TraceFacts) -> Foreseen {
+        Foreseen::Chooses
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
@@ -87,8 +87,8 @@ impl Policy for Consistent {
         Verdict::by(self.0, trace.randomness())
     }
 
-    fn could_keep(&self, trace: &TraceFacts) -> bool {
-        self.0.keeps(trace.randomness())
+    fn foresee(&self, _: &TraceFacts) -> Foreseen {
+        Foreseen::Chooses
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use phoenix_component::Output;
+use phoenix_component::{Output, TraceDecision};
+use phoenix_sampling::Threshold;
 
 use super::{Round, TailStage, reason};
 use crate::buffer::Slot;
@@ -153,14 +154,20 @@ impl TailStage {
     fn conclude(&mut self, slot: Slot, decision: Decision, early: Option<Early>, why: &'static str) {
         self.metrics.decided(decision.outcome);
         self.count_early(early);
+        self.note(slot, &decision, early, why);
         let facts = match decision.outcome {
             Outcome::Sampled => {
                 let (facts, head) = self.buffer.take(slot);
+                let generation = numbered(&mut self.generations, facts.generation);
+                let class = decision.class.and_then(|class| {
+                    generation.and_then(|generation| generation.plan.classes.get(usize::from(class)).cloned())
+                });
                 let kept = Kept {
                     policy: decision.policy.unwrap_or_default(),
                     part: decision.part,
                     threshold: decision.threshold,
                     admitted: facts.admitted(),
+                    class,
                     generation: facts.generation,
                     decided_at: self.now.monotonic.as_nanos() as u64,
                 };
@@ -185,6 +192,32 @@ impl TailStage {
         self.leave_generation(facts.generation);
     }
 
+    /// Writes a decision into the book, for who asks.
+    fn note(&self, slot: Slot, decision: &Decision, early: Option<Early>, why: &'static str) {
+        let facts = &self.buffer.traces[slot].facts;
+        let threshold = decision.threshold.map(|threshold| match facts.admitted() {
+            Some(admitted) => admitted.max(threshold),
+            None => threshold,
+        });
+        let is_kept = decision.outcome == Outcome::Sampled;
+        let noted = TraceDecision {
+            outcome: decision.outcome.name(),
+            policy: decision.policy.clone(),
+            part: decision.part.clone(),
+            trigger: match early {
+                None if why == reason::NOT_SAMPLED => "decision_wait",
+                None => why,
+                Some(early) => early.name(),
+            },
+            adjusted_count: threshold.filter(|_| is_kept).map(Threshold::adjusted_count),
+            unix_nanos: self.now.unix_nanos,
+            spans: facts.spans(),
+            bytes: facts.bytes(),
+            generation: facts.generation,
+        };
+        self.book.note(facts.id, noted);
+    }
+
     /// What is written onto a trace that is kept.
     pub(super) fn mark(&self, kept: &Kept, is_cached: bool) -> Mark {
         let threshold = match (self.rules.writes_thresholds, kept.threshold, kept.admitted) {
@@ -201,7 +234,7 @@ impl TailStage {
             generation: kept.generation,
             is_cached,
         });
-        Mark { threshold, policy }
+        Mark { threshold, policy, class: kept.class.clone() }
     }
 
     /// Decides about the trace that is due first.

@@ -2,7 +2,7 @@
 
 use phoenix_component::harness::golden;
 use phoenix_component::{Ack, Adoption, Fragment, Host, Now, Output, Stage};
-use phoenix_config::decode_text;
+use phoenix_config::{ComponentId, decode_text};
 use phoenix_pdata::Signal;
 use phoenix_processor_tail_sampling::{TailSamplingConfig, stage};
 use serde_json::Value;
@@ -25,7 +25,9 @@ impl Swap {
 
     fn stage(&self, yaml: &str) -> Box<dyn Stage> {
         let config: TailSamplingConfig = decode_text(yaml).unwrap_or_else(|found| panic!("{yaml}\n{found}"));
-        stage(&config, &self.host, "tail_sampling").shards.remove(0)
+        stage(&config, &self.host, &ComponentId::parse("tail_sampling").expect("an identifier"))
+            .shards
+            .remove(0)
     }
 
     fn send(&self, stage: &mut dyn Stage, spans: &[Value]) -> usize {

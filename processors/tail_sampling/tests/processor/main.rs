@@ -1,6 +1,7 @@
 //! The whole processor, with the clock in hand.
 
 mod bad_input;
+mod beyond;
 mod conformance;
 mod hot_swap;
 mod memory;

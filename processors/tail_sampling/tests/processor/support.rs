@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phoenix_component::Host;
 use phoenix_component::harness::{StageHarness, golden};
-use phoenix_config::decode_text;
+use phoenix_config::{ComponentId, decode_text};
 use phoenix_pdata::Signal;
 use phoenix_processor_tail_sampling::{TailSamplingConfig, stage};
 use serde_json::{Value, json};
@@ -32,7 +32,11 @@ impl Tail {
         let host = runtime.block_on(async { Host::for_tests() });
         host.budget.set_limit(budget);
         let config: TailSamplingConfig = decode_text(yaml).unwrap_or_else(|found| panic!("{yaml}\n{found}"));
-        let harness = StageHarness::new(stage(&config, &host, "tail_sampling"));
+        let harness = StageHarness::new(stage(
+            &config,
+            &host,
+            &ComponentId::parse("tail_sampling").expect("an identifier"),
+        ));
         Tail { harness, host, _runtime: runtime }
     }
 

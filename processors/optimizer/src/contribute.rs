@@ -86,7 +86,11 @@ pub(crate) fn contribute(
     buffers: &mut Buffers,
 ) -> Result<Effect, Reason> {
     let (time, is_ahead) = at.time_of(reading);
-    let place = Place { start: reading.start, time: if reading.time == 0 { time } else { reading.time } };
+    let mut place = Place { start: reading.start, time: if reading.time == 0 { time } else { reading.time } };
+    if place.start > place.time {
+        // Nobody knows what that means.
+        place.start = 0;
+    }
     let mut effect = Effect { is_ahead, ..Effect::default() };
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     if is_delta && series.place == place {

@@ -283,3 +283,30 @@ fn a_hot_swap_keeps_counters_going() {
     old.tick(at(20), &mut out);
     assert!(out.take_batches().is_empty(), "the old one has nothing left to say");
 }
+
+#[test]
+fn what_came_to_the_successor_before_the_state_did_is_not_lost() {
+    let yaml = format!("{{interval: 10s, rules: [{DROP_POD}]}}");
+    let (mut old, mut new) = (bare(&yaml), bare(&yaml));
+    let at = |seconds: u64| Now {
+        monotonic: Duration::from_secs(seconds),
+        unix_nanos: (EPOCH + seconds) * 1_000_000_000,
+    };
+    let ingest = |stage: &mut dyn phoenix_component::Stage, metric: serde_json::Value, now: Now| {
+        let batch = golden::batch(Signal::Metrics, &request("", metric).to_string());
+        stage.ingest(Fragment { batch, ack: Ack::none() }, now, &mut Output::with_room(4));
+    };
+    ingest(&mut *old, deltas("d", &[("pod=a", 0, 1, 10.0)]), at(0));
+    ingest(&mut *old, counter("c", &[("pod=a", 1, 2, 10.0)]), at(2));
+    ingest(&mut *new, deltas("d", &[("pod=b", 1, 2, 5.0), ("pod=b other=1", 1, 2, 7.0)]), at(3));
+    ingest(&mut *new, counter("c", &[("pod=a", 1, 3, 12.0)]), at(3));
+    assert_eq!(new.adopt(&mut *old), Adoption::Kept);
+    ingest(&mut *new, counter("c", &[("pod=a", 1, 4, 13.0)]), at(4));
+    let mut out = Output::with_room(4);
+    new.tick(at(10), &mut out);
+    let batches = out.take_batches();
+    let mut all: Vec<Row> =
+        batches.iter().flat_map(|fragment| rows(&golden::to_json(&fragment.batch))).collect();
+    all.sort();
+    assert_eq!(short(&all), [("|", 1, 4, "13"), ("|", 0, 2, "15"), ("|other=1", 1, 2, "7")]);
+}

@@ -296,7 +296,7 @@ impl State {
                 return Fate::Ends(Reason::GaugeOverflow.name());
             }
         };
-        self.into_output(slot, target, around, reading, metrics)
+        self.add_to_output(slot, target, around, reading, metrics)
     }
 
     /// The series turned out to go into an output.
@@ -308,12 +308,12 @@ impl State {
         metrics: &OptimizerMetrics,
     ) -> Fate {
         match self.series.get(slot).map(|series| series.goes) {
-            Some(Goes::Into(target)) => self.into_output(slot, target, around, reading, metrics),
+            Some(Goes::Into(target)) => self.add_to_output(slot, target, around, reading, metrics),
             _ => Fate::Passes(None),
         }
     }
 
-    fn into_output(
+    fn add_to_output(
         &mut self,
         slot: Slot,
         target: Slot,

@@ -13,14 +13,11 @@ const DROP_POD: &str = "{name: pods, match: {types: [counter, up_down_counter]},
 #[test]
 fn resets_of_one_contributor_do_not_show_in_the_sum() {
     let mut fixture = optimizer(DROP_POD);
-    let streams = [[100.0, 110.0, 120.0, 5.0, 15.0], [50.0, 60.0, 70.0, 80.0, 90.0]];
+    let streams = [(100.0, 50.0), (110.0, 60.0), (120.0, 70.0), (5.0, 80.0), (15.0, 90.0)];
     let mut out = Vec::new();
-    for step in 0..5 {
+    for (step, (a, b)) in streams.into_iter().enumerate() {
         let time = 10 * step as i64;
-        let passed = fixture.send(
-            "",
-            counter("c", &[("pod=a", -1, time, streams[0][step]), ("pod=b", -1, time, streams[1][step])]),
-        );
+        let passed = fixture.send("", counter("c", &[("pod=a", -1, time, a), ("pod=b", -1, time, b)]));
         assert_eq!(passed, [], "nothing goes on by itself");
         out.extend(fixture.advance(10));
     }

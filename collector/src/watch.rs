@@ -49,6 +49,8 @@ impl FileWatch {
 mod tests {
     use phoenix_component::files::fingerprint;
 
+    use std::path::PathBuf;
+
     use super::*;
 
     const QUIET: Duration = Duration::from_secs(1);

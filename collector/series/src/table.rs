@@ -52,6 +52,14 @@ impl<T> Table<T> {
         self.len() >= self.capacity
     }
 
+    /// The bytes that the table itself takes, without what its states point at.
+    pub fn memory(&self) -> usize {
+        let states = self.states.capacity() * size_of::<Option<(Fingerprint, T)>>();
+        // Seven eighths of the places of a hash map can be taken; each has a byte of control.
+        let index = self.index.capacity() * 8 / 7 * (size_of::<(Fingerprint, Slot)>() + 1);
+        states + index + self.free.capacity() * size_of::<Slot>()
+    }
+
     /// Changes how many states have room; those that are there stay.
     pub fn set_capacity(&mut self, capacity: usize) {
         self.capacity = capacity.min(u32::MAX as usize - 1);
@@ -87,6 +95,10 @@ impl<T> Table<T> {
             }
             None => {
                 let slot = Slot::at(self.states.len());
+                if self.states.len() == self.states.capacity() {
+                    // Doubling would leave half of a large table empty.
+                    self.states.reserve_exact((self.states.len() / 8).max(16));
+                }
                 self.states.push(Some((key, state)));
                 slot
             }
@@ -101,6 +113,11 @@ impl<T> Table<T> {
         self.index.remove(&key);
         self.free.push(slot);
         Some(state)
+    }
+
+    /// The states with their keys.
+    pub fn into_states(self) -> impl Iterator<Item = (Fingerprint, T)> {
+        self.states.into_iter().flatten()
     }
 
     /// Walks the states.

@@ -86,7 +86,11 @@ pub(crate) fn contribute(
     buffers: &mut Buffers,
 ) -> Result<Effect, Reason> {
     let (time, is_ahead) = at.time_of(reading);
-    let place = Place { start: reading.start, time: if reading.time == 0 { time } else { reading.time } };
+    let mut place = Place { start: reading.start, time: if reading.time == 0 { time } else { reading.time } };
+    if place.start > place.time {
+        // Nobody knows what that means.
+        place.start = 0;
+    }
     let mut effect = Effect { is_ahead, ..Effect::default() };
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     if is_delta && series.place == place {
@@ -205,8 +209,12 @@ pub(crate) fn contribute(
         _ => return Err(Reason::Malformed),
     }
     if !output.is_started && !is_delta {
-        // Of a counter that counts from its start, that; otherwise the time of what is only a baseline.
-        output.start = if counts { place.start } else { time };
+        // A stream that went elsewhere before adds what came since; a new one counts from its start, or is a baseline.
+        output.start = match (is_first, counts) {
+            (false, _) => series.place.time.min(time),
+            (true, true) => place.start,
+            (true, false) => time,
+        };
     }
     output.touch(place.start, time, at.seconds);
     if !series.is_live {

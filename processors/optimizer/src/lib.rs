@@ -31,7 +31,7 @@ mod tests;
 mod top_k;
 mod walk;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
@@ -101,7 +101,10 @@ impl ProcessorFactory for OptimizerFactory {
         let catalogs: Result<Vec<_>, _> = config.catalogs.iter().map(|path| catalog(path)).collect();
         let catalogs = catalogs.map_err(StartError::because)?;
         let id = cx.id.to_string();
-        let stage = stage(config, &catalogs, rand::random(), &cx.host.metrics, &id);
+        // One seed for all, so that a successor knows the identities of its predecessor.
+        static SEED: OnceLock<u64> = OnceLock::new();
+        let seed = *SEED.get_or_init(rand::random);
+        let stage = stage(config, &catalogs, seed, &cx.host.metrics, &id);
         stage.map(Processor::Stage).map_err(StartError::because)
     }
 }

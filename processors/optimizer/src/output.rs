@@ -7,7 +7,7 @@ use phoenix_pdata::wire::Wire;
 use phoenix_pdata::write::{
     put_bytes, put_double, put_fixed64, put_key, put_message, put_sint32, put_uint, put_varint, varint_len,
 };
-use phoenix_series::{Explicit, Exponential, Fingerprint, NO_RECORDED_VALUE, Slot, Total};
+use phoenix_series::{Explicit, Exponential, Fingerprint, MAX_BUCKETS, NO_RECORDED_VALUE, Slot, Total};
 
 use crate::compress;
 use crate::config::GaugeFunction;
@@ -181,6 +181,43 @@ impl Output {
             self.exemplars.remove(0);
         }
         self.exemplars.push(out.into());
+    }
+
+    /// Adds what the same series has under a state that began later.
+    pub(crate) fn take_in(&mut self, other: Output) {
+        if other.is_started && other.is_delta() {
+            let start = other.start.max(self.sent);
+            self.start = if self.is_started { self.start.min(start) } else { start };
+            self.is_started = true;
+        }
+        match (&mut self.value, other.value) {
+            (Accumulated::Sum { total, has }, Accumulated::Sum { total: theirs, .. }) => {
+                total.merge(&theirs);
+                *has = true;
+            }
+            (Accumulated::Explicit(mine), Accumulated::Explicit(Some(mut theirs))) => match mine {
+                Some(mine) => {
+                    if mine.narrow(&theirs).is_err() {
+                        // Without common bounds count and sum are what both can say together.
+                        mine.without_buckets();
+                        theirs.without_buckets();
+                    }
+                    let added = mine.add(&theirs);
+                    debug_assert!(added.is_ok());
+                }
+                None => *mine = Some(theirs),
+            },
+            (Accumulated::Exponential(mine), Accumulated::Exponential(Some(theirs))) => match mine {
+                Some(mine) => mine.merge(&theirs, MAX_BUCKETS),
+                None => *mine = Some(theirs),
+            },
+            (Accumulated::Point(mine), Accumulated::Point(theirs)) if other.time >= self.time => {
+                *mine = theirs
+            }
+            _ => {}
+        }
+        self.time = self.time.max(other.time);
+        self.seen = self.seen.max(other.seen);
     }
 
     /// Whether there is something to let out; where not, it waits for a later time, unless that is `last`.

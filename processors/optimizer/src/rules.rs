@@ -201,6 +201,15 @@ impl RuleSet {
     }
 }
 
+/// Which groups keep their series, by which rule.
+#[derive(Debug)]
+pub(crate) struct TopK {
+    pub(crate) rule: u16,
+    pub(crate) settings: TopKSettings,
+    /// Attributes that the series of the others do not have.
+    pub(crate) others: Box<[NamePattern]>,
+}
+
 /// What a set of rules comes to, for the series that they match.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -213,7 +222,7 @@ pub(crate) struct Plan {
     /// How labels change.
     pub(crate) steps: Vec<Step>,
     pub(crate) gauges: Option<GaugeFunction>,
-    pub(crate) top_k: Option<(u16, TopKSettings)>,
+    pub(crate) top_k: Option<TopK>,
     pub(crate) limit: Option<(u16, usize, LimitScope)>,
     pub(crate) interval: Option<Duration>,
     pub(crate) dead_band: Option<(u16, DeadBand)>,
@@ -287,7 +296,10 @@ impl Plan {
         }
         self.gauges = self.gauges.or(config.gauges);
         if self.top_k.is_none() {
-            self.top_k = config.top_k.clone().map(|top_k| (index, top_k));
+            self.top_k = config.top_k.clone().map(|settings| {
+                let others = NamePattern::all(&settings.drop_for_others);
+                TopK { rule: index, settings, others }
+            });
         }
         if self.limit.is_none() {
             self.limit = config.limit_series.as_ref().map(|limit| (index, limit.limit, limit.per));

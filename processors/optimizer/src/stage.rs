@@ -131,7 +131,7 @@ impl OptimizerStage {
             for rule in &one.plan.rules {
                 if let Some((matched, left)) = series.get_mut(usize::from(*rule)) {
                     *matched += 1;
-                    *left += i64::from(one.goes == Goes::On);
+                    *left += i64::from(one.goes == Goes::On && one.plan.drop.is_none());
                 }
             }
         }
@@ -240,6 +240,7 @@ impl Stage for OptimizerStage {
     fn adopt(&mut self, old: &mut dyn Stage) -> Adoption {
         let Some(old) = old.as_any().downcast_mut::<OptimizerStage>() else { return Adoption::Rebuilt };
         let fresh = State::new(&old.config, 0);
+        // What came here before the state did, since requests are led here first.
         let newer = std::mem::replace(&mut self.state, std::mem::replace(&mut old.state, fresh));
         self.state.change(&self.config, &old.rules, &self.rules);
         self.remembered = Remembered::default();
@@ -255,8 +256,7 @@ impl Stage for OptimizerStage {
         {
             self.rounds.push(Round { interval: self.config.interval.as_duration(), due });
         }
-        // Nothing came before the state did: the engine hands over before it sends.
-        debug_assert!(newer.series.is_empty());
+        self.state.absorb(newer);
         Adoption::Kept
     }
 

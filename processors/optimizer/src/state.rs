@@ -16,7 +16,7 @@ use crate::kind::{Kind, Reading, Value};
 use crate::labels::{Labels, Step};
 use crate::metrics::{OptimizerMetrics, Reason};
 use crate::output::{Accumulated, Frame, Output};
-use crate::rules::{Place, Plan, RuleSet};
+use crate::rules::{Place, Plan, RuleSet, TopK};
 use crate::series::{Goes, Last, OUTDATED, Series};
 use crate::top_k::Ranking;
 
@@ -77,6 +77,8 @@ pub(crate) struct State {
     parts: HashMap<Fingerprint, Arc<[u8]>>,
     frames: HashMap<Fingerprint, Arc<Frame>>,
     plans: HashMap<Box<[u16]>, Arc<Plan>>,
+    /// What rules in shadow would come to, by rule.
+    shadows: HashMap<u16, Arc<Plan>>,
     limits: Table<usize>,
     caps: HashMap<Fingerprint, HashMap<u64, u32>>,
     units: HashMap<Fingerprint, Fingerprint>,
@@ -111,6 +113,7 @@ impl State {
             parts: HashMap::new(),
             frames: HashMap::new(),
             plans: HashMap::new(),
+            shadows: HashMap::new(),
             limits: Table::new(config.max_series),
             caps: HashMap::new(),
             units: HashMap::new(),
@@ -132,6 +135,7 @@ impl State {
         self.outputs.set_capacity(config.max_series);
         self.limits.set_capacity(config.max_series);
         self.plans.clear();
+        self.shadows.clear();
         self.counted.clear();
         let mut rankings = std::mem::take(&mut self.rankings);
         for (index, rule) in new.rules().iter().enumerate() {
@@ -148,6 +152,39 @@ impl State {
             series.group = None;
             true
         });
+    }
+
+    /// Takes over what came under a state that began later. Of what is cumulative the next points say everything
+    /// again, and by increments since before; deltas and points that wait are put to those that are here.
+    pub(crate) fn absorb(&mut self, newer: State) {
+        let State { outputs, .. } = newer;
+        for (key, output) in outputs.into_states() {
+            let stands_alone = output.is_delta() || matches!(output.value, Accumulated::Point(_));
+            if !stands_alone || !output.is_ready(true) {
+                continue;
+            }
+            match self.outputs.find(key) {
+                Some(slot) => {
+                    if let Some(mine) = self.outputs.get_mut(slot) {
+                        mine.take_in(output);
+                    }
+                    self.enqueue(slot);
+                }
+                None => {
+                    let orphan = Output {
+                        is_pending: false,
+                        live: 0,
+                        contributors: 0,
+                        limit: None,
+                        caps: Box::default(),
+                        ..output
+                    };
+                    if let Ok(slot) = self.outputs.insert(key, orphan) {
+                        self.enqueue(slot);
+                    }
+                }
+            }
+        }
     }
 
     /// Notes the time of what follows.
@@ -259,7 +296,7 @@ impl State {
                 return Fate::Ends(Reason::GaugeOverflow.name());
             }
         };
-        self.into_output(slot, target, around, reading, metrics)
+        self.add_to_output(slot, target, around, reading, metrics)
     }
 
     /// The series turned out to go into an output.
@@ -271,12 +308,12 @@ impl State {
         metrics: &OptimizerMetrics,
     ) -> Fate {
         match self.series.get(slot).map(|series| series.goes) {
-            Some(Goes::Into(target)) => self.into_output(slot, target, around, reading, metrics),
+            Some(Goes::Into(target)) => self.add_to_output(slot, target, around, reading, metrics),
             _ => Fate::Passes(None),
         }
     }
 
-    fn into_output(
+    fn add_to_output(
         &mut self,
         slot: Slot,
         target: Slot,
@@ -320,8 +357,8 @@ impl State {
                     metrics.ignored(Reason::Ahead);
                 }
                 if let (Some(group), Some(metric)) = (series.group, series.ranks)
-                    && let Some((rule, _)) = &series.plan.top_k
-                    && let Some(ranking) = self.rankings.get_mut(rule)
+                    && let Some(top_k) = &series.plan.top_k
+                    && let Some(ranking) = self.rankings.get_mut(&top_k.rule)
                 {
                     ranking.weigh(group, metric, effect.weight);
                 }
@@ -370,7 +407,8 @@ impl State {
     ) -> Result<Slot, Arc<Plan>> {
         let plan = self.plan_of(around, reading, rules);
         for index in &plan.shadow {
-            let alone = Plan::alone(rules, *index);
+            let alone =
+                self.shadows.entry(*index).or_insert_with(|| Plan::alone(rules, *index).into()).clone();
             let left = self.projected(&alone, around, reading);
             let counted = self.counted.entry(*index).or_default();
             if let Some(left) = left {
@@ -665,7 +703,7 @@ impl State {
 
     /// Finds the group of a series, and puts it to the others where it is none of the heaviest.
     fn top(&mut self, plan: &Plan, labels: &mut Labels<'_>) -> Option<(u16, Slot)> {
-        let (rule, settings) = plan.top_k.as_ref()?;
+        let TopK { rule, settings, others } = plan.top_k.as_ref()?;
         let mut parts = Vec::new();
         let mut has_any = false;
         for label in &settings.labels {
@@ -685,11 +723,10 @@ impl State {
             for label in &settings.labels {
                 labels.set(label, &settings.other);
             }
-            let patterns = crate::pattern::NamePattern::all(&settings.drop_for_others);
             let spared = |body: &[u8]| {
                 let key = phoenix_pdata::view::key_of(body);
                 settings.labels.iter().any(|label| label.as_bytes() == key)
-                    || !crate::pattern::any(&patterns, key)
+                    || !crate::pattern::any(others, key)
             };
             labels.point.retain(|body| spared(body));
             let before = labels.resource.len();
@@ -713,11 +750,10 @@ impl State {
         limit: Option<Slot>,
         caps: Vec<(Fingerprint, u64)>,
     ) -> Target {
-        let found = self.outputs.find(key);
-        let Some(value) = value else { return Target { goes: Goes::Unmerged, group, limit } };
-        let slot = match found {
-            Some(slot) => Some(slot),
-            None => {
+        let slot = match (self.outputs.find(key), value) {
+            (Some(slot), _) => Some(slot),
+            (None, None) => None,
+            (None, Some(value)) => {
                 let frame = self.frame(plan, around, labels, keys);
                 let caps: Box<[_]> = caps.into();
                 for (of, value) in &caps {

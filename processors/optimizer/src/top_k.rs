@@ -76,7 +76,7 @@ impl Ranking {
         }
     }
 
-    /// Ranks the groups anew. Returns whether one became a member, or is none any more.
+    /// Ranks the groups anew. Returns whether one became a member, or is none any more, or was forgotten.
     pub(crate) fn rank(&mut self, now: u32) -> bool {
         let mut totals = vec![0.0; self.settings.rank_by.len()];
         for (_, group) in self.groups.iter() {
@@ -92,8 +92,9 @@ impl Ranking {
             group.score = if is_first { share } else { NEWEST * share + (1.0 - NEWEST) * group.score };
             group.weights.fill(0.0);
             let keep = group.quiet < FORGOTTEN_AFTER;
-            if !keep && group.is_member {
-                *members -= 1;
+            if !keep {
+                *members -= usize::from(group.is_member);
+                // Its place may be taken by another: whoever points at it has to look again.
                 changed = true;
             }
             keep

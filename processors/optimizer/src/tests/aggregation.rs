@@ -13,14 +13,11 @@ const DROP_POD: &str = "{name: pods, match: {types: [counter, up_down_counter]},
 #[test]
 fn resets_of_one_contributor_do_not_show_in_the_sum() {
     let mut fixture = optimizer(DROP_POD);
-    let streams = [[100.0, 110.0, 120.0, 5.0, 15.0], [50.0, 60.0, 70.0, 80.0, 90.0]];
+    let streams = [(100.0, 50.0), (110.0, 60.0), (120.0, 70.0), (5.0, 80.0), (15.0, 90.0)];
     let mut out = Vec::new();
-    for step in 0..5 {
+    for (step, (a, b)) in streams.into_iter().enumerate() {
         let time = 10 * step as i64;
-        let passed = fixture.send(
-            "",
-            counter("c", &[("pod=a", -1, time, streams[0][step]), ("pod=b", -1, time, streams[1][step])]),
-        );
+        let passed = fixture.send("", counter("c", &[("pod=a", -1, time, a), ("pod=b", -1, time, b)]));
         assert_eq!(passed, [], "nothing goes on by itself");
         out.extend(fixture.advance(10));
     }
@@ -282,4 +279,31 @@ fn a_hot_swap_keeps_counters_going() {
     assert_eq!(short(&rows(&golden::to_json(&batches[0].batch))), [("|", 1, 12, "15")]);
     old.tick(at(20), &mut out);
     assert!(out.take_batches().is_empty(), "the old one has nothing left to say");
+}
+
+#[test]
+fn what_came_to_the_successor_before_the_state_did_is_not_lost() {
+    let yaml = format!("{{interval: 10s, rules: [{DROP_POD}]}}");
+    let (mut old, mut new) = (bare(&yaml), bare(&yaml));
+    let at = |seconds: u64| Now {
+        monotonic: Duration::from_secs(seconds),
+        unix_nanos: (EPOCH + seconds) * 1_000_000_000,
+    };
+    let ingest = |stage: &mut dyn phoenix_component::Stage, metric: serde_json::Value, now: Now| {
+        let batch = golden::batch(Signal::Metrics, &request("", metric).to_string());
+        stage.ingest(Fragment { batch, ack: Ack::none() }, now, &mut Output::with_room(4));
+    };
+    ingest(&mut *old, deltas("d", &[("pod=a", 0, 1, 10.0)]), at(0));
+    ingest(&mut *old, counter("c", &[("pod=a", 1, 2, 10.0)]), at(2));
+    ingest(&mut *new, deltas("d", &[("pod=b", 1, 2, 5.0), ("pod=b other=1", 1, 2, 7.0)]), at(3));
+    ingest(&mut *new, counter("c", &[("pod=a", 1, 3, 12.0)]), at(3));
+    assert_eq!(new.adopt(&mut *old), Adoption::Kept);
+    ingest(&mut *new, counter("c", &[("pod=a", 1, 4, 13.0)]), at(4));
+    let mut out = Output::with_room(4);
+    new.tick(at(10), &mut out);
+    let batches = out.take_batches();
+    let mut all: Vec<Row> =
+        batches.iter().flat_map(|fragment| rows(&golden::to_json(&fragment.batch))).collect();
+    all.sort();
+    assert_eq!(short(&all), [("|", 1, 4, "13"), ("|", 0, 2, "15"), ("|other=1", 1, 2, "7")]);
 }

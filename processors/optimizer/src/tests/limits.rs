@@ -138,3 +138,31 @@ fn a_full_tracker_keeps_the_totals_of_deltas_and_says_what_it_cannot_keep() {
     assert_eq!(fixture.advance(10), []);
     assert_eq!(fixture.ignored("untracked"), 10);
 }
+
+#[test]
+fn a_tracked_series_takes_less_than_200_bytes() {
+    use crate::series::Series;
+    use phoenix_series::{Fingerprint, Table};
+    for count in [100_000_u64, 115_000, 230_000] {
+        let mut table: Table<Series> = Table::new(1_000_000);
+        let hasher = phoenix_series::Hasher::new(1);
+        for number in 0..count {
+            let key: Fingerprint = hasher.bytes(&number.to_le_bytes());
+            let series = Series {
+                plan: Default::default(),
+                goes: crate::series::Goes::On,
+                group: None,
+                limit: None,
+                version: 0,
+                seen: 0,
+                place: Default::default(),
+                last: Default::default(),
+                is_live: false,
+                ranks: None,
+            };
+            assert!(table.insert(key, series).is_ok());
+        }
+        let each = table.memory() as u64 / count;
+        assert!(each <= 170, "{each} bytes for each of {count}");
+    }
+}

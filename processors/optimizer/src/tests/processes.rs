@@ -97,6 +97,7 @@ fn totals_of_counters_are_exact_over_every_change_of_ranks() {
         for row in fixture.advance(10) {
             let value: u64 = row.4.parse().expect("a number");
             let before = last.insert(row.1.clone(), value);
+            assert!(row.2 < row.3 || value == 0, "{row:?}: what counts covers some time");
             assert!(before.is_none_or(|before| before <= value), "{} fell from {before:?} to {value}", row.1);
         }
     }

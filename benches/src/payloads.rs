@@ -91,6 +91,7 @@ impl Payload {
         })
     }
 
+    #[cfg(test)]
     /// A copy in which the records are numbered `first_id`, `first_id + 1` and so on.
     pub(crate) fn numbered_from(&self, first_id: u64) -> Bytes {
         let mut bytes = self.bytes.to_vec();

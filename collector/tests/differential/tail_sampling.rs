@@ -13,7 +13,7 @@ use crate::random::Random;
 const NAME: &str = "tail_sampling";
 /// Traces of a case, and requests that their spans are spread over.
 const TRACES: u64 = 24;
-const REQUESTS: u64 = 3;
+const REQUESTS: usize = 3;
 
 /// So many generated cases.
 pub(crate) fn generated(seed: u64, count: u64) -> Vec<Case> {
@@ -29,6 +29,7 @@ fn one(seed: u64, index: u64) -> Case {
         name: format!("tail {seed}/{index}"),
         signal: "traces".to_owned(),
         processors: json!({NAME: settings}),
+        routing: Value::Null,
         inputs: inputs(random),
     }
 }
@@ -109,12 +110,12 @@ fn inner(random: &mut Random) -> Vec<Value> {
 
 /// Spans of a few traces, each in any of the requests.
 fn inputs(random: &mut Random) -> Vec<String> {
-    let mut requests: Vec<Vec<Value>> = vec![Vec::new(); REQUESTS as usize];
+    let mut requests: Vec<Vec<Value>> = vec![Vec::new(); REQUESTS];
     for _ in 0..TRACES {
-        let id = format!("{:016x}{:016x}", random.below(u64::MAX), random.below(u64::MAX));
+        let id = format!("{:016x}{:016x}", random.next(), random.next());
         for number in 0..1 + random.below(6) {
             let span = span(&id, number, random);
-            requests[random.below(REQUESTS) as usize].push(span);
+            requests[random.below(REQUESTS)].push(span);
         }
     }
     requests
@@ -134,10 +135,10 @@ fn inputs(random: &mut Random) -> Vec<String> {
         .collect()
 }
 
-fn span(id: &str, number: u64, random: &mut Random) -> Value {
+fn span(id: &str, number: usize, random: &mut Random) -> Value {
     const START: u64 = 1_760_000_000_000_000_000;
-    let start = START + random.below(200) * 1_000_000;
-    let end = start + random.below(500) * 1_000_000;
+    let start = START + random.below(200) as u64 * 1_000_000;
+    let end = start + random.below(500) as u64 * 1_000_000;
     let mut attributes = vec![json!({"key": "n", "value": {"intValue": random.below(8).to_string()}})];
     if random.one_in(2) {
         attributes.push(json!({"key": "route", "value": {"stringValue": random.pick(&["/a", "/b", "/c"])}}));

@@ -20,6 +20,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_processor_memory_limiter::MemoryLimiterFactory),
             Box::new(phoenix_processor_probabilistic_sampler::SamplerFactory),
             Box::new(phoenix_processor_resource::ResourceFactory),
+            Box::new(phoenix_processor_tail_sampling::TailSamplingFactory),
             Box::new(phoenix_processor_transform::TransformFactory),
         ],
         exporters: vec![

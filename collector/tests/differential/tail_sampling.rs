@@ -12,8 +12,8 @@ use crate::random::Random;
 
 const NAME: &str = "tail_sampling";
 /// Traces of a case, and requests that their spans are spread over.
-const TRACES: u64 = 24;
-const REQUESTS: u64 = 3;
+const TRACES: usize = 24;
+const REQUESTS: usize = 3;
 
 /// So many generated cases.
 pub(crate) fn generated(seed: u64, count: u64) -> Vec<Case> {
@@ -60,17 +60,22 @@ fn policy(name: &str, random: &mut Random, depth: u32) -> Value {
     match random.below(if depth == 0 { 14 } else { 11 }) {
         0 => json!({"name": name, "type": "always_sample"}),
         // An upper threshold is asked span by span there: a difference that is meant.
-        1 => leaf("latency", json!({"threshold_ms": random.pick(&["1", "50", "400"]).parse::<u64>().unwrap_or(1)})),
+        1 => leaf("latency", json!({"threshold_ms": random.number(&[1, 50, 400])})),
         2 => leaf("numeric_attribute", json!({"key": "n", "min_value": 1 + random.below(4), "max_value": 5})),
         3 => leaf("boolean_attribute", json!({"key": "flag", "value": random.one_in(2)})),
-        4 => leaf("string_attribute", json!({"key": random.pick(&["route", "service.name"]), "values": ["/a", "cart"]})),
+        4 => leaf(
+            "string_attribute",
+            json!({"key": random.pick(&["route", "service.name"]), "values": ["/a", "cart"]}),
+        ),
         5 => {
             let values = json!([random.pick(&["^/a", "c", "/b$$", "x.*y"])]);
             let key = random.pick(&["route", "service.name"]);
             leaf("string_attribute", json!({"key": key, "values": values, "enabled_regex_matching": true}))
         }
         6 => leaf("status_code", json!({"status_codes": [random.pick(&["ERROR", "OK", "UNSET"])]})),
-        7 => leaf("span_count", json!({"min_spans": 1 + random.below(4), "max_spans": random.pick(&["0", "4"]).parse::<u64>().unwrap_or(0)})),
+        7 => {
+            leaf("span_count", json!({"min_spans": 1 + random.below(4), "max_spans": random.number(&[0, 5])}))
+        }
         8 => leaf("trace_state", json!({"key": "vendor", "values": ["a", "b"]})),
         9 => {
             let mut settings = json!({"sampling_percentage": random.number(&[0.0, 5.0, 33.3, 50.0, 100.0])});
@@ -100,12 +105,12 @@ fn inner(random: &mut Random) -> Vec<Value> {
 
 /// Spans of a few traces, each in any of the requests.
 fn inputs(random: &mut Random) -> Vec<String> {
-    let mut requests: Vec<Vec<Value>> = vec![Vec::new(); REQUESTS as usize];
+    let mut requests: Vec<Vec<Value>> = vec![Vec::new(); REQUESTS];
     for _ in 0..TRACES {
-        let id = format!("{:016x}{:016x}", random.below(u64::MAX), random.below(u64::MAX));
+        let id = format!("{:016x}{:016x}", random.next(), random.next());
         for number in 0..1 + random.below(6) {
             let span = span(&id, number, random);
-            requests[random.below(REQUESTS) as usize].push(span);
+            requests[random.below(REQUESTS)].push(span);
         }
     }
     requests
@@ -125,10 +130,10 @@ fn inputs(random: &mut Random) -> Vec<String> {
         .collect()
 }
 
-fn span(id: &str, number: u64, random: &mut Random) -> Value {
+fn span(id: &str, number: usize, random: &mut Random) -> Value {
     const START: u64 = 1_760_000_000_000_000_000;
-    let start = START + random.below(200) * 1_000_000;
-    let end = start + random.below(500) * 1_000_000;
+    let start = START + random.below(200) as u64 * 1_000_000;
+    let end = start + random.below(500) as u64 * 1_000_000;
     let mut attributes = vec![json!({"key": "n", "value": {"intValue": random.below(8).to_string()}})];
     if random.one_in(2) {
         attributes.push(json!({"key": "route", "value": {"stringValue": random.pick(&["/a", "/b", "/c"])}}));

@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use phoenix_component::harness::golden;
 use phoenix_component::{Ack, Batch, Fragment, Host, Now, Output, Stage};
 use phoenix_config::decode_text;
@@ -17,6 +18,8 @@ use serde_json::{Value, json};
 
 const SPANS: usize = 100;
 const PARTS: u64 = 4;
+/// Traces that begin with a request of traces of one span for each of its parts.
+const BEGIN: u64 = SPANS as u64 / PARTS;
 /// Time between requests.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -157,25 +160,29 @@ fn bench(c: &mut Criterion) {
     let cases: [(&str, String, usize, usize); 2] =
         [("5_policies", FIVE.to_owned(), 2, 8), ("20_policies", twenty(), 2, 8)];
     for (name, policies, per_trace, attributes) in cases {
-        // Ten seconds of requests.
-        let mut driver = Driver::new(&host, &policies, 2_000, Template::new(per_trace, attributes));
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|times| (0..times).map(|_| driver.step()).sum());
+        // Two seconds of requests.
+        measure(&mut group, name, || {
+            Driver::new(&host, &policies, 2_000, Template::new(per_trace, attributes))
         });
-        eprint_state(name, &driver);
     }
     group.finish();
     let mut group = c.benchmark_group("traces_in_the_buffer");
     group.throughput(Throughput::Elements(SPANS as u64)).sample_size(20);
-    // Traces of one span for each of four requests; a quarter of a request begins new traces.
-    for (name, waiting) in [("20000", 20_000 / SPANS as u64), ("2000000", 2_000_000 / SPANS as u64)] {
-        let mut driver = Driver::new(&host, FIVE, waiting, Template::new(1, 1));
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|times| (0..times).map(|_| driver.step()).sum());
-        });
-        eprint_state(name, &driver);
+    for (name, waiting) in [("20000", 20_000 / BEGIN), ("2000000", 2_000_000 / BEGIN)] {
+        measure(&mut group, name, || Driver::new(&host, FIVE, waiting, Template::new(1, 1)));
     }
     group.finish();
+}
+
+fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn() -> Driver) {
+    let mut driver = None;
+    group.bench_function(name, |bencher| {
+        let driver = driver.get_or_insert_with(&make);
+        bencher.iter_custom(|times| (0..times).map(|_| driver.step()).sum());
+    });
+    if let Some(driver) = driver {
+        eprint_state(name, &driver);
+    }
 }
 
 /// Says what the stage holds, since a figure for a stage that holds something else means nothing.
@@ -185,7 +192,8 @@ fn eprint_state(name: &str, driver: &Driver) {
     let sent = driver.number * SPANS as u64;
     let wire = driver.template.bytes.len() / SPANS;
     eprintln!(
-        "{name}: {} spans of {wire} bytes held in {} bytes each, {:.1} % released",
+        "{name}: {} requests; {} spans of {wire} bytes held in {} bytes each, {:.1} % released",
+        driver.number,
         held.items,
         held.bytes / held.items.max(1) as usize,
         100.0 * driver.released as f64 / sent as f64

@@ -27,7 +27,7 @@ pub(crate) struct Buffer {
 }
 
 /// Bytes of a trace beside those of its spans: its entry, and its place in the index.
-const TRACE_BYTES: usize = size_of::<Entry>() + 8;
+const TRACE_BYTES: usize = size_of::<Entry>() + 14;
 
 impl Buffer {
     pub(crate) fn new(pool: std::sync::Arc<Pool>) -> Buffer {

@@ -85,6 +85,8 @@ pub(crate) struct TailStage {
     outgoing: Outgoing,
     /// With `sampling_strategy: span-ingest`, what is known of the spans of the resource that is taken in.
     fresh: Vec<(Slot, TraceFacts)>,
+    /// Traces that were looked up for the scope that is taken in.
+    lookups: Vec<([u8; 16], Option<Slot>)>,
     /// Spans that ended since the last call that could say so, by reason.
     ended: Vec<(&'static str, u64)>,
     wake_at: Option<Duration>,
@@ -119,6 +121,7 @@ impl TailStage {
             decided: Decided::new(rules.most_kept, rules.most_dropped),
             outgoing: Outgoing::default(),
             fresh: Vec::new(),
+            lookups: Vec::new(),
             ended: Vec::new(),
             wake_at: None,
             now: Now::default(),

@@ -27,6 +27,21 @@ impl Entry {
     pub(crate) const GONE: u32 = u32::MAX;
 }
 
+/// Where a trace is, and its hash, so that neither growing nor most misses touch an entry.
+#[derive(Clone, Copy)]
+struct Place {
+    slot: u32,
+    hash: u32,
+}
+
+impl Place {
+    /// What the table puts it by.
+    #[inline]
+    fn spread(&self) -> u64 {
+        u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 /// Parts of the index: each grows by itself, so that no insertion waits for all of it to grow.
 const PARTS: usize = 64;
 const CHUNK_BITS: u32 = 12;
@@ -36,7 +51,7 @@ pub(crate) struct Traces {
     /// Entries never move.
     chunks: Vec<Vec<Entry>>,
     free: Vec<u32>,
-    index: Vec<HashTable<u32>>,
+    index: Vec<HashTable<Place>>,
     seeds: (u64, u64),
     len: usize,
     pass: u32,
@@ -59,15 +74,13 @@ impl Default for Traces {
     }
 }
 
-fn hash(seeds: (u64, u64), id: &[u8; 16]) -> u64 {
+/// The part of the index that an identifier is in, and its place there without the slot.
+#[inline]
+fn locate(seeds: (u64, u64), id: &[u8; 16]) -> (usize, Place) {
     let id = u128::from_le_bytes(*id);
     let product = u128::from(id as u64 ^ seeds.0) * u128::from((id >> 64) as u64 ^ seeds.1);
-    product as u64 ^ (product >> 64) as u64 ^ (id as u64).rotate_left(29)
-}
-
-fn part(hash: u64) -> usize {
-    // The table itself uses the lowest and the highest bits.
-    (hash >> 40) as usize % PARTS
+    let hash = product as u64 ^ (product >> 64) as u64 ^ (id as u64).rotate_left(29);
+    ((hash >> 32) as usize % PARTS, Place { slot: 0, hash: hash as u32 })
 }
 
 impl Traces {
@@ -75,15 +88,22 @@ impl Traces {
         self.len
     }
 
+    #[inline]
     pub(crate) fn find(&self, id: &[u8; 16]) -> Option<Slot> {
-        let hash = hash(self.seeds, id);
-        let same = |slot: &u32| self[Slot(*slot)].facts.id == *id;
-        self.index[part(hash)].find(hash, same).map(|slot| Slot(*slot))
+        let (part, wanted) = locate(self.seeds, id);
+        let same = |place: &Place| place.hash == wanted.hash && self[Slot(place.slot)].facts.id == *id;
+        self.index[part].find(wanted.spread(), same).map(|place| Slot(place.slot))
+    }
+
+    /// Whether the trace of that identifier is in a slot still.
+    #[inline]
+    pub(crate) fn is_at(&self, slot: Slot, id: &[u8; 16]) -> bool {
+        self[slot].due != Entry::GONE && self[slot].facts.id == *id
     }
 
     /// Adds a trace that is not there.
     pub(crate) fn insert(&mut self, facts: TraceFacts, due: u32) -> Slot {
-        let hash_of_new = hash(self.seeds, &facts.id);
+        let (part, place) = locate(self.seeds, &facts.id);
         let entry = Entry { facts, head: RecordRef::NONE, due, pass: self.pass };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -100,9 +120,8 @@ impl Traces {
                 ((count - 1) << CHUNK_BITS) as u32 + chunk.len() as u32 - 1
             }
         };
-        let (chunks, seeds) = (&self.chunks, self.seeds);
-        let rehash = |slot: &u32| hash(seeds, &at(chunks, *slot).facts.id);
-        self.index[part(hash_of_new)].insert_unique(hash_of_new, slot, rehash);
+        let place = Place { slot, ..place };
+        self.index[part].insert_unique(place.spread(), place, Place::spread);
         self.len += 1;
         Slot(slot)
     }
@@ -110,8 +129,8 @@ impl Traces {
     /// Takes a trace out.
     pub(crate) fn remove(&mut self, slot: Slot) -> (TraceFacts, RecordRef) {
         let id = self[slot].facts.id;
-        let hash = hash(self.seeds, &id);
-        if let Ok(found) = self.index[part(hash)].find_entry(hash, |other| *other == slot.0) {
+        let (part, place) = locate(self.seeds, &id);
+        if let Ok(found) = self.index[part].find_entry(place.spread(), |other| other.slot == slot.0) {
             found.remove();
             self.free.push(slot.0);
             self.len -= 1;

@@ -38,7 +38,7 @@ impl Filter {
     fn other(&self, bucket: usize, print: u32) -> usize {
         let mixed = u64::from(print).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let count = self.buckets.len();
-        let shift = (mixed as usize) % count;
+        let shift = ((u128::from(mixed) * count as u128) >> 32) as usize;
         if shift >= bucket { shift - bucket } else { shift + count - bucket }
     }
 
@@ -46,12 +46,12 @@ impl Filter {
         ((hash as u128 * self.buckets.len() as u128) >> 64) as usize
     }
 
+    /// Looks into both buckets in any case: so the processor fetches them, and those of other generations, at once.
+    #[inline]
     fn contains(&self, hash: u64, print: u32) -> bool {
-        if self.buckets.is_empty() {
-            return false;
-        }
         let first = self.first(hash);
-        self.buckets[first].contains(&print) || self.buckets[self.other(first, print)].contains(&print)
+        let ([a, b], [c, d]) = (self.buckets[first], self.buckets[self.other(first, print)]);
+        (a == print) | (b == print) | (c == print) | (d == print)
     }
 
     /// False where there is no room; then one that was there is in `print`.
@@ -131,7 +131,7 @@ impl Fingerprints {
 
     pub(crate) fn contains(&self, id: &[u8; 16]) -> bool {
         let (hash, print) = self.hash(id);
-        self.generations.iter().any(|filter| filter.contains(hash, print))
+        self.generations.iter().fold(false, |found, filter| found | filter.contains(hash, print))
     }
 
     #[cfg(test)]

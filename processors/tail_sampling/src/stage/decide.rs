@@ -16,6 +16,8 @@ use crate::wheel::{moment_of, tick_before};
 
 /// Traces that are decided in one call, at most.
 const SLICE: usize = 4096;
+/// Traces whose memory is asked for together.
+const AHEAD: usize = 16;
 /// From which fullness on traces are decided early to make room.
 const CROWDED: f64 = 0.9;
 /// Traces that are compared for who is decided early, and those of them that are.
@@ -54,6 +56,9 @@ impl TailStage {
                 if left == 0 || self.outgoing.is_enough() {
                     break;
                 }
+                if round.done.is_multiple_of(AHEAD) {
+                    self.look_ahead(&round.traces[round.done..]);
+                }
                 round.done += 1;
                 left -= 1;
                 // One that is not due then was decided, or became due earlier.
@@ -86,6 +91,13 @@ impl TailStage {
                 return;
             }
         }
+    }
+
+    /// Reads of the next traces, one right after the other, what deciding reads first: so memory is waited for once.
+    fn look_ahead(&self, slots: &[Slot]) {
+        let heads = slots.iter().take(AHEAD).filter_map(|slot| self.buffer.traces[*slot].head.some());
+        let bytes: u64 = heads.map(|head| u64::from(self.buffer.segments.header(head).len)).sum();
+        std::hint::black_box(bytes);
     }
 
     /// Shows all traces of a round to the policies that want to see them first.

@@ -125,6 +125,9 @@ impl TailStage {
     }
 
     fn take_in_scope<'a>(&mut self, place: Place<'a>, sessions: &mut [Sessions<'a>]) {
+        self.look_up(place.entry);
+        let mut lookups = std::mem::take(&mut self.lookups);
+        let mut next = lookups.drain(..);
         let mut run: Option<Run> = None;
         let mut at = 0;
         for field in Fields::new(place.entry) {
@@ -141,7 +144,8 @@ impl TailStage {
                 if let Some(run) = run.take() {
                     self.end_run(run, place);
                 }
-                run = Some(self.begin_run(id, start, place));
+                let known = next.by_ref().find(|(of, _)| *of == id).and_then(|(_, slot)| slot);
+                run = Some(self.begin_run(id, start, known, place));
             }
             let Some(run) = &mut run else { continue };
             run.end = at;
@@ -163,12 +167,30 @@ impl TailStage {
         if let Some(run) = run {
             self.end_run(run, place);
         }
+        drop(next);
+        self.lookups = lookups;
     }
 
-    /// Finds out where the spans of a trace go.
-    fn begin_run(&mut self, id: [u8; 16], start: usize, place: Place<'_>) -> Run {
+    /// Looks the traces of a scope's spans up, one right after the other: so memory is waited for once.
+    fn look_up(&mut self, entry: &[u8]) {
+        self.lookups.clear();
+        let mut last = None;
+        for field in Fields::new(entry).filter(|field| field.is_len(2)) {
+            let id = trace_id(field.body);
+            if last != Some(id) {
+                last = Some(id);
+                self.lookups.push((id, self.buffer.traces.find(&id)));
+            }
+        }
+    }
+
+    /// Finds out where the spans of a trace go; `known` is where the trace was a moment ago.
+    fn begin_run(&mut self, id: [u8; 16], start: usize, known: Option<Slot>, place: Place<'_>) -> Run {
         let has_id = id != [0; 16];
-        let mut target = self.buffer.traces.find(&id).map(|slot| Target::Waiting { slot, is_new: false });
+        let known = known.filter(|slot| self.buffer.traces.is_at(*slot, &id));
+        let mut target = known
+            .or_else(|| self.buffer.traces.find(&id))
+            .map(|slot| Target::Waiting { slot, is_new: false });
         if target.is_none() && has_id {
             target = self.decided.recall(&id).map(|remembered| match remembered {
                 Remembered::Kept(kept) => Target::Kept(Box::new(kept)),

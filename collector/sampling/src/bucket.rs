@@ -38,6 +38,16 @@ impl Bucket {
         self.limit
     }
 
+    /// Goes on with what is left in another, which had another limit.
+    pub fn adopt(&self, old: &Bucket) {
+        let (tokens, at) = {
+            let level = old.state.lock().unwrap_or_else(PoisonError::into_inner);
+            (level.tokens, level.at)
+        };
+        let mut level = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *level = Level { tokens: tokens.min(self.limit.burst), at };
+    }
+
     /// Takes at least `need` tokens and at most `like`, at a monotonic time; none where `need` is not there.
     fn take(&self, need: f64, like: f64, now: Duration) -> Option<f64> {
         let mut level = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -173,13 +173,11 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// The threshold for something of this key and weight that was offered.
-    pub fn threshold(&self, key: u64, weight: Weight) -> Threshold {
+    /// The threshold for something of this key and weight; none where nothing like it was offered.
+    pub fn threshold(&self, key: u64, weight: Weight) -> Option<Threshold> {
         let key = if self.floors.contains_key(&key) { key } else { REST };
-        match (self.slot.keys.get(&key), self.floors.get(&key)) {
-            (Some(group), Some(floor)) => group.threshold(weight).max(floor_of(*floor, weight)),
-            _ => Threshold::NEVER,
-        }
+        let (group, floor) = (self.slot.keys.get(&key)?, self.floors.get(&key)?);
+        Some(group.threshold(weight).max(floor_of(*floor, weight)))
     }
 
     /// What all that is kept costs.
@@ -227,7 +225,7 @@ mod tests {
             let closed = spending.close(slot, length * number);
             let before: f64 = kept.iter().sum();
             for (index, key, randomness, spans) in traces {
-                let threshold = closed.threshold(key, Weight::ONE);
+                let threshold = closed.threshold(key, Weight::ONE).expect("it was offered");
                 if threshold.keeps(randomness) {
                     kept[index] += spans;
                     estimates[index] += spans * threshold.adjusted_count();
@@ -289,7 +287,8 @@ mod tests {
             let mut slot = Slot::new(each);
             slot.offer(number, one(Randomness::MAX), 1);
             let closed = spending.close(slot, SECOND * number as u32);
-            assert_eq!(closed.threshold(number, Weight::ONE), Threshold::ALWAYS);
+            assert_eq!(closed.threshold(number, Weight::ONE), Some(Threshold::ALWAYS));
+            assert_eq!(closed.threshold(number + 1, Weight::ONE), None);
             assert!(spending.keys() <= 11);
         }
     }

@@ -25,6 +25,7 @@ mod metadata;
 mod own_metrics;
 mod own_telemetry;
 mod prometheus;
+mod sampling;
 mod sdk;
 mod signals;
 mod swaps;

@@ -12,7 +12,7 @@ use crate::random::Random;
 
 const NAME: &str = "tail_sampling";
 /// Traces of a case, and requests that their spans are spread over.
-const TRACES: u64 = 24;
+const TRACES: usize = 24;
 const REQUESTS: usize = 3;
 
 /// So many generated cases.
@@ -61,10 +61,7 @@ fn policy(name: &str, random: &mut Random, depth: u32) -> Value {
     match random.below(if depth == 0 { 14 } else { 11 }) {
         0 => json!({"name": name, "type": "always_sample"}),
         // An upper threshold is asked span by span there: a difference that is meant.
-        1 => leaf(
-            "latency",
-            json!({"threshold_ms": random.pick(&["1", "50", "400"]).parse::<u64>().unwrap_or(1)}),
-        ),
+        1 => leaf("latency", json!({"threshold_ms": random.number(&[1, 50, 400])})),
         2 => leaf("numeric_attribute", json!({"key": "n", "min_value": 1 + random.below(4), "max_value": 5})),
         3 => leaf("boolean_attribute", json!({"key": "flag", "value": random.one_in(2)})),
         4 => leaf(
@@ -77,10 +74,9 @@ fn policy(name: &str, random: &mut Random, depth: u32) -> Value {
             leaf("string_attribute", json!({"key": key, "values": values, "enabled_regex_matching": true}))
         }
         6 => leaf("status_code", json!({"status_codes": [random.pick(&["ERROR", "OK", "UNSET"])]})),
-        7 => leaf(
-            "span_count",
-            json!({"min_spans": 1 + random.below(4), "max_spans": random.pick(&["0", "4"]).parse::<u64>().unwrap_or(0)}),
-        ),
+        7 => {
+            leaf("span_count", json!({"min_spans": 1 + random.below(4), "max_spans": random.number(&[0, 5])}))
+        }
         8 => leaf("trace_state", json!({"key": "vendor", "values": ["a", "b"]})),
         9 => {
             let mut settings = json!({"sampling_percentage": random.number(&[0.0, 5.0, 33.3, 50.0, 100.0])});

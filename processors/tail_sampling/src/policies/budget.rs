@@ -62,34 +62,21 @@ struct Budget {
 
 impl Policy for Budget {
     fn decide(&mut self, trace: &TraceFacts, now: Moment) -> Verdict {
-        if self.closed.is_none() {
-            // A trace that is decided by itself is a slot of its own.
-            if self.slot.is_none() {
-                self.preview(trace, now);
-            }
-            let slot = self.slot.take().unwrap_or_else(|| Slot::new(self.allowance));
+        if let Some(slot) = self.slot.take() {
             self.closed = Some(self.spending.close(slot, now.monotonic));
         }
         let (key, weight) = (self.key.hash(trace), self.weights.of(trace, now));
-        match &self.closed {
-            Some(closed) => Verdict::by(closed.threshold(key, weight), trace.randomness()),
+        let shown = self.closed.as_ref().and_then(|closed| closed.threshold(key, weight));
+        // A trace that is decided by itself, before its time, is a slot of its own.
+        let threshold = shown.or_else(|| {
+            let mut slot = Slot::new(self.allowance);
+            slot.offer(key, Rank::new(weight, trace.randomness()), self.measure.of(trace));
+            self.spending.close(slot, now.monotonic).threshold(key, weight)
+        });
+        match threshold {
+            Some(threshold) => Verdict::by(threshold, trace.randomness()),
             None => Verdict::uncertain(Vote::NotSampled),
         }
-    }
-
-    fn wants_preview(&self) -> bool {
-        true
-    }
-
-    fn preview(&mut self, trace: &TraceFacts, now: Moment) {
-        let rank = Rank::new(self.weights.of(trace, now), trace.randomness());
-        let (key, cost) = (self.key.hash(trace), self.measure.of(trace));
-        self.slot.get_or_insert_with(|| Slot::new(self.allowance)).offer(key, rank, cost);
-    }
-
-    fn end_of_round(&mut self, _: Moment) {
-        // What was shown and not asked about, since others had decided before, did not cost anything.
-        (self.slot, self.closed) = (None, None);
     }
 
     fn foresee(&self, _: &TraceFacts) -> Foreseen {

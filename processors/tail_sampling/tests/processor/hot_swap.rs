@@ -129,3 +129,22 @@ fn another_number_of_shards_takes_nothing_over() {
     assert_eq!(new.adopt(&mut *old), Adoption::Rebuilt);
     assert_eq!(old.held().items, 1);
 }
+
+#[test]
+fn what_policies_have_learned_goes_on() {
+    let mut swap = Swap::new();
+    let yaml = |wait: &str, first: u32| {
+        format!("{{decision_wait: {wait}, policies: [{{name: n, type: novelty, novelty: {{first: {first}}}}}]}}")
+    };
+    let mut old = swap.stage(&yaml("1s", 1));
+    swap.send(&mut *old, &[plain(A)]);
+    assert_eq!(swap.advance(&mut *old, SECOND * 2), 1, "it is new");
+    let mut new = swap.stage(&yaml("2s", 1));
+    assert_eq!(new.adopt(&mut *old), Adoption::Kept);
+    swap.send(&mut *new, &[plain(B)]);
+    assert_eq!(swap.advance(&mut *new, SECOND * 3), 0, "it is not new any more");
+    let mut newer = swap.stage(&yaml("2s", 2));
+    assert_eq!(newer.adopt(&mut *new), Adoption::Kept);
+    swap.send(&mut *newer, &[plain(C)]);
+    assert_eq!(swap.advance(&mut *newer, SECOND * 3), 1, "other settings begin anew");
+}

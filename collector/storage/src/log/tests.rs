@@ -1,8 +1,10 @@
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::*;
-use crate::OpenError;
 use crate::disk::simulated::{Fault, SimulatedDisk};
+use crate::segment::{HEADER, RECORD, header};
+use crate::{AppendError, OpenError};
 
 pub(super) const DIR: &str = "/store/client.queue";
 

@@ -80,7 +80,7 @@ impl Choices<'_> {
 
     fn maybe(&mut self) -> Option<usize> {
         let next = self.next();
-        (next % 3 == 0).then_some(next / 3)
+        next.is_multiple_of(3).then_some(next / 3)
     }
 }
 

@@ -44,8 +44,13 @@ fn every_configuration_of_examples_and_deployments_loads() {
         assert_eq!((finished.code, finished.stderr.as_str()), (0, ""), "{path}");
     }
     // None was forgotten; overlays/ has a test of its own.
-    let folders =
-        ["examples/sidecar", "examples/gateway", "examples/optimization", "deployments/container", "deployments/systemd"];
+    let folders = [
+        "examples/sidecar",
+        "examples/gateway",
+        "examples/optimization",
+        "deployments/container",
+        "deployments/systemd",
+    ];
     for folder in folders {
         for entry in std::fs::read_dir(root.join(folder)).expect("a folder") {
             let path = Path::new(folder).join(entry.expect("an entry").file_name());

@@ -101,6 +101,7 @@ impl Explicit {
     pub fn takes(&self, other: &Explicit) -> bool {
         self.counts.is_empty() == other.counts.is_empty()
             && (Arc::ptr_eq(&self.bounds, &other.bounds)
+                || self.bounds == other.bounds
                 || self.bounds.iter().all(|bound| other.bounds.contains(bound)))
     }
 

@@ -305,7 +305,10 @@ impl Output {
             self.begin_again();
         }
         if self.ended > self.sent {
-            let flags_field = if matches!(self.frame.kind, Kind::Gauge | Kind::Sum { .. }) { 8 } else { 10 };
+            let flags_field = match self.frame.kind {
+                Kind::Gauge | Kind::Sum { .. } | Kind::Summary => 8,
+                Kind::Histogram { .. } | Kind::Exponential { .. } => 10,
+            };
             put_message(out, 1, |out| {
                 if self.start != 0 && self.frame.kind != Kind::Gauge {
                     put_fixed64(out, 2, self.start.min(self.ended));

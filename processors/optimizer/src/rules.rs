@@ -1,6 +1,6 @@
 //! Rules, compiled: which of them are about a metric, a resource, a point; and what they come to together.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,15 +19,11 @@ use crate::kind::Kind;
 use crate::labels::{Normalization, Step};
 use crate::pattern::{NamePattern, any};
 
-/// The order in which rules run.
-pub(crate) fn order(a: &RuleConfig, b: &RuleConfig) -> Ordering {
-    let specificity = |rule: &RuleConfig| {
-        NamePattern::all(&rule.matches.metrics).iter().map(NamePattern::specificity).max().unwrap_or(0)
-    };
-    b.priority
-        .cmp(&a.priority)
-        .then_with(|| specificity(b).cmp(&specificity(a)))
-        .then_with(|| a.name.cmp(&b.name))
+/// What rules are sorted by, in the order in which they run.
+pub(crate) fn order(rule: &RuleConfig) -> (Reverse<i32>, Reverse<u32>, String) {
+    let names = NamePattern::all(&rule.matches.metrics);
+    let specificity = names.iter().map(NamePattern::specificity).max().unwrap_or(0);
+    (Reverse(rule.priority), Reverse(specificity), rule.name.clone())
 }
 
 /// A rule.
@@ -151,7 +147,7 @@ impl RuleSet {
     pub(crate) fn new(configured: Vec<RuleConfig>) -> RuleSet {
         let mut configured: Vec<RuleConfig> =
             configured.into_iter().filter(|rule| rule.mode != Mode::Off).collect();
-        configured.sort_by(order);
+        configured.sort_by_cached_key(order);
         RuleSet { rules: configured.into_iter().map(Rule::new).collect() }
     }
 
@@ -319,14 +315,17 @@ impl Plan {
         self.drop_metadata |= config.drop_metadata;
     }
 
-    /// Whether series become others.
-    pub(crate) fn folds(&self) -> bool {
-        !self.steps.is_empty() || self.top_k.is_some()
+    /// Whether series of this kind become others.
+    pub(crate) fn folds(&self, kind: Kind) -> bool {
+        let waits = self.limit.is_some() || self.interval.is_some() || !self.shadow.is_empty();
+        !self.steps.is_empty()
+            || self.top_k.is_some()
+            || waits && self.converts() && matches!(kind, Kind::Histogram { .. })
     }
 
     /// Whether a state is kept for each series of this kind.
     pub(crate) fn tracks(&self, kind: Kind) -> bool {
-        self.folds()
+        self.folds(kind)
             || self.limit.is_some()
             || self.interval.is_some()
             || self.dead_band.is_some() && kind == Kind::Gauge

@@ -332,10 +332,6 @@ impl State {
         }
         output.seen = at.seconds;
         if reading.is_stale() {
-            if let Accumulated::Point(_) = output.value {
-                // A point that stands for itself ends with its own marker.
-                return Fate::Passes(Some(series.plan.clone()));
-            }
             end(series, output, reading, &at);
             if output.ended != 0 {
                 self.enqueue(target);
@@ -522,7 +518,7 @@ impl State {
             return Fate::Ends("optimized_away");
         }
         let (kind, at) = (around.place.kind, self.now);
-        if !plan.folds() && plan.limit.is_none() {
+        if !plan.folds(kind) && plan.limit.is_none() {
             return Fate::Passes(Some(plan));
         }
         let mut stranger = Series {
@@ -581,7 +577,7 @@ impl State {
             return on(Goes::On);
         }
         let mergeable = Accumulated::of(kind, plan.gauges).is_some();
-        if plan.folds() && !mergeable {
+        if plan.folds(kind) && !mergeable {
             return on(Goes::Unmerged);
         }
         let mut labels = Labels::new(&reading.attributes, &around.place.resource_attributes);
@@ -595,7 +591,7 @@ impl State {
         let (point, resource) = labels.fingerprints(&mut self.hasher);
         let mut keys = [resource, around.keys[1], around.keys[2]];
         let mut to = self.ordered(keys, point);
-        let folds = plan.folds() || self.outputs.find(key).is_some();
+        let folds = plan.folds(kind) || self.outputs.find(key).is_some();
         let mut limit = None;
         if let Some((rule, most, scope)) = &plan.limit
             && self.outputs.find(to).is_none()

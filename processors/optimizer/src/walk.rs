@@ -248,12 +248,13 @@ impl Walk<'_> {
                 rewriter.remove(field);
                 return false;
             }
-            let untouched = !plan.tracks(kind) && !around.may_fold;
-            if untouched {
+            let converts = plan.converts() && matches!(kind, Kind::Histogram { .. });
+            if converts && !plan.tracks(kind) {
                 self.matched(plan, data.count() as u64);
-                if plan.converts() && matches!(kind, Kind::Histogram { .. }) {
-                    return self.convert(rewriter, field, around, plan);
-                }
+                return self.convert(rewriter, field, around, plan);
+            }
+            if !plan.tracks(kind) && !around.may_fold {
+                self.matched(plan, data.count() as u64);
                 if !plan.edits_points() && !plan.edits_metric() {
                     return true;
                 }

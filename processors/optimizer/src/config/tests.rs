@@ -127,7 +127,7 @@ fn rules_that_contradict_each_other_are_refused_with_the_reason() {
             Some(("rules::1", "aggregates gauges otherwise")),
         ),
         ("{name: a, priority: 1, mode: shadow, drop: true}, {name: b, keep: true}", None),
-        ("{name: a, priority: 1, mode: 'off', drop: true}, {name: b, interval: 10s}", None),
+        ("{name: a, priority: 1, mode: off, drop: true}, {name: b, interval: 10s}", None),
         ("{name: a, priority: 1, match: {attributes: {k: v}}, drop: true}, {name: b, interval: 10s}", None),
     ];
     for (rules, expected) in cases {

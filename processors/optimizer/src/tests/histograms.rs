@@ -110,6 +110,19 @@ fn explicit_histograms_become_exponential() {
 }
 
 #[test]
+fn conversion_holds_for_what_is_limited_too() {
+    let mut fixture = optimizer(
+        "{name: e, match: {types: [histogram]}, limit_series: {limit: 1}, histograms: {to_exponential: true, max_error: 0.34}}",
+    );
+    for labels in ["s=1", "s=2"] {
+        assert_eq!(fixture.send("", histogram(1, (labels, 0, 5), &[1.0, 2.0, 4.0], &[0, 1, 2, 0], 1.0)), []);
+    }
+    let values: Vec<String> = fixture.advance(10).into_iter().map(|row| row.4).collect();
+    let expected = "scale 0 offset 0 [1,2] zero 0 count 3";
+    assert_eq!(values, [expected, expected]);
+}
+
+#[test]
 fn histograms_that_contradict_themselves_pass_or_are_counted() {
     let mut bad = histogram(2, ("pod=a", 0, 5), &[1.0, 2.0], &[1, 1, 1], 1.0);
     bad["histogram"]["dataPoints"][0]["count"] = json!("7");

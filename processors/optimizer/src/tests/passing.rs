@@ -106,6 +106,26 @@ fn a_longer_interval_keeps_the_last_point_and_adds_up_deltas() {
 }
 
 #[test]
+fn the_end_of_a_series_comes_behind_its_last_point() {
+    let mut fixture = optimizer("{name: i, interval: 10s}");
+    fixture.send("", gauge("g", &[("a=b", -1, 3, 7.0)]));
+    let mut stale = gauge("g", &[("a=b", -1, 4, 0.0)]);
+    stale["gauge"]["dataPoints"][0]["flags"] = json!(1);
+    assert_eq!(fixture.send("", stale), []);
+    assert_eq!(short(&fixture.advance(10)), [("|a=b", -1, 3, "7"), ("|a=b", -1, 4, "stale")]);
+}
+
+#[test]
+fn a_thousand_rules_are_checked_in_no_time() {
+    let rules: Vec<String> = (0..1000)
+        .map(|number| format!("{{name: r{number}, match: {{metrics: ['/^m{number}[.]/']}}, drop: true}}"))
+        .collect();
+    let mut fixture = optimizer(&rules.join(", "));
+    assert_eq!(fixture.send("", gauge("m999.x", &[("", -1, 1, 1.0)])), []);
+    assert_eq!(fixture.send("", gauge("other", &[("", -1, 1, 1.0)])).len(), 1);
+}
+
+#[test]
 fn exemplars_and_metadata_go_where_they_are_not_wanted() {
     let mut metric = counter("c", &[("a=b", 0, 5, 1.0)]);
     metric["description"] = json!("what it is");

@@ -75,7 +75,8 @@ struct Piece {
     body: Body,
 }
 
-/// A request in the making. Records that went into it stay where they are until it is flushed, in the same call.
+/// A request in the making. Records that went into it stay where they are until it is flushed, in the same call; spans
+/// that came late were copied, and may wait for more.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     pieces: Vec<Piece>,
@@ -84,9 +85,16 @@ pub(crate) struct Outgoing {
     chain: Vec<RecordRef>,
     bytes: usize,
     spans: u64,
+    /// Pieces that are in the buffer still.
+    records: usize,
 }
 
 impl Outgoing {
+    /// Whether it has to be flushed before anything in the buffer moves.
+    pub(crate) fn has_records(&self) -> bool {
+        self.records > 0
+    }
+
     /// Spans in it.
     pub(crate) fn spans(&self) -> u64 {
         self.spans
@@ -141,6 +149,7 @@ impl Outgoing {
 
     fn push(&mut self, buffer: &Buffer, mark: u32, scope: ScopeId, len: usize, body: Body) {
         self.bytes += len;
+        self.records += usize::from(matches!(body, Body::Record(_)));
         let (resource, order) = (buffer.interned.resource_of(scope), self.pieces.len() as u32);
         self.pieces.push(Piece { mark, resource, scope, order, len, body });
     }
@@ -164,7 +173,7 @@ impl Outgoing {
         }
         self.marks.clear();
         self.copied.clear();
-        (self.bytes, self.spans) = (0, 0);
+        (self.bytes, self.spans, self.records) = (0, 0, 0);
     }
 
     /// Writes the thresholds of pieces whose mark has one. The rewritten bytes stand in for the record's, which is

@@ -89,6 +89,8 @@ pub(crate) struct TailStage {
     lookups: Vec<([u8; 16], Option<Slot>)>,
     /// Spans that ended since the last call that could say so, by reason.
     ended: Vec<(&'static str, u64)>,
+    /// Since when spans that came late wait to be let out.
+    late_since: Option<Duration>,
     wake_at: Option<Duration>,
     now: Now,
     /// When the operator was told last that memory is short.
@@ -123,6 +125,7 @@ impl TailStage {
             fresh: Vec::new(),
             lookups: Vec::new(),
             ended: Vec::new(),
+            late_since: None,
             wake_at: None,
             now: Now::default(),
             warned_at: None,
@@ -143,6 +146,11 @@ impl TailStage {
     /// Lets out what is ready.
     fn flush(&mut self, out: &mut Output) {
         self.outgoing.flush(&mut self.buffer, out);
+        self.late_since = None;
+        self.tell_ended(out);
+    }
+
+    fn tell_ended(&mut self, out: &mut Output) {
         for (reason, spans) in self.ended.drain(..) {
             out.dropped(reason, spans);
         }
@@ -150,9 +158,11 @@ impl TailStage {
 
     /// Ends a call: lets out what is ready, makes room, and says when to come back.
     fn finish(&mut self, out: &mut Output) {
-        self.flush(out);
         self.relieve(out);
-        self.flush(out);
+        if self.outgoing.has_records() || self.outgoing.is_enough() {
+            self.flush(out);
+        }
+        self.tell_ended(out);
         // Moving is bounded by what a call has let go.
         const MOST_MOVED: usize = 8;
         for _ in 0..MOST_MOVED {
@@ -171,8 +181,10 @@ impl TailStage {
         if self.round.is_some() {
             return Some(now);
         }
-        let due = moment_of(self.wheel.next()?);
-        Some(if self.hurry() > Duration::ZERO { due.min(now + TICK) } else { due })
+        let late = self.late_since.map(|since| since + TICK);
+        let due = self.wheel.next().map(moment_of);
+        let hurried = due.filter(|_| self.hurry() > Duration::ZERO).map(|due| due.min(now + TICK));
+        [late, hurried, due].into_iter().flatten().min()
     }
 
     /// Puts what is inside into requests, for a successor that has state of its own already.
@@ -192,15 +204,14 @@ impl TailStage {
 impl Stage for TailStage {
     fn ingest(&mut self, fragment: Fragment, now: Now, out: &mut Output) {
         self.now = now;
-        self.flush(out);
         self.take_in(&fragment.batch);
         self.finish(out);
     }
 
     fn tick(&mut self, now: Now, out: &mut Output) {
         self.now = now;
-        self.flush(out);
         self.decide_due(out);
+        self.flush(out);
         self.finish(out);
         if !out.is_full() {
             // The rest of a slice comes after whatever waits to be taken in, a moment later.
@@ -253,6 +264,7 @@ impl Stage for TailStage {
         self.wheel = std::mem::take(&mut old.wheel);
         self.round = old.round.take();
         self.outgoing = std::mem::take(&mut old.outgoing);
+        self.late_since = old.late_since.take();
         self.ended.append(&mut old.ended);
         self.generations = std::mem::take(&mut old.generations);
         self.generations.push_back(generation);

@@ -12,7 +12,8 @@ use crate::facts::TraceFacts;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);
 
-/// A trace that waits.
+/// A trace that waits: two lines of the processor's cache, and never parts of three.
+#[repr(align(64))]
 pub(crate) struct Entry {
     pub(crate) facts: TraceFacts,
     /// Its newest record.

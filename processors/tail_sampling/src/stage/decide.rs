@@ -18,6 +18,8 @@ use crate::wheel::{moment_of, tick_before};
 const SLICE: usize = 4096;
 /// Traces whose memory is asked for together.
 const AHEAD: usize = 16;
+/// And records of each.
+const RECORDS_AHEAD: usize = 4;
 /// From which fullness on traces are decided early to make room.
 const CROWDED: f64 = 0.9;
 /// Traces that are compared for who is decided early, and those of them that are.
@@ -95,8 +97,13 @@ impl TailStage {
 
     /// Reads of the next traces, one right after the other, what deciding reads first: so memory is waited for once.
     fn look_ahead(&self, slots: &[Slot]) {
-        let heads = slots.iter().take(AHEAD).filter_map(|slot| self.buffer.traces[*slot].head.some());
-        let bytes: u64 = heads.map(|head| u64::from(self.buffer.segments.header(head).len)).sum();
+        let mut bytes = 0;
+        for slot in slots.iter().take(AHEAD) {
+            let entry = &self.buffer.traces[*slot];
+            std::hint::black_box(self.buffer.traces.find(&entry.facts.id));
+            let records = self.buffer.records(entry.head).take(RECORDS_AHEAD);
+            bytes += records.map(|at| u64::from(self.buffer.segments.header(at).len)).sum::<u64>();
+        }
         std::hint::black_box(bytes);
     }
 

@@ -270,6 +270,7 @@ impl TailStage {
                 self.count_late(kept.decided_at);
                 let mark = self.mark_late(&kept);
                 self.outgoing.add_late(&mut self.buffer, place.scope, spans, body, mark);
+                self.late_since.get_or_insert(self.now.monotonic);
             }
             Target::Dropped => {
                 self.metrics.late_not_sampled.add(spans);

@@ -47,6 +47,8 @@ impl FileWatch {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use phoenix_component::files::fingerprint;
 
     use std::path::PathBuf;

@@ -165,3 +165,82 @@ impl PartialEq for Gate {
         same_auth && same(&self.limiters, &other.limiters) && same(&self.rates, &other.rates)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http::Request;
+    use phoenix_component::auth::AuthPublication;
+    use phoenix_component::factory::{CreateContext, Shared};
+    use phoenix_component::{Host, StatusReporter};
+    use phoenix_config::{ComponentId, Kind};
+
+    use super::*;
+
+    const PEER: Peer = Peer::Unix { uid: None };
+
+    /// Lets in whose header `who` is there, and keeps what it saw.
+    struct Doorman(Mutex<Vec<String>>);
+
+    impl ServerAuth for Doorman {
+        fn authenticate(&self, presented: Presented<'_>) -> Decision {
+            match presented.first("who") {
+                None => Decision::Now(Err(Denied::new(DeniedBecause::Missing, "who?"))),
+                Some(who) => {
+                    let who = String::from_utf8_lossy(who).into_owned();
+                    self.0.lock().unwrap().push(who);
+                    Decision::Later(Box::pin(async { Ok(Arc::default()) }))
+                }
+            }
+        }
+    }
+
+    /// Takes one request.
+    struct One(Mutex<Vec<usize>>);
+
+    impl RequestLimiter for One {
+        fn admit(&self, arrival: &Arrival<'_>, _: Instant) -> Result<ClientKey, Duration> {
+            assert!(arrival.identity.is_some(), "who it is comes first");
+            match self.0.lock().unwrap().is_empty() {
+                true => Ok(ClientKey(7)),
+                false => Err(Duration::from_secs(3)),
+            }
+        }
+
+        fn received(&self, key: ClientKey, bytes: usize, _: Instant) {
+            assert_eq!(key, ClientKey(7));
+            self.0.lock().unwrap().push(bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn everybody_is_asked_in_turn() {
+        let (host, shared) = (Host::for_tests(), Shared::default());
+        let id = ComponentId::parse("doorman").unwrap();
+        let status = StatusReporter::detached(Kind::Extension, id.clone());
+        let cx = CreateContext { id: &id, host: &host, status, shared: &shared };
+        let doorman = Arc::new(Doorman(Mutex::default()));
+        let publication = AuthPublication::new(&cx, Some(doorman.clone()), None);
+        publication.start(&host);
+        let slot = host.capabilities.server_auth(&id).unwrap();
+        let rates: Arc<Slot<dyn RequestLimiter>> = Arc::default();
+        let rate =
+            phoenix_component::Publication::new(&id, rates.clone(), Arc::new(One(Mutex::default())) as _);
+        rate.start(&host);
+        let gate = Gate::default().with_auth(slot, vec!["who".to_owned()]).with_rates(vec![rates]);
+        let head = |uri: &str| Request::get(uri).body(()).unwrap().into_parts().0;
+        let reason = |refused: Result<Passed, NotPassed>| refused.err().map(|refused| refused.reason());
+        assert_eq!(reason(gate.ask(&head("/x"), &PEER).await), Some("auth_missing"));
+        let passed = gate.ask(&head("/x?who=me%21"), &PEER).await.ok().unwrap();
+        assert!(passed.identity.is_some());
+        passed.received(5);
+        assert_eq!(reason(gate.ask(&head("/x?who=me"), &PEER).await), Some("rate_limit"));
+        assert_eq!(*doorman.0.lock().unwrap(), ["me!", "me"]);
+        publication.stop();
+        let refused = gate.ask(&head("/x?who=me"), &PEER).await;
+        assert!(matches!(&refused, Err(NotPassed::Denied(denied)) if denied.delay.is_some()));
+        assert_eq!(reason(refused), Some("auth_unavailable"));
+        assert!(Gate::default().ask(&head("/"), &PEER).await.is_ok());
+    }
+}

@@ -69,7 +69,9 @@ impl Policy {
             Policy::Property(bit) => Vote::of(trace.properties >> bit & 1 == 1),
             Policy::Probability(threshold) => Vote::By(*threshold),
             Policy::ByKey(thresholds) => Vote::By(thresholds[trace.key as usize]),
-            Policy::Budget(closed) => Vote::By(closed.threshold(trace.key, Weight::ONE).unwrap_or(Threshold::NEVER)),
+            Policy::Budget(closed) => {
+                Vote::By(closed.threshold(trace.key, Weight::ONE).unwrap_or(Threshold::NEVER))
+            }
             Policy::Not(policy) => policy.vote(trace, randomness).not(randomness),
             Policy::KOf(k, policies) => {
                 let votes: Vec<Vote> = policies.iter().map(|policy| policy.vote(trace, randomness)).collect();

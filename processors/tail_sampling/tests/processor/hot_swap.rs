@@ -135,7 +135,9 @@ fn another_number_of_shards_takes_nothing_over() {
 fn what_policies_have_learned_goes_on() {
     let mut swap = Swap::new();
     let yaml = |wait: &str, first: u32| {
-        format!("{{decision_wait: {wait}, policies: [{{name: n, type: novelty, novelty: {{first: {first}}}}}]}}")
+        format!(
+            "{{decision_wait: {wait}, policies: [{{name: n, type: novelty, novelty: {{first: {first}}}}}]}}"
+        )
     };
     let mut old = swap.stage(&yaml("1s", 1));
     swap.send(&mut *old, &[plain(A)]);

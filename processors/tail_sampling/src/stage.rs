@@ -188,7 +188,7 @@ impl TailStage {
     }
 
     /// Puts what is inside into requests, for a successor that has state of its own already.
-    fn into_requests(&mut self) -> Output {
+    fn take_requests(&mut self) -> Output {
         let mut out = Output::with_room(usize::MAX);
         let slots: Vec<Slot> = self.buffer.traces.slots().collect();
         for slot in slots {
@@ -250,7 +250,7 @@ impl Stage for TailStage {
             return Adoption::Rebuilt;
         }
         let pool = self.buffer.pool().clone();
-        let newer = self.into_requests();
+        let newer = self.take_requests();
         let Some(mut generation) = self.generations.pop_back() else { return Adoption::Rebuilt };
         if let Some(before) = old.generations.back_mut() {
             generation.number = before.number + 1;

@@ -209,10 +209,7 @@ pub struct StringAttributeConfig {
     pub values: Vec<String>,
     /// The values are regular expressions.
     pub enabled_regex_matching: bool,
-    /// How many values are remembered with whether they match.
-    #[described(
-        no_effect = "what was found out about the last value of each pattern is remembered, and matching is linear"
-    )]
+    /// How many values are remembered with whether they match; 0 for 128.
     pub cache_max_size: i64,
     /// Keep the traces without such an attribute.
     pub invert_match: bool,

@@ -97,7 +97,7 @@ fn thresholds_are_those_of_everybody_who_keeps() {
     let mut tail = Tail::new(&many(policies, "randomness: w3c"));
     for trace in 1..=20_u128 {
         // Randomness all over the range.
-        tail.send(&[error(trace << 100 | trace * 0x000c_cccc_cccc_cccc)]);
+        tail.send(&[error((trace << 100) | (trace * 0x000c_cccc_cccc_cccc))]);
     }
     tail.advance(2.0);
     let kept = tail.kept();

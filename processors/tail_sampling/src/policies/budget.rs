@@ -83,6 +83,21 @@ impl Policy for Budget {
         Foreseen::Chooses
     }
 
+    fn wants_preview(&self) -> bool {
+        true
+    }
+
+    fn preview(&mut self, trace: &TraceFacts, now: Moment) {
+        let rank = Rank::new(self.weights.of(trace, now), trace.randomness());
+        let (key, cost) = (self.key.hash(trace), self.measure.of(trace));
+        self.slot.get_or_insert_with(|| Slot::new(self.allowance)).offer(key, rank, cost);
+    }
+
+    fn end_of_round(&mut self, _: Moment) {
+        // What was shown and not asked about, since others had decided before, did not cost anything.
+        (self.slot, self.closed) = (None, None);
+    }
+
     fn adopt(&mut self, old: &mut dyn Policy) {
         if let Some(old) = old.as_any().downcast_mut::<Budget>().filter(|old| old.measure == self.measure) {
             std::mem::swap(&mut self.spending, &mut old.spending);

@@ -126,6 +126,7 @@ policies: [{name: b, type: baseline, baseline: {sampling_percentage: 25}}]";
     tail.advance(3.0);
     assert_eq!(tail.kept()[&format!("{B:032x}")][0]["traceState"], "ot=th:c");
     tail.send(&[plain(B)]);
+    tail.advance(1.0);
     assert_eq!(tail.kept()[&format!("{B:032x}")][0]["traceState"], "ot=th:c");
     tail.send(&[span(C, (0, 1), json!({"traceState": "ot=th:e;rv:f0000000000000"}))]);
     tail.advance(3.0);
@@ -181,6 +182,7 @@ policies:
     let found: BTreeMap<String, String> = requests.iter().flat_map(class).collect();
     assert_eq!((found[&with_error].as_str(), found[&without].as_str()), ("audit-400d", "hot-3d"));
     tail.send(&[plain(A)]);
+    tail.advance(1.0);
     let late: BTreeMap<String, String> = tail.requests().iter().flat_map(class).collect();
     assert_eq!(late[&with_error], "audit-400d", "and on what comes late");
 }

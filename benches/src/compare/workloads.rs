@@ -323,7 +323,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "recovery",
         about: "a start with a gigabyte in the queue on disk",
         measure: Measure::Recovery,
-        variants: &[variant("", "persistent-queue", BACKLOG, &[Phoenix])],
+        variants: &[variant("", "recovery", BACKLOG, &[Phoenix])],
         most_rounds: 3,
     },
 ];
@@ -347,6 +347,7 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "sidecar" => include_str!("../../configs/sidecar.yaml"),
         "load-balancing" => include_str!("../../configs/load-balancing.yaml"),
         "persistent-queue" => include_str!("../../configs/persistent-queue.yaml"),
+        "recovery" => include_str!("../../configs/recovery.yaml"),
         "resource-attributes" => include_str!("../../configs/resource-attributes.yaml"),
         "transform-3" => include_str!("../../configs/transform-3.yaml"),
         "filter-3" => include_str!("../../configs/filter-3.yaml"),

@@ -77,7 +77,7 @@ impl Client {
         self.commits.mark(self.clone(), number, weight);
     }
 
-    /// Waits until everything that was handed over is written.
+    /// Waits until everything that was handed over is written; a log of which all is done then takes no room.
     pub async fn flush(&self) {
         let (done, written) = oneshot::channel();
         self.commits.flush(Box::new(move || {
@@ -85,6 +85,7 @@ impl Client {
         }));
         // An error means that the store has ended: then everything is written.
         let _ = written.await;
+        self.log().seal_if_done();
     }
 
     /// The right to read, if nobody has it.

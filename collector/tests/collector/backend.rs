@@ -149,6 +149,11 @@ impl Backend {
         }
     }
 
+    /// Whether it listens.
+    pub(crate) fn lives(&self) -> bool {
+        self.server.is_some()
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

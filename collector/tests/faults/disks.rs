@@ -83,7 +83,7 @@ async fn backlog(scene: &mut Scene) -> std::collections::BTreeSet<u64> {
     scene.backend.kill().await;
     let collector = scene.start();
     let load = scene.load(4);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    load.accepted(100).await;
     let accepted = load.stop().await;
     drop(collector);
     scene.backend.revive().await;
@@ -116,7 +116,7 @@ async fn a_second_process_is_refused_and_the_first_goes_on() {
     assert!(second.stderr.contains("is in use by another process"), "{}", second.stderr);
     assert!(second.stderr.contains("file_storage"), "{}", second.stderr);
     let load = scene.load(2);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    load.accepted(50).await;
     let accepted = load.stop().await;
     scene.closes(accepted).await;
     assert_eq!(first.terminate(), 0);
@@ -148,7 +148,7 @@ async fn a_directory_copied_while_it_is_in_use_is_read_as_far_as_it_goes() {
     scene.backend.kill().await;
     let collector = scene.start();
     let load = scene.load(4);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    load.accepted(100).await;
     let copy = tempfile::TempDir::new().expect("a folder");
     let copied = Command::new("cp").arg("-r").arg(scene.queue.join(".")).arg(copy.path()).status();
     assert!(copied.expect("cp runs").success());

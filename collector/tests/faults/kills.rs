@@ -33,7 +33,9 @@ async fn killed_under_load(storage: &str, sending: &str) {
         if round % 3 == 0 {
             scene.backend.kill().await;
         }
-        scene.backend.revive().await;
+        if !scene.backend.lives() {
+            scene.backend.revive().await;
+        }
         collector = scene.start();
     }
     scene.backend.behave(Behaviour::Accept);

@@ -13,7 +13,7 @@ async fn a_backlog_goes_out_after_an_orderly_end_and_nothing_twice() {
     scene.backend.kill().await;
     let collector = scene.start();
     let load = scene.load(4);
-    for_a_while().await;
+    load.accepted(100).await;
     let accepted = load.stop().await;
     assert_eq!(collector.terminate(), 0, "what is left on the disk is no loss");
     assert_eq!(scene.backend.spans().len(), 0);
@@ -38,7 +38,7 @@ async fn one_consumer_sends_in_order_over_a_crash() {
     let collector = scene.start();
     // One client, so that there is an order.
     let load = scene.load(1);
-    for_a_while().await;
+    load.accepted(100).await;
     let accepted = load.stop().await;
     drop(collector);
     scene.backend.revive().await;

@@ -93,9 +93,9 @@ service:
         closes(|| self.backend.spans(), accepted, self.next.load(Ordering::Relaxed)).await;
     }
 
-    /// The only segments of the queue, by name.
+    /// The segments of the queue, in order.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
-        files(&self.queue.join("exporter_otlp_grpc__traces.queue"), ".log")
+        files(&self.queue.join("exporter_otlp__traces.queue"), ".log")
     }
 }
 
@@ -137,31 +137,38 @@ pub(crate) fn spans_of(number: u64) -> impl Iterator<Item = u64> {
 pub(crate) struct Load {
     stop: CancellationToken,
     clients: Vec<JoinHandle<BTreeSet<u64>>>,
-    refusals: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Load {
     /// Sends from so many clients to a port of this machine, the requests of the numbers from `next` on.
     pub(crate) fn start(port: u16, clients: usize, next: &Arc<AtomicU64>) -> Load {
-        let (stop, refusals) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+        let (stop, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
         let endpoint = format!("http://127.0.0.1:{port}");
-        let client = || client(endpoint.clone(), next.clone(), refusals.clone(), stop.clone());
+        let client = || client(endpoint.clone(), next.clone(), counts.clone(), stop.clone());
         let clients = (0..clients).map(|_| tokio::spawn(client())).collect();
-        Load { stop, clients, refusals }
+        Load { stop, clients, counts }
     }
 
     /// How often the collector refused so far.
     pub(crate) fn refusals(&self) -> u64 {
-        self.refusals.load(Ordering::Relaxed)
+        self.counts.refused.load(Ordering::Relaxed)
     }
 
     /// Waits until the collector has refused so often.
     pub(crate) async fn refused(&self, count: u64) {
-        let end = tokio::time::Instant::now() + Duration::from_secs(60);
-        while self.refusals() < count {
-            assert!(tokio::time::Instant::now() < end, "only {} refusals", self.refusals());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        reaches(&self.counts.refused, count, "refusals").await;
+    }
+
+    /// Waits until the collector has accepted so many requests.
+    pub(crate) async fn accepted(&self, count: u64) {
+        reaches(&self.counts.accepted, count, "requests accepted").await;
     }
 
     /// Ends it; the numbers of the requests that were accepted.
@@ -175,10 +182,19 @@ impl Load {
     }
 }
 
+async fn reaches(counter: &AtomicU64, count: u64, what: &str) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(60);
+    while counter.load(Ordering::Relaxed) < count {
+        let now = tokio::time::Instant::now();
+        assert!(now < end, "only {} {what}", counter.load(Ordering::Relaxed));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn client(
     endpoint: String,
     next: Arc<AtomicU64>,
-    refusals: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     stop: CancellationToken,
 ) -> BTreeSet<u64> {
     let channel = tonic::transport::Endpoint::from_shared(endpoint).expect("an endpoint").connect_lazy();
@@ -190,13 +206,14 @@ async fn client(
             match client.export(request(number)).await {
                 Ok(_) => {
                     accepted.insert(number);
+                    counts.accepted.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 Err(status) => {
                     let is_answer = std::error::Error::source(&status).is_none();
                     let may_repeat = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
                     assert!(!is_answer || may_repeat, "a refusal that is final: {status}");
-                    refusals.fetch_add(u64::from(is_answer), Ordering::Relaxed);
+                    counts.refused.fetch_add(u64::from(is_answer), Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }

@@ -6,7 +6,7 @@ use crate::glob::Glob;
 use crate::size::ByteSize;
 
 const NO_EFFECT: &str = "has no effect here, nor in otelcol's receiver of this type";
-const NO_STORAGE: &str = "there is no storage extension yet; positions are kept over changes of the configuration, not over restarts";
+const NO_STORAGE: &str = "`file_storage` keeps queues only so far; positions are kept over changes of the configuration, not over restarts";
 const ONE_LINE: &str = "a request is one line of JSON";
 const NEVER_REMOVED: &str = "files are never removed";
 const NO_LOCKS: &str = "files are read without locks";

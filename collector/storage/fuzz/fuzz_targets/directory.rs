@@ -19,7 +19,7 @@ fn open(disk: &SimulatedDisk) -> Result<Log, OpenError> {
 fuzz_target!(|data: &[u8]| {
     let disk = SimulatedDisk::default();
     let mut log = open(&disk).expect("an empty disk");
-    let entry = || Entry { weight: Weight::of(1, 40), body: vec![vec![7; 40].into()] };
+    let entry = || Entry { weight: Weight::of(1, 40), body: vec![vec![7_u8; 40].into()] };
     let entries: Vec<Entry> = (0..30).map(|_| entry()).collect();
     assert!(log.append(&entries).iter().all(Result::is_ok));
     let done: Vec<(u64, Weight)> = (3..9).map(|number| (number, Weight::of(1, 40))).collect();

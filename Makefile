@@ -4,10 +4,10 @@ CONFIG ?= configs/quickstart.yaml
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := target/release/phoenix-collector
 
-.PHONY: help run test build lint bench dist differential faults fuzz clean
+.PHONY: help run test build lint bench dist dist-core differential faults fuzz clean
 
 help: ## Lists the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
 run: build ## Builds the release binary and starts it on CONFIG (configs/quickstart.yaml).
 	@echo
@@ -41,6 +41,14 @@ dist: ## Puts a static, stripped binary and its debug info into dist/.
 	objcopy --strip-all --add-gnu-debuglink=dist/phoenix-collector.debug target/$(TARGET)/release/phoenix-collector dist/phoenix-collector
 	@ls -l dist; ldd dist/phoenix-collector 2>&1 || true
 
+dist-core: ## The same with the components of otelcol's core distribution only: dist/phoenix-core, a third smaller.
+	$(CARGO) build --package phoenix-builder
+	RUSTFLAGS='-C target-feature=+crt-static' target/debug/phoenix-builder --config=builder/examples/core.yaml \
+		--output-path=target/core --target=$(TARGET)
+	@mkdir -p dist
+	install -m 0755 target/core/phoenix-core dist/phoenix-core
+	@ls -l dist/phoenix-core; ldd dist/phoenix-core 2>&1 || true
+
 differential: ## Compares what processors make of requests with the Go collector that OTELCOL_PEER names.
 	$(CARGO) test --package phoenix-collector --test differential -- --nocapture
 
@@ -49,7 +57,7 @@ faults: ## Runs the fault suite in its long form: 200 kills for each setting, 10
 	FAULTS_ROUNDS=200 $(CARGO) test --package phoenix-collector --test faults -- --nocapture
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
-	for crate in pdata config ottl storage; do ( cd collector/$$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
+	for crate in collector/pdata collector/config collector/ottl collector/storage collector/transport extensions/basicauth extensions/oidc; do ( cd $$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done ) || exit 1; done
 
 clean: ## Removes what was built.

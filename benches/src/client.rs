@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use crate::body::{self, Pieces};
 use crate::compression::Compression;
 use crate::signal::Signal;
+use crate::tls::{Connector, Stream};
 
 /// An answer longer than this is an error.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -77,6 +78,8 @@ pub(crate) struct Target {
     pub(crate) frame_size: FrameSize,
     pub(crate) compression: Compression,
     pub(crate) encoding: Encoding,
+    /// Mutual TLS, over gRPC.
+    pub(crate) tls: Option<Connector>,
 }
 
 /// What the server made of a request that it answered.
@@ -114,6 +117,10 @@ impl Client {
             .await
             .with_context(|| format!("cannot connect to {}", target.address))?;
         stream.set_nodelay(true)?;
+        let stream = match &target.tls {
+            Some(tls) => tls.connect(stream).await.context("no TLS")?,
+            None => Stream::Plain(stream),
+        };
         let io = TokioIo::new(stream);
         // The connection's own end shows as an error of the requests on it.
         Ok(match target.protocol {
@@ -162,7 +169,8 @@ fn grpc_request(target: &Target, body: Bytes) -> Result<Request<Pieces>> {
         FrameSize::SixteenKib => Pieces::cut(body, ONE_FRAME_BYTES),
         FrameSize::Peer => Pieces::whole(body),
     };
-    let mut request = Request::post(format!("http://{}{}", target.address, target.signal.grpc_path()))
+    let scheme = if target.tls.is_some() { "https" } else { "http" };
+    let mut request = Request::post(format!("{scheme}://{}{}", target.address, target.signal.grpc_path()))
         .header(CONTENT_TYPE, "application/grpc")
         .header(TE, "trailers");
     if let Some(encoding) = target.compression.header() {

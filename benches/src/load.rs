@@ -1,6 +1,7 @@
 //! The load: a fixed number of requests in a closed loop, built before the clock starts.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::client::{Answer, Client, Encoding, FrameSize, Protocol, Target};
 use crate::compression::Compression;
 use crate::payloads::Payload;
 use crate::signal::Signal;
+use crate::tls::Connector;
 
 /// Open files other than connections.
 const SPARE_FILES: usize = 64;
@@ -73,6 +75,9 @@ pub(crate) struct LoadOptions {
     /// Number every record, so that `sink --ids` can tell what was lost and what came twice.
     #[arg(long)]
     pub(crate) unique_ids: bool,
+    /// Make traces of eight spans, two in each of four requests that follow each other; no trace comes twice.
+    #[arg(long)]
+    pub(crate) spread_traces: bool,
     /// Send a refused request again until it is taken.
     #[arg(long)]
     pub(crate) retry: bool,
@@ -81,6 +86,9 @@ pub(crate) struct LoadOptions {
     pub(crate) retry_pause_ms: u64,
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Mutual TLS with the certificates in this folder; `compare` makes one.
+    #[arg(long)]
+    pub(crate) tls_folder: Option<PathBuf>,
     /// Once everything is built and connected, print `ready` and wait for a line on standard input.
     #[arg(long)]
     pub(crate) wait: bool,
@@ -207,6 +215,7 @@ struct Shared {
     requests: u64,
     items_each: u64,
     unique_ids: bool,
+    spread_traces: bool,
     retry: bool,
     retry_pause: Duration,
     /// Between the beginnings of two requests.
@@ -231,6 +240,7 @@ impl Shared {
             frame_size: options.frame_size,
             compression: options.compression,
             encoding: options.encoding,
+            tls: options.tls_folder.as_deref().map(Connector::new).transpose()?,
         };
         let mut prepared = Vec::with_capacity(options.variants);
         for variant in 0..options.variants as u64 {
@@ -253,6 +263,7 @@ impl Shared {
             },
             items_each,
             unique_ids: options.unique_ids,
+            spread_traces: options.spread_traces,
             retry: options.retry,
             retry_pause: Duration::from_millis(options.retry_pause_ms),
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
@@ -272,13 +283,20 @@ impl Shared {
         &self.prepared[usize::try_from(request % self.prepared.len() as u64).expect("an index")]
     }
 
-    /// The body of a request; if records are numbered, by `number`, which is then the request's own.
+    /// The body of a request; if records are numbered or traces spread, by `number`, which is then the request's own.
     fn body(&self, request: u64, number: u64) -> Result<Bytes> {
         let prepared = self.prepared(request);
-        if !self.unique_ids {
+        if !self.unique_ids && !self.spread_traces {
             return Ok(prepared.body.clone());
         }
-        wire_body(&self.target, &prepared.payload.numbered_from(1 + number * self.items_each))
+        let mut bytes = prepared.payload.bytes.to_vec();
+        if self.unique_ids {
+            prepared.payload.number(&mut bytes, 1 + number * self.items_each);
+        }
+        if self.spread_traces {
+            prepared.payload.spread(&mut bytes, number);
+        }
+        wire_body(&self.target, &bytes.into())
     }
 
     fn fail(&self, status: &str, reason: &str) {

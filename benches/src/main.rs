@@ -24,6 +24,7 @@ mod signal;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod wire;
 
 use anyhow::{Context, Result};

@@ -28,6 +28,9 @@ use crate::wire::{self, FIRST_TIME_UNIX_NANO};
 const ITEMS_PER_RESOURCE: usize = 50;
 const POINTS_PER_METRIC: usize = 10;
 const SPANS_PER_TRACE: usize = 5;
+/// Spans of one trace in one request, and requests that have some, where traces are spread.
+const SPREAD_TOGETHER: u64 = 2;
+const SPREAD_REQUESTS: u64 = 4;
 const SECOND_NANOS: u64 = 1_000_000_000;
 
 /// A request body and where its records' own bytes are.
@@ -39,6 +42,8 @@ pub(crate) struct Payload {
     pub(crate) items: u64,
     signal: Signal,
     id_offsets: Vec<usize>,
+    /// Those of trace ids; none but for spans.
+    trace_id_offsets: Vec<usize>,
 }
 
 impl Payload {
@@ -66,7 +71,12 @@ impl Payload {
         wire::each_id(&bytes, signal, |offset| id_offsets.extend(offset))
             .expect("an encoded request is well-formed");
         let items = wire::count(&bytes, signal).expect("an encoded request is well-formed");
-        Payload { bytes: bytes.into(), items, signal, id_offsets }
+        let mut trace_id_offsets = Vec::new();
+        if signal == Signal::Traces {
+            wire::each_trace_id(&bytes, |offset| trace_id_offsets.push(offset))
+                .expect("an encoded request is well-formed");
+        }
+        Payload { bytes: bytes.into(), items, signal, id_offsets, trace_id_offsets }
     }
 
     /// Rewrites a request of this module in OTLP/JSON.
@@ -81,13 +91,31 @@ impl Payload {
         })
     }
 
+    #[cfg(test)]
     /// A copy in which the records are numbered `first_id`, `first_id + 1` and so on.
     pub(crate) fn numbered_from(&self, first_id: u64) -> Bytes {
         let mut bytes = self.bytes.to_vec();
-        for (id, offset) in (first_id..).zip(&self.id_offsets) {
-            wire::write_id(&mut bytes, *offset, self.signal, id);
-        }
+        self.number(&mut bytes, first_id);
         bytes.into()
+    }
+
+    /// Numbers the records of a copy.
+    pub(crate) fn number(&self, bytes: &mut [u8], first_id: u64) {
+        for (id, offset) in (first_id..).zip(&self.id_offsets) {
+            wire::write_id(bytes, *offset, self.signal, id);
+        }
+    }
+
+    /// Gives the spans of a copy that is the request `number` of all to traces of eight spans: two in each of
+    /// four requests that follow each other.
+    pub(crate) fn spread(&self, bytes: &mut [u8], number: u64) {
+        let first = number / SPREAD_REQUESTS * (self.items / SPREAD_TOGETHER);
+        for (span, offset) in (0..).zip(&self.trace_id_offsets) {
+            let trace = first + span / SPREAD_TOGETHER;
+            bytes[*offset..*offset + 8].copy_from_slice(&(trace + 1).to_be_bytes());
+            // Samplers go by these.
+            bytes[*offset + 8..*offset + 16].copy_from_slice(&mixed(trace).to_be_bytes());
+        }
     }
 }
 
@@ -326,6 +354,14 @@ fn int(key: &str, value: i64) -> KeyValue {
 
 fn key_value(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+}
+
+/// Bits that look random: those of SplitMix64.
+fn mixed(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Sizes of the portions of `total`, each at most `most`.

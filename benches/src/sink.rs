@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -18,13 +19,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::body::{self, Pieces};
 use crate::compression::Compression;
 use crate::ledger::Ledger;
 use crate::signal::Signal;
+use crate::tls::{Acceptor, Stream};
 
 /// Larger messages are refused, before and after decompression.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
@@ -58,6 +60,9 @@ pub(crate) struct SinkOptions {
     /// Largest DATA frame to accept; the default is HTTP/2's, which Go's servers and tonic keep.
     #[arg(long, default_value_t = 16 << 10, value_parser = clap::value_parser!(u32).range(16384..=16777215))]
     pub(crate) max_frame_bytes: u32,
+    /// Mutual TLS for gRPC with the certificates in this folder; `compare` makes one.
+    #[arg(long)]
+    pub(crate) tls_folder: Option<PathBuf>,
     /// Keep the number of each record, to tell what is missing and what came twice (`load --unique-ids`).
     #[arg(long)]
     pub(crate) ids: bool,
@@ -90,6 +95,7 @@ struct State {
     ledger: Arc<Ledger>,
     arrivals: AtomicU64,
     turns: Option<Semaphore>,
+    tls: Option<Acceptor>,
 }
 
 impl Sink {
@@ -100,10 +106,11 @@ impl Sink {
         let http = listen(options.http).await?;
         let ledger = Arc::new(Ledger::new(options.ids));
         let turns = options.at_once.map(Semaphore::new);
+        let tls = options.tls_folder.as_deref().map(Acceptor::new).transpose()?;
         Ok(Sink {
             grpc,
             http,
-            state: Arc::new(State { options, ledger, arrivals: AtomicU64::new(0), turns }),
+            state: Arc::new(State { options, ledger, arrivals: AtomicU64::new(0), turns, tls }),
         })
     }
 
@@ -131,9 +138,17 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 
 async fn serve_grpc(listener: TcpListener, state: Arc<State>) {
     loop {
-        let Some(io) = accept(&listener).await else { continue };
+        let Some(stream) = accept(&listener).await else { continue };
         let state = state.clone();
         tokio::spawn(async move {
+            let stream = match &state.tls {
+                None => Stream::Plain(stream),
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => stream,
+                    Err(error) => return eprintln!("no TLS: {error:#}"),
+                },
+            };
+            let io = TokioIo::new(stream);
             let service = service_fn(|request| answer_grpc(state.clone(), request));
             let served = http2::Builder::new(TokioExecutor::new())
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -150,8 +165,8 @@ async fn serve_grpc(listener: TcpListener, state: Arc<State>) {
 
 async fn serve_http(listener: TcpListener, state: Arc<State>) {
     loop {
-        let Some(io) = accept(&listener).await else { continue };
-        let state = state.clone();
+        let Some(stream) = accept(&listener).await else { continue };
+        let (state, io) = (state.clone(), TokioIo::new(stream));
         tokio::spawn(async move {
             let service = service_fn(|request| answer_http(state.clone(), request));
             if let Err(error) = http1::Builder::new().serve_connection(io, service).await {
@@ -161,11 +176,11 @@ async fn serve_http(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn accept(listener: &TcpListener) -> Option<TokioIo<tokio::net::TcpStream>> {
+async fn accept(listener: &TcpListener) -> Option<TcpStream> {
     match listener.accept().await {
         Ok((stream, _)) => {
             stream.set_nodelay(true).ok();
-            Some(TokioIo::new(stream))
+            Some(stream)
         }
         Err(error) => {
             eprintln!("cannot accept: {error}");

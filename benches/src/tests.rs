@@ -1,5 +1,6 @@
 //! Load, relay and sink against each other, and payloads against the generated types.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,9 +46,11 @@ fn load_options(endpoint: String) -> LoadOptions {
         rate: None,
         one_each: false,
         unique_ids: true,
+        spread_traces: false,
         retry: false,
         retry_pause_ms: 20,
         seed: 1,
+        tls_folder: None,
         wait: false,
         hold: false,
     }
@@ -64,6 +67,7 @@ fn sink_options() -> SinkOptions {
         throttle_permille: 0,
         retry_delay_ms: 100,
         max_frame_bytes: 16 << 10,
+        tls_folder: None,
         ids: true,
     }
 }
@@ -107,6 +111,26 @@ fn numbered_payloads_stay_well_formed_and_every_record_has_its_number() {
             Signal::Logs => drop(ExportLogsServiceRequest::decode(numbered).unwrap()),
             Signal::Metrics => drop(ExportMetricsServiceRequest::decode(numbered).unwrap()),
         }
+    }
+}
+
+#[test]
+fn spread_traces_have_eight_spans_in_four_requests() {
+    let payload = Payload::new(Signal::Traces, 100, 5);
+    let mut spans: BTreeMap<Vec<u8>, Vec<u64>> = BTreeMap::new();
+    for number in 0..8 {
+        let mut bytes = payload.bytes.to_vec();
+        payload.spread(&mut bytes, number);
+        let request = ExportTraceServiceRequest::decode(bytes.as_slice()).unwrap();
+        for scope in request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans) {
+            scope.spans.into_iter().for_each(|span| spans.entry(span.trace_id).or_default().push(number));
+        }
+    }
+    assert_eq!(spans.len(), 100);
+    for of_trace in spans.values() {
+        let first = of_trace[0];
+        assert_eq!(of_trace, &[0, 0, 1, 1, 2, 2, 3, 3].map(|offset| first + offset));
+        assert!(first == 0 || first == 4);
     }
 }
 

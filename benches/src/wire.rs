@@ -159,6 +159,21 @@ pub(crate) fn each_id(
     })
 }
 
+/// Calls `visit` with the offset of the sixteen bytes of each span's trace id.
+///
+/// # Errors
+/// If the bytes are malformed, inside the spans too.
+pub(crate) fn each_trace_id(bytes: &[u8], mut visit: impl FnMut(usize)) -> Result<(), Malformed> {
+    each_record(bytes, Signal::Traces, &mut |record| {
+        each_field(bytes, record, |field| {
+            if field.number == 1 && field.wire_type == WireType::Length && field.body.len() == 16 {
+                visit(field.body.start);
+            }
+            Ok(())
+        })
+    })
+}
+
 /// Reads the record number at `offset`, as [`write_id`] put it there.
 pub(crate) fn read_id(bytes: &[u8], offset: usize, signal: Signal) -> u64 {
     let raw: [u8; 8] = bytes[offset..offset + 8].try_into().expect("eight bytes");

@@ -31,6 +31,31 @@ const CORE: [&str; 7] = [
     "phoenix-transport",
 ];
 
+/// Components with statements or conditions: a distribution that has one of them has the command that tries them.
+const WITH_OTTL: [&str; 4] = [
+    "phoenix-connector-count",
+    "phoenix-connector-routing",
+    "phoenix-processor-filter",
+    "phoenix-processor-transform",
+];
+
+/// Phoenix's own workspace, whose release profile distributions share.
+const WORKSPACE: &str = include_str!("../../Cargo.toml");
+
+/// The packages that Phoenix compiles for size in a release, as far as a distribution of the crates `own` has them:
+/// cargo warns of others.
+fn small_packages(own: &[&str]) -> String {
+    let named = WORKSPACE.lines().filter_map(|line| {
+        line.strip_prefix("[profile.release.package.").and_then(|rest| rest.strip_suffix(']'))
+    });
+    named
+        .filter(|name| !name.starts_with("phoenix-") || own.contains(name))
+        // What only that one extension brings.
+        .filter(|name| *name != "pprof" || own.contains(&"phoenix-extension-pprof"))
+        .map(|name| format!("\n[profile.release.package.{name}]\nopt-level = \"s\"\n"))
+        .collect()
+}
+
 /// The package of a distribution.
 ///
 /// # Errors
@@ -41,10 +66,12 @@ pub fn package(dist: &Dist, selection: &Selection, phoenix: &Phoenix) -> io::Res
     let cargo_name = format!("distribution-{}", dist.name.chars().map(clean).collect::<String>());
     let mut dependencies = String::new();
     let collector = phoenix.of("collector");
+    let with_ottl = selection.components.iter().any(|chosen| WITH_OTTL.contains(&chosen.crate_name.as_str()));
+    let features = if with_ottl { r#", features = ["ottl"]"# } else { "" };
     let _ = writeln!(
         dependencies,
         "phoenix-collector = {}",
-        dependency(&collector, ", default-features = false")?
+        dependency(&collector, &format!(", default-features = false{features}"))?
     );
     let mut crates: Vec<(&str, From)> = selection
         .components
@@ -70,6 +97,7 @@ pub fn package(dist: &Dist, selection: &Selection, phoenix: &Phoenix) -> io::Res
     own.dedup();
     let quick: String =
         own.iter().map(|name| format!("\n[profile.dev.package.{name}]\nopt-level = 0\n")).collect();
+    let small = small_packages(&own);
     let strip = if dist.debug_compilation { "none" } else { "symbols" };
     let debug = if dist.debug_compilation { "full" } else { "none" };
     let manifest = format!(
@@ -97,7 +125,7 @@ codegen-units = 1
 panic = "unwind"
 debug = "{debug}"
 strip = "{strip}"
-"#
+{small}"#
     );
     let mut providers = String::new();
     for scheme in &selection.schemes {
@@ -249,5 +277,23 @@ mod tests {
         assert!(main.contains(r#"command: "My.Collector""#), "{main}");
         assert!(main.contains("providers: &[Provider::Env, Provider::Yaml]"), "{main}");
         assert!(text("src/registry.rs").is_some_and(|text| text.contains("Box::new(a_b::Factory),")));
+    }
+
+    #[test]
+    fn components_with_statements_bring_the_command_that_tries_them() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a repository");
+        let mut found: Vec<String> = ["processors", "connectors", "exporters", "receivers", "extensions"]
+            .iter()
+            .flat_map(|kind| std::fs::read_dir(repository.join(kind)).expect("a folder"))
+            .filter_map(|entry| {
+                let manifest =
+                    std::fs::read_to_string(entry.expect("an entry").path().join("Cargo.toml")).ok()?;
+                let (_, package) = manifest.split_once("name = \"")?;
+                let is_used = manifest.lines().any(|line| line.starts_with("phoenix-statements"));
+                is_used.then(|| package.split('"').next().unwrap_or_default().to_owned())
+            })
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, WITH_OTTL);
     }
 }

@@ -1,6 +1,6 @@
-//! The subcommands that ask a running collector: `plan`, `apply`, `status`, `log-level`.
+//! The subcommands that ask a running collector: `plan`, `apply`, `status`, `explain`, `log-level`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
@@ -214,6 +214,55 @@ pub(crate) fn status(json: bool, admin: &Admin) -> anyhow::Result<Exit> {
         print(&out)?;
     }
     Ok(if status["healthy"] == Value::Bool(true) { Exit::Fine } else { Exit::Unwell })
+}
+
+/// `explain`: what samplers decided about a trace.
+pub(crate) fn explain(trace_id: &str, json: bool, admin: &Admin) -> anyhow::Result<Exit> {
+    anyhow::ensure!(
+        phoenix_component::trace_id(trace_id).is_some(),
+        "{trace_id:?} is no trace identifier: it has 32 hexadecimal digits"
+    );
+    let path = format!("/v1/decisions?trace_id={trace_id}");
+    let answer = match accepted(ask(admin.admin.as_deref(), "GET", &path, None::<&()>)?, json)? {
+        Ok(answer) => answer.json(),
+        Err(exit) => return Ok(exit),
+    };
+    let decisions = answer["decisions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if json {
+        print_json(&answer)?;
+    } else if decisions.is_empty() {
+        print(&format!("no decision about {trace_id} is remembered by {} samplers\n", answer["samplers"]))?;
+    } else {
+        let told: String = decisions.iter().map(|decision| explained(decision) + "\n").collect();
+        print(&told)?;
+    }
+    Ok(if decisions.is_empty() { Exit::StateLoss } else { Exit::Fine })
+}
+
+/// One decision in words.
+fn explained(decision: &Value) -> String {
+    let text = |key: &str| decision[key].as_str().unwrap_or_default();
+    let by = match (text("policy"), text("part")) {
+        ("", _) => "no policy wanted it".to_owned(),
+        (policy, "") => format!("by {policy}"),
+        (policy, part) => format!("by {policy} ({part})"),
+    };
+    let count = match decision["adjusted_count"].as_f64() {
+        Some(count) => format!("; stands for {count:.2}"),
+        None => String::new(),
+    };
+    let at =
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(decision["unix_nanos"].as_u64().unwrap_or_default());
+    let ago = at.elapsed().unwrap_or_default().as_secs();
+    format!(
+        "{}: {} {by}, {ago} s ago, at {}; {} spans, {} bytes{count}; policies of generation {}",
+        text("processor"),
+        text("outcome"),
+        text("trigger"),
+        decision["spans"],
+        decision["bytes"],
+        decision["generation"],
+    )
 }
 
 #[derive(Serialize)]

@@ -110,12 +110,22 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FOLDER", conflicts_with = "component")]
         output_dir: Option<PathBuf>,
     },
+    #[cfg(feature = "ottl")]
     /// Tries OTTL statements on records from standard input: shows each before and after.
     ///
     /// Reads requests in OTLP/JSON, as the file exporter writes them, and runs the statements over them one after the
     /// other, as the transform processor does. Nothing is sent anywhere, and no configuration is needed.
     #[command(after_help = crate::playground::HELP)]
     Ottl(Ottl),
+    /// Replays traces from standard input through the samplers of a configuration, and tells what they would keep.
+    ///
+    /// Reads requests in OTLP/JSON, as the file exporter writes them. Time is that of the spans: a request comes when its
+    /// last span ended. Nothing is sent anywhere, and no other component of the configuration is started.
+    #[command(after_help = crate::replay::HELP)]
+    Sample(Sample),
+    /// Translates the configuration of another sampler to one for Phoenix.
+    #[command(subcommand)]
+    Convert(Convert),
     /// Prints a script that completes this command in a shell.
     Completion {
         /// The shell.
@@ -179,6 +189,20 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+    /// Tells what the samplers of the running collector decided about a trace lately, by which policy, when and why.
+    #[command(
+        after_help = "Exit codes: 0 it is told; 1 a mistake; 2 no decision is remembered; 3 no collector answers."
+    )]
+    Explain {
+        /// The trace: 32 hexadecimal digits.
+        #[arg(value_name = "TRACE_ID")]
+        trace_id: String,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        admin: Admin,
+    },
     /// Tells the log level of the running collector, or sets it for a time.
     #[command(after_help = crate::changes::EXIT_CODES)]
     LogLevel {
@@ -189,6 +213,37 @@ pub(crate) enum Command {
     },
 }
 
+/// What is replayed.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Sample {
+    /// Prints the identifier of each trace with what became of it, too.
+    #[arg(long)]
+    pub(crate) traces: bool,
+    /// What a gibibyte costs that is kept, in any currency.
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) price_per_gib: Option<f64>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is translated.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Convert {
+    /// Translates the rules of Honeycomb's Refinery (rules.yaml, version 2) to a `tail_sampling` processor.
+    ///
+    /// Prints a `processors` section. What has no equivalent is said in its comments and on standard error.
+    Refinery {
+        /// The rules file; standard input without one.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The resource attribute that tells the environment, for which Refinery looks at the API key.
+        #[arg(long, value_name = "KEY", default_value = "deployment.environment.name")]
+        environment_attribute: String,
+    },
+}
+
+#[cfg(feature = "ottl")]
 /// What is tried of OTTL.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Ottl {

@@ -3,13 +3,14 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use phoenix_component::BuildInfo;
 use phoenix_component::factory::{Descriptor, Registry};
 use phoenix_config::{Kind, Secrets, Severity};
 
 use crate::changes::Exit;
-use crate::cli::{Arguments, Command, Format, Mode, Ottl, Sources};
-use crate::{Distribution, Provider, changes, cli, gates, load, playground, probe, reference, run};
+use crate::cli::{Arguments, Command, Convert, Format, Mode, Sources};
+use crate::{Distribution, Provider, changes, cli, convert, gates, load, probe, reference, replay, run};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,7 +36,12 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
         Some(Command::Schema { component, format, output_dir }) => {
             print(&reference::schema(&registry, component.as_deref(), format, output_dir.as_deref())?)?;
         }
+        #[cfg(feature = "ottl")]
         Some(Command::Ottl(asked)) => print(&try_ottl(asked)?)?,
+        Some(Command::Sample(asked)) => {
+            print(&replay::replay(&arguments.sources, &registry, &asked, &standard_input()?)?)?;
+        }
+        Some(Command::Convert(asked)) => print(&convert_rules(asked)?)?,
         Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,
         Some(Command::PrintConfig { mode, format, validate }) => {
             print(&print_config(&arguments.sources, &registry, mode, format, validate)?)?;
@@ -48,6 +54,9 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
             return changes::reached(changes::apply(&arguments.sources, conditions, wait, json, &admin));
         }
         Some(Command::Status { json, admin }) => return changes::reached(changes::status(json, &admin)),
+        Some(Command::Explain { trace_id, json, admin }) => {
+            return changes::reached(changes::explain(&trace_id, json, &admin));
+        }
         Some(Command::LogLevel { level, admin }) => {
             return changes::reached(changes::log_level(&level, &admin));
         }
@@ -87,14 +96,43 @@ fn completion(build: BuildInfo, shell: clap_complete::Shell) -> anyhow::Result<S
     Ok(String::from_utf8(script)?)
 }
 
-fn try_ottl(asked: Ottl) -> anyhow::Result<String> {
+/// All of standard input, where OTLP/JSON is expected.
+fn standard_input() -> anyhow::Result<Vec<u8>> {
     if std::io::stdin().is_terminal() {
         warn("reading OTLP/JSON from the terminal; end it with Ctrl-D\n");
     }
     let mut input = Vec::new();
     std::io::stdin().read_to_end(&mut input)?;
-    let Ottl { texts, context, condition, error_mode, json } = asked;
-    playground::run(&playground::Trial { context, error_mode, texts, conditions: condition }, &input, json)
+    Ok(input)
+}
+
+#[cfg(feature = "ottl")]
+fn try_ottl(asked: cli::Ottl) -> anyhow::Result<String> {
+    let input = standard_input()?;
+    let cli::Ottl { texts, context, condition, error_mode, json } = asked;
+    let trial = phoenix_ottl::playground::Trial {
+        context,
+        error_mode,
+        texts,
+        conditions: condition,
+        max_records: usize::MAX,
+    };
+    crate::playground::run(&trial, &input, json)
+}
+
+fn convert_rules(asked: Convert) -> anyhow::Result<String> {
+    let Convert::Refinery { file, environment_attribute } = asked;
+    let (name, text) = match &file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            (path.display().to_string(), text)
+        }
+        None => ("standard input".to_owned(), std::io::read_to_string(std::io::stdin())?),
+    };
+    let options = convert::RefineryOptions { environment_attribute };
+    let converted = convert::refinery(&name, &text, &options).map_err(load::BadConfig)?;
+    converted.left_out.iter().for_each(|said| warn(&format!("{said}\n")));
+    Ok(converted.yaml)
 }
 
 fn validate(sources: &Sources, registry: &Registry, probe: Option<Duration>) -> anyhow::Result<()> {

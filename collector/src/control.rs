@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use phoenix_component::{
     ApplyAnswer, ApplyConditions, BoxFuture, ChangeError, Changes, Collector, ComponentBook, ComponentStatus,
     ConfigRequest, DrainState, EffectiveConfig, FeatureGate, LogLevel, LogLevelState, PipelineStatus,
-    PlanAnswer, Status,
+    PlanAnswer, Status, files,
 };
 use phoenix_config::Secrets;
 use phoenix_engine::{Applied, ApplyError, Engine};
@@ -238,7 +238,7 @@ impl Control {
 
     /// Watches the files of the configuration until the process ends, and reloads when they have changed. `as_read` is
     /// what they looked like when the process read them: what changed during its start is a change, too.
-    pub(crate) async fn watch_files(self, interval: Duration, as_read: watch::Fingerprint) {
+    pub(crate) async fn watch_files(self, interval: Duration, as_read: files::Fingerprint) {
         let begun = Instant::now();
         let mut watch = watch::FileWatch::new(as_read);
         let mut ticks = tokio::time::interval(interval);
@@ -246,14 +246,14 @@ impl Control {
         loop {
             ticks.tick().await;
             let files = self.files();
-            let looked = tokio::task::spawn_blocking(move || watch::fingerprint(&files)).await;
+            let looked = tokio::task::spawn_blocking(move || files::fingerprint(&files)).await;
             let Ok(seen) = looked else { continue };
             if watch.observe(begun.elapsed(), seen, interval) {
                 tracing::info!("a file of the configuration has changed");
                 self.reload().await;
                 // Other files may belong to it now.
                 let files = self.files();
-                if let Ok(seen) = tokio::task::spawn_blocking(move || watch::fingerprint(&files)).await {
+                if let Ok(seen) = tokio::task::spawn_blocking(move || files::fingerprint(&files)).await {
                     watch.settle(seen);
                 }
             }

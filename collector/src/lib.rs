@@ -8,14 +8,17 @@ mod changes;
 mod cli;
 mod commands;
 mod control;
+pub mod convert;
 mod distribution;
 mod gates;
 mod http_provider;
 mod load;
 mod own_metrics;
+#[cfg(feature = "ottl")]
 mod playground;
 mod probe;
 pub mod reference;
+mod replay;
 mod run;
 mod service_telemetry;
 mod watch;

@@ -18,8 +18,10 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_processor_batch::BatchFactory),
             Box::new(phoenix_processor_filter::FilterFactory),
             Box::new(phoenix_processor_memory_limiter::MemoryLimiterFactory),
+            Box::new(phoenix_processor_optimizer::OptimizerFactory),
             Box::new(phoenix_processor_probabilistic_sampler::SamplerFactory),
             Box::new(phoenix_processor_resource::ResourceFactory),
+            Box::new(phoenix_processor_tail_sampling::TailSamplingFactory),
             Box::new(phoenix_processor_transform::TransformFactory),
         ],
         exporters: vec![
@@ -40,9 +42,15 @@ pub(crate) fn registry() -> Registry {
         extensions: vec![
             Box::new(phoenix_extension_admin::AdminFactory),
             Box::new(phoenix_extension_file_storage::FileStorageFactory),
+            Box::new(phoenix_extension_basicauth::BasicAuthFactory),
+            Box::new(phoenix_extension_bearertokenauth::BearerTokenAuthFactory),
+            Box::new(phoenix_extension_headers_setter::HeadersSetterFactory),
             Box::new(phoenix_extension_health_check::HealthCheckFactory),
             Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),
+            Box::new(phoenix_extension_oauth2client::OAuth2ClientFactory),
+            Box::new(phoenix_extension_oidc::OidcFactory),
             Box::new(phoenix_extension_pprof::PprofFactory),
+            Box::new(phoenix_extension_rate_limiter::RateLimiterFactory),
             Box::new(phoenix_extension_zpages::ZpagesFactory),
         ],
     }

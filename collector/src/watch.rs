@@ -1,45 +1,8 @@
 //! Whether the files of a configuration have changed, and have been quiet since.
-//!
-//! Files are looked at, not subscribed to: that works on every file system, and for a link that is pointed
-//! elsewhere (as Kubernetes does with mounted ConfigMaps) as well as for a file that is replaced.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a file looked like: the place that its links lead to, and the file there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Look {
-    place: PathBuf,
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
-}
-
-/// What all files looked like; none for one that is not there, as in the middle of a replacement.
-pub(crate) type Fingerprint = Vec<Option<FileLook>>;
-
-/// What one file looked like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileLook(Look);
-
-/// Looks at every file.
-pub(crate) fn fingerprint(files: &[PathBuf]) -> Fingerprint {
-    files.iter().map(|file| look(file)).collect()
-}
-
-fn look(file: &Path) -> Option<FileLook> {
-    let place = file.canonicalize().ok()?;
-    let data = place.metadata().ok()?;
-    Some(FileLook(Look {
-        place,
-        device: data.dev(),
-        inode: data.ino(),
-        bytes: data.len(),
-        changed: (data.mtime(), data.mtime_nsec()),
-    }))
-}
+use phoenix_component::files::Fingerprint;
 
 /// Waits for a change to come to rest. The time is handed in.
 #[derive(Debug)]
@@ -84,6 +47,12 @@ impl FileWatch {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use phoenix_component::files::fingerprint;
+
+    use std::path::PathBuf;
+
     use super::*;
 
     const QUIET: Duration = Duration::from_secs(1);

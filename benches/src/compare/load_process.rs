@@ -27,6 +27,9 @@ impl Bench {
             Protocol::Http => ports.http_listen(),
         };
         let mut arguments = load_arguments(shape, requests, &endpoint);
+        if shape.tls {
+            arguments.extend(["--tls-folder".to_owned(), self.directory.display().to_string()]);
+        }
         if self.exact_ids || shape.exact_ids {
             arguments.push("--unique-ids".to_owned());
         }
@@ -85,7 +88,12 @@ impl Load {
 
 fn load_arguments(shape: Shape, requests: u64, endpoint: &str) -> Vec<String> {
     let mut arguments = vec!["load".to_owned(), "--wait".to_owned()];
-    let flags = [("--one-each", shape.one_each), ("--hold", shape.one_each), ("--retry", shape.retry)];
+    let flags = [
+        ("--one-each", shape.one_each),
+        ("--hold", shape.one_each),
+        ("--retry", shape.retry),
+        ("--spread-traces", shape.spread_traces),
+    ];
     arguments.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned()));
     let mut option = |name: &str, value: String| {
         arguments.push(format!("--{name}"));

@@ -41,7 +41,7 @@ pub(crate) fn sample(bench: &Bench, run: &Run<'_>) -> Result<Option<Sample>> {
     let report = report.with_context(|| format!("the subject says: {}", first.last_lines()))?;
     first.kill()?;
     let backlog = bytes_in(storage.path())?;
-    let sink = bench.start_sink(run.variant, &ports)?;
+    let sink = bench.start_sink(run.variant, run.shape(), &ports)?;
     let Some((subject, start)) = bench.start_subject(run.variant, run.subject, &[], &ports)? else {
         return Ok(None);
     };

@@ -16,6 +16,7 @@ use crate::compare::subjects::{Kind, Subject};
 use crate::compare::workloads::{Measure, Shape, Variant, Workload, config_text};
 use crate::compare::{connections, instructions, overload, recovery, sidecar};
 use crate::ledger::SinkReport;
+use crate::tls;
 
 /// How long a subject may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,6 +29,8 @@ pub(crate) const LONG_REST: Duration = Duration::from_millis(1500);
 /// After the load: longer than a batch waits, so that its last export is in the CPU time.
 pub(crate) const SETTLE: Duration = Duration::from_millis(600);
 const START_ATTEMPTS: usize = 3;
+/// The variable by which configurations find the certificates.
+pub(crate) const TLS_FOLDER: &str = "BENCH_TLS_FOLDER";
 
 /// What all runs share.
 #[derive(Clone, Debug)]
@@ -148,7 +151,11 @@ impl Bench {
     fn try_stand(&self, variant: &Variant, subject: &Subject, wrapper: &[String]) -> Result<Option<Stand>> {
         let ports = Ports::pick()?;
         let storage = ports.storage_folder();
-        let sink = self.start_sink(variant, &ports)?;
+        let shape = shape_for(subject.kind, variant.shape);
+        if shape.tls {
+            tls::write_certificates(&self.directory)?;
+        }
+        let sink = self.start_sink(variant, shape, &ports)?;
         let started = self.start_subject(variant, subject, wrapper, &ports)?;
         Ok(started.map(|(subject, start)| Stand::new(ports, storage, sink, subject, start)))
     }
@@ -168,7 +175,9 @@ impl Bench {
         command.extend(arguments);
         let log = self.directory.join(format!("{}.log", subject.kind.name().replace(' ', "-")));
         let program = PathBuf::from(command.remove(0));
-        let mut process = Process::start(&program, &command, &ports.environment(), &log, false)?;
+        let mut environment = ports.environment().to_vec();
+        environment.push((TLS_FOLDER, self.directory.display().to_string()));
+        let mut process = Process::start(&program, &command, &environment, &log, false)?;
         let address = match shape_for(subject.kind, variant.shape).protocol {
             Protocol::Grpc => ports.grpc_listen(),
             Protocol::Http => ports.http_listen(),
@@ -184,7 +193,7 @@ impl Bench {
         Ok(file)
     }
 
-    pub(crate) fn start_sink(&self, variant: &Variant, ports: &Ports) -> Result<Process> {
+    pub(crate) fn start_sink(&self, variant: &Variant, shape: Shape, ports: &Ports) -> Result<Process> {
         let mut arguments = vec!["sink".to_owned()];
         let mut option = |name: &str, value: String| {
             arguments.push(format!("--{name}"));
@@ -197,6 +206,9 @@ impl Bench {
         option("delay-ms", variant.backend.delay_ms.to_string());
         if let Some(at_once) = variant.backend.at_once {
             option("at-once", at_once.to_string());
+        }
+        if shape.tls {
+            option("tls-folder", self.directory.display().to_string());
         }
         if self.exact_ids || variant.shape.exact_ids {
             arguments.push("--ids".to_owned());
@@ -259,10 +271,10 @@ fn stop_sink(sink: &mut Process) -> Result<SinkReport> {
     process::read_json(&mut output)
 }
 
-/// The null relay speaks gRPC only.
+/// The null relay speaks gRPC only, and no TLS.
 pub(crate) fn shape_for(kind: Kind, shape: Shape) -> Shape {
     match kind {
-        Kind::Null => Shape { protocol: Protocol::Grpc, ..shape },
+        Kind::Null => Shape { protocol: Protocol::Grpc, tls: false, ..shape },
         _ => shape,
     }
 }

@@ -81,6 +81,10 @@ pub(crate) struct Shape {
     pub(crate) one_each: bool,
     /// Number each record whether that was asked for or not.
     pub(crate) exact_ids: bool,
+    /// Mutual TLS, to the subject and to the sink.
+    pub(crate) tls: bool,
+    /// Spread traces over requests.
+    pub(crate) spread_traces: bool,
 }
 
 const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
@@ -100,6 +104,8 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         retry: false,
         one_each: false,
         exact_ids: false,
+        tls: false,
+        spread_traces: false,
     }
 }
 
@@ -108,6 +114,7 @@ const TRACES_100: Shape = shape(Traces, 100, 30_000);
 const TRACES_1000: Shape = Shape { prepared: 16, ..shape(Traces, 1000, 5_000) };
 const LOGS_100: Shape = shape(Logs, 100, 30_000);
 const METRICS_100: Shape = shape(Metrics, 100, 30_000);
+const MTLS: Shape = Shape { tls: true, ..TRACES_100 };
 const FRAMES_16K: Shape = Shape { frame_size: FrameSize::SixteenKib, ..TRACES_100 };
 const HTTP: Shape = Shape { protocol: Protocol::Http, ..TRACES_100 };
 const JSON: Shape = Shape { encoding: Encoding::Json, ..HTTP };
@@ -135,8 +142,12 @@ const PACED_FLOOD: Shape = Shape { connections: 8, in_flight: 128, exact_ids: tr
 const BACKLOG: Shape = Shape { exact_ids: true, ..shape(Traces, 1000, 2_150) };
 const ONE_EACH: Shape =
     Shape { one_each: true, connections: 10_000, in_flight: 1, prepared: 8, ..shape(Traces, 10, 10_000) };
+const ONE_EACH_MTLS: Shape = Shape { tls: true, ..ONE_EACH };
 /// 1,000 spans a second for half a minute, as one service sends them.
 const TRICKLE: Shape = Shape { rate: Some(100), connections: 1, exact_ids: true, ..shape(Traces, 10, 3_000) };
+
+/// Half a minute of 5,000 traces a second, of which some 50,000 wait.
+const SPREAD: Shape = Shape { rate: Some(400), spread_traces: true, ..shape(Traces, 100, 12_000) };
 
 const READY: Backend = Backend { delay_ms: 0, at_once: None };
 /// Takes a batch of 8192 every 200 ms: some 40,000 items a second, which leaves two cores for everybody else.
@@ -190,6 +201,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "pass-through, OTLP/JSON over HTTP/1.1 in and protobuf over gRPC out; no null relay",
         &[variant("", "pass-through", JSON, &[Phoenix, Otelcol])],
     ),
+    load(
+        "mtls-traces-100",
+        "pass-through, mutual TLS in and out; the null relay stays without",
+        &[variant("", "mtls", MTLS, &[Null, Phoenix, Otelcol])],
+    ),
     load("zstd", "zstd in and out, each request by itself; so does the null relay", &[only("zstd", ZSTD)]),
     load("gzip", "gzip in and out, each request by itself; so does the null relay", &[only("gzip", GZIP)]),
     load(
@@ -213,6 +229,16 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         &[edited("filter-3")],
     ),
     load("sampler-10", "a tenth of the spans is kept; the others count as lost", &[edited("sampler-10")]),
+    load(
+        "traces-tail",
+        "tail sampling by 5 policies after 10 s, a tenth is kept; the others count as lost",
+        &[variant("", "traces-tail", SPREAD, &[Null, Phoenix, Otelcol])],
+    ),
+    load(
+        "traces-tail-20",
+        "tail sampling by 20 policies, of which 4 are OTTL, after 10 s; a tenth is kept",
+        &[variant("", "traces-tail-20", SPREAD, &[Null, Phoenix, Otelcol])],
+    ),
     load("transform-50", "fifty statements of which none matches", &[edited("transform-50")]),
     load(
         "closed-loop",
@@ -270,6 +296,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         most_rounds: usize::MAX,
     },
     Workload {
+        name: "idle-connections-mtls",
+        about: "the same with mutual TLS",
+        measure: Measure::Connections,
+        variants: &[variant("", "mtls", ONE_EACH_MTLS, &[Phoenix, Otelcol])],
+        most_rounds: usize::MAX,
+    },
+    Workload {
         name: "sidecar",
         about: "1,000 spans a second, 10 a request, under a quota of 0.1 core and 32 MiB",
         measure: Measure::Sidecar,
@@ -302,6 +335,7 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "queue" => include_str!("../../configs/queue.yaml"),
         "batch" => include_str!("../../configs/batch.yaml"),
         "batch-delivered" => include_str!("../../configs/batch-delivered.yaml"),
+        "mtls" => include_str!("../../configs/mtls.yaml"),
         "http" => include_str!("../../configs/http.yaml"),
         "zstd" => include_str!("../../configs/zstd.yaml"),
         "gzip" => include_str!("../../configs/gzip.yaml"),
@@ -317,6 +351,8 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "transform-3" => include_str!("../../configs/transform-3.yaml"),
         "filter-3" => include_str!("../../configs/filter-3.yaml"),
         "sampler-10" => include_str!("../../configs/sampler-10.yaml"),
+        "traces-tail" => include_str!("../../configs/traces-tail.yaml"),
+        "traces-tail-20" => include_str!("../../configs/traces-tail-20.yaml"),
         "transform-50" => include_str!("../../configs/transform-50.yaml"),
         _ => return None,
     })
@@ -328,6 +364,7 @@ mod tests {
 
     use super::*;
     use crate::compare::ports::Ports;
+    use crate::compare::run::TLS_FOLDER;
 
     #[test]
     fn names_differ_and_configurations_exist() {
@@ -359,7 +396,7 @@ mod tests {
             let text = config_text(variant.config).unwrap();
             for reference in text.split("${env:").skip(1) {
                 let name = reference.split(':').next().unwrap();
-                assert!(set.contains(&name), "{name} in {}", variant.config);
+                assert!(set.contains(&name) || name == TLS_FOLDER, "{name} in {}", variant.config);
             }
         }
     }

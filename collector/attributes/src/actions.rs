@@ -3,6 +3,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use phoenix_component::ClientInfo;
@@ -68,8 +69,8 @@ enum Source {
 enum Context {
     Address,
     Metadata(String),
-    /// Of an authenticator, of which nothing is passed on.
-    Nothing,
+    /// An attribute that an authenticator has found.
+    Auth(String),
 }
 
 impl Actions {
@@ -201,8 +202,10 @@ impl Context {
     fn new(name: &str) -> Context {
         match name {
             "client.address" => Context::Address,
-            _ if name.starts_with("auth.") => Context::Nothing,
-            _ => Context::Metadata(name.strip_prefix("metadata.").unwrap_or(name).to_owned()),
+            _ => match name.strip_prefix("auth.") {
+                Some(attribute) => Context::Auth(attribute.to_owned()),
+                None => Context::Metadata(name.strip_prefix("metadata.").unwrap_or(name).to_owned()),
+            },
         }
     }
 
@@ -217,7 +220,7 @@ impl Context {
                 let values: Vec<&str> = client?.metadata(name).collect();
                 (!values.is_empty()).then(|| values.join(";"))
             }
-            Context::Nothing => None,
+            Context::Auth(name) => client?.auth.as_ref()?.text(name).map(Cow::into_owned),
         }
     }
 }

@@ -5,6 +5,8 @@ use phoenix_pdata::{Payload, Signal};
 use phoenix_telemetry::traces::SpanContext;
 use tokio::time::Instant;
 
+use crate::auth::Identity;
+
 /// A request on its way through a pipeline: the bytes as they came, and a small header.
 ///
 /// The payload was validated on receipt. Cloning shares the bytes, so that a fan-out costs no copy; a
@@ -17,7 +19,7 @@ pub struct Batch {
     pub payload: Payload,
     /// Spans, data points or log records in the payload.
     pub items: u64,
-    /// Who sent it, where the receiver was asked to pass that on.
+    /// Who sent it, where the receiver was asked to pass that on, or somebody was let in.
     pub client: Option<Arc<ClientInfo>>,
     /// When the sender stops waiting. None where nobody waits, for example behind a queue.
     pub deadline: Option<Instant>,
@@ -38,13 +40,15 @@ impl Batch {
     }
 }
 
-/// Who sent a request: what `client.address` and `metadata.*` refer to in configurations.
+/// Who sent a request: what `client.address`, `metadata.*` and `auth.*` refer to in configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientInfo {
     /// The peer's address, where it has one.
     pub address: Option<SocketAddr>,
     /// Request metadata (gRPC metadata or HTTP headers) in the order received, names in lower case.
     pub metadata: Vec<(String, String)>,
+    /// Who it is, where an authenticator has said so.
+    pub auth: Option<Arc<Identity>>,
 }
 
 impl ClientInfo {

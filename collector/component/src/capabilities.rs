@@ -42,6 +42,17 @@ impl Capabilities {
         let (thing, _) = table.get(&(id.clone(), TypeId::of::<T>()))?;
         thing.clone().downcast().ok()
     }
+
+    /// Everything of that type, by who offers it, in the order of identifiers.
+    pub fn all<T: Any + Send + Sync>(&self) -> Vec<(ComponentId, Arc<T>)> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_type = table.iter().filter(|((_, of), _)| *of == TypeId::of::<T>());
+        let mut found: Vec<(ComponentId, Arc<T>)> = of_type
+            .filter_map(|((id, _), (thing, _))| Some((id.clone(), thing.clone().downcast().ok()?)))
+            .collect();
+        found.sort_by_key(|(id, _)| id.to_string());
+        found
+    }
 }
 
 impl fmt::Debug for Capabilities {

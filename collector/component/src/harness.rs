@@ -73,10 +73,9 @@ impl StageHarness {
     /// # Errors
     /// What `prepare` answered.
     pub fn send(&mut self, batch: Batch) -> Result<Option<AckWait>, Refusal> {
-        let (items, waiting) = (batch.items, batch.waiting);
+        let waiting = batch.waiting;
         let mut fragments = Vec::new();
         self.spec.partition.prepare(batch, &mut |key, fragment| fragments.push((key, fragment)))?;
-        self.books.accepted += items;
         let (ack, wait) = match self.spec.acknowledge {
             Acknowledge::Held => (Ack::none(), None),
             Acknowledge::Delivered => {
@@ -90,6 +89,8 @@ impl StageHarness {
             if wait.is_none() {
                 batch.deadline = None;
             }
+            // One after the other, so that the books are right between the shards.
+            self.books.accepted += batch.items;
             let fragment = Fragment { batch, ack: ack.split() };
             let now = self.now;
             self.call((key % shards) as usize, |stage, out| stage.ingest(fragment, now, out));

@@ -11,6 +11,8 @@
 
 mod ack;
 mod admin_endpoint;
+mod admission;
+pub mod auth;
 mod batch;
 mod budget;
 pub mod buffers;
@@ -19,7 +21,9 @@ mod change;
 mod collector;
 mod contracts;
 mod cores;
+mod decisions;
 pub mod factory;
+pub mod files;
 mod forwards;
 pub mod harness;
 mod health;
@@ -29,12 +33,14 @@ mod legacy;
 pub mod limiter;
 mod memory;
 mod outlet;
+mod publication;
 mod refusal;
 mod stage;
 mod touch;
 
 pub use ack::{Ack, AckWait};
 pub use admin_endpoint::AdminEndpoint;
+pub use admission::{Arrival, ClientKey, RequestLimiter};
 pub use batch::{Batch, ClientInfo};
 pub use budget::{Budget, Charge};
 pub use capabilities::{Capabilities, Offer};
@@ -49,6 +55,7 @@ pub use contracts::{
     StartError, Transform,
 };
 pub use cores::{ConnectionGuard, Core, CoreThreads, Cores};
+pub use decisions::{DecisionBook, TraceDecision, trace_id};
 pub use forwards::Forwards;
 pub use health::{ComponentKey, Health, Status, StatusReporter, StatusSince};
 pub use host::{BuildInfo, Host};
@@ -56,6 +63,7 @@ pub use leases::{Acceptor, LeaseError, Leases, ListenerLease};
 pub use legacy::ignored_types;
 pub use memory::{FakeMemory, MemoryReader, SystemMemory};
 pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
+pub use publication::{Publication, Slot};
 pub use refusal::{Code, Refusal, UpstreamStatus};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,

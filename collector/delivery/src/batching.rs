@@ -92,7 +92,7 @@ impl Batching {
     pub(crate) fn put(&mut self, mut element: Element, now: Instant, out: &mut Vec<Ready>) {
         let metadata = self.metadata(&element.batch);
         element.batch.client = (!metadata.is_empty())
-            .then(|| Arc::new(ClientInfo { address: None, metadata: metadata.to_vec() }));
+            .then(|| Arc::new(ClientInfo { metadata: metadata.to_vec(), ..ClientInfo::default() }));
         let key = Key { is_awaited: element.ack.is_awaited(), metadata };
         let (rules, begun) = (&self.rules, !self.open.contains_key(&key));
         let open = self.open.entry(key.clone()).or_default();

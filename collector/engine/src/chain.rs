@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use phoenix_component::{Batch, BoxFuture, Consumer, Dropped, Forwards, Refusal, StatusReporter, Transform};
 use phoenix_telemetry::traces::Tracer;
+use smallvec::SmallVec;
 
 use crate::fan_out::FanOut;
 use crate::guard;
@@ -42,6 +43,9 @@ struct Entry<'a> {
     dropped: Dropped,
 }
 
+/// Few pipelines have more transforms in a row: their entries need no allocation.
+type Entries<'a> = SmallVec<[Entry<'a>; 3]>;
+
 impl Chain {
     /// Whether taking a batch commits to it.
     pub(crate) fn owns_accepted(&self) -> bool {
@@ -73,7 +77,7 @@ impl Chain {
         if self.transforms.is_empty() {
             return self.end.take(batch).await;
         }
-        let mut entries = Vec::with_capacity(self.transforms.len());
+        let mut entries = Entries::new();
         let outcome = match self.transform(batch, &mut entries) {
             Ok(Some(batch)) => self.end.take(batch).await,
             Ok(None) => Ok(()),
@@ -91,7 +95,7 @@ impl Chain {
     fn transform<'a>(
         &'a self,
         mut batch: Batch,
-        entries: &mut Vec<Entry<'a>>,
+        entries: &mut Entries<'a>,
     ) -> Result<Option<Batch>, Refusal> {
         for node in &self.transforms {
             let (items_in, bytes_in) = (batch.items, batch.payload.len());

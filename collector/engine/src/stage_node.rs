@@ -15,6 +15,7 @@ use phoenix_component::{
     Ack, Acknowledge, Adoption, Batch, Drained, Fragment, Held, Host, Lost, Outlet, Output, Partition,
     Refusal, Stage, StageSpec, StatusReporter,
 };
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -222,7 +223,8 @@ impl StageNode {
             let text = format!("{} holds as much undelivered data as it may", self.status.key());
             return Err(Refusal::retryable("stage_full", text).after(FULL_DELAY));
         }
-        let mut fragments: Vec<(usize, Batch)> = Vec::with_capacity(1);
+        // Most stages take a request in one piece.
+        let mut fragments: SmallVec<[(usize, Batch); 1]> = SmallVec::new();
         let count = self.shards.len() as u64;
         guard::run(&self.status, || {
             self.partition
@@ -238,7 +240,7 @@ impl StageNode {
         };
         self.meter.accepted(items);
         self.meter.bytes(bytes);
-        let mut touched = Vec::with_capacity(fragments.len());
+        let mut touched: SmallVec<[usize; 8]> = SmallVec::new();
         for (index, mut batch) in fragments {
             let shard = &self.shards[index];
             if wait.is_some() {

@@ -114,7 +114,7 @@ mod tests {
                 "read_buffer_size",
                 "invalid read_buffer_size value: -1",
             ),
-            (r#"{"endpoint": "h:1", "auth": {"authenticator": "x"}}"#, "auth", "not supported yet"),
+            (r#"{"endpoint": "h:1", "auth": {}}"#, "auth::authenticator", "names no extension"),
             (r#"{"endpoint": "h:1", "middlewares": [{"id": "x"}]}"#, "middlewares", "not supported yet"),
             (
                 r#"{"endpoint": "h:1", "headers": {"bad name": "x"}}"#,

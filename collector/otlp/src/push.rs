@@ -11,6 +11,7 @@ use phoenix_transport::compression::Compressor;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::client::{Client, Method};
 use phoenix_transport::instrumentation::RpcMetrics;
+use phoenix_transport::settings::AuthSettings;
 use phoenix_transport::trace;
 use tokio::time::Instant;
 
@@ -39,6 +40,7 @@ pub struct GrpcPush {
     partial: PartialSuccessLog,
     rpc: RpcMetrics,
     extra_codes: Vec<Code>,
+    auth: Option<AuthSettings>,
 }
 
 impl GrpcPush {
@@ -66,6 +68,7 @@ impl GrpcPush {
             partial: PartialSuccessLog::new(key, signal),
             rpc: RpcMetrics::client(&host.metrics, path(signal)),
             extra_codes: config.extra_codes(),
+            auth: config.auth.get().cloned(),
         })
     }
 
@@ -75,6 +78,11 @@ impl GrpcPush {
 }
 
 impl Push for GrpcPush {
+    async fn start(&self, host: &Host) -> Result<(), StartError> {
+        let Some(auth) = &self.auth else { return Ok(()) };
+        self.client.authorize_with(auth.client(&host.capabilities)?).map_err(StartError::because)
+    }
+
     async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let left = batch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = [self.timeout, left].into_iter().flatten().min();
@@ -83,7 +91,8 @@ impl Push for GrpcPush {
         let message = self.compressor.message(batch.payload);
         let metadata = attempt.as_ref().map_or(&self.metadata, |(_, metadata)| metadata);
         let begun = self.rpc.begin();
-        let answer = self.client.call(&self.method, message, timeout, metadata).await;
+        let client = batch.client.as_deref();
+        let answer = self.client.call_for(&self.method, message, timeout, metadata, client).await;
         if let Some(begun) = begun {
             self.rpc.record(answer.as_ref().map_or_else(|status| status.code, |_| Code::OK), begun.elapsed());
         }

@@ -1,221 +1,225 @@
-//! Statements and conditions over OTLP/JSON, for people: each record before and after, and what was said.
+//! Statements and conditions, tried on records in OTLP/JSON: each record before and after, and what went wrong. For people:
+//! the command line shows it in a terminal, a service on a page.
+
+mod records;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 
 use phoenix_pdata::{InvalidUtf8, Payload, Signal, json};
+use serde_json::Value;
 
-use crate::plan::Levels;
-use crate::run::{Arena, Layout, State, Verdict, Walk, walk};
 use crate::{
-    Client, ConditionGroup, Context, Diagnostics, Env, ErrorMode, EvalError, Group, MatchProgram, Report,
+    Client, ConditionGroup, Context, Diagnostic, Diagnostics, Env, ErrorMode, EvalError, Group, MatchProgram,
     StatementProgram, sets,
 };
 
-/// How many records are shown at most.
-pub const MAX_RECORDS: usize = 1000;
-
-/// Statements, or a condition, to be tried.
-#[derive(Debug)]
-pub struct Playground {
-    signal: Signal,
-    program: Program,
+/// What is tried.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// What the texts run over; found from their paths where it is missing.
+    pub context: Option<Context>,
+    /// How errors are treated.
+    pub error_mode: ErrorMode,
+    /// Statements that run one after the other, or conditions of which one must hold.
+    pub texts: Vec<String>,
+    /// Whether they are conditions.
+    pub conditions: bool,
+    /// How many records are tried at most; more are an error.
+    pub max_records: usize,
 }
 
-#[derive(Debug)]
-enum Program {
-    Statements(StatementProgram),
-    Condition(MatchProgram),
+/// What the records have around them, instead of a clock, of chance and of a sender.
+pub struct Surroundings<'a> {
+    /// What `Now()` answers, in nanoseconds since 1970.
+    pub now_unix_nanos: i64,
+    /// Where random numbers come from.
+    pub random: &'a dyn Fn() -> u64,
+    /// What is known of the sender.
+    pub client: &'a dyn Client,
 }
 
-/// A record, before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
+/// What became of a record.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The signal that it is of.
+    pub signal: Signal,
     /// A request with just this record, as OTLP/JSON.
-    pub before: String,
-    /// The same after the statements. Empty where they refuse it, and for conditions.
-    pub after: String,
-    /// For conditions: whether it holds.
-    pub is_match: Option<bool>,
-    /// What failed: the statement and why.
+    pub before: Value,
+    /// What the statements or conditions made of it.
+    pub outcome: Outcome,
+    /// Errors that were passed over.
     pub messages: Vec<String>,
 }
 
-impl Sample {
-    /// Whether the statements changed something.
-    pub fn is_changed(&self) -> bool {
-        !self.after.is_empty() && self.before != self.after
-    }
+/// What statements or conditions made of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Statements ran: the request with the record afterwards.
+    Became(Value),
+    /// Whether one of the conditions holds.
+    Matched(bool),
+    /// Why the request would be refused.
+    Refused(String),
 }
 
-/// Why nothing was tried.
+/// Why nothing was tried, or not everything.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaygroundError {
-    /// The input is no OTLP/JSON of the signal.
-    #[error("the input is not OTLP/JSON of {signal}: {source}")]
-    Input {
-        /// The signal of the statements.
-        signal: Signal,
-        /// What is wrong.
-        #[source]
-        source: json::JsonError,
-    },
+pub enum TrialError {
+    /// Nothing was written.
+    #[error("there is no statement")]
+    NoStatement,
+    /// The input is something else.
+    #[error("the input is no JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// It is JSON, and yet no request.
+    #[error(
+        "the input is no request in OTLP/JSON: it has none of resourceSpans, resourceMetrics, resourceLogs"
+    )]
+    NoRequest,
+    /// It looks like a request.
+    #[error("the input is no request in OTLP/JSON: {0}")]
+    Invalid(json::JsonError),
+    /// There was nothing to try it on.
+    #[error("the input has no records")]
+    NoRecords,
     /// There is more than anybody reads.
-    #[error("the input has more than {MAX_RECORDS} records")]
-    TooMany,
+    #[error("the input has more than {0} records")]
+    TooMany(usize),
+    /// What is wrong with the statements or conditions.
+    #[error("{}", rendered(.0))]
+    Mistakes(Diagnostics),
 }
 
-impl Playground {
-    /// Compiles statements of a signal. Without a context it is found from the paths.
-    ///
-    /// # Errors
-    ///
-    /// All problems of all statements.
-    pub fn statements(
-        signal: Signal,
-        context: Option<Context>,
-        error_mode: ErrorMode,
-        statements: &[String],
-    ) -> Result<Playground, Diagnostics> {
-        let group = Group { context, error_mode, conditions: Vec::new(), statements: statements.to_vec() };
-        let program = StatementProgram::compile(signal, sets::ALL, &[group])?;
-        Ok(Playground { signal, program: Program::Statements(program) })
-    }
+fn rendered(found: &Diagnostics) -> String {
+    found.0.iter().map(Diagnostic::render).collect::<Vec<_>>().join("\n")
+}
 
-    /// Compiles a condition of a signal. Without a context it is found from the paths.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the condition.
-    pub fn condition(
-        signal: Signal,
-        context: Option<Context>,
-        condition: &str,
-    ) -> Result<Playground, Diagnostics> {
-        let conditions = vec![condition.to_owned()];
-        let group = ConditionGroup { context, error_mode: ErrorMode::Ignore, conditions };
-        let program = MatchProgram::compile(signal, sets::ALL, &group)?;
-        Ok(Playground { signal, program: Program::Condition(program) })
-    }
+enum Program {
+    Statements(StatementProgram),
+    Conditions(MatchProgram),
+}
 
-    /// Tries each span, metric or log record of a request by itself. `now` and `random` stand for the clock and for chance.
+impl Trial {
+    /// Tries each record of `input`, which holds requests of any signal one after the other, and hands what became of it to
+    /// `show`.
     ///
     /// # Errors
-    ///
-    /// Input that cannot be read, or is too much.
+    /// What is wrong with the statements, or with the input. What came before was shown.
     pub fn run(
         &self,
         input: &[u8],
-        now_unix_nanos: i64,
-        random: &dyn Fn() -> u64,
-        client: &dyn Client,
-    ) -> Result<Vec<Sample>, PlaygroundError> {
-        let signal = self.signal;
-        let (payload, _) = json::decode(signal, input, InvalidUtf8::Pass)
-            .map_err(|source| PlaygroundError::Input { signal, source })?;
-        let mut samples = Vec::new();
-        for piece in payload.pieces() {
-            let mut index = 0;
-            while let Some(single) = only(signal, piece, index) {
-                if samples.len() == MAX_RECORDS {
-                    return Err(PlaygroundError::TooMany);
+        surroundings: &Surroundings<'_>,
+        show: &mut dyn FnMut(Tried),
+    ) -> Result<(), TrialError> {
+        if self.texts.iter().all(|text| text.trim().is_empty()) {
+            return Err(TrialError::NoStatement);
+        }
+        let mut count = 0;
+        for (signal, request) in requests(input)? {
+            let program = self.compile(signal).map_err(TrialError::Mistakes)?;
+            let context = match &program {
+                Program::Conditions(program) => Some(program.context()),
+                Program::Statements(_) => self.context,
+            };
+            for record in records::of(signal, context, &request) {
+                count += 1;
+                if count > self.max_records {
+                    return Err(TrialError::TooMany(self.max_records));
                 }
-                let messages = Messages::default();
-                let env = Env { now_unix_nanos, random, client, report: &messages };
-                samples.push(self.sample(single, &env, &messages));
-                index += 1;
+                show(self.tried(&program, signal, record, surroundings)?);
             }
         }
-        Ok(samples)
+        if count == 0 { Err(TrialError::NoRecords) } else { Ok(()) }
     }
 
-    fn sample(&self, record: Payload, env: &Env<'_>, messages: &Messages) -> Sample {
-        let (mut after, mut is_match) = (String::new(), None);
-        let result = match &self.program {
-            Program::Statements(program) => program.apply(&record, env).map(|changed| {
-                after = text(self.signal, &changed);
-            }),
-            Program::Condition(program) => {
-                is_match = Some(false);
-                program.each_match(&record, env, |_| is_match = Some(true))
+    fn compile(&self, signal: Signal) -> Result<Program, Diagnostics> {
+        let (context, error_mode, texts) = (self.context, self.error_mode, self.texts.clone());
+        if self.conditions {
+            let group = ConditionGroup { context, error_mode, conditions: texts };
+            return MatchProgram::compile(signal, sets::CONDITIONS, &group).map(Program::Conditions);
+        }
+        let group = Group { context, error_mode, statements: texts, ..Group::default() };
+        StatementProgram::compile(signal, sets::TRANSFORM, &[group]).map(Program::Statements)
+    }
+
+    fn tried(
+        &self,
+        program: &Program,
+        signal: Signal,
+        before: Value,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Tried, TrialError> {
+        let payload = encoded(signal, &before)?;
+        let messages = RefCell::new(Vec::new());
+        let report = |source: &str, error: &EvalError| {
+            messages.borrow_mut().push(if self.texts.len() > 1 {
+                format!("{error}, in `{source}`")
+            } else {
+                error.to_string()
+            });
+        };
+        let env = Env {
+            now_unix_nanos: surroundings.now_unix_nanos,
+            random: surroundings.random,
+            client: surroundings.client,
+            report: &report,
+        };
+        let outcome = match program {
+            Program::Statements(program) => match program.apply(&payload, &env) {
+                Ok(changed) => Outcome::Became(decoded(signal, &changed)?),
+                Err(error) => Outcome::Refused(error.to_string()),
+            },
+            Program::Conditions(program) => {
+                let mut matched = false;
+                match program.each_match(&payload, &env, |_| matched = true) {
+                    Ok(()) => Outcome::Matched(matched),
+                    Err(error) => Outcome::Refused(error.to_string()),
+                }
             }
         };
-        if let Err(error) = result {
-            messages.0.borrow_mut().push(error.to_string());
-        }
-        let messages = messages.0.take();
-        Sample { before: text(self.signal, &record), after, is_match, messages }
+        Ok(Tried { signal, before, outcome, messages: messages.into_inner() })
     }
 }
 
-#[derive(Default)]
-struct Messages(RefCell<Vec<String>>);
+impl Tried {
+    /// Whether statements changed the record.
+    pub fn is_changed(&self) -> bool {
+        matches!(&self.outcome, Outcome::Became(after) if *after != self.before)
+    }
 
-impl Report for Messages {
-    fn ignored(&self, source: &str, error: &EvalError) {
-        self.0.borrow_mut().push(format!("`{source}`: {error}"));
+    /// What the record is called.
+    pub fn title(&self) -> String {
+        records::title(self.signal, &self.before)
+    }
+
+    /// `request`, which is the one before or after, as people want to see it: the resource, the scope and the record side by
+    /// side.
+    pub fn parts(&self, request: &Value) -> Value {
+        records::parts(self.signal, request)
     }
 }
 
-fn text(signal: Signal, payload: &Payload) -> String {
-    let mut out = Vec::new();
-    json::encode(signal, payload, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+/// The requests of the input, in the form that they have as protobuf.
+fn requests(input: &[u8]) -> Result<Vec<(Signal, Value)>, TrialError> {
+    let requests = serde_json::Deserializer::from_slice(input).into_iter::<Value>();
+    requests
+        .map(|request| {
+            let request = request?;
+            let signal = records::signal(&request).ok_or(TrialError::NoRequest)?;
+            Ok((signal, decoded(signal, &encoded(signal, &request)?)?))
+        })
+        .collect()
 }
 
-/// The piece with only the record that has this index; `None` behind the last.
-fn only(signal: Signal, piece: &[u8], index: usize) -> Option<Payload> {
-    let (layout, arena) = (Layout::default(), Arena::default());
-    let env = Env { now_unix_nanos: 0, random: &|| 0, client: &(), report: &() };
-    let mut state = State::new(&layout, &arena, env);
-    let how = Walk { signal, visits: Levels::of(2), prunes: true, keeps_metric: false };
-    let mut count = 0;
-    let changed = walk(&mut state, piece, how, &mut |_, _| {
-        count += 1;
-        Ok(if count == index + 1 { Verdict::Keep } else { Verdict::Remove })
-    });
-    let single = changed.ok()?.unwrap_or_else(|| piece.to_vec());
-    (count > index).then(|| Payload::from(bytes::Bytes::from(single)))
+fn encoded(signal: Signal, request: &Value) -> Result<Payload, TrialError> {
+    let decoded = json::decode(signal, request.to_string().as_bytes(), InvalidUtf8::Pass);
+    decoded.map(|(payload, _)| payload).map_err(TrialError::Invalid)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SPANS: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[
-        {"name":"a","attributes":[{"key":"n","value":{"intValue":"1"}}]},
-        {"name":"b"}]}]}]}"#;
-
-    fn run(playground: &Playground) -> Vec<Sample> {
-        playground.run(SPANS.as_bytes(), 0, &|| 0, &()).unwrap()
-    }
-
-    #[test]
-    fn shows_each_record_before_and_after_and_what_failed() {
-        let statements = vec![r#"set(name, Concat([name, String(attributes["n"] + 1)], "/"))"#.to_owned()];
-        let playground =
-            Playground::statements(Signal::Traces, Some(Context::Span), ErrorMode::Ignore, &statements)
-                .unwrap();
-        let samples = run(&playground);
-        assert_eq!(samples.len(), 2);
-        assert!(samples[0].before.contains(r#""name":"a""#), "{}", samples[0].before);
-        assert!(samples[0].after.contains(r#""name":"a/2""#), "{}", samples[0].after);
-        assert!(samples[0].is_changed() && samples[0].messages.is_empty());
-        assert!(!samples[1].is_changed());
-        let said = format!("`{}`: Concat: String: cannot calculate nil + int64", statements[0]);
-        assert_eq!(samples[1].messages, [said]);
-    }
-
-    #[test]
-    fn tells_for_which_records_a_condition_holds() {
-        let playground = Playground::condition(Signal::Traces, None, r#"span.name == "b""#).unwrap();
-        let matches: Vec<_> = run(&playground).into_iter().map(|sample| sample.is_match).collect();
-        assert_eq!(matches, [Some(false), Some(true)]);
-    }
-
-    #[test]
-    fn other_input_is_refused() {
-        let playground = Playground::condition(Signal::Traces, None, r#"span.name == "b""#).unwrap();
-        let error = playground.run(b"nonsense", 0, &|| 0, &()).unwrap_err();
-        assert!(error.to_string().starts_with("the input is not OTLP/JSON of traces: "), "{error}");
-    }
+fn decoded(signal: Signal, payload: &Payload) -> Result<Value, TrialError> {
+    let mut text = Vec::new();
+    json::encode(signal, payload, &mut text);
+    Ok(serde_json::from_slice(&text)?)
 }

@@ -26,12 +26,18 @@ pub fn varint_len(value: u64) -> usize {
 }
 
 /// Appends a varint.
-#[inline]
+#[inline(always)]
 pub fn put_varint(out: &mut Vec<u8>, value: u64) {
     if value < 0x80 {
         out.push(value as u8);
-        return;
+    } else {
+        put_long_varint(out, value);
     }
+}
+
+/// Apart, so that the step for the usual one byte is small enough to stand where it is used.
+#[inline(never)]
+fn put_long_varint(out: &mut Vec<u8>, value: u64) {
     let (bytes, len) = varint(value);
     out.extend_from_slice(&bytes[..len]);
 }

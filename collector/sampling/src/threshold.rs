@@ -1,7 +1,7 @@
 use crate::Digits;
 
 /// One more than the largest randomness.
-const ALL: u64 = 1 << 56;
+pub(crate) const ALL: u64 = 1 << 56;
 
 /// The randomness of a trace: 56 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,11 @@ impl Randomness {
     pub fn digits(self) -> Digits {
         Digits::all_of(self.0)
     }
+
+    /// Its 56 bits.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
 }
 
 /// What randomness has to reach for a span to be kept.
@@ -47,8 +52,8 @@ impl Threshold {
     pub const LEAST_PROBABILITY: f64 = 1.0 / ALL as f64;
 
     /// From 56 bits; more is [`Threshold::NEVER`].
-    pub fn new(bits: u64) -> Threshold {
-        Threshold(bits.min(ALL))
+    pub const fn new(bits: u64) -> Threshold {
+        Threshold(if bits < ALL { bits } else { ALL })
     }
 
     /// Reads up to 14 hexadecimal digits; those that are left out at the end are zeros.
@@ -77,9 +82,19 @@ impl Threshold {
         Some(Threshold((exact + (1 << (dropped - 1))) >> dropped << dropped))
     }
 
+    /// The threshold that keeps one in `rate`, in full precision; everything where that is one or less.
+    pub fn of_rate(rate: f64) -> Threshold {
+        Threshold::of_probability(1.0 / rate.max(1.0), Digits::MOST as u32).unwrap_or(Threshold::NEVER)
+    }
+
     /// The probability with which it keeps.
     pub fn probability(self) -> f64 {
         (ALL - self.0) as f64 / ALL as f64
+    }
+
+    /// How many something stands for that was kept with it; infinite for [`Threshold::NEVER`], which keeps nothing.
+    pub fn adjusted_count(self) -> f64 {
+        ALL as f64 / (ALL - self.0) as f64
     }
 
     /// Whether it keeps what has this randomness.

@@ -77,6 +77,16 @@ impl Client for Sender<'_> {
         Some(self.0?.address?.ip().to_string())
     }
 
+    fn auth_attribute(&self, key: &str) -> Option<String> {
+        let value = self.0?.auth.as_ref()?.get(key)?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    }
+
+    fn auth_attributes(&self) -> Vec<String> {
+        let identity = self.0.and_then(|client| client.auth.as_deref());
+        identity.iter().flat_map(|identity| identity.iter()).map(|(name, _)| name.to_owned()).collect()
+    }
+
     fn metadata(&self, key: &str) -> Option<Vec<String>> {
         let values: Vec<String> = self.0?.metadata(key).map(str::to_owned).collect();
         (!values.is_empty()).then_some(values)

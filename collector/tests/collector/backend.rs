@@ -150,6 +150,7 @@ impl Backend {
     }
 
     /// Whether it listens.
+    #[allow(dead_code, reason = "for the fault suite, which shares this")]
     pub(crate) fn lives(&self) -> bool {
         self.server.is_some()
     }
@@ -168,6 +169,7 @@ impl Backend {
     }
 
     /// The spans in the order in which they came.
+    #[allow(dead_code, reason = "for the fault suite, which shares this")]
     pub(crate) fn order(&self) -> Vec<u64> {
         self.state.order.lock().expect("not poisoned").clone()
     }

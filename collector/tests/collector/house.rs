@@ -33,6 +33,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-ottl", &["phoenix-pdata"]),
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),
+    ("phoenix-series", &["phoenix-pdata"]),
     (
         "phoenix-statements",
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],
@@ -51,6 +52,7 @@ const COMPONENT: &[&str] = &[
     "phoenix-ottl",
     "phoenix-pdata",
     "phoenix-sampling",
+    "phoenix-series",
     "phoenix-statements",
     "phoenix-storage",
     "phoenix-telemetry",

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod admin;
+mod auth;
 mod backend;
 mod bad_input;
 mod binary;
@@ -15,6 +16,7 @@ mod docs;
 mod encodings;
 mod examples;
 mod files;
+mod hostile;
 mod house;
 mod inside;
 mod limits;
@@ -23,6 +25,7 @@ mod metadata;
 mod own_metrics;
 mod own_telemetry;
 mod prometheus;
+mod sampling;
 mod sdk;
 mod signals;
 mod swaps;

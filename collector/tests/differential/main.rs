@@ -15,6 +15,7 @@ mod inputs;
 mod known;
 mod random;
 mod statements;
+mod tail_sampling;
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,7 @@ fn both_make_the_same_of_the_same() {
     let (seed, count) = (setting("DIFFERENTIAL_SEED", 1), setting("DIFFERENTIAL_CASES", 200));
     let mut all = cases::of_the_corpus();
     all.extend(cases::generated(seed, count));
+    all.extend(tail_sampling::generated(seed, count / 2));
     if let Ok(only) = std::env::var("DIFFERENTIAL_ONLY") {
         let is_meant = |name: &str| only.split(',').any(|meant| meant == name);
         all.retain(|case| case.types().all(is_meant));
@@ -52,6 +54,11 @@ fn both_make_the_same_of_the_same() {
     let (mut same, mut refused_by_both, mut explained, mut differences) = (0, 0, 0, Vec::new());
     for chunk in all.chunks(TOGETHER) {
         for ((case, theirs), ours) in chunk.iter().zip(run(&peer, chunk)).zip(run(phoenix, chunk)) {
+            let of_traces = tail_sampling::is_one(case);
+            let (theirs, ours) = match of_traces {
+                true => (tail_sampling::kept(theirs), tail_sampling::kept(ours)),
+                false => (theirs, ours),
+            };
             match (&theirs, &ours) {
                 (Outcome::Refused(_), Outcome::Refused(_)) => refused_by_both += 1,
                 _ if theirs == ours => same += 1,

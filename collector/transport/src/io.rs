@@ -33,7 +33,7 @@ use pings::PingWatch;
 const HELD_BYTES: usize = 256 * 1024;
 /// What is read at a time where the protocol asks for little: the requests of 10 spans that a connection usually
 /// has in flight.
-const AHEAD_BYTES: usize = 64 * 1024;
+pub(crate) const AHEAD_BYTES: usize = 64 * 1024;
 /// From here on it asks for much: it has seen the head of a large message, and made room for the rest.
 const LARGE_BYTES: usize = 16 * 1024;
 /// After such a read so many go straight into the protocol's own buffer: to copy large messages through a buffer
@@ -44,18 +44,18 @@ const SPARE_BUFFERS: usize = 2;
 /// Slices given to one vectored write.
 const MAX_SLICES: usize = 32;
 
-type Spare = RefCell<Vec<Vec<u8>>>;
+pub(crate) type Spare = RefCell<Vec<Vec<u8>>>;
 
 thread_local! {
     static SPARE_HELD: Spare = const { RefCell::new(Vec::new()) };
-    static SPARE_AHEAD: Spare = const { RefCell::new(Vec::new()) };
+    pub(crate) static SPARE_AHEAD: Spare = const { RefCell::new(Vec::new()) };
 }
 
-fn lend_buffer(spare: &'static LocalKey<Spare>, bytes: usize) -> Vec<u8> {
+pub(crate) fn lend_buffer(spare: &'static LocalKey<Spare>, bytes: usize) -> Vec<u8> {
     spare.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(bytes))
 }
 
-fn give_back(spare: &'static LocalKey<Spare>, mut buffer: Vec<u8>) {
+pub(crate) fn give_back(spare: &'static LocalKey<Spare>, mut buffer: Vec<u8>) {
     buffer.clear();
     spare.with_borrow_mut(|spare| {
         if spare.len() < SPARE_BUFFERS {

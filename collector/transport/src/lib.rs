@@ -1,5 +1,6 @@
 //! What every client and server shares.
 
+mod ahead;
 pub mod compression;
 mod encoded;
 pub mod endpoint;

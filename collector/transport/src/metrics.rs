@@ -20,7 +20,7 @@ pub const REFUSED: Description = Description {
     text: "Requests and connections refused by the transport, by reason.",
 };
 
-const REASONS: [&str; 13] = [
+const REASONS: [&str; 18] = [
     "connections",
     "tls",
     "handshake",
@@ -31,6 +31,11 @@ const REASONS: [&str; 13] = [
     "too_large",
     "budget",
     "memory_limit",
+    "rate_limit",
+    "auth_missing",
+    "auth_invalid",
+    "auth_expired",
+    "auth_unavailable",
     "encoding",
     "timeout",
     "panic",

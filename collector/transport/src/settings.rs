@@ -5,6 +5,7 @@
 //! [`http_client_settings`](crate::http_client_settings) or
 //! [`http_server_settings`](crate::http_server_settings), which repeat the block's fields.
 
+mod auth;
 mod compression;
 mod grpc;
 mod http;
@@ -21,6 +22,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use phoenix_config::{OpaqueMap, Problems};
 use serde::de::IgnoredAny;
 
+pub use auth::{AuthSettings, HttpAuthSettings};
 pub use compression::{Compression, CompressionParams};
 pub use grpc::{Dialer, GrpcClientBlock, GrpcServerSettings, validate_grpc_client};
 pub use http::{Cookies, Cors, HttpClientBlock, HttpServerSettings, validate_http_client};
@@ -55,7 +57,7 @@ pub fn refuse_limiters(problems: &mut Problems, middlewares: &[IgnoredAny]) {
 /// Why a listener that no data comes by asks no limiter.
 pub const NO_LIMITER: &str = "this listener has to answer when memory is short, too";
 
-/// Why authenticators, and the middlewares of clients, are refused.
+/// Why the middlewares of clients are refused.
 pub const WITH_EXTENSIONS: &str = "it comes with the extensions of a later version";
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {

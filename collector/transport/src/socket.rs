@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
+use crate::ahead::Ahead;
+
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
@@ -43,7 +45,7 @@ pub(crate) enum Plain {
 pub(crate) enum Socket {
     Plain(Plain),
     // Boxed: a TLS session is large, and most connections have none.
-    Tls(Box<TlsStream<Plain>>),
+    Tls(Box<TlsStream<Ahead<Plain>>>),
 }
 
 impl Socket {

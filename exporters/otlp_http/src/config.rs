@@ -210,7 +210,7 @@ mod tests {
             ),
             (r#"{"endpoint": "http://h", "timeout": "-1s"}"#, "timeout", "'timeout' must be non-negative"),
             (r#"{"endpoint": "http://h", "proxy_url": "socks5://p"}"#, "proxy_url", "not supported"),
-            (r#"{"endpoint": "http://h", "auth": {"authenticator": "x"}}"#, "auth", "not supported yet"),
+            (r#"{"endpoint": "http://h", "auth": {}}"#, "auth::authenticator", "names no extension"),
             (r#"{"endpoint": "http://h", "headers": {"a b": "x"}}"#, "headers::a b", "is no header name"),
             (r#"{"endpoint": "http://h", "headers": {"Host": "a b"}}"#, "headers::Host", "is no host"),
             (

@@ -5,13 +5,14 @@ use std::time::SystemTime;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Uri, Version};
 use phoenix_component::factory::CreateContext;
-use phoenix_component::{Batch, Budget, Refusal, StartError};
+use phoenix_component::{Batch, Budget, Host, Refusal, StartError};
 use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, PartialSuccessLog, Push};
 use phoenix_pdata::{Codings, Signal};
 use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
 use phoenix_transport::http::client::{Client, Destination, SendError};
 use phoenix_transport::instrumentation::{HttpKey, HttpMetrics};
+use phoenix_transport::settings::AuthSettings;
 use phoenix_transport::trace;
 
 use crate::OtlpHttpConfig;
@@ -52,6 +53,7 @@ pub(crate) fn create(
         ),
         extra_codes: config.extra_codes(),
         url,
+        auth: config.auth.get().cloned(),
     };
     push.http.set_secure(is_secure);
     let settings = DeliverySettings {
@@ -85,9 +87,17 @@ pub(crate) struct HttpPush {
     key: HttpKey,
     extra_codes: Vec<StatusCode>,
     url: String,
+    auth: Option<AuthSettings>,
 }
 
 impl Push for HttpPush {
+    async fn start(&self, host: &Host) -> Result<(), StartError> {
+        if let Some(auth) = &self.auth {
+            self.client.authorize_with(auth.client(&host.capabilities)?);
+        }
+        Ok(())
+    }
+
     async fn push(&self, batch: Batch) -> Result<Delivered, Refusal> {
         let name = || "HTTP POST".to_owned();
         let mut attempt = trace::attempt(&self.tracer, batch.trace, name, &self.headers);
@@ -97,7 +107,8 @@ impl Push for HttpPush {
             Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
         };
         let headers = attempt.as_ref().map_or(&self.headers, |(_, headers)| headers);
-        let response = self.client.post(&self.destination, headers, body).await;
+        let client = batch.client.as_deref();
+        let response = self.client.post_for(&self.destination, headers, body, client).await;
         if let Some(begun) = begun {
             let key = self.key.clone();
             let key = response.as_ref().map(|response| key.clone().answered(response.status)).unwrap_or(key);
@@ -136,6 +147,7 @@ fn refusal(error: SendError) -> Refusal {
         SendError::Connect { .. } => "connect",
         SendError::Exchange { .. } => "exchange",
         SendError::Redirect { .. } => "redirect",
+        SendError::Unauthorized(refusal) => return refusal.clone(),
         SendError::Compress(_) => return Refusal::permanent("compress", error.to_string()),
     };
     Refusal::retryable(reason, error.to_string())

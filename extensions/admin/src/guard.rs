@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{Response, StatusCode, request};
+use phoenix_component::auth::same_secret;
 use phoenix_config::Opaque;
 use phoenix_transport::Peer;
 
@@ -52,7 +53,7 @@ impl Guard {
         }
         let shown = head.headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
         let shown = shown.strip_prefix(b"Bearer ").unwrap_or_default();
-        if same(shown, self.token.reveal().as_bytes()) && !self.token.is_empty() {
+        if same_secret(shown, self.token.reveal().as_bytes()) && !self.token.is_empty() {
             return Ok(());
         }
         let mut refused = refusal(
@@ -73,11 +74,6 @@ fn is_local_name(host: &str) -> bool {
     };
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     name == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Compares in a time that depends on the lengths alone.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode, request};
 use phoenix_component::{
-    ApplyConditions, ChangeError, Collector, ComponentStatus, ConfigRequest, Host, LogLevel, PipelineStatus,
+    ApplyConditions, ChangeError, Collector, ComponentStatus, ConfigRequest, DecisionBook, Host, LogLevel,
+    PipelineStatus, TraceDecision,
 };
 use phoenix_transport::http::server::{BodyError, HttpService, Request};
 use phoenix_transport::http::side;
@@ -38,9 +39,10 @@ pub(crate) enum Route {
     Plan,
     Apply,
     LogLevel,
+    Decisions,
 }
 
-const ROUTES: [(&str, Route, &[Method], &str); 9] = [
+const ROUTES: [(&str, Route, &[Method], &str); 10] = [
     ("/", Route::Index, &[Method::GET], "this list"),
     ("/v1/version", Route::Version, &[Method::GET], "what runs"),
     ("/v1/status", Route::Status, &[Method::GET], "status of every component and pipeline"),
@@ -55,6 +57,7 @@ const ROUTES: [(&str, Route, &[Method], &str); 9] = [
         &[Method::GET, Method::PUT, Method::DELETE],
         "level of the log, for a time",
     ),
+    ("/v1/decisions", Route::Decisions, &[Method::GET], "what samplers decided about ?trace_id=…"),
 ];
 
 /// What is wrong, as JSON.
@@ -108,6 +111,20 @@ struct ConfigState {
     from_sources: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     since_unix_nanos: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct DecisionsBody {
+    /// Samplers that were asked.
+    samplers: usize,
+    decisions: Vec<SamplerDecision>,
+}
+
+#[derive(Serialize)]
+struct SamplerDecision {
+    processor: String,
+    #[serde(flatten)]
+    decision: TraceDecision,
 }
 
 #[derive(Deserialize)]
@@ -197,6 +214,7 @@ impl AdminService {
                 }
                 Err(refused) => refused,
             },
+            (Route::Decisions, _) => self.decisions(&head),
             (Route::LogLevel, Method::PUT) => match parse::<LevelBody>(&head, &body) {
                 Ok(LevelBody { level, for_seconds }) => {
                     let time = Duration::from_secs(for_seconds);
@@ -219,6 +237,23 @@ impl AdminService {
     fn version(&self) -> VersionBody {
         let build = &self.host.build;
         VersionBody { command: build.command, description: build.description, version: build.version }
+    }
+
+    /// What each sampler decided about a trace, if that was lately.
+    fn decisions(&self, head: &request::Parts) -> Response<Bytes> {
+        let Some(trace_id) = side::query(head, "trace_id").as_deref().and_then(phoenix_component::trace_id)
+        else {
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "`trace_id` must be 32 hexadecimal digits",
+            );
+        };
+        let books = self.host.capabilities.all::<DecisionBook>();
+        let decisions = books.iter().filter_map(|(id, book)| {
+            Some(SamplerDecision { processor: id.to_string(), decision: book.find(&trace_id)? })
+        });
+        json(StatusCode::OK, &DecisionsBody { samplers: books.len(), decisions: decisions.collect() })
     }
 
     fn status(&self, collector: &dyn Collector) -> StatusBody {

@@ -1,7 +1,8 @@
 use phoenix_component::{Action, Leases, Touch};
 use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Settings};
 use phoenix_transport::settings::{
-    GrpcServerSettings, NO_LIMITER, NotYet, ServerKeepalive, TlsServerSettings, Transport, refuse_limiters,
+    GrpcServerSettings, NO_LIMITER, NotYet, ServerKeepalive, TlsServerSettings, Transport, refuse,
+    refuse_limiters,
 };
 use phoenix_transport::side_server_settings;
 use serde::Deserialize;
@@ -90,7 +91,8 @@ pub struct StatusGrpc {
     pub keepalive: ServerKeepalive,
     /// Of no use here.
     pub include_metadata: bool,
-    /// Not supported yet.
+    /// The extension that checks credentials.
+    #[described(unsupported = NO_AUTH)]
     pub auth: NotYet,
     /// Memory limiters that are asked before a request is read.
     #[described(unsupported = NO_LIMITER)]
@@ -110,11 +112,14 @@ impl Default for StatusGrpc {
             write_buffer_size: block.write_buffer_size,
             keepalive: block.keepalive,
             include_metadata: block.include_metadata,
-            auth: block.auth,
+            auth: None,
             middlewares: Vec::new(),
         }
     }
 }
+
+/// Why health checks over gRPC ask nobody.
+const NO_AUTH: &str = "clients of gRPC health checks send no credentials";
 
 impl StatusGrpc {
     /// The listener's part of the settings.
@@ -129,7 +134,6 @@ impl StatusGrpc {
             write_buffer_size: self.write_buffer_size,
             keepalive: self.keepalive.clone(),
             include_metadata: self.include_metadata,
-            auth: self.auth,
             middlewares: Vec::new(),
             ..GrpcServerSettings::default()
         }
@@ -260,6 +264,7 @@ impl HealthCheckConfig {
             problems.within("grpc", |problems| {
                 problems.require(!grpc.endpoint.is_empty(), "endpoint", "grpc endpoint required");
                 grpc.grpc().validate(problems);
+                refuse(problems, "auth", &grpc.auth, NO_AUTH);
                 refuse_limiters(problems, &grpc.middlewares);
             });
         }
@@ -309,7 +314,7 @@ mod tests {
     #[test]
     fn rejects_bad_settings_and_names_the_field() {
         // (settings, fields that the errors name)
-        let cases: [(&str, &[&str]); 14] = [
+        let cases: [(&str, &[&str]); 16] = [
             ("{}", &[]),
             ("{endpoint: '0.0.0.0:13133', path: /health, keep_alives_enabled: false}", &[]),
             ("{response_body: {healthy: ok}, tls: {enabled: false}, cors: {allowed_origins: ['*']}}", &[]),
@@ -317,7 +322,9 @@ mod tests {
             ("{use_v2: true, http: {status: {path: /s}, config: {enabled: true}}, grpc: {}}", &[]),
             ("{use_v2: true, grpc: {transport: unix, endpoint: /tmp/x.sock}, component_health: {}}", &[]),
             ("{endpoint: '', path: health}", &["endpoint", "path"]),
-            ("{auth: {authenticator: basicauth}}", &["auth"]),
+            ("{auth: {authenticator: basicauth}}", &[]),
+            ("{auth: {}}", &["auth::authenticator"]),
+            ("{use_v2: true, grpc: {auth: {authenticator: x}}}", &["grpc::auth"]),
             ("{tls: {cert_file: x}}", &["tls", "tls"]),
             (
                 "{check_collector_pipeline: {exporter_failure_threshold: 0}}",

@@ -71,7 +71,7 @@ impl Combinations {
             return None;
         }
         let metadata = self.values(client).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let combination = Arc::new(ClientInfo { address: None, metadata });
+        let combination = Arc::new(ClientInfo { metadata, ..ClientInfo::default() });
         candidates.or_default().push(combination.clone());
         known.count += 1;
         self.cardinality.add(1);

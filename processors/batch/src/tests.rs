@@ -202,7 +202,7 @@ fn requests_without_records_end_here() {
 
 fn client(pairs: &[(&str, &str)]) -> Option<Arc<ClientInfo>> {
     let metadata = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Some(Arc::new(ClientInfo { address: Some(([127, 0, 0, 1], 1).into()), metadata }))
+    Some(Arc::new(ClientInfo { address: Some(([127, 0, 0, 1], 1).into()), metadata, auth: None }))
 }
 
 #[test]
@@ -224,8 +224,10 @@ fn keeps_metadata_apart_up_to_the_limit() {
         .iter()
         .map(|fragment| (numbers(&fragment.batch.payload), fragment.batch.client.clone().expect("kept")))
         .collect();
-    let info =
-        |tenant: &str| ClientInfo { address: None, metadata: vec![("tenant".to_owned(), tenant.to_owned())] };
+    let info = |tenant: &str| ClientInfo {
+        metadata: vec![("tenant".to_owned(), tenant.to_owned())],
+        ..ClientInfo::default()
+    };
     assert_eq!(seen, [(vec![1, 3], Arc::new(info("a"))), (vec![2], Arc::new(info("b")))]);
     drop(rig.harness);
     assert_eq!(rig.metrics.sum("otelcol_processor_batch_metadata_cardinality", &[]), 0);

@@ -65,10 +65,9 @@ impl UnaryService for GrpcService {
             Method::Export(signal) => signal,
             Method::Health => return health::check(&self.intake, &call.message),
         };
-        let Call { message, encoded, headers, authority, peer, deadline } = call;
-        let client = self
-            .include_metadata
-            .then(|| client::info(&headers, authority.as_ref().map(|a| a.as_str()), &peer));
+        let Call { message, encoded, headers, authority, peer, identity, deadline } = call;
+        let authority = authority.as_ref().map(|authority| authority.as_str());
+        let client = client::info(&headers, authority, &peer, identity, self.include_metadata);
         let trace = self.intake.trace(&headers);
         let request = Request {
             signal,

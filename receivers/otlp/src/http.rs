@@ -9,7 +9,7 @@ use phoenix_component::{Code, Refusal};
 use phoenix_pdata::Signal;
 use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::{Status, rpc_status};
-use phoenix_transport::http::server::{BodyError, HttpService, Request as HttpRequest};
+use phoenix_transport::http::server::{BodyError, HttpService, Refused, Request as HttpRequest};
 
 use crate::client;
 use crate::format::Format;
@@ -48,6 +48,16 @@ impl HttpService for OtlpHttpService {
         Ok((signal, format))
     }
 
+    /// In the encoding of the request, as every answer of OTLP.
+    fn refuse(&self, head: &request::Parts, refused: &Refused) -> Response<Bytes> {
+        let status = Status::new(refused.code, refused.message.clone());
+        let status = match refused.delay {
+            Some(delay) => status.with_retry_delay(delay),
+            None => status,
+        };
+        status_response(Format::of(&head.headers).unwrap_or(Format::Json), (refused.status, status))
+    }
+
     /// What came as JSON becomes protobuf, so it has to be looked into.
     fn takes_encoded(&self, (signal, format): (Signal, Format), encoding: Encoding) -> bool {
         format == Format::Protobuf && self.intake.takes_encoded(signal, encoding)
@@ -59,8 +69,8 @@ impl HttpService for OtlpHttpService {
             Err(error) => return status_response(format, body_status(&error)),
         };
         let authority = request.head.uri.authority().map(|authority| authority.as_str());
-        let client =
-            self.include_metadata.then(|| client::info(&request.head.headers, authority, &request.peer));
+        let headers = &request.head.headers;
+        let client = client::info(headers, authority, &request.peer, request.identity, self.include_metadata);
         let trace = self.intake.trace(&request.head.headers);
         let body = Body::new(body, request.encoded);
         let request = Request { signal, format, body, client, deadline: None, trace };

@@ -160,10 +160,6 @@ impl ActionSettings {
             }
             (Some(_), None) => {}
         }
-        if self.from_context.starts_with("auth.") {
-            problems
-                .warn("from_context", "no receiver passes on what an authenticator knows: it is never there");
-        }
     }
 
     fn validate_pattern(&self, kind: ActionKind, problems: &mut Problems) {

@@ -1,5 +1,7 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use phoenix_component::auth::Identity;
 use phoenix_config::decode_text;
 use phoenix_config::{Described, Settings};
 use phoenix_pdata::view::{LogRecord, View as _};
@@ -136,6 +138,11 @@ fn the_request_is_a_source() {
     let client = ClientInfo {
         address: Some(SocketAddr::from(([10, 0, 0, 7], 4317))),
         metadata: vec![("x-tenant".into(), "a".into()), ("x-tenant".into(), "b".into())],
+        auth: Some(Arc::new(Identity::new(vec![
+            ("subject".into(), json!("ann")),
+            ("membership".into(), json!(["x", "y"])),
+            ("level".into(), json!(7)),
+        ]))),
     };
     let insert = |from: &str| actions(&json!([{"key": "v", "from_context": from, "action": "insert"}]));
     let cases = [
@@ -143,7 +150,10 @@ fn the_request_is_a_source() {
         ("x-tenant", Some("a;b")),
         ("client.address", Some("10.0.0.7")),
         ("metadata.none", None),
-        ("auth.subject", None),
+        ("auth.subject", Some("ann")),
+        ("auth.claims.membership", Some("x;y")),
+        ("auth.level", None),
+        ("auth.none", None),
     ];
     let message = message(&[]);
     for (from, expected) in cases {

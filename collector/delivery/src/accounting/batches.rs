@@ -81,7 +81,7 @@ async fn each_combination_of_metadata_has_batches_of_its_own_and_keeps_it() {
     let exporter = rig.exporter(batching(queue(1, 100), by_tenant));
     let from = |tenant: &str, id: u64| {
         let metadata = vec![("tenant".to_owned(), tenant.to_owned()), ("other".to_owned(), id.to_string())];
-        Batch { client: Some(Arc::new(ClientInfo { address: None, metadata })), ..batch(id, 2) }
+        Batch { client: Some(Arc::new(ClientInfo { metadata, ..ClientInfo::default() })), ..batch(id, 2) }
     };
     for (id, tenant) in ["a", "b", "", "a"].into_iter().enumerate() {
         exporter.export(from(tenant, id as u64)).await.unwrap();

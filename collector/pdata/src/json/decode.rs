@@ -12,7 +12,7 @@ use super::scan::{plain, space};
 use super::text::unescape;
 use super::{JsonError, JsonReason};
 use crate::schema::{Enumeration, Field, Kind, Message, Number, Presence, Role};
-use crate::wire::{MAX_DEPTH, Wire};
+use crate::wire::{MAX_DEPTH, Wire, key as tag};
 use crate::write::{put_key, put_varint, varint, varint_len};
 use crate::{Counts, Signal};
 
@@ -347,6 +347,18 @@ impl<'a> Decoder<'a> {
         if let Some(rest) = rest.strip_prefix(b"stringValue\":\"") {
             let (text, rest) = rest.split_at(plain(rest));
             let rest = rest.strip_prefix(b"\"}}")?;
+            // 8: four tags and four lengths.
+            if !key.is_empty() && number < 16 && key.len() + text.len() + 8 < 0x80 {
+                let value_len = 2 + text.len();
+                let len = 4 + key.len() + value_len;
+                self.out.reserve(2 + len);
+                let head = [tag(number, Wire::Len) as u8, len as u8, 0x0a, key.len() as u8];
+                self.out.extend_from_slice(&head);
+                self.out.extend_from_slice(key);
+                self.out.extend_from_slice(&[0x12, value_len as u8, 0x0a, text.len() as u8]);
+                self.out.extend_from_slice(text);
+                return Some(rest);
+            }
             let value_len = 1 + varint_len(text.len() as u64) + text.len();
             self.put_attribute(number, key, value_len);
             self.out.push(0x0a);

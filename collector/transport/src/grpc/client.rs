@@ -4,14 +4,15 @@
 //! began. Messages go out in the pieces in which they come. A request that the server certainly did not
 //! process is sent once more on another connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
-use phoenix_component::{Budget, Code, Cores};
+use phoenix_component::auth::ClientAuth;
+use phoenix_component::{Budget, ClientInfo, Code, Cores, Slot};
 
 use super::Status;
 use crate::compression::{Compressor, Encoding};
@@ -75,6 +76,9 @@ pub struct Options {
     pub max_response_bytes: usize,
     /// What connections go through.
     pub proxy: Option<Proxy>,
+    /// Calls fail until [`Client::authorize_with`] was called: nothing goes out without the credentials that are
+    /// configured.
+    pub needs_auth: bool,
 }
 
 impl Options {
@@ -93,6 +97,7 @@ impl Options {
             keepalive: None,
             max_response_bytes: 4 << 20,
             proxy: None,
+            needs_auth: false,
         }
     }
 }
@@ -108,6 +113,9 @@ pub enum ClientError {
         /// The text.
         text: String,
     },
+    /// Credentials would go over the wire for everybody to read.
+    #[error("the credentials require transport level security: use TLS, or a Unix socket")]
+    Plaintext,
 }
 
 /// A client. Cloning shares its connections; they close when the last clone is dropped and their calls
@@ -128,6 +136,8 @@ struct Config {
     scheme: http::uri::Scheme,
     /// The headers of every call.
     headers: HeaderMap,
+    /// What adds credentials.
+    auth: OnceLock<Arc<Slot<dyn ClientAuth>>>,
 }
 
 impl Config {
@@ -169,9 +179,23 @@ impl Client {
             }
         }
         let scheme = if options.tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
-        let config = Arc::new(Config { options, authority, scheme, headers });
+        let config = Arc::new(Config { options, authority, scheme, headers, auth: OnceLock::new() });
         let channels = (0..cores.count()).map(|_| Arc::new(Channel::new(config.clone()))).collect();
         Ok(Client(Arc::new(Shared { cores: cores.clone(), channels, config })))
+    }
+
+    /// From now on `auth` adds credentials to every call. The first one counts.
+    ///
+    /// # Errors
+    /// Where they must not be sent without TLS, and there is none.
+    pub fn authorize_with(&self, auth: Arc<Slot<dyn ClientAuth>>) -> Result<(), ClientError> {
+        let options = &self.0.config.options;
+        let is_open = options.tls.is_none() && !matches!(options.target, Target::Unix(_));
+        if is_open && auth.get().is_some_and(|auth| auth.needs_tls()) {
+            return Err(ClientError::Plaintext);
+        }
+        self.0.config.auth.get_or_init(|| auth);
+        Ok(())
     }
 
     /// Prepares calls of the method at `path`, for example `/package.Service/Method`.
@@ -200,8 +224,23 @@ impl Client {
         timeout: Option<Duration>,
         metadata: &HeaderMap,
     ) -> Result<Bytes, Status> {
+        self.call_for(method, message, timeout, metadata, None).await
+    }
+
+    /// The same for data of `client`, which some credentials depend on.
+    ///
+    /// # Errors
+    /// Those of [`call`](Client::call), and that there are no credentials.
+    pub async fn call_for(
+        &self,
+        method: &Method,
+        message: Payload,
+        timeout: Option<Duration>,
+        metadata: &HeaderMap,
+        client: Option<&ClientInfo>,
+    ) -> Result<Bytes, Status> {
         let channel = &self.0.channels[self.0.cores.current_index()];
-        let call = call::call(channel, &self.0.config, method, message, timeout, metadata);
+        let call = call::call(channel, &self.0.config, method, message, timeout, metadata, client);
         match timeout {
             None => call.await,
             Some(timeout) => tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::uri::Authority;
+use phoenix_component::auth::Identity;
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::Status;
@@ -43,8 +44,10 @@ pub struct Call {
     pub headers: HeaderMap,
     /// `:authority` of the request.
     pub authority: Option<Authority>,
-    /// Who sent it.
+    /// Where it comes from.
     pub peer: Peer,
+    /// Who sent it, where the gate asked an authenticator.
+    pub identity: Option<Arc<Identity>>,
     /// When the client gives up. The handler should end by then; a little later it is ended.
     pub deadline: Option<tokio::time::Instant>,
 }
@@ -63,7 +66,7 @@ pub trait UnaryService: Send + Sync + 'static {
         false
     }
 
-    /// Whether the method brings data, and is refused while memory is short.
+    /// Whether the method brings data, and so has to pass the gate.
     fn brings_data(&self, method: Self::Method) -> bool {
         let _ = method;
         true

@@ -1,16 +1,18 @@
-//! An HTTP client: one POST at a time on connections that are kept for the next.
+//! An HTTP client: one request at a time on connections that are kept for the next. Data is posted; what
+//! others publish is got.
 //!
 //! Every core has a pool of its own. A request that finds its pooled connection closed before any byte
 //! of an answer came is sent once more, on a new one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{StatusCode, Uri};
-use phoenix_component::{Budget, Cores};
+use phoenix_component::auth::ClientAuth;
+use phoenix_component::{Budget, ClientInfo, Cores, Refusal, Slot};
 use tokio::sync::Semaphore;
 
 use crate::compression::{Compressor, Encoding};
@@ -30,7 +32,7 @@ mod stream;
 
 use cookies::Jar;
 use exchange::Connection;
-use head::RequestHead;
+use head::{Headers, RequestHead, Verb};
 use pool::Pool;
 
 pub use exchange::ExchangeError;
@@ -82,6 +84,9 @@ pub struct Options {
     /// Pings of HTTP/2 connections: the silence after which one is sent, and the one after that for which
     /// the connection is given up.
     pub http2_pings: Option<(Duration, Duration)>,
+    /// Requests fail until [`Client::authorize_with`] was called: nothing goes out without the credentials that are
+    /// configured.
+    pub needs_auth: bool,
 }
 
 impl Default for Options {
@@ -100,6 +105,7 @@ impl Default for Options {
             proxies: Proxies::default(),
             keep_cookies: false,
             http2_pings: None,
+            needs_auth: false,
         }
     }
 }
@@ -155,6 +161,9 @@ pub enum SendError {
         /// Why that is not followed.
         reason: String,
     },
+    /// There are no credentials to send it with.
+    #[error("failed to make an HTTP request: {0}")]
+    Unauthorized(#[source] Refusal),
     /// The body could not be compressed.
     #[error("cannot compress the request: {0}")]
     Compress(#[source] std::io::Error),
@@ -194,6 +203,8 @@ struct Shared {
     pools: Vec<Pool>,
     limits: Mutex<HashMap<Target, Arc<Semaphore>>>,
     cookies: Option<Jar>,
+    /// What adds credentials.
+    auth: OnceLock<Arc<Slot<dyn ClientAuth>>>,
 }
 
 impl Client {
@@ -216,8 +227,14 @@ impl Client {
         let pools = (0..cores.count()).map(|_| Pool::default()).collect();
         let cookies = options.keep_cookies.then(Jar::default);
         let (cores, limits) = (cores.clone(), Mutex::default());
-        let shared = Shared { cores, options, headers, pools, limits, cookies };
+        let auth = OnceLock::new();
+        let shared = Shared { cores, options, headers, pools, limits, cookies, auth };
         Ok(Client(Arc::new(shared)))
+    }
+
+    /// From now on `auth` adds credentials to every request. The first one counts.
+    pub fn authorize_with(&self, auth: Arc<Slot<dyn ClientAuth>>) {
+        self.0.auth.get_or_init(|| auth);
     }
 
     /// Prepares requests to `url`: of `http`, of `https`, or `unix://PATH:/PATH` for a Unix socket and what is
@@ -254,7 +271,21 @@ impl Client {
         headers: &HeaderMap,
         body: Payload,
     ) -> Result<Response, SendError> {
-        let work = self.post_without_limit(destination, headers, body);
+        self.post_for(destination, headers, body, None).await
+    }
+
+    /// The same for data of `client`, which some credentials depend on.
+    ///
+    /// # Errors
+    /// Those of [`post`](Client::post), and that there are no credentials.
+    pub async fn post_for(
+        &self,
+        destination: &Destination,
+        headers: &HeaderMap,
+        body: Payload,
+        client: Option<&ClientInfo>,
+    ) -> Result<Response, SendError> {
+        let work = self.post_without_limit(destination, headers, body, client);
         match self.0.options.timeout {
             None => work.await,
             Some(timeout) => tokio::time::timeout(timeout, work)
@@ -268,14 +299,42 @@ impl Client {
         destination: &Destination,
         headers: &HeaderMap,
         body: Payload,
+        client: Option<&ClientInfo>,
     ) -> Result<Response, SendError> {
         let shared = &*self.0;
+        let authorized = shared.authorize(headers, client).await.map_err(SendError::Unauthorized)?;
+        let headers = Headers { added: headers, authorized: authorized.as_ref() };
         let body = crate::compression::encode(shared.options.compressor, body, &shared.options.budget)
             .await
             .map_err(SendError::Compress)?;
-        let response = self.exchange(destination, headers, body.clone()).await?;
+        self.exchange_or_follow(Verb::Post, destination, headers, body).await
+    }
+
+    /// Gets what `destination` publishes.
+    ///
+    /// # Errors
+    /// Where there is no answer; any answer, whatever its status, is no error.
+    pub async fn get(&self, destination: &Destination, headers: &HeaderMap) -> Result<Response, SendError> {
+        let headers = Headers { added: headers, authorized: None };
+        let work = self.exchange_or_follow(Verb::Get, destination, headers, Payload::default());
+        match self.0.options.timeout {
+            None => work.await,
+            Some(timeout) => tokio::time::timeout(timeout, work)
+                .await
+                .unwrap_or_else(|_| Err(SendError::Timeout { target: destination.target.clone(), timeout })),
+        }
+    }
+
+    async fn exchange_or_follow(
+        &self,
+        verb: Verb,
+        destination: &Destination,
+        headers: Headers<'_>,
+        body: Payload,
+    ) -> Result<Response, SendError> {
+        let response = self.exchange(verb, destination, headers, body.clone()).await?;
         if redirect::is_to_be_repeated(response.status) {
-            return Box::pin(self.follow(destination, headers, body, response)).await;
+            return Box::pin(self.follow(verb, destination, headers, body, response)).await;
         }
         Ok(response)
     }
@@ -283,8 +342,9 @@ impl Client {
     /// Goes where `response` says, for as long as answers say so.
     async fn follow(
         &self,
+        verb: Verb,
         first: &Destination,
-        headers: &HeaderMap,
+        headers: Headers<'_>,
         body: Payload,
         mut response: Response,
     ) -> Result<Response, SendError> {
@@ -298,7 +358,7 @@ impl Client {
             }
             next.proxy = self.0.options.proxies.proxy_for(&next.target, next.secure).cloned();
             next.is_foreign = at.is_foreign || redirect::is_foreign(first.target.host(), next.target.host());
-            response = self.exchange(&next, headers, body.clone()).await?;
+            response = self.exchange(verb, &next, headers, body.clone()).await?;
             if !redirect::is_to_be_repeated(response.status) {
                 return Ok(response);
             }
@@ -310,8 +370,9 @@ impl Client {
 
     async fn exchange(
         &self,
+        verb: Verb,
         destination: &Destination,
-        headers: &HeaderMap,
+        headers: Headers<'_>,
         body: Payload,
     ) -> Result<Response, SendError> {
         let shared = &*self.0;
@@ -327,7 +388,8 @@ impl Client {
                     .await
                     .map_err(|source| SendError::Connect { target: destination.target.clone(), source })?,
             };
-            match connection.exchange(&RequestHead { shared, destination, headers }, body.clone()).await {
+            match connection.exchange(&RequestHead { shared, destination, headers, verb }, body.clone()).await
+            {
                 Ok((response, reusable)) => {
                     if reusable && !shared.options.disable_keep_alives {
                         pool.keep(destination, connection, &shared.options);
@@ -348,6 +410,27 @@ impl Client {
 }
 
 impl Shared {
+    /// All headers with credentials among them, where there is somebody who adds them.
+    async fn authorize(
+        &self,
+        added: &HeaderMap,
+        client: Option<&ClientInfo>,
+    ) -> Result<Option<HeaderMap>, Refusal> {
+        let absent = || Refusal::retryable("auth", "the authenticator is not running");
+        let slot = match self.auth.get() {
+            Some(slot) => slot,
+            None if self.options.needs_auth => return Err(absent()),
+            None => return Ok(None),
+        };
+        let auth = slot.get().ok_or_else(absent)?;
+        let mut headers = self.headers.clone();
+        for (name, value) in added.iter().filter(|(name, _)| !self.headers.contains_key(*name)) {
+            headers.append(name.clone(), value.clone());
+        }
+        auth.authorize(&mut headers, client).await?;
+        Ok(Some(headers))
+    }
+
     async fn permit(&self, target: &Target) -> Option<tokio::sync::OwnedSemaphorePermit> {
         let limit = self.options.max_connections_per_host?;
         let semaphore = {

@@ -4,14 +4,17 @@
 //! connection run within its task. Bodies are charged to the budget as they arrive, decompressed, and
 //! handed over together with whatever went wrong with them, so that the service words the answer.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, request};
-use phoenix_component::{Budget, Cores, ListenerLease};
+use http::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, Response, StatusCode, request};
+use phoenix_component::auth::Identity;
+use phoenix_component::{Budget, Code, Cores, ListenerLease};
 
 use super::cors::Cors;
 use crate::Gate;
@@ -32,8 +35,10 @@ mod serve;
 pub struct Request {
     /// Method, target and headers.
     pub head: request::Parts,
-    /// Who sent it.
+    /// Where it comes from.
     pub peer: Peer,
+    /// Who sent it, where the gate asked an authenticator.
+    pub identity: Option<Arc<Identity>>,
     /// The decompressed body, charged to the budget, or why there is none.
     pub body: Result<Bytes, BodyError>,
     /// The body as it came, instead of `body`, where it came compressed and the service
@@ -83,6 +88,19 @@ impl From<Undecodable> for BodyError {
     }
 }
 
+/// A request that the gate did not let pass, as its sender hears of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The code that means the same over gRPC.
+    pub code: Code,
+    /// The text.
+    pub message: Cow<'static, str>,
+    /// After how long to come again, where that may help; the answer says so in `Retry-After`.
+    pub delay: Option<Duration>,
+}
+
 /// What a server does.
 pub trait HttpService: Send + Sync + 'static {
     /// One of the things that it offers.
@@ -100,6 +118,17 @@ pub trait HttpService: Send + Sync + 'static {
     fn takes_encoded(&self, route: Self::Route, encoding: Encoding) -> bool {
         let _ = (route, encoding);
         false
+    }
+
+    /// Words the answer to a request that the gate did not let pass.
+    fn refuse(&self, head: &request::Parts, refused: &Refused) -> Response<Bytes> {
+        let _ = head;
+        let mut response = Response::new(Bytes::from(format!("{}\n", refused.message)));
+        *response.status_mut() = refused.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
     }
 
     /// Answers a request. It is dropped where the client goes away; a panic fails this request alone.

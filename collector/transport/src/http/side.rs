@@ -3,8 +3,10 @@
 //! They run on the control runtime's thread, with few connections, small bodies and a budget of their own,
 //! so that they answer while the data path is busy or its budget is exhausted.
 
+use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use http::{Method, Response, StatusCode, request};
 use phoenix_component::{Budget, Cores, Host, ListenerLease, StartError};
 use tokio::time::Instant;
 
-use super::server::{self, HttpService, Options};
+use super::server::{self, HttpService, Options, Request};
 use crate::listen::Server;
 use crate::metrics::ServerMetrics;
 use crate::settings::HttpServerSettings;
@@ -27,6 +29,43 @@ const BUDGET_BYTES: usize = 64 << 20;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// For an answer to be taken, where the settings say nothing: a reader that is slower is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A service whose type is forgotten: the machinery of connections is compiled once for all side servers,
+/// not once for each, a quarter of a megabyte of code each time. `route` is asked again by `call`, which costs
+/// nothing where so few requests come.
+trait Answer: Send + Sync {
+    #[allow(clippy::result_large_err)]
+    fn refuses(&self, head: &request::Parts) -> Result<(), Response<Bytes>>;
+
+    fn answer(&self, request: Request) -> Pin<Box<dyn Future<Output = Response<Bytes>> + Send + '_>>;
+}
+
+impl<S: HttpService> Answer for S {
+    fn refuses(&self, head: &request::Parts) -> Result<(), Response<Bytes>> {
+        self.route(head).map(drop)
+    }
+
+    fn answer(&self, request: Request) -> Pin<Box<dyn Future<Output = Response<Bytes>> + Send + '_>> {
+        match self.route(&request.head) {
+            Ok(route) => Box::pin(self.call(route, request)),
+            Err(refusal) => Box::pin(std::future::ready(refusal)),
+        }
+    }
+}
+
+struct Erased(Arc<dyn Answer>);
+
+impl HttpService for Erased {
+    type Route = ();
+
+    fn route(&self, head: &request::Parts) -> Result<(), Response<Bytes>> {
+        self.0.refuses(head)
+    }
+
+    async fn call(&self, (): (), request: Request) -> Response<Bytes> {
+        self.0.answer(request).await
+    }
+}
 
 /// A server beside the data path: started once, stopped once. Stopping one that never ran is no error.
 #[derive(Default)]
@@ -48,7 +87,7 @@ impl SideServer {
     /// refusals.
     ///
     /// # Errors
-    /// Where the endpoint cannot be had or TLS does not work.
+    /// Where the endpoint cannot be had, TLS does not work, or the authenticator does not run.
     pub fn start<S: HttpService>(
         &self,
         settings: &HttpServerSettings,
@@ -59,6 +98,7 @@ impl SideServer {
     ) -> Result<(), StartError> {
         let lease = settings.listen(&host.leases).map_err(StartError::because)?;
         let tls = settings.tls().map_err(StartError::because)?;
+        let options = Options { gate: settings.gate(&host.capabilities)?, ..options };
         self.start_on(lease, tls, options, service, id, host)
     }
 
@@ -77,7 +117,7 @@ impl SideServer {
     ) -> Result<(), StartError> {
         let metrics = ServerMetrics::new(&host.metrics, id, "http");
         let (cores, budget) = (Cores::of(host.control.clone()), Budget::new(BUDGET_BYTES));
-        let server = server::start(&lease, tls, service, options, &cores, &budget, metrics)
+        let server = server::start(&lease, tls, Erased(Arc::new(service)), options, &cores, &budget, metrics)
             .map_err(StartError::because)?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((lease, server));
         Ok(())
@@ -195,8 +235,8 @@ macro_rules! side_server_settings {
             pub idle_timeout: phoenix_config::GoDuration,
             /// Whether a connection serves more than one request.
             pub keep_alives_enabled: bool,
-            /// Not supported yet.
-            pub auth: $crate::settings::NotYet,
+            /// The extension that checks credentials; it must stand before this one in `service::extensions`.
+            pub auth: phoenix_config::Block<$crate::settings::HttpAuthSettings>,
             /// Memory limiters that are asked before a request is read.
             #[described(unsupported = $crate::settings::NO_LIMITER)]
             pub middlewares: Vec<serde::de::IgnoredAny>,

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{
-    ClientKeepalive, Compression, Middleware, NotYet, ServerKeepalive, TlsClientSettings, TlsServerSettings,
+    AuthSettings, ClientKeepalive, Compression, Middleware, ServerKeepalive, TlsClientSettings,
+    TlsServerSettings,
 };
-use super::{Transport, WITH_EXTENSIONS, refuse, refuse_any};
+use super::{Transport, WITH_EXTENSIONS, refuse_any};
 use crate::Gate;
 use crate::compression::{Compressor, Encoding};
 use crate::endpoint::{Scheme, Target};
@@ -57,10 +58,9 @@ pub struct GrpcServerSettings {
     pub include_metadata: bool,
     /// Answers `grpc.health.v1.Health/Check` on the listener, for whoever looks there. Not in otelcol.
     pub health: bool,
-    /// The extension that checks or adds credentials.
-    #[described(unsupported = WITH_EXTENSIONS)]
-    pub auth: NotYet,
-    /// Memory limiters that are asked before a request is read.
+    /// The extension that checks credentials.
+    pub auth: Block<AuthSettings>,
+    /// Limiters that are asked before a request is read.
     pub middlewares: Vec<Middleware>,
 }
 
@@ -78,7 +78,7 @@ impl Default for GrpcServerSettings {
             keepalive: ServerKeepalive::default(),
             include_metadata: false,
             health: false,
-            auth: None,
+            auth: Block::off(),
             middlewares: Vec::new(),
         }
     }
@@ -97,7 +97,9 @@ impl Settings for GrpcServerSettings {
         if let Some(tls) = self.tls.get() {
             problems.within("tls", |problems| tls.validate(problems));
         }
-        refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
+        if let Some(auth) = self.auth.get() {
+            problems.within("auth", |problems| auth.validate(problems));
+        }
         super::middleware::validate(&self.middlewares, problems);
     }
 }
@@ -151,12 +153,16 @@ pub(super) fn listen(
 }
 
 impl GrpcServerSettings {
-    /// The limiters that `middlewares` names.
+    /// What `auth` and `middlewares` name.
     ///
     /// # Errors
     /// Where one of them is no extension that runs.
     pub fn gate(&self, capabilities: &Capabilities) -> Result<Gate, StartError> {
-        super::middleware::gate(&self.middlewares, capabilities)
+        let gate = super::middleware::gate(&self.middlewares, capabilities)?;
+        Ok(match self.auth.get() {
+            Some(auth) => gate.with_auth(auth.server(capabilities)?, Vec::new()),
+            None => gate,
+        })
     }
 
     /// As the server wants it.
@@ -221,9 +227,8 @@ pub struct GrpcClientBlock {
     pub authority: String,
     /// The `user-agent`, where it is not the collector's.
     pub user_agent: String,
-    /// The extension that checks or adds credentials.
-    #[described(unsupported = WITH_EXTENSIONS)]
-    pub auth: NotYet,
+    /// The extension that adds credentials.
+    pub auth: Block<AuthSettings>,
     /// Extensions that requests go through.
     #[described(unsupported = WITH_EXTENSIONS)]
     pub middlewares: Vec<IgnoredAny>,
@@ -243,7 +248,7 @@ impl Default for GrpcClientBlock {
             balancer_name: "round_robin".to_owned(),
             authority: String::new(),
             user_agent: String::new(),
-            auth: None,
+            auth: Block::off(),
             middlewares: Vec::new(),
         }
     }
@@ -260,7 +265,8 @@ macro_rules! grpc_client_settings {
                 keepalive: phoenix_config::Block<$crate::settings::ClientKeepalive>,
                 read_buffer_size: i64, write_buffer_size: i64, wait_for_ready: bool,
                 headers: phoenix_config::OpaqueMap, balancer_name: String, authority: String,
-                user_agent: String, auth: $crate::settings::NotYet, middlewares: Vec<serde::de::IgnoredAny>,
+                user_agent: String, auth: phoenix_config::Block<$crate::settings::AuthSettings>,
+                middlewares: Vec<serde::de::IgnoredAny>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -323,7 +329,7 @@ macro_rules! client_settings {
         impl $name {
             /// The client's part of the settings.
             pub fn $method(&self) -> $block {
-                // `NotYet` is `Copy`, the others are not.
+                // Some fields are `Copy`, others are not.
                 #[allow(clippy::clone_on_copy)]
                 let block = <$block>::from_fields($(self.$field.clone(),)*);
                 block
@@ -348,7 +354,7 @@ impl GrpcClientBlock {
         balancer_name: String,
         authority: String,
         user_agent: String,
-        auth: NotYet,
+        auth: Block<AuthSettings>,
         middlewares: Vec<IgnoredAny>,
     ) -> GrpcClientBlock {
         GrpcClientBlock {
@@ -412,6 +418,7 @@ impl GrpcClientBlock {
             keepalive: self.keepalive.get().map(ClientKeepalive::options),
             // As gRPC libraries do it, whether there is TLS or not.
             proxy: proxies.proxy_for(&target, true).cloned(),
+            needs_auth: self.auth.is_on(),
             ..Options::new(target)
         })
     }
@@ -464,6 +471,8 @@ pub fn validate_grpc_client(block: &GrpcClientBlock, problems: &mut Problems) {
         problems.within("keepalive", |problems| keepalive.validate(problems));
     }
     problems.within("tls", |problems| block.tls.validate(problems));
-    refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
+    if let Some(auth) = block.auth.get() {
+        problems.within("auth", |problems| auth.validate(problems));
+    }
     refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
 }

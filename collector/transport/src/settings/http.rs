@@ -8,9 +8,10 @@ use serde::de::IgnoredAny;
 use super::grpc::{DEFAULT_WRITE_BUFFER_BYTES, client_buffers, listen, unix_path};
 use super::keepalive::unless_zero;
 use super::{
-    Compression, CompressionParams, Middleware, NotYet, TlsClientSettings, TlsServerSettings, Transport,
+    AuthSettings, Compression, CompressionParams, HttpAuthSettings, Middleware, TlsClientSettings,
+    TlsServerSettings, Transport,
 };
-use super::{WITH_EXTENSIONS, refuse, refuse_any};
+use super::{WITH_EXTENSIONS, refuse_any};
 use crate::Gate;
 use crate::compression::{Compressor, Encoding};
 use crate::http::{client, cors, server};
@@ -53,7 +54,8 @@ macro_rules! http_server_settings {
                 read_timeout: phoenix_config::GoDuration, read_header_timeout: phoenix_config::GoDuration,
                 write_timeout: phoenix_config::GoDuration, idle_timeout: phoenix_config::GoDuration,
                 keep_alives_enabled: bool,
-                auth: $crate::settings::NotYet, middlewares: Vec<$crate::settings::Middleware>,
+                auth: phoenix_config::Block<$crate::settings::HttpAuthSettings>,
+                middlewares: Vec<$crate::settings::Middleware>,
             } { $($(#[$own_doc])* pub $own: $own_type = $own_default,)* }
         }
     };
@@ -67,7 +69,8 @@ macro_rules! http_client_settings {
             $(#[$doc])* pub struct $name http $crate::settings::HttpClientBlock {
                 endpoint: String, proxy_url: String, tls: $crate::settings::TlsClientSettings,
                 read_buffer_size: i64, write_buffer_size: i64, timeout: phoenix_config::GoDuration,
-                headers: phoenix_config::OpaqueMap, auth: $crate::settings::NotYet,
+                headers: phoenix_config::OpaqueMap,
+                auth: phoenix_config::Block<$crate::settings::AuthSettings>,
                 compression: $crate::settings::Compression,
                 compression_params: $crate::settings::CompressionParams,
                 max_idle_conns: i64, max_idle_conns_per_host: i64, max_conns_per_host: i64,
@@ -136,10 +139,9 @@ block! {
         idle_timeout: GoDuration = GoDuration::ZERO,
         /// Whether a connection serves more than one request.
         keep_alives_enabled: bool = true,
-        /// The extension that checks or adds credentials.
-        #[described(unsupported = WITH_EXTENSIONS)]
-        auth: NotYet = None,
-        /// Memory limiters that are asked before a request is read.
+        /// The extension that checks credentials.
+        auth: Block<HttpAuthSettings> = Block::off(),
+        /// Limiters that are asked before a request is read.
         middlewares: Vec<Middleware> = Vec::new(),
     }
 }
@@ -171,18 +173,24 @@ impl Settings for HttpServerSettings {
         if let Some(tls) = self.tls.get() {
             problems.within("tls", |problems| tls.validate(problems));
         }
-        refuse(problems, "auth", &self.auth, WITH_EXTENSIONS);
+        if let Some(auth) = self.auth.get() {
+            problems.within("auth", |problems| auth.validate(problems));
+        }
         super::middleware::validate(&self.middlewares, problems);
     }
 }
 
 impl HttpServerSettings {
-    /// The limiters that `middlewares` names.
+    /// What `auth` and `middlewares` name.
     ///
     /// # Errors
     /// Where one of them is no extension that runs.
     pub fn gate(&self, capabilities: &Capabilities) -> Result<Gate, StartError> {
-        super::middleware::gate(&self.middlewares, capabilities)
+        let gate = super::middleware::gate(&self.middlewares, capabilities)?;
+        Ok(match self.auth.get() {
+            Some(auth) => gate.with_auth(auth.server(capabilities)?, auth.request_params.clone()),
+            None => gate,
+        })
     }
 
     /// As the server wants it.
@@ -250,9 +258,8 @@ block! {
         timeout: GoDuration = GoDuration::from_millis(30_000),
         /// Headers of every request; `Host` replaces the endpoint's.
         headers: OpaqueMap = OpaqueMap::default(),
-        /// The extension that checks or adds credentials.
-        #[described(unsupported = WITH_EXTENSIONS)]
-        auth: NotYet = None,
+        /// The extension that adds credentials.
+        auth: Block<AuthSettings> = Block::off(),
         /// How bodies are compressed.
         compression: Compression = Compression(Encoding::Gzip),
         /// Its level.
@@ -316,6 +323,7 @@ impl HttpClientBlock {
             },
             keep_cookies: self.cookies.is_on(),
             http2_pings: unless_zero(self.http2_read_idle_timeout).map(|silence| (silence, ping_timeout)),
+            needs_auth: self.auth.is_on(),
         })
     }
 }
@@ -355,6 +363,8 @@ pub fn validate_http_client(block: &HttpClientBlock, problems: &mut Problems) {
         problems.error(&format!("headers::{name}"), "the value is no host");
     }
     problems.within("tls", |problems| block.tls.validate(problems));
-    refuse(problems, "auth", &block.auth, WITH_EXTENSIONS);
+    if let Some(auth) = block.auth.get() {
+        problems.within("auth", |problems| auth.validate(problems));
+    }
     refuse_any(problems, "middlewares", &block.middlewares, WITH_EXTENSIONS);
 }

@@ -1,18 +1,18 @@
 use phoenix_component::limiter::Limiter;
-use phoenix_component::{Capabilities, StartError};
+use phoenix_component::{Capabilities, RequestLimiter, Slot, StartError};
 use phoenix_config::{ComponentId, Described, Problems};
 use serde::Deserialize;
 
 use crate::Gate;
 
-/// The type of the extensions that listeners can ask.
-const MEMORY_LIMITER: &str = "memory_limiter";
+/// The types of the extensions that listeners can ask.
+const TYPES: [&str; 2] = ["memory_limiter", "rate_limiter"];
 
 /// One of the `middlewares` of a listener: an extension that looks at requests before they are read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields)]
 pub struct Middleware {
-    /// The extension; so far that has to be a `memory_limiter`.
+    /// The extension: a `memory_limiter` or a `rate_limiter`.
     pub id: String,
 }
 
@@ -21,11 +21,11 @@ pub(super) fn validate(middlewares: &[Middleware], problems: &mut Problems) {
     for (index, middleware) in middlewares.iter().enumerate() {
         let key = format!("middlewares::{index}::id");
         match ComponentId::parse(&middleware.id) {
-            Ok(id) if id.type_name() == MEMORY_LIMITER => {}
+            Ok(id) if TYPES.contains(&id.type_name()) => {}
             Ok(id) => problems.error_with_help(
                 &key,
-                format!("middleware \"{id}\" is not supported: only memory_limiter extensions are"),
-                "remove it, or name a memory_limiter",
+                format!("middleware \"{id}\" is not supported: only memory_limiter and rate_limiter extensions are"),
+                "remove it, or name a limiter",
             ),
             Err(error) => problems.error(&key, format!("{:?} is no identifier: {error}", middleware.id)),
         }
@@ -34,15 +34,18 @@ pub(super) fn validate(middlewares: &[Middleware], problems: &mut Problems) {
 
 /// What the middlewares of a listener amount to.
 pub(super) fn gate(middlewares: &[Middleware], capabilities: &Capabilities) -> Result<Gate, StartError> {
-    let find = |middleware: &Middleware| {
-        let id = ComponentId::parse(&middleware.id).ok();
-        let limiter = id.and_then(|id| capabilities.find::<Limiter>(&id));
-        limiter.ok_or_else(|| {
-            let id = &middleware.id;
+    let (mut limiters, mut rates) = (Vec::new(), Vec::new());
+    for Middleware { id } in middlewares {
+        let found = ComponentId::parse(id).ok().and_then(|id| {
+            let limiter = capabilities.find::<Limiter>(&id).map(|limiter| limiters.push(limiter));
+            let rate = || capabilities.find::<Slot<dyn RequestLimiter>>(&id).map(|rate| rates.push(rate));
+            limiter.or_else(rate)
+        });
+        found.ok_or_else(|| {
             StartError::new(format!(
                 "failed to resolve middleware \"{id}\": middleware not found; name it in `service::extensions` too"
             ))
-        })
-    };
-    middlewares.iter().map(find).collect::<Result<_, _>>().map(Gate::new)
+        })?;
+    }
+    Ok(Gate::new(limiters).with_rates(rates))
 }

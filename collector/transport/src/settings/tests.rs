@@ -46,7 +46,8 @@ fn every_problem_names_its_key() {
         (r#"{"endpoint": "a:b"}"#, "endpoint"),
         (r#"{"endpoint": "a:1", "compression": "lz4"}"#, "compression"),
         (r#"{"endpoint": "a:1", "balancer_name": "best"}"#, "balancer_name"),
-        (r#"{"endpoint": "a:1", "auth": {"authenticator": "x"}}"#, "auth"),
+        (r#"{"endpoint": "a:1", "auth": {}}"#, "auth::authenticator"),
+        (r#"{"endpoint": "a:1", "auth": {"authenticator": "a b"}}"#, "auth::authenticator"),
         (r#"{"endpoint": "a:1", "read_buffer_size": -1}"#, "read_buffer_size"),
         (r#"{"endpoint": "a:1", "authority": "a b"}"#, "authority"),
         (r#"{"endpoint": "a:1", "user_agent": "\n"}"#, "user_agent"),
@@ -59,7 +60,8 @@ fn every_problem_names_its_key() {
             r#"{"endpoint": "a:1", "tls": {"cipher_suites": ["TLS_RSA_WITH_RC4_128_SHA"]}}"#,
             "tls::cipher_suites",
         ),
-        (r#"{"endpoint": "a:1", "tls": {"reload_interval": "1m"}}"#, "tls::reload_interval"),
+        (r#"{"endpoint": "a:1", "tls": {"reload_interval": "-1m"}}"#, "tls::reload_interval"),
+        (r#"{"endpoint": "a:1", "tls": {"tpm": {"enabled": true}}}"#, "tls::tpm"),
     ] {
         assert_eq!(grpc(json).keys(), [key], "{json}");
     }
@@ -76,7 +78,7 @@ fn every_problem_names_its_key() {
         (r#"{"compression": "snappy", "compression_params": {"level": 3}}"#, "compression_params::level"),
         (r#"{"headers": {"a b": "x"}}"#, "headers::a b"),
         (r#"{"headers": {"Host": "a b"}}"#, "headers::Host"),
-        (r#"{"auth": {"authenticator": "x"}}"#, "auth"),
+        (r#"{"auth": {"authenticator": "/x"}}"#, "auth::authenticator"),
     ] {
         assert_eq!(http(json).keys(), [key], "{json}");
     }

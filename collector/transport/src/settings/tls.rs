@@ -1,8 +1,14 @@
+use std::time::Duration;
+
 use phoenix_config::{Described, GoDuration, Opaque, Problems, Settings};
 use serde::Deserialize;
 
+use super::keepalive::unless_zero;
 use super::{NotYet, refuse};
 use crate::tls::{CurveChoice, SuiteChoice, Version};
+
+/// Why keys in a TPM are refused.
+const NO_TPM: &str = "rustls keeps keys in memory";
 
 /// Declares a block of TLS settings: the keys of both sides and those of one.
 macro_rules! tls_settings {
@@ -38,11 +44,10 @@ macro_rules! tls_settings {
             pub include_insecure_cipher_suites: bool,
             /// Key exchange groups in order: `X25519`, `P256`, `P384`.
             pub curve_preferences: Vec<String>,
-            /// Time after which certificates are read again.
-            #[described(unsupported = "it comes with certificate reloading")]
+            /// Time after which the files are looked at again, at the next handshake; 0 is never.
             pub reload_interval: GoDuration,
             /// Keys in a TPM.
-            #[described(unsupported = "it comes with certificate reloading")]
+            #[described(unsupported = NO_TPM)]
             pub tpm: NotYet,
             $($(#[$own_doc])* pub $own: $own_type,)*
         }
@@ -58,17 +63,15 @@ macro_rules! tls_settings {
                     max_version: &self.max_version,
                     cipher_suites: &self.cipher_suites,
                     curves: &self.curve_preferences,
+                    reload_interval: unless_zero(self.reload_interval),
                 }
             }
 
             fn validate_common(&self, problems: &mut Problems) {
                 self.material().validate(problems);
-                problems.require(
-                    self.reload_interval == GoDuration::ZERO,
-                    "reload_interval",
-                    "`reload_interval` is not supported yet: it comes with certificate reloading",
-                );
-                refuse(problems, "tpm", &self.tpm, "it comes with certificate reloading");
+                let text = "must be non-negative";
+                problems.require(!self.reload_interval.is_negative(), "reload_interval", text);
+                refuse(problems, "tpm", &self.tpm, NO_TPM);
             }
         }
     };
@@ -79,8 +82,7 @@ tls_settings! {
     TlsServerSettings {
         /// PEM file of the authorities of clients; set, it asks every client for a certificate.
         client_ca_file: String,
-        /// Reads that file again when it changes.
-        #[described(unsupported = "it comes with certificate reloading")]
+        /// Reads that file again when it changes: it is looked at with a handshake, at most once a second.
         client_ca_file_reload: bool,
     }
 }
@@ -106,11 +108,9 @@ impl Settings for TlsServerSettings {
             "",
             "TLS configuration must include both certificate and key for server connections",
         );
-        problems.require(
-            !self.client_ca_file_reload,
-            "client_ca_file_reload",
-            "`client_ca_file_reload` is not supported yet: it comes with certificate reloading",
-        );
+        if self.client_ca_file_reload && self.client_ca_file.is_empty() {
+            problems.warn("client_ca_file_reload", "has no effect without `client_ca_file`");
+        }
     }
 }
 
@@ -154,6 +154,8 @@ pub(crate) struct Material<'a> {
     pub(crate) max_version: &'a str,
     pub(crate) cipher_suites: &'a [String],
     pub(crate) curves: &'a [String],
+    /// None for never.
+    pub(crate) reload_interval: Option<Duration>,
 }
 
 impl Material<'_> {

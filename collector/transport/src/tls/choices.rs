@@ -109,10 +109,15 @@ impl CurveChoice {
     }
 }
 
+fn is_aes_128(suite: SupportedCipherSuite) -> bool {
+    suite.suite().as_str().is_some_and(|name| name.contains("AES_128"))
+}
+
 /// ring with the chosen suites and groups. As in Go, a choice of suites is about TLS 1.2: those of 1.3
-/// stay unless some are named.
+/// stay unless some are named; and AES of 128 bits comes first, which costs three quarters of that of 256.
 pub(super) fn provider(material: &Material<'_>) -> Result<Arc<CryptoProvider>, TlsError> {
     let mut provider = ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| !is_aes_128(*suite));
     if !material.cipher_suites.is_empty() {
         let chosen: Result<Vec<_>, _> = material
             .cipher_suites

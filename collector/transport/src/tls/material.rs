@@ -1,10 +1,12 @@
 //! Certificates and keys out of PEM.
 
 use rustls::RootCertStore;
-use rustls_pki_types::pem::{self, PemObject as _};
+use rustls_pki_types::pem::{Error as PemError, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::TlsError;
+use super::pem;
+use super::validity::{Moment, Validity};
 use crate::settings::Source;
 
 struct Pem {
@@ -37,9 +39,20 @@ impl Pem {
         self.text.windows(label.len()).any(|window| window == label.as_bytes())
     }
 
+    fn sections(&self) -> Result<Vec<pem::Section>, TlsError> {
+        pem::sections(&self.text).map_err(|broken| self.wrong(format!("not valid PEM: {broken}")))
+    }
+
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let sections = self.sections()?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.text).collect();
-        let found = found.map_err(|error| self.wrong(format!("not valid PEM: {error}")))?;
+        let found = found.map_err(|_| self.wrong("not valid PEM"))?;
+        let lines = sections.iter().filter(|section| section.label == "CERTIFICATE");
+        for (certificate, section) in found.iter().zip(lines) {
+            if Validity::of(certificate).is_none() {
+                return Err(self.wrong(format!("line {}: not a certificate", section.line)));
+            }
+        }
         if found.is_empty() {
             let key =
                 self.holds("PRIVATE KEY") || self.holds("RSA PRIVATE KEY") || self.holds("EC PRIVATE KEY");
@@ -52,12 +65,23 @@ impl Pem {
     }
 }
 
-/// The certificates of a chain, the own one first.
+/// The certificates of a chain, the own one first. Nobody would take it once that has expired.
 pub(super) fn certificates(
     what: &'static str,
     source: Source<'_>,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    Pem::read(what, source)?.certificates()
+    let pem = Pem::read(what, source)?;
+    let chain = pem.certificates()?;
+    if let Some(Validity { not_before, not_after }) = chain.first().and_then(|own| Validity::of(own)) {
+        let now = Moment::now();
+        if now > not_after {
+            return Err(pem.wrong(format!("the certificate expired at {not_after}")));
+        }
+        if now < not_before {
+            tracing::warn!(setting = what, file = source.file, %not_before, "the certificate is not valid yet");
+        }
+    }
+    Ok(chain)
 }
 
 /// The first private key.
@@ -66,15 +90,17 @@ pub(super) fn private_key(
     source: Source<'_>,
 ) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = Pem::read(what, source)?;
+    pem.sections()?;
     PrivateKeyDer::from_pem_slice(&pem.text).map_err(|error| match error {
-        pem::Error::NoItemsFound if pem.holds("ENCRYPTED PRIVATE KEY") => {
+        PemError::NoItemsFound if pem.holds("ENCRYPTED PRIVATE KEY") => {
             pem.wrong("the private key is encrypted; decrypt it first (`openssl pkey`)")
         }
-        pem::Error::NoItemsFound if pem.holds("CERTIFICATE") => {
+        PemError::NoItemsFound if pem.holds("CERTIFICATE") => {
             pem.wrong("holds a certificate where a private key should be")
         }
-        pem::Error::NoItemsFound => pem.wrong("holds no private key in PEM form"),
-        error => pem.wrong(format!("not valid PEM: {error}")),
+        PemError::NoItemsFound => pem.wrong("holds no private key in PEM form"),
+        // Its text may show a line of the key.
+        _ => pem.wrong("not valid PEM"),
     })
 }
 
@@ -85,10 +111,29 @@ pub(super) fn add_roots(
     source: Source<'_>,
 ) -> Result<(), TlsError> {
     let pem = Pem::read(what, source)?;
-    for certificate in pem.certificates()? {
-        roots.add(certificate).map_err(|error| pem.wrong(format!("not a usable certificate: {error}")))?;
+    let (now, mut last_expired, mut valid) = (Moment::now(), None, 0);
+    for (index, certificate) in pem.certificates()?.into_iter().enumerate() {
+        match Validity::of(&certificate) {
+            Some(validity) if validity.not_after < now => {
+                last_expired = last_expired.max(Some(validity.not_after))
+            }
+            _ => valid += 1,
+        }
+        let number = index + 1;
+        roots.add(certificate).map_err(|error| {
+            pem.wrong(format!("certificate {number} is of no use as an authority: {error}"))
+        })?;
     }
-    Ok(())
+    match last_expired {
+        Some(expired) if valid == 0 => {
+            Err(pem.wrong(format!("every authority in it has expired, the last at {expired}")))
+        }
+        Some(expired) => {
+            tracing::warn!(setting = what, file = source.file, %expired, "an authority in it has expired");
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Adds the authorities of a file.

@@ -23,7 +23,11 @@ struct Pair {
 }
 
 fn pair() -> Pair {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    pair_named("localhost")
+}
+
+fn pair_named(name: &str) -> Pair {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
     Pair { certificate: Opaque::new(cert.pem()), key: Opaque::new(signing_key.serialize_pem()) }
 }
 
@@ -45,23 +49,118 @@ impl UnaryService for Echo {
     }
 }
 
-/// What a client with `client` hears from a server with `server`.
-async fn exchange(server: &TlsServerSettings, client: &TlsClientSettings) -> Result<Bytes, Status> {
-    let (cores, _threads) = Cores::start(1).unwrap();
-    let lease = Leases::default().listen_tcp("127.0.0.1:0").unwrap();
-    let tls = TlsAcceptor::new(server, Alpn::H2).unwrap();
-    let (options, metrics) = (server::Options::default(), ServerMetrics::detached());
-    let _server =
-        server::start(&lease, Some(tls), Echo, options, &cores, &Budget::unlimited(), metrics).unwrap();
-    let target = crate::endpoint::Target::Host {
-        host: "127.0.0.1".to_owned(),
-        port: lease.local_addr().unwrap().port(),
-    };
-    let tls = Some(TlsConnector::new(client, Alpn::H2).unwrap());
-    let client = Client::new(client::Options { tls, ..client::Options::new(target) }, &cores).unwrap();
-    let message = Payload::from(Bytes::from(vec![7; 500_000]));
+/// A server, and the clients that come to it.
+struct Serving {
+    cores: Cores,
+    _threads: phoenix_component::CoreThreads,
+    lease: phoenix_component::ListenerLease,
+    metrics: ServerMetrics,
+    _server: crate::Server,
+}
+
+impl Serving {
+    fn start(settings: &TlsServerSettings) -> Serving {
+        let (cores, threads) = Cores::start(1).unwrap();
+        let lease = Leases::default().listen_tcp("127.0.0.1:0").unwrap();
+        let tls = TlsAcceptor::new(settings, Alpn::H2).unwrap();
+        let (options, metrics) = (server::Options::default(), ServerMetrics::detached());
+        let budget = Budget::unlimited();
+        let server =
+            server::start(&lease, Some(tls), Echo, options, &cores, &budget, metrics.clone()).unwrap();
+        Serving { cores, _threads: threads, lease, metrics, _server: server }
+    }
+
+    fn client(&self, settings: &TlsClientSettings) -> Client {
+        let port = self.lease.local_addr().unwrap().port();
+        let target = crate::endpoint::Target::Host { host: "127.0.0.1".to_owned(), port };
+        let tls = Some(TlsConnector::new(settings, Alpn::H2).unwrap());
+        Client::new(client::Options { tls, ..client::Options::new(target) }, &self.cores).unwrap()
+    }
+}
+
+async fn call(client: &Client, bytes: usize) -> Result<Bytes, Status> {
+    let message = Payload::from(Bytes::from(vec![7; bytes]));
     let timeout = Some(Duration::from_secs(10));
     client.call(&client.method("/a/b"), message, timeout, &HeaderMap::new()).await
+}
+
+/// What a client with `client` hears from a server with `server`.
+async fn exchange(server: &TlsServerSettings, client: &TlsClientSettings) -> Result<Bytes, Status> {
+    let serving = Serving::start(server);
+    call(&serving.client(client), 500_000).await
+}
+
+/// A client that trusts `pair` alone.
+fn trusting(pair: &Pair) -> TlsClientSettings {
+    TlsClientSettings {
+        ca_pem: pair.certificate.clone(),
+        server_name_override: "localhost".to_owned(),
+        ..Default::default()
+    }
+}
+
+/// Puts a text in the place of a file's, as tools do.
+fn replace(file: &std::path::Path, text: &str) {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(beside, file).unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_while_connections_stay() {
+    let (old, new, folder) = (pair(), pair(), tempfile::tempdir().unwrap());
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    replace(&certificate, old.certificate.reveal());
+    replace(&key, old.key.reveal());
+    let settings = TlsServerSettings {
+        cert_file: certificate.display().to_string(),
+        key_file: key.display().to_string(),
+        reload_interval: phoenix_config::GoDuration::from_millis(1),
+        ..Default::default()
+    };
+    let serving = Serving::start(&settings);
+    let first = serving.client(&trusting(&old));
+    assert!(call(&first, 10).await.is_ok());
+    // Half of a change is none: the pair of before is shown.
+    replace(&certificate, new.certificate.reveal());
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert!(call(&serving.client(&trusting(&old)), 10).await.is_ok());
+    replace(&key, new.key.reveal());
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let handshakes = serving.metrics.connections.value();
+    assert!(call(&serving.client(&trusting(&new)), 10).await.is_ok(), "the new one is shown");
+    assert!(call(&serving.client(&trusting(&old)), 10).await.is_err());
+    assert!(call(&first, 100_000).await.is_ok());
+    assert!(serving.metrics.connections.value() >= handshakes + 2);
+    assert_eq!(serving.metrics.refusals("tls"), 1, "who trusted the old one alone");
+    // What is broken is not taken.
+    replace(&certificate, "-----BEGIN CERTIFICATE-----\n");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert!(call(&serving.client(&trusting(&new)), 10).await.is_ok());
+}
+
+#[tokio::test]
+async fn clients_whose_authority_is_withdrawn_are_not_let_in_again() {
+    let (pair, ann, bob) = (pair(), pair_named("ann"), pair_named("bob"));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("clients.crt");
+    replace(&ca, &format!("{}{}", ann.certificate.reveal(), bob.certificate.reveal()));
+    let mut settings = server_settings(&pair);
+    settings.client_ca_file = ca.display().to_string();
+    settings.client_ca_file_reload = true;
+    let serving = Serving::start(&settings);
+    let showing = |client: &Pair| TlsClientSettings {
+        cert_pem: client.certificate.clone(),
+        key_pem: client.key.clone(),
+        ..trusting(&pair)
+    };
+    let (anns, bobs) = (serving.client(&showing(&ann)), serving.client(&showing(&bob)));
+    assert!(call(&anns, 10).await.is_ok() && call(&bobs, 10).await.is_ok());
+    replace(&ca, bob.certificate.reveal());
+    tokio::time::sleep(CLIENT_CA_INTERVAL + Duration::from_millis(50)).await;
+    assert!(call(&serving.client(&showing(&bob)), 10).await.is_ok());
+    assert!(call(&serving.client(&showing(&ann)), 10).await.is_err());
+    assert!(call(&anns, 10).await.is_ok(), "a connection that is open stays");
 }
 
 #[tokio::test]
@@ -165,6 +264,59 @@ fn mistakes_name_the_setting_and_what_is_wrong() {
     assert!(failure(missing).contains("cert_file \"/none/cert.pem\""));
     let swapped = Pair { certificate: pair.key.clone(), key: pair.certificate.clone() };
     assert!(failure(server_settings(&swapped)).contains("holds a private key"));
-    let mixed = Pair { certificate: pair.certificate, key: other.key };
+    let mixed = Pair { certificate: pair.certificate.clone(), key: other.key };
     assert!(failure(server_settings(&mixed)).contains("does not belong"));
+    // (what is changed in the certificate, part of what is said)
+    let good = pair.certificate.reveal();
+    let fourth = good.lines().nth(3).unwrap();
+    let (not_base64, cut) = (good.replace(fourth, "???"), good.replace("-----END CERTIFICATE-----", ""));
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (text, said) in [
+        (not_base64.as_str(), "line 4: is not base64"),
+        (cut.as_str(), "line 1: the section that begins here does not end"),
+        (&format!("{good}{no_certificate}"), "not a certificate"),
+        ("", "holds no certificate"),
+    ] {
+        let broken = Pair { certificate: Opaque::new(text), key: pair.key.clone() };
+        let error = match text {
+            "" => {
+                let file = tempfile::NamedTempFile::new().unwrap();
+                let cert_file = file.path().display().to_string();
+                failure(TlsServerSettings {
+                    cert_pem: Opaque::default(),
+                    cert_file,
+                    ..server_settings(&broken)
+                })
+            }
+            _ => failure(server_settings(&broken)),
+        };
+        assert!(error.contains(said), "{error}");
+    }
+    let key = pair.key.reveal();
+    let secret = key.lines().nth(1).unwrap();
+    let broken =
+        Pair { certificate: pair.certificate, key: Opaque::new(key.replace("-----BEGIN", "-----BEGINN")) };
+    let error = failure(server_settings(&broken));
+    assert!(error.contains("line 1") && !error.contains(secret), "{error}");
+}
+
+fn expired() -> Pair {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 2, 29);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    Pair { certificate: Opaque::new(certificate), key: Opaque::new(key.serialize_pem()) }
+}
+
+#[test]
+fn what_has_expired_is_refused_with_the_time() {
+    let (expired, pair) = (expired(), pair());
+    let error = TlsAcceptor::new(&server_settings(&expired), Alpn::H2).err().unwrap().to_string();
+    assert!(error.contains("cert") && error.contains("expired at 2020-02-29T00:00:00Z"), "{error}");
+    let error = TlsConnector::new(&trusting(&expired), Alpn::H2).err().unwrap().to_string();
+    assert!(error.contains("ca") && error.contains("the last at 2020-02-29T00:00:00Z"), "{error}");
+    let both = format!("{}{}", expired.certificate.reveal(), pair.certificate.reveal());
+    let both = TlsClientSettings { ca_pem: Opaque::new(both), ..trusting(&pair) };
+    assert!(TlsConnector::new(&both, Alpn::H2).is_ok(), "one of them is valid");
 }

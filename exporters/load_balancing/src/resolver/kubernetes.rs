@@ -344,7 +344,7 @@ impl Watcher {
         let url = format!(
             "{url}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D{service}&{query}"
         );
-        let answer = client.get(&client.destination(&url)?, &headers).await?;
+        let answer = client.stream(&client.destination(&url)?, &headers).await?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);

@@ -11,7 +11,7 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, StatusCode, Version};
-use phoenix_component::Code;
+use phoenix_component::{ClientInfo, Code};
 use tokio::time::Instant;
 
 use super::channel::{Channel, Pick, Picked};
@@ -39,9 +39,11 @@ pub(super) async fn call(
     message: Payload,
     timeout: Option<Duration>,
     metadata: &HeaderMap,
+    client: Option<&ClientInfo>,
 ) -> Result<Bytes, Status> {
     let deadline = timeout.map(|timeout| (Instant::now(), timeout));
     let compressed = config.options.compressor.encoding() != crate::compression::Encoding::Identity;
+    let authorized = authorize(config, metadata, client).await?;
     let message = compress(config, message).await?;
     let mut sent_once = false;
     let mut picks = 0;
@@ -50,7 +52,11 @@ pub(super) async fn call(
         let (id, since) = (picked.id, picked.since);
         let framed = Framed::new(compressed, message.clone())
             .ok_or_else(|| Status::new(Code::RESOURCE_EXHAUSTED, "the message is too large for gRPC"))?;
-        let request = head(config, method, deadline, metadata);
+        let headers = match &authorized {
+            Some(headers) => headers.clone(),
+            None => headers(config, metadata),
+        };
+        let request = head(method, deadline, headers);
         match attempt(config, picked, request, framed).await {
             Ok(answer) => return Ok(answer),
             Err(Attempt::Failed(status)) => return Err(status),
@@ -98,22 +104,39 @@ async fn connection(channel: &Arc<Channel>, config: &Config) -> Result<Picked, S
     }
 }
 
-fn head(
+/// The headers with credentials, where there is somebody who adds them.
+async fn authorize(
     config: &Config,
-    method: &Method,
-    deadline: Option<(Instant, Duration)>,
     metadata: &HeaderMap,
-) -> Request<()> {
-    let mut request = Request::new(());
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = method.0.clone();
-    *request.version_mut() = Version::HTTP_2;
+    client: Option<&ClientInfo>,
+) -> Result<Option<HeaderMap>, Status> {
+    let absent = || Status::new(Code::UNAVAILABLE, "the authenticator is not running");
+    let slot = match config.auth.get() {
+        Some(slot) => slot,
+        None if config.options.needs_auth => return Err(absent()),
+        None => return Ok(None),
+    };
+    let auth = slot.get().ok_or_else(absent)?;
+    let mut headers = headers(config, metadata);
+    auth.authorize(&mut headers, client).await.map_err(|refusal| Status::from(&refusal))?;
+    Ok(Some(headers))
+}
+
+fn headers(config: &Config, metadata: &HeaderMap) -> HeaderMap {
     let mut headers = config.headers.clone();
     for name in metadata.keys().filter(|name| !config.headers.contains_key(*name)) {
         metadata.get_all(name).iter().for_each(|value| {
             headers.append(name.clone(), value.clone());
         });
     }
+    headers
+}
+
+fn head(method: &Method, deadline: Option<(Instant, Duration)>, mut headers: HeaderMap) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = method.0.clone();
+    *request.version_mut() = Version::HTTP_2;
     if let Some((start, timeout)) = deadline {
         let left = timeout.saturating_sub(start.elapsed());
         if let Ok(value) = HeaderValue::try_from(format_timeout(left)) {

@@ -14,6 +14,7 @@ use h2::server::SendResponse;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
 use phoenix_component::Code;
+use phoenix_component::auth::Denied;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ use super::body::{self, Limits, Received, Refused};
 use super::{Call, Shared, UnaryService};
 use crate::compression::{DecodeError, Encoding};
 use crate::encoded::{EncodedBody, Undecodable};
+use crate::gate::{NotPassed, Passed, RATE_TEXT};
 use crate::grpc::{Status, parse_timeout};
 use crate::listen::LiveGuard;
 use crate::payload::PREFIX_BYTES;
@@ -126,10 +128,10 @@ async fn serve<S: UnaryService>(
     peer: Peer,
 ) -> Result<Bytes, Refusal> {
     let options = &shared.options;
-    if options.gate.is_shut() && shared.service.brings_data(method) {
-        let status = Status::new(Code::RESOURCE_EXHAUSTED, "data refused due to high memory usage");
-        return Err(Refusal::Transport(status.with_retry_delay(options.over_budget_delay), "memory_limit"));
-    }
+    let passed = match shared.service.brings_data(method) {
+        true => options.gate.ask(&head, &peer).await.map_err(|refused| not_passed(refused, options))?,
+        false => Passed::default(),
+    };
     let encoding = encoding_of(&head.headers)?;
     let deadline = head
         .headers
@@ -143,6 +145,7 @@ async fn serve<S: UnaryService>(
         budget: &shared.budget,
     };
     let received = body::receive(body, &limits).await?;
+    passed.received(received.message.len());
     if received.compressed && encoding == Encoding::Identity {
         let text = "grpc: compressed flag set with identity or empty encoding";
         return Err(Refusal::Transport(Status::new(Code::INTERNAL, text), "framing"));
@@ -153,6 +156,7 @@ async fn serve<S: UnaryService>(
         authority: head.uri.authority().cloned(),
         headers: head.headers,
         peer,
+        identity: passed.identity,
         deadline,
     };
     let handled = match shared.cores.idle_instead_of_this() {
@@ -166,6 +170,22 @@ async fn serve<S: UnaryService>(
         }
     };
     handled.unwrap_or(Err(Refusal::Gone))
+}
+
+fn not_passed(refused: NotPassed, options: &super::Options) -> Refusal {
+    let reason = refused.reason();
+    let status = match refused {
+        NotPassed::MemoryIsShort => {
+            Status::new(Code::RESOURCE_EXHAUSTED, "data refused due to high memory usage")
+                .with_retry_delay(options.over_budget_delay)
+        }
+        NotPassed::TooMany(delay) => Status::new(Code::RESOURCE_EXHAUSTED, RATE_TEXT).with_retry_delay(delay),
+        NotPassed::Denied(Denied { message, delay: Some(delay), .. }) => {
+            Status::new(Code::UNAVAILABLE, message).with_retry_delay(delay)
+        }
+        NotPassed::Denied(denied) => Status::new(Code::UNAUTHENTICATED, denied.message),
+    };
+    Refusal::Transport(status, reason)
 }
 
 /// Decompresses and calls the handler; a panic becomes Internal.

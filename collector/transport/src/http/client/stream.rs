@@ -24,12 +24,12 @@ pub struct Stream {
 }
 
 impl Client {
-    /// Gets what is at `destination`, over HTTP/1.1 on a connection of its own, which ends with the result. `headers` come
+    /// Gets what is at `destination` as it comes, over HTTP/1.1 on a connection of its own, which ends with the result. `headers` come
     /// on top of the client's own, which win. The time limit of requests does not cover it.
     ///
     /// # Errors
     /// Where there is no answer; any answer, whatever its status, is no error.
-    pub async fn get(&self, destination: &Destination, headers: &HeaderMap) -> Result<Stream, SendError> {
+    pub async fn stream(&self, destination: &Destination, headers: &HeaderMap) -> Result<Stream, SendError> {
         let shared = &*self.0;
         let target = || destination.target.clone();
         let connect = |source| SendError::Connect { target: target(), source };

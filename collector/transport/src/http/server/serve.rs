@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use http::{Response, StatusCode, Version};
+use http::header::{
+    CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Response, StatusCode, Version, request};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use phoenix_component::Code;
 
 use super::connection::{Activity, Busy};
-use super::{BodyError, HttpService, Request, Shared, body};
+use super::{BodyError, HttpService, Refused, Request, Shared, body};
 use crate::compression::Encoding;
 use crate::encoded::EncodedBody;
+use crate::gate::{NotPassed, RATE_TEXT};
 use crate::instrumentation::HttpKey;
 use crate::listen::{Drain, LiveGuard, Phase};
 use crate::socket::Peer;
@@ -94,11 +98,11 @@ async fn inner<S: HttpService>(
     request: http::Request<Incoming>,
     peer: Peer,
 ) -> Response<Bytes> {
-    if shared.options.gate.is_shut() {
-        shared.metrics.refused("memory_limit");
-        return too_many_requests(shared.options.over_budget_delay);
-    }
     let (mut head, mut incoming) = request.into_parts();
+    let passed = match shared.options.gate.ask(&head, &peer).await {
+        Ok(passed) => passed,
+        Err(refused) => return not_passed(shared, &head, refused),
+    };
     let route = match shared.service.route(&head) {
         Ok(route) => route,
         Err(answer) => {
@@ -116,6 +120,7 @@ async fn inner<S: HttpService>(
             BodyError::Interrupted => "framing",
         });
     }
+    passed.received(wire.as_ref().map_or(0, |(_, wire)| wire.len()));
     drop(incoming);
     let work = {
         let shared = shared.clone();
@@ -125,7 +130,8 @@ async fn inner<S: HttpService>(
                     Ok((encoding, wire)) => decoded(&shared, route, encoding, wire).await,
                     Err(error) => (Err(error), None),
                 };
-                shared.service.call(route, Request { head, peer, body, encoded }).await
+                let identity = passed.identity;
+                shared.service.call(route, Request { head, peer, identity, body, encoded }).await
             };
             AssertUnwindSafe(call).catch_unwind().await.ok()
         }
@@ -145,6 +151,43 @@ async fn inner<S: HttpService>(
     })
 }
 
+/// Answers a request that the gate did not let pass.
+fn not_passed<S: HttpService>(
+    shared: &Shared<S>,
+    head: &request::Parts,
+    refused: NotPassed,
+) -> Response<Bytes> {
+    shared.metrics.refused(refused.reason());
+    let (refused, challenge) = match refused {
+        NotPassed::MemoryIsShort => return too_many_requests(shared.options.over_budget_delay),
+        NotPassed::TooMany(delay) => {
+            let (status, code) = (StatusCode::TOO_MANY_REQUESTS, Code::RESOURCE_EXHAUSTED);
+            (Refused { status, code, message: RATE_TEXT.into(), delay: Some(delay) }, None)
+        }
+        NotPassed::Denied(denied) => {
+            let (status, code) = match denied.delay {
+                Some(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::UNAVAILABLE),
+                None => (StatusCode::UNAUTHORIZED, Code::UNAUTHENTICATED),
+            };
+            (Refused { status, code, message: denied.message, delay: denied.delay }, denied.challenge)
+        }
+    };
+    let mut response = shared.service.refuse(head, &refused);
+    let headers = response.headers_mut();
+    if let Some(delay) = refused.delay {
+        headers.insert(RETRY_AFTER, whole_seconds(delay));
+    }
+    if let Some(challenge) = challenge {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    response
+}
+
+/// Rounded up: a sender that comes back too early is refused again.
+fn whole_seconds(delay: Duration) -> HeaderValue {
+    HeaderValue::from(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
+}
+
 /// As otelcol's limiter answers, and when to come back.
 fn too_many_requests(delay: Duration) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(b"Too Many Requests\n"));
@@ -152,8 +195,7 @@ fn too_many_requests(delay: Duration) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    headers.insert(RETRY_AFTER, whole_seconds(delay));
     response
 }
 

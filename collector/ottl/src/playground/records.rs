@@ -1,8 +1,9 @@
 //! Requests in OTLP/JSON, cut into what statements run over.
 
-use phoenix_ottl::Context;
 use phoenix_pdata::Signal;
 use serde_json::{Map, Value, json};
+
+use crate::Context;
 
 /// The lists that records of a signal lie in.
 const fn lists(signal: Signal) -> [&'static str; 3] {
@@ -101,11 +102,6 @@ pub(super) fn parts(signal: Signal, request: &Value) -> Value {
         Some(json!({"resource": part(&resource, "resource"), "scope": part(&scope, "scope"), name: record}))
     };
     parts().unwrap_or_else(|| request.clone())
-}
-
-/// The same over several lines.
-pub(super) fn text(signal: Signal, request: &Value) -> String {
-    serde_json::to_string_pretty(&parts(signal, request)).unwrap_or_default()
 }
 
 /// What a request with one record is called.

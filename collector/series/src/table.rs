@@ -1,0 +1,176 @@
+//! A bounded table of states that forgets the idle.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+
+use crate::Fingerprint;
+use crate::identity::BuildThrough;
+
+/// Where a state is in its table; stays for as long as the state does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(NonZeroU32);
+
+impl Slot {
+    /// A table has fewer places than there are numbers, so that the next number is always there.
+    fn at(index: usize) -> Slot {
+        Slot(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// States by fingerprint, at most `capacity` of them. Grows as they come.
+#[derive(Debug)]
+pub struct Table<T> {
+    index: HashMap<Fingerprint, Slot, BuildThrough>,
+    states: Vec<Option<(Fingerprint, T)>>,
+    free: Vec<Slot>,
+    capacity: usize,
+}
+
+impl<T> Table<T> {
+    /// An empty table.
+    pub fn new(capacity: usize) -> Table<T> {
+        let capacity = capacity.min(u32::MAX as usize - 1);
+        Table { index: HashMap::default(), states: Vec::new(), free: Vec::new(), capacity }
+    }
+
+    /// How many states there are.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Whether no other state has room.
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.capacity
+    }
+
+    /// The bytes that the table itself takes, without what its states point at.
+    pub fn memory(&self) -> usize {
+        let states = self.states.capacity() * size_of::<Option<(Fingerprint, T)>>();
+        // Seven eighths of the places of a hash map can be taken; each has a byte of control.
+        let index = self.index.capacity() * 8 / 7 * (size_of::<(Fingerprint, Slot)>() + 1);
+        states + index + self.free.capacity() * size_of::<Slot>()
+    }
+
+    /// Changes how many states have room; those that are there stay.
+    pub fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity.min(u32::MAX as usize - 1);
+    }
+
+    /// Where the state of a series is.
+    pub fn find(&self, key: Fingerprint) -> Option<Slot> {
+        self.index.get(&key).copied()
+    }
+
+    /// A state.
+    pub fn get(&self, slot: Slot) -> Option<&T> {
+        Some(&self.states.get(slot.index())?.as_ref()?.1)
+    }
+
+    /// A state, to be changed.
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
+        Some(&mut self.states.get_mut(slot.index())?.as_mut()?.1)
+    }
+
+    /// Puts a state under a key that has none; gives it back if the table is full.
+    ///
+    /// # Errors
+    /// The state, for which there is no room.
+    pub fn insert(&mut self, key: Fingerprint, state: T) -> Result<Slot, T> {
+        if self.is_full() {
+            return Err(state);
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.states[slot.index()] = Some((key, state));
+                slot
+            }
+            None => {
+                let slot = Slot::at(self.states.len());
+                if self.states.len() == self.states.capacity() {
+                    // Doubling would leave half of a large table empty.
+                    self.states.reserve_exact((self.states.len() / 8).max(16));
+                }
+                self.states.push(Some((key, state)));
+                slot
+            }
+        };
+        self.index.insert(key, slot);
+        Ok(slot)
+    }
+
+    /// Takes a state out.
+    pub fn remove(&mut self, slot: Slot) -> Option<T> {
+        let (key, state) = self.states.get_mut(slot.index())?.take()?;
+        self.index.remove(&key);
+        self.free.push(slot);
+        Some(state)
+    }
+
+    /// The states with their keys.
+    pub fn into_states(self) -> impl Iterator<Item = (Fingerprint, T)> {
+        self.states.into_iter().flatten()
+    }
+
+    /// Walks the states.
+    pub fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
+        let state = |(index, state): (usize, &'_ Option<(Fingerprint, T)>)| {
+            state.is_some().then_some(Slot::at(index))
+        };
+        self.states.iter().enumerate().filter_map(state).filter_map(|slot| Some((slot, self.get(slot)?)))
+    }
+
+    /// Walks the states, and takes out those that `keep` says no to.
+    pub fn retain(&mut self, mut keep: impl FnMut(Slot, &mut T) -> bool) {
+        for (number, place) in self.states.iter_mut().enumerate() {
+            let slot = Slot::at(number);
+            if let Some((key, state)) = place
+                && !keep(slot, state)
+            {
+                self.index.remove(key);
+                *place = None;
+                self.free.push(slot);
+            }
+        }
+        // What was needed once is given back when a quarter of it would do.
+        if self.index.is_empty() {
+            self.states = Vec::new();
+            self.free = Vec::new();
+        }
+        if self.index.len() < self.index.capacity() / 4 {
+            self.index.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_table_takes_nobody_until_somebody_goes() {
+        let mut table = Table::new(2);
+        let key = |number: u128| Fingerprint::from(number << 64 | number);
+        let a = table.insert(key(1), "a").expect("room");
+        table.insert(key(2), "b").expect("room");
+        assert_eq!(table.insert(key(3), "c"), Err("c"));
+        assert_eq!((table.find(key(1)), table.get(a), table.is_full()), (Some(a), Some(&"a"), true));
+        table.retain(|_, state| *state != "a");
+        assert_eq!((table.find(key(1)), table.get(a), table.len()), (None, None, 1));
+        let c = table.insert(key(3), "c").expect("room again");
+        assert_eq!(c, a, "slots are used again");
+        assert_eq!(table.iter().map(|(_, state)| *state).collect::<Vec<_>>(), ["c", "b"]);
+        assert_eq!(table.remove(c), Some("c"));
+        assert_eq!(table.remove(c), None);
+        table.retain(|_, _| false);
+        assert!(table.is_empty());
+    }
+}

@@ -1,0 +1,141 @@
+//! Against a server of the test's own.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use phoenix_config::Opaque;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Answers each request with what `answer` says of its head, its body and its number.
+async fn serve(
+    answer: impl Fn(&str, &str, usize) -> (u16, String) + Send + Sync + 'static,
+) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let url = format!("http://{}/token", listener.local_addr().expect("bound"));
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = requests.clone();
+    tokio::spawn(async move {
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
+            let text = loop {
+                let got = stream.read(&mut buffer).await.expect("read");
+                read.extend_from_slice(&buffer[..got]);
+                let text = String::from_utf8_lossy(&read).into_owned();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if length.is_none_or(|length| body.len() >= length.parse().expect("a number")) || got == 0 {
+                    break (head.to_owned(), body.to_owned());
+                }
+            };
+            let (status, json) = answer(&text.0, &text.1, count.fetch_add(1, SeqCst) + 1);
+            let response = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{json}", json.len());
+            stream.write_all(response.as_bytes()).await.expect("written");
+        }
+    });
+    (url, requests)
+}
+
+fn source(url: &str, more: impl FnOnce(&mut OAuth2ClientConfig)) -> TokenSource {
+    let mut config = OAuth2ClientConfig {
+        client_id: "me+you".to_owned(),
+        client_secret: Opaque::new("hush hush"),
+        token_url: url.to_owned(),
+        ..OAuth2ClientConfig::default()
+    };
+    more(&mut config);
+    let source = TokenSource::new(config);
+    source.start(&Host::for_tests()).expect("started");
+    source
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_once_and_shown_with_every_request() {
+    let (url, requests) = serve(|head, body, number| {
+        assert!(head.starts_with("POST /token "), "{head}");
+        assert!(head.contains("authorization: Basic bWUlMkJ5b3U6aHVzaCtodXNo"), "{head}");
+        assert_eq!(body, "grant_type=client_credentials&scope=a+b&audience=x%2Fy&resource=1&resource=2");
+        (200, format!(r#"{{"access_token":"t{number}","token_type":"Bearer","expires_in":3600}}"#))
+    })
+    .await;
+    let source = source(&url, |config| {
+        config.scopes = vec!["a".to_owned(), "b".to_owned()];
+        config.endpoint_params =
+            serde_json::from_str(r#"{"audience": "x/y", "resource": ["1", "2"]}"#).expect("params");
+    });
+    let calls = (0..20).map(|_| async {
+        let mut headers = HeaderMap::new();
+        source.authorize(&mut headers, None).await.expect("authorized");
+        headers["authorization"].to_str().expect("text").to_owned()
+    });
+    let mut shown = Vec::new();
+    let all: Vec<_> = calls.collect();
+    for call in all {
+        shown.push(call.await);
+    }
+    assert!(shown.iter().all(|header| header == "Bearer t1"), "{shown:?}");
+    assert_eq!(requests.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_parameters_gets_them() {
+    let (url, requests) = serve(|head, body, _| match head.contains("authorization: ") {
+        true => (401, r#"{"error":"invalid_client"}"#.to_owned()),
+        false => {
+            assert!(body.ends_with("&client_id=me%2Byou&client_secret=hush+hush"), "{body}");
+            (200, r#"{"access_token":"t","expires_in":0.2}"#.to_owned())
+        }
+    })
+    .await;
+    let source = source(&url, |_| {});
+    source.token().await.expect("a token");
+    assert_eq!(requests.load(SeqCst), 2);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    source.token().await.expect("another token");
+    assert_eq!(requests.load(SeqCst), 3, "it is known now what the server wants");
+}
+
+#[tokio::test]
+async fn failures_are_told_retried_after_a_rest_and_name_no_secret() {
+    let (url, requests) = serve(|_, _, number| match number {
+        1 | 2 => (400, r#"{"error":"invalid_client","error_description":"hush"}"#.to_owned()),
+        _ => (200, r#"{"access_token":"t"}"#.to_owned()),
+    })
+    .await;
+    let source = source(&url, |_| {});
+    let refusal = source.token().await.err().expect("refused");
+    assert!(refusal.is_retryable() && refusal.delay().is_some_and(|delay| !delay.is_zero()), "{refusal:?}");
+    let text = refusal.message();
+    assert!(text.contains("400 (invalid_client)") && !text.contains("hush"), "{text}");
+    source.token().await.err().expect("it rests");
+    assert_eq!(requests.load(SeqCst), 2, "nobody was asked again");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    source.token().await.expect("a token");
+}
+
+#[tokio::test]
+async fn a_valid_token_outlives_a_server_that_fails_and_a_secret_comes_from_its_file() {
+    let folder = tempfile::tempdir().expect("made");
+    let file = folder.path().join("secret");
+    let (url, _) = serve(|_, _, number| match number {
+        1 => (200, r#"{"access_token":"first","expires_in":2}"#.to_owned()),
+        _ => (503, String::new()),
+    })
+    .await;
+    let source = source(&url, |config| {
+        config.client_secret = Opaque::default();
+        config.client_secret_file = file.display().to_string();
+    });
+    let missing = source.token().await.err().expect("no secret");
+    assert!(missing.message().contains("client_secret_file"), "{missing}");
+    std::fs::write(&file, "hush\n").expect("written");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    source.token().await.expect("a token");
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let kept = source.token().await.expect("the one before");
+    assert_eq!(kept.header, "Bearer first");
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert!(source.token().await.is_err(), "it has expired");
+}

@@ -1,0 +1,135 @@
+//! What was decided, for spans that come late.
+//!
+//! Kept traces are remembered exactly, dropped ones by a fingerprint; kept ones are asked for first. Both remember at
+//! least as many decisions as they were made for, in generations: the oldest goes when the youngest is full.
+
+mod fingerprints;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use phoenix_sampling::Threshold;
+
+use fingerprints::Fingerprints;
+
+/// A kept trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The policy that kept it, and the part of it.
+    pub(crate) policy: Arc<str>,
+    pub(crate) part: Option<Arc<str>>,
+    /// As [`crate::policy::Verdict::threshold`], not below the one of admission.
+    pub(crate) threshold: Option<Threshold>,
+    pub(crate) admitted: Option<Threshold>,
+    /// The class of retention.
+    pub(crate) class: Option<Arc<str>>,
+    /// The number of the configuration whose policies decided.
+    pub(crate) generation: u32,
+    /// When the decision was made, in nanoseconds of monotonic time.
+    pub(crate) decided_at: u64,
+}
+
+/// What is remembered of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    Kept(Kept),
+    Dropped,
+}
+
+/// The decisions of a shard.
+pub(crate) struct Decided {
+    young: HashMap<[u8; 16], Kept>,
+    old: HashMap<[u8; 16], Kept>,
+    most_kept: usize,
+    dropped: Fingerprints,
+}
+
+impl Decided {
+    pub(crate) fn new(most_kept: u64, most_dropped: u64) -> Decided {
+        let size = |most: u64| usize::try_from(most).unwrap_or(usize::MAX).max(1);
+        Decided {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            most_kept: size(most_kept),
+            dropped: Fingerprints::new(size(most_dropped)),
+        }
+    }
+
+    /// Remembers another number of decisions from now on.
+    pub(crate) fn resize(&mut self, most_kept: u64, most_dropped: u64) {
+        let size = |most: u64| usize::try_from(most).unwrap_or(usize::MAX).max(1);
+        self.most_kept = size(most_kept);
+        self.dropped.resize(size(most_dropped));
+    }
+
+    /// Takes over what another one remembers of kept traces.
+    pub(crate) fn join(&mut self, other: Decided) {
+        for (id, kept) in other.old.into_iter().chain(other.young) {
+            self.keep(id, kept);
+        }
+    }
+
+    pub(crate) fn keep(&mut self, id: [u8; 16], kept: Kept) {
+        if self.young.len() >= self.most_kept {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(id, kept);
+    }
+
+    pub(crate) fn drop(&mut self, id: &[u8; 16]) {
+        self.dropped.insert(id);
+    }
+
+    /// What was decided about a trace. One that is asked for stays longer.
+    pub(crate) fn recall(&mut self, id: &[u8; 16]) -> Option<Remembered> {
+        if let Some(kept) = self.young.get(id) {
+            return Some(Remembered::Kept(kept.clone()));
+        }
+        if let Some(kept) = self.old.remove(id) {
+            self.keep(*id, kept.clone());
+            return Some(Remembered::Kept(kept));
+        }
+        self.dropped.contains(id).then_some(Remembered::Dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(policy: &str) -> Kept {
+        Kept {
+            policy: policy.into(),
+            part: None,
+            threshold: None,
+            admitted: None,
+            class: None,
+            generation: 0,
+            decided_at: 0,
+        }
+    }
+
+    #[test]
+    fn kept_traces_are_remembered_as_long_as_promised_and_not_for_ever() {
+        let mut decided = Decided::new(10, 10);
+        for n in 0..100_u128 {
+            decided.keep(n.to_be_bytes(), kept("p"));
+            for back in 0..10.min(n) {
+                let id = (n - back).to_be_bytes();
+                assert!(decided.young.contains_key(&id) || decided.old.contains_key(&id), "{n} {back}");
+            }
+        }
+        assert!(decided.young.len() + decided.old.len() <= 20);
+        assert_eq!(decided.recall(&0_u128.to_be_bytes()), None);
+        assert_eq!(decided.recall(&99_u128.to_be_bytes()), Some(Remembered::Kept(kept("p"))));
+    }
+
+    #[test]
+    fn a_kept_trace_is_never_taken_for_a_dropped_one() {
+        let mut decided = Decided::new(10, 10);
+        decided.drop(&[7; 16]);
+        assert_eq!(decided.recall(&[7; 16]), Some(Remembered::Dropped));
+        decided.keep([7; 16], kept("late"));
+        assert_eq!(decided.recall(&[7; 16]), Some(Remembered::Kept(kept("late"))));
+    }
+}

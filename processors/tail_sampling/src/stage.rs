@@ -1,0 +1,341 @@
+//! One shard: takes spans in, decides about traces when they are due, lets out what is kept.
+//!
+//! Spans come by [`ingest`], decisions by [`decide`]; both work in slices that end by themselves. What is let out goes
+//! before anything in the buffer moves, in the same call.
+
+mod decide;
+mod ingest;
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use phoenix_component::{Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage};
+use phoenix_statements::Runner;
+
+use crate::buffer::{Buffer, Slot};
+use crate::config::{PolicyConfig, Randomness, SamplingStrategy, TailSamplingConfig};
+use crate::decided::Decided;
+use crate::facts::TraceFacts;
+use crate::generation::Generation;
+use crate::metrics::{Early, TailMetrics};
+use crate::release::Outgoing;
+use crate::wheel::{TICK, Wheel, moment_of};
+
+/// The settings in the form that is asked for with every span.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    wait: Duration,
+    wait_after_root: Option<Duration>,
+    most_bytes: Option<u64>,
+    at_ingest: bool,
+    drops_pending: bool,
+    records_policy: bool,
+    writes_thresholds: bool,
+    most_kept: u64,
+    most_dropped: u64,
+}
+
+/// Decisions that are remembered where nothing else is said.
+const MOST_KEPT: u64 = 100_000;
+const MOST_DROPPED: u64 = 1_000_000;
+
+impl Rules {
+    fn new(config: &TailSamplingConfig) -> Rules {
+        let shards = u64::from(config.num_shards.max(1));
+        let remembered = |given: u64, default: u64| {
+            let all = if given > 0 { given } else { config.num_traces.unwrap_or(default) };
+            all.div_ceil(shards)
+        };
+        let after_root = config.decision_wait_after_root_received;
+        Rules {
+            wait: config.decision_wait.as_duration(),
+            wait_after_root: after_root.is_positive().then(|| after_root.as_duration()),
+            most_bytes: Some(config.maximum_trace_size_bytes).filter(|most| *most > 0),
+            at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
+            drops_pending: config.drop_pending_traces_on_shutdown,
+            records_policy: config.record_policy,
+            writes_thresholds: config.randomness == Randomness::W3c
+                || config.policies.iter().any(PolicyConfig::uses_randomness),
+            most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT),
+            most_dropped: remembered(config.decision_cache.non_sampled_cache_size, MOST_DROPPED),
+        }
+    }
+}
+
+/// Traces that are due together, and how many of them were decided.
+struct Round {
+    tick: u32,
+    traces: Vec<Slot>,
+    done: usize,
+}
+
+/// A shard.
+pub(crate) struct TailStage {
+    rules: Rules,
+    /// Its number, and how many there are.
+    shard: (u64, u64),
+    buffer: Buffer,
+    wheel: Wheel,
+    round: Option<Round>,
+    /// The oldest first; the last one is in force.
+    generations: VecDeque<Generation>,
+    decided: Decided,
+    outgoing: Outgoing,
+    /// With `sampling_strategy: span-ingest`, what is known of the spans of the resource that is taken in.
+    fresh: Vec<(Slot, TraceFacts)>,
+    /// Traces that were looked up for the scope that is taken in.
+    lookups: Vec<([u8; 16], Option<Slot>)>,
+    /// Spans that ended since the last call that could say so, by reason.
+    ended: Vec<(&'static str, u64)>,
+    /// Since when spans that came late wait to be let out.
+    late_since: Option<Duration>,
+    wake_at: Option<Duration>,
+    now: Now,
+    /// When the operator was told last that memory is short.
+    warned_at: Option<Duration>,
+    metrics: TailMetrics,
+    runner: Arc<Runner>,
+    /// Where decisions are noted, and what keeps it open.
+    book: Arc<DecisionBook>,
+    _open: Offer,
+}
+
+impl TailStage {
+    pub(crate) fn new(
+        config: &TailSamplingConfig,
+        shard: (u64, u64),
+        buffer: Buffer,
+        generation: Generation,
+        metrics: TailMetrics,
+        runner: Arc<Runner>,
+        (book, open): (Arc<DecisionBook>, Offer),
+    ) -> TailStage {
+        let rules = Rules::new(config);
+        TailStage {
+            rules,
+            shard,
+            buffer,
+            wheel: Wheel::default(),
+            round: None,
+            generations: VecDeque::from([generation]),
+            decided: Decided::new(rules.most_kept, rules.most_dropped),
+            outgoing: Outgoing::default(),
+            fresh: Vec::new(),
+            lookups: Vec::new(),
+            ended: Vec::new(),
+            late_since: None,
+            wake_at: None,
+            now: Now::default(),
+            warned_at: None,
+            metrics,
+            runner,
+            book,
+            _open: open,
+        }
+    }
+
+    fn end(&mut self, reason: &'static str, spans: u64) {
+        match self.ended.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += spans,
+            None => self.ended.push((reason, spans)),
+        }
+    }
+
+    /// Lets out what is ready.
+    fn flush(&mut self, out: &mut Output) {
+        self.outgoing.flush(&mut self.buffer, out);
+        self.late_since = None;
+        self.tell_ended(out);
+    }
+
+    fn tell_ended(&mut self, out: &mut Output) {
+        for (reason, spans) in self.ended.drain(..) {
+            out.dropped(reason, spans);
+        }
+    }
+
+    /// Ends a call: lets out what is ready, makes room, and says when to come back.
+    fn finish(&mut self, out: &mut Output) {
+        self.relieve(out);
+        if self.outgoing.has_records() || self.outgoing.is_enough() {
+            self.flush(out);
+        }
+        self.tell_ended(out);
+        // Moving is bounded by what a call has let go.
+        const MOST_MOVED: usize = 8;
+        for _ in 0..MOST_MOVED {
+            if !self.buffer.tidy() {
+                break;
+            }
+        }
+        self.buffer.settle();
+        self.generations.iter_mut().for_each(Generation::settle);
+        self.wake_at = self.next_call();
+    }
+
+    /// When a tick is wanted: at once where something is due.
+    fn next_call(&mut self) -> Option<Duration> {
+        let now = self.now.monotonic;
+        if self.round.is_some() {
+            return Some(now);
+        }
+        let late = self.late_since.map(|since| since + TICK);
+        let due = self.wheel.next().map(moment_of);
+        let hurried = due.filter(|_| self.hurry() > Duration::ZERO).map(|due| due.min(now + TICK));
+        [late, hurried, due].into_iter().flatten().min()
+    }
+
+    /// Puts what is inside into requests, for a successor that has state of its own already.
+    fn into_requests(&mut self) -> Output {
+        let mut out = Output::with_room(usize::MAX);
+        let slots: Vec<Slot> = self.buffer.traces.slots().collect();
+        for slot in slots {
+            let (facts, head) = self.buffer.take(slot);
+            let spans = facts.spans();
+            self.outgoing.add_trace(&self.buffer, head, spans, crate::release::Mark::default());
+        }
+        self.flush(&mut out);
+        out
+    }
+}
+
+impl Stage for TailStage {
+    fn ingest(&mut self, fragment: Fragment, now: Now, out: &mut Output) {
+        self.now = now;
+        self.take_in(&fragment.batch);
+        self.finish(out);
+    }
+
+    fn tick(&mut self, now: Now, out: &mut Output) {
+        self.now = now;
+        self.decide_due(out);
+        self.flush(out);
+        self.finish(out);
+        if !out.is_full() {
+            // The rest of a slice comes after whatever waits to be taken in, a moment later.
+            self.wake_at = self.wake_at.map(|at| at.max(now.monotonic + Duration::from_nanos(1)));
+        }
+    }
+
+    fn drain(&mut self, now: Now, out: &mut Output) -> Drained {
+        self.now = now;
+        self.flush(out);
+        let is_done = self.decide_all(out);
+        self.flush(out);
+        self.buffer.settle();
+        self.generations.iter_mut().for_each(Generation::settle);
+        self.wake_at = None;
+        if is_done { Drained::Done } else { Drained::More }
+    }
+
+    fn wake_at(&self) -> Option<Duration> {
+        self.wake_at
+    }
+
+    fn held(&self) -> Held {
+        let ended: u64 = self.ended.iter().map(|(_, spans)| spans).sum();
+        Held {
+            items: self.buffer.spans + self.outgoing.spans() + ended,
+            bytes: if self.buffer.spans == 0 { 0 } else { self.buffer.bytes() },
+        }
+    }
+
+    /// Buffer, decisions and limiters go on, whatever changed; traces that wait are decided by the policies that first
+    /// saw them. What this shard has taken in already joins that.
+    fn adopt(&mut self, old: &mut dyn Stage) -> Adoption {
+        let Some(old) = old.as_any().downcast_mut::<TailStage>() else { return Adoption::Rebuilt };
+        if old.shard != self.shard {
+            return Adoption::Rebuilt;
+        }
+        let pool = self.buffer.pool().clone();
+        let newer = self.into_requests();
+        let Some(mut generation) = self.generations.pop_back() else { return Adoption::Rebuilt };
+        if let Some(before) = old.generations.back_mut() {
+            generation.number = before.number + 1;
+            generation.adopt(before);
+        }
+        generation.traces = 0;
+        let mut emptied = Buffer::new(pool.clone());
+        std::mem::swap(&mut emptied, &mut old.buffer);
+        self.buffer = emptied;
+        self.buffer.move_to(pool);
+        self.wheel = std::mem::take(&mut old.wheel);
+        self.round = old.round.take();
+        self.outgoing = std::mem::take(&mut old.outgoing);
+        self.late_since = old.late_since.take();
+        self.ended.append(&mut old.ended);
+        self.generations = std::mem::take(&mut old.generations);
+        self.generations.push_back(generation);
+        let mine = Decided::new(self.rules.most_kept, self.rules.most_dropped);
+        let mine = std::mem::replace(&mut self.decided, mine);
+        std::mem::swap(&mut self.decided, &mut old.decided);
+        self.decided.resize(self.rules.most_kept, self.rules.most_dropped);
+        self.decided.join(mine);
+        old.wake_at = None;
+        if old.now.monotonic > self.now.monotonic {
+            self.now = old.now;
+        }
+        let mut newer = newer;
+        for (reason, spans) in newer.take_dropped() {
+            self.end(reason, spans);
+        }
+        for fragment in newer.take_batches() {
+            self.take_in(&fragment.batch);
+        }
+        self.buffer.settle();
+        self.wake_at = Some(self.now.monotonic + Duration::from_nanos(1));
+        Adoption::Kept
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Spans that end are counted under these reasons.
+mod reason {
+    pub(super) const NOT_SAMPLED: &str = "not_sampled";
+    pub(super) const DROPPED: &str = "dropped_by_policy";
+    pub(super) const LATE: &str = "late_not_sampled";
+    pub(super) const TOO_LARGE: &str = "trace_too_large";
+    pub(super) const STRESS: &str = "memory_stress";
+    pub(super) const SHUTDOWN: &str = "pending_at_shutdown";
+}
+
+/// The moment at which traces count as due is so much later than it is, where memory is short.
+fn hurried(wait: Duration, fullness: f64) -> Duration {
+    /// Where waits begin to shrink, and where they have shrunk to a quarter.
+    const BEGIN: f64 = 0.7;
+    const END: f64 = 0.97;
+    const MOST: f64 = 0.75;
+    let part = ((fullness - BEGIN) / (END - BEGIN)).clamp(0.0, 1.0);
+    wait.mul_f64(part * MOST)
+}
+
+impl TailStage {
+    fn hurry(&self) -> Duration {
+        hurried(self.rules.wait, self.buffer.fullness())
+    }
+
+    fn count_early(&self, early: Option<Early>) {
+        if let Some(early) = early {
+            self.metrics.early(early);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_shrink_from_seven_tenths_on_to_a_quarter() {
+        let wait = Duration::from_secs(100);
+        for (fullness, seconds) in [(0.0, 0.0), (0.7, 0.0), (0.835, 37.5), (0.97, 75.0), (5.0, 75.0)] {
+            let found = hurried(wait, fullness).as_secs_f64();
+            assert!((found - seconds).abs() < 1e-6, "{fullness}: {found}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What otelcol does not have, through the whole processor.
+
+use std::collections::BTreeMap;
+
+use phoenix_component::{DecisionBook, trace_id};
+use phoenix_config::{ComponentId, decode_text};
+use phoenix_processor_tail_sampling::TailSamplingConfig;
+use serde_json::{Value, json};
+
+use crate::support::{A, B, C, Tail, error, plain, request, span, spans};
+
+/// Identifiers whose randomness is spread evenly.
+fn id(number: u64) -> u128 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    u128::from(number) << 64 | u128::from(mixed ^ (mixed >> 31))
+}
+
+/// What the spans of a kept trace stand for, as their `tracestate` says.
+fn stands_for(span: &Value) -> f64 {
+    let state = span["traceState"].as_str().unwrap_or_default();
+    let Some(digits) = state.strip_prefix("ot=th:") else { return 0.0 };
+    let threshold = u64::from_str_radix(&format!("{digits:0<14}"), 16).expect("digits");
+    let all = (1_u64 << 56) as f64;
+    all / (all - threshold as f64)
+}
+
+fn total(kept: &BTreeMap<String, Vec<Value>>) -> f64 {
+    kept.values().flatten().map(stands_for).sum()
+}
+
+#[test]
+fn the_first_policy_that_matches_decides() {
+    let yaml = "
+decision_wait: 1s
+evaluation: first_match
+randomness: w3c
+policies:
+  - {name: health, type: drop, drop: {drop_sub_policy: [{name: n, type: string_attribute, string_attribute: {key: route, values: [/health]}}]}}
+  - name: some errors
+    type: and
+    and:
+      and_sub_policy:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+        - {name: half, type: probabilistic, probabilistic: {sampling_percentage: 50}}
+  - {name: rest, type: always_sample}";
+    let mut tail = Tail::new(yaml);
+    for number in 0..400 {
+        tail.send(&[error(id(number))]);
+        tail.send(&[plain(id(1000 + number))]);
+    }
+    tail.send(&[span(
+        A,
+        (0, 1),
+        json!({"status": {"code": 2}, "attributes": [{"key": "route", "value": {"stringValue": "/health"}}]}),
+    )]);
+    tail.advance(3.0);
+    let kept = tail.kept();
+    let errors: Vec<&Value> = kept.values().flatten().filter(|span| span["status"]["code"] == 2).collect();
+    // An error that chance leaves out is not handed to the last policy.
+    assert!((160..=240).contains(&errors.len()), "{}", errors.len());
+    assert!(errors.iter().all(|span| span["traceState"] == "ot=th:8"), "{errors:?}");
+    assert_eq!(kept.len() - errors.len(), 400);
+    assert!(!kept.contains_key(&format!("{A:032x}")));
+}
+
+#[test]
+fn the_order_of_policies_is_that_of_the_configuration() {
+    let yaml = "
+decision_wait: 1s
+evaluation: first_match
+policies:
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+  - {name: all, type: drop, drop: {drop_sub_policy: [{name: n, type: always_sample}]}}";
+    let mut tail = Tail::new(yaml);
+    tail.send(&[error(A)]);
+    tail.send(&[plain(B)]);
+    tail.advance(3.0);
+    assert_eq!(tail.kept().len(), 1);
+    assert_eq!(tail.sum("count_traces_sampled", &[("policy", "all")]), 1, "not asked about the error");
+}
+
+#[test]
+fn a_budget_holds_and_what_is_kept_counts_up_to_what_there_was() {
+    let yaml = "
+decision_wait: 2s
+num_shards: 2
+policies:
+  - {name: budget, type: budget, budget: {spans_per_second: 100}}
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}";
+    let mut tail = Tail::new(yaml);
+    let (mut number, mut truth, mut errors) = (0, 0.0, 0);
+    for second in 0..60 {
+        for _ in 0..200 {
+            number += 1;
+            let count = 1 + number % 3;
+            tail.send(&spans(id(number), count as usize));
+            truth += count as f64;
+        }
+        if second % 10 == 0 {
+            number += 1;
+            tail.send(&[error(id(number))]);
+            (truth, errors) = (truth + 1.0, errors + 1);
+        }
+        tail.advance(1.0);
+    }
+    tail.advance(5.0);
+    let kept = tail.kept();
+    let spans: usize = kept.values().map(Vec::len).sum();
+    assert!((4500..=6300).contains(&spans), "100 a second for 60 s: {spans}");
+    let estimate = total(&kept);
+    assert!((estimate / truth - 1.0).abs() < 0.06, "{estimate} for {truth}");
+    let found: Vec<&Value> = kept.values().flatten().filter(|span| span["status"]["code"] == 2).collect();
+    assert_eq!(found.len(), errors, "every error is there");
+    assert!(found.iter().all(|span| span["traceState"] == "ot=th:0"), "and counts once");
+}
+
+#[test]
+fn late_spans_say_what_their_trace_stands_for() {
+    let yaml = "
+decision_wait: 1s
+policies: [{name: b, type: baseline, baseline: {sampling_percentage: 25}}]";
+    let mut tail = Tail::new(yaml);
+    tail.send(&[plain(B)]);
+    tail.advance(3.0);
+    assert_eq!(tail.kept()[&format!("{B:032x}")][0]["traceState"], "ot=th:c");
+    tail.send(&[plain(B)]);
+    assert_eq!(tail.kept()[&format!("{B:032x}")][0]["traceState"], "ot=th:c");
+    tail.send(&[span(C, (0, 1), json!({"traceState": "ot=th:e;rv:f0000000000000"}))]);
+    tail.advance(3.0);
+    assert_eq!(
+        tail.kept()[&format!("{C:032x}")][0]["traceState"],
+        "ot=rv:f0000000000000;th:e",
+        "never lowered"
+    );
+}
+
+#[test]
+fn a_shadow_is_counted_and_does_not_decide() {
+    let yaml = "
+decision_wait: 1s
+policies:
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+  - {name: trial, type: always_sample, shadow: true}";
+    let mut tail = Tail::new(yaml);
+    tail.send(&[error(A)]);
+    tail.send(&[plain(B)]);
+    tail.advance(3.0);
+    assert_eq!(tail.kept().into_keys().collect::<Vec<_>>(), [format!("{A:032x}")]);
+    assert_eq!(tail.sum("count_traces_sampled", &[("policy", "trial"), ("decision", "sampled")]), 2);
+    assert_eq!(tail.sum("global_count_traces_sampled", &[("decision", "sampled")]), 1);
+}
+
+#[test]
+fn the_highest_class_of_retention_is_on_the_resource() {
+    let yaml = "
+decision_wait: 1s
+retention_classes: [audit-400d, hot-3d]
+policies:
+  - {name: all, type: always_sample, retention_class: hot-3d}
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}, retention_class: audit-400d}";
+    let mut tail = Tail::new(yaml);
+    let class = |request: &Value| -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for entry in request["resourceSpans"].as_array().expect("entries") {
+            let attributes = entry["resource"]["attributes"].as_array().expect("attributes");
+            assert_eq!(attributes[0]["key"], "service.name");
+            let class = attributes.iter().find(|attribute| attribute["key"] == "sampling.retention.class");
+            let class = class.expect("a class")["value"]["stringValue"].as_str().expect("text");
+            for span in crate::support::spans_of(&json!({"resourceSpans": [entry]})) {
+                found.insert(span["traceId"].as_str().expect("an identifier").to_owned(), class.to_owned());
+            }
+        }
+        found
+    };
+    let (with_error, without) = (format!("{A:032x}"), format!("{B:032x}"));
+    tail.send_request(&request("shop", &[error(A), plain(B)]));
+    tail.advance(3.0);
+    let requests = tail.requests();
+    let found: BTreeMap<String, String> = requests.iter().flat_map(class).collect();
+    assert_eq!((found[&with_error].as_str(), found[&without].as_str()), ("audit-400d", "hot-3d"));
+    tail.send(&[plain(A)]);
+    let late: BTreeMap<String, String> = tail.requests().iter().flat_map(class).collect();
+    assert_eq!(late[&with_error], "audit-400d", "and on what comes late");
+}
+
+#[test]
+fn decisions_can_be_asked_for() {
+    let yaml = "
+decision_wait: 1s
+policies:
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+  - {name: some, type: baseline, baseline: {sampling_percentage: 25}}";
+    let mut tail = Tail::new(yaml);
+    tail.send(&[error(A), plain(A)]);
+    tail.send(&[plain(B)]);
+    tail.send(&[plain(C)]);
+    tail.advance(3.0);
+    let sampler = ComponentId::parse("tail_sampling").expect("an identifier");
+    let book = tail.host.capabilities.find::<DecisionBook>(&sampler).expect("a book");
+    let found =
+        |id: u128| book.find(&trace_id(&format!("{id:032x}")).expect("an identifier")).expect("a decision");
+    let (a, b, c) = (found(A), found(B), found(C));
+    assert_eq!((a.outcome, a.policy.as_deref(), a.spans), ("sampled", Some("errors"), 2));
+    assert_eq!((a.trigger, a.adjusted_count, a.generation), ("decision_wait", Some(1.0), 0));
+    assert_eq!((b.outcome, b.policy.as_deref(), b.adjusted_count), ("sampled", Some("some"), Some(4.0)));
+    assert_eq!((c.outcome, c.policy, c.adjusted_count), ("not_sampled", None, None));
+    assert!(book.find(&[7; 16]).is_none());
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    // (settings, the keys that are named)
+    let cases = [
+        (
+            "evaluation: first_match\nsampling_strategy: span-ingest\npolicies: [{name: a, type: always_sample}]",
+            "evaluation",
+        ),
+        ("policies: [{name: a, type: always_sample, retention_class: hot}]", "policies::0::retention_class"),
+        (
+            "policies: [{name: a, type: or, or: {or_sub_policy: [{name: b, type: always_sample, shadow: true}]}}]",
+            "policies::0::or::or_sub_policy::0::shadow",
+        ),
+        (
+            "sampling_strategy: span-ingest\npolicies: [{name: a, type: budget, budget: {traces_per_second: 1}}]",
+            "policies::0::type",
+        ),
+    ];
+    for (yaml, key) in cases {
+        let problems = decode_text::<TailSamplingConfig>(yaml).expect_err(yaml);
+        assert_eq!(problems.keys(), [key], "{yaml}\n{problems}");
+    }
+}

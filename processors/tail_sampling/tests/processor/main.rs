@@ -1,0 +1,10 @@
+//! The whole processor, with the clock in hand.
+
+mod bad_input;
+mod beyond;
+mod conformance;
+mod hot_swap;
+mod memory;
+mod otelcol;
+mod properties;
+mod support;

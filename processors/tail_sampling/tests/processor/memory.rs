@@ -1,0 +1,137 @@
+//! What happens as memory fills: waits shrink, traces are decided early, new ones are sampled, data is refused.
+
+use std::collections::BTreeMap;
+
+use phoenix_component::harness::golden;
+use phoenix_pdata::Signal;
+use serde_json::Value;
+
+use crate::support::{Tail, error, plain, request, spans};
+
+const SMALL: &str = "decision_wait: 60s, buffer: {max_bytes: 2000000}";
+const ERRORS: &str = "{name: e, type: status_code, status_code: {status_codes: [ERROR]}}";
+const SHARE: &str = "{name: s, type: probabilistic, probabilistic: {sampling_percentage: 50}}";
+
+/// An identifier whose randomness is spread evenly.
+fn id(n: u64) -> u128 {
+    u128::from(n) << 64 | u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn early(tail: &Tail, reason: &'static str) -> i64 {
+    tail.host.metrics.sum("phoenix_processor_tail_sampling_early_decisions", &[("reason", reason)])
+}
+
+#[test]
+fn memory_is_bounded_and_errors_are_kept() {
+    let mut tail = Tail::new(&format!("{{{SMALL}, policies: [{ERRORS}, {SHARE}]}}"));
+    let mut errors = 0;
+    let (mut refused, mut most) = (0, 0);
+    let mut kept: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for n in 0..4000_u64 {
+        let mut trace = spans(id(n), 9);
+        if n % 10 == 0 {
+            trace[0] = error(id(n));
+        }
+        let batch = golden::batch(Signal::Traces, &request("shop", &trace).to_string());
+        match tail.harness.send(batch) {
+            Ok(_) => errors += usize::from(n % 10 == 0),
+            Err(refusal) => {
+                assert!(refusal.is_retryable());
+                refused += 1;
+            }
+        }
+        most = most.max(tail.harness.held().bytes);
+        tail.harness.books().assert_balanced();
+        if n % 100 == 0 {
+            tail.advance(0.1);
+            kept.append(&mut tail.kept());
+        }
+    }
+    assert!(most <= 1_900_000, "{most} bytes");
+    assert_eq!(refused, 0, "deciding early makes room");
+    assert!(early(&tail, "memory") > 0);
+    tail.harness.drain();
+    kept.append(&mut tail.kept());
+    let kept_errors =
+        kept.values().filter(|trace| trace.iter().any(|span| span["status"]["code"] == 2)).count();
+    assert_eq!(kept_errors, errors);
+}
+
+#[test]
+fn waits_shrink_before_anything_else() {
+    let mut tail = Tail::new(&format!("{{{SMALL}, policies: [{{name: p, type: always_sample}}]}}"));
+    let mut n = 0;
+    while tail.harness.held().bytes < 1_480_000 {
+        tail.send(&spans(id(n), 9));
+        tail.advance(0.01);
+        n += 1;
+    }
+    assert_eq!(tail.kept().len(), 0);
+    // 0.85 of the limit: waits are 36 seconds; and longer again, the less there is.
+    tail.advance(40.0 - 0.01 * n as f64);
+    let (held, early_ones) = (tail.harness.held().bytes, tail.kept().len() as u64);
+    assert!((1_300_000..1_450_000).contains(&held), "{held} after 40 seconds");
+    assert!((1..n / 2).contains(&early_ones), "{early_ones} of {n}");
+    assert_eq!(early(&tail, "memory"), 0);
+    tail.advance(61.0);
+    assert_eq!(tail.harness.held().items, 0);
+    assert_eq!(tail.kept().len() as u64, n - early_ones);
+}
+
+#[test]
+fn a_full_buffer_refuses_and_takes_again() {
+    // Traces with errors are all let in; so many at once exceed the limit until they are decided, slice by slice.
+    let mut tail = Tail::new(
+        "{decision_wait: 5s, buffer: {max_bytes: 500000}, policies: [{name: p, type: always_sample}]}",
+    );
+    let batch = || golden::batch(Signal::Traces, &request("shop", &[error(id(9999))]).to_string());
+    let many: Vec<Value> = (0..5000).map(|n| error(id(n))).collect();
+    tail.send(&many);
+    let refusal = tail.harness.send(batch()).err().expect("no room");
+    assert!(refusal.is_retryable());
+    assert!(refusal.delay().is_some());
+    tail.advance(2.0);
+    assert!(tail.harness.held().items < 4000, "room is made without waiting");
+    tail.harness.send(batch()).expect("there is room again");
+    tail.advance(6.0);
+    assert_eq!(tail.kept().len(), 5001);
+    tail.harness.books().assert_balanced();
+}
+
+#[test]
+fn new_traces_are_sampled_without_bias_while_memory_is_short() {
+    // Traces that wait with errors cannot be decided early before all others are; they fill memory up.
+    let mut tail = Tail::new(&format!("{{{SMALL}, policies: [{{name: p, type: always_sample}}]}}"));
+    let mut kept: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut n = 0_u64;
+    // Large requests come faster than traces are decided.
+    for _ in 0..40 {
+        let request: Vec<Value> = (0..2000).map(|index| plain(id(n + index))).collect();
+        n += 2000;
+        let batch = golden::batch(Signal::Traces, &request_of(&request).to_string());
+        if tail.harness.send(batch).is_err() {
+            n -= 2000;
+        }
+        kept.append(&mut tail.kept());
+    }
+    tail.harness.drain();
+    kept.append(&mut tail.kept());
+    let stressed = tail.host.metrics.sum("phoenix_processor_tail_sampling_stress_sampled", &[]);
+    assert!(stressed > 0, "memory was short");
+    let estimate: f64 = kept
+        .values()
+        .flatten()
+        .map(|span| {
+            let state = span["traceState"].as_str().unwrap_or("");
+            let state = phoenix_sampling::TraceState::read(state.as_bytes()).expect("a tracestate");
+            state.threshold().map_or(1.0, |threshold| 1.0 / threshold.probability())
+        })
+        .sum();
+    let part = kept.len() as f64 / n as f64;
+    // The variance of an adjusted count 1/p is (1-p)/p²; every share is at least 1/64.
+    assert!((estimate / n as f64 - 1.0).abs() < 0.05, "{estimate} for {n}, {part} kept");
+}
+
+fn request_of(spans: &[Value]) -> Value {
+    request("shop", spans)
+}

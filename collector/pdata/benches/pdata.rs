@@ -10,11 +10,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::{
     put_attribute, put_bytes, put_double, put_fixed64, put_message, put_uint, put_value,
 };
+use phoenix_pdata::{Deal, coalesce, count_items, deal, edit, split_items, take_items, validate, view};
 use phoenix_pdata::{InvalidUtf8, Payload, Signal, Upsert};
-use phoenix_pdata::{coalesce, count_items, edit, split_items, take_items, validate, view};
 use prost::Message;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -200,6 +201,20 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Deals spans out by a byte of their identifier, as evenly as can be.
+struct ByTrace;
+
+impl Deal for ByTrace {
+    fn resource(&mut self, _: Option<view::Resource<'_>>) -> Option<usize> {
+        None
+    }
+
+    fn record(&mut self, span: &[u8]) -> Option<usize> {
+        let id = Fields::new(span).find(|field| field.is_len(2)).map_or(&[][..], |field| field.body);
+        Some(id.iter().map(|byte| usize::from(*byte)).sum::<usize>() % 4)
+    }
+}
+
 fn changing(criterion: &mut Criterion) {
     let request = request(100);
     let payload = Payload::from(request.clone());
@@ -222,6 +237,9 @@ fn changing(criterion: &mut Criterion) {
                 }
             })
         });
+    });
+    group.bench_function("deal to four by trace", |bencher| {
+        bencher.iter(|| deal(Signal::Traces, black_box(payload.clone()), 4, &mut ByTrace));
     });
     group.bench_function("split in chunks of 30", |bencher| {
         bencher.iter(|| split_items(Signal::Traces, black_box(payload.clone()), 30));

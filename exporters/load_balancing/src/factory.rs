@@ -82,6 +82,7 @@ impl ExporterFactory for LoadBalancingFactory {
             signal,
             key,
             attributes: config.routing_attributes.clone(),
+            budget: cx.host.budget.clone(),
             resolver: Mutex::new(Some(resolver)),
             has_retries: config.retry().enabled,
             stop: CancellationToken::new(),

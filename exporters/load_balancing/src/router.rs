@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use phoenix_component::{Batch, Code, Host, Refusal, StartError};
+use phoenix_component::{Batch, Budget, Code, Host, Refusal, StartError};
 use phoenix_delivery::{Delivered, Left, Push};
 use phoenix_pdata::{Chunk, Payload, Signal, deal};
 use phoenix_telemetry::Metrics;
@@ -108,6 +108,8 @@ pub(crate) struct Router<D: Dial> {
     pub(crate) signal: Signal,
     pub(crate) key: RoutingKey,
     pub(crate) attributes: Vec<String>,
+    /// What is copied while it is dealt out is charged to its reserve.
+    pub(crate) budget: Budget,
     /// Until it is started.
     pub(crate) resolver: Mutex<Option<Resolver>>,
     /// What is left of a batch is tried again by the delivery around.
@@ -237,7 +239,9 @@ impl<'a, D: Dial> Attempt<'a, D> {
         let Router { signal, key, attributes, .. } = self.router;
         let place = |key: &[u8]| fleet.place(key, &turn.usable);
         let mut by_key = ByKey::new(*signal, *key, attributes, rand::random(), place);
-        let dealt = deal(*signal, std::mem::take(&mut self.rest), fleet.backends.len(), &mut by_key);
+        let whole = std::mem::take(&mut self.rest);
+        let dealt = deal(*signal, whole.clone(), fleet.backends.len(), &mut by_key);
+        let _charge = self.router.budget.charge_reserve(copied(&whole, &dealt));
         turn.spare_unless(|backend| dealt[backend].items > 0);
         let parts = dealt.into_iter().zip(&fleet.backends).filter(|(chunk, _)| chunk.items > 0);
         let mut parts: Vec<_> = parts.collect();
@@ -280,6 +284,19 @@ impl<'a, D: Dial> Attempt<'a, D> {
         let left = Left { payload: refused.payload, items: refused.items, refusal };
         Ok(Delivered { rejected: self.rejected, ..Delivered::but(left) })
     }
+}
+
+/// Bytes of the parts that are no part of `whole` in memory.
+fn copied(whole: &Payload, parts: &[Chunk]) -> usize {
+    if parts.iter().filter(|part| part.items > 0).count() < 2 {
+        return 0;
+    }
+    let is_shared = |piece: &[u8]| {
+        let at = piece.as_ptr().addr();
+        whole.pieces().any(|of| (of.as_ptr().addr()..of.as_ptr().addr() + of.len()).contains(&at))
+    };
+    let pieces = parts.iter().flat_map(|part| part.payload.pieces());
+    pieces.filter(|piece| !is_shared(piece)).map(|piece| piece.len()).sum()
 }
 
 /// Where a part may go that was not taken.

@@ -126,6 +126,7 @@ mod tests {
         let client = ClientInfo {
             address: Some(([10, 0, 0, 1], 4317).into()),
             metadata: vec![("x-tenant".into(), "a".into()), ("x-tenant".into(), "".into())],
+            auth: None,
         };
         let trace = SpanContext { trace_id: [7; 16], span_id: [9; 8], sampled: true, remote: false };
         let full = Batch { client: Some(Arc::new(client)), trace: Some(trace), ..batch() };
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_no_batch_is_told_and_does_not_panic() {
-        let client = ClientInfo { address: None, metadata: vec![("key".into(), "value".into())] };
+        let client = ClientInfo { metadata: vec![("key".into(), "value".into())], ..ClientInfo::default() };
         let good = body(&encode(&Batch { client: Some(Arc::new(client)), ..batch() }));
         for len in 0..good.len() - 4 {
             assert!(decode(Signal::Traces, &good.slice(..len)).is_none(), "{len} bytes");

@@ -123,6 +123,7 @@ impl Rig {
                 signal: Signal::Traces,
                 key: RoutingKey::TraceId,
                 attributes: Vec::new(),
+                budget: Budget::unlimited(),
                 resolver: Mutex::new(None),
                 has_retries: true,
                 stop: CancellationToken::new(),
@@ -332,4 +333,29 @@ async fn changes_of_the_list_in_the_middle_lose_and_double_nothing() {
         assert!(push.await.unwrap());
     }
     assert!(rig.take().values().all(|owners| owners.len() == 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_are_charged_while_they_are_under_way() {
+    let rig = Rig::new(&["a:1", "b:1"]).await;
+    let bytes = batch(60).payload.len();
+    for (mood, charged) in [(Mood::Slow(10), bytes), (Mood::Works, 0)] {
+        rig.mood("a:1", mood);
+        let push = rig.router.push(batch(60));
+        let used = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            rig.router.budget.used()
+        };
+        let (_, used) = futures_util::future::join(push, used).await;
+        assert!(used >= charged && used <= charged + 100, "{used}");
+        assert_eq!(rig.router.budget.used(), 0);
+    }
+    rig.update(&["a:1"]).await;
+    rig.mood("a:1", Mood::Slow(10));
+    let used = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        rig.router.budget.used()
+    };
+    let (_, used) = futures_util::future::join(rig.router.push(batch(60)), used).await;
+    assert_eq!(used, 0, "nothing was copied");
 }

@@ -46,6 +46,11 @@ fn labels(stream: usize) -> String {
     format!("pod=p{stream} group=g{}", stream % 2)
 }
 
+/// What starts before the first data is a baseline: so something comes before everything else.
+fn begin(fixture: &mut Fixture) {
+    assert_eq!(fixture.send("", gauge("first", &[("", -1, 0, 1.0)])).len(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -56,6 +61,7 @@ proptest! {
         known_starts in any::<bool>(),
     ) {
         let mut fixture = optimizer("{name: p, match: {types: [counter]}, drop_labels: [pod]}");
+        begin(&mut fixture);
         let mut senders = [Sender::default(); STREAMS];
         let mut last: BTreeMap<String, (i64, i64, u64)> = BTreeMap::new();
         for (round, events) in rounds.iter().enumerate() {
@@ -119,6 +125,7 @@ proptest! {
     ) {
         let mut fixture =
             optimizer("{name: p, match: {types: [histogram, exponential_histogram]}, drop_labels: [pod, group]}");
+        begin(&mut fixture);
         let mut now = [[0_u64; 3]; STREAMS];
         let mut starts = [0_i64; STREAMS];
         let mut told = [0_u64; 3];

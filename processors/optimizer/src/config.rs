@@ -41,7 +41,7 @@ pub struct OptimizerConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(rename_all = "snake_case")]
 pub enum InitialValue {
-    /// If the stream started since the processor did.
+    /// If the stream started since data first came to the processor.
     #[default]
     Auto,
     /// If its start time is known.

@@ -178,6 +178,17 @@ fn what_passes_never_has_the_identity_of_what_is_aggregated() {
 }
 
 #[test]
+fn what_passed_stops_where_an_aggregate_takes_its_identity() {
+    let mut fixture = optimizer(
+        "{name: p, match: {types: [counter], condition: 'attributes[\"pod\"] != nil'}, drop_labels: [pod]}",
+    );
+    assert_eq!(fixture.send("", counter("c", &[("", 0, 1, 5.0)])).len(), 1);
+    fixture.send("", counter("c", &[("pod=a", 0, 2, 10.0)]));
+    assert_eq!(fixture.send("", counter("c", &[("", 0, 3, 7.0)])), [], "there would be two of one identity");
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 3, "17")]);
+}
+
+#[test]
 fn a_counter_that_was_forgotten_does_not_count_twice() {
     let mut fixture = configured(&format!("{{interval: 10s, idle: 20s, rules: [{DROP_POD}]}}"));
     fixture.send("", counter("c", &[("pod=a", 0, 5, 10.0), ("pod=b", 0, 5, 1.0)]));

@@ -6,7 +6,7 @@ use super::data::*;
 
 const DROP_POD: &str = "{name: pods, match: {types: [histogram, exponential_histogram]}, drop_labels: [pod]}";
 
-fn exponential(
+pub(crate) fn exponential(
     temporality: i32,
     (labels, start, time): (&str, i64, i64),
     scale: i32,

@@ -119,6 +119,11 @@ fn further_values_of_a_label_become_one() {
         ("|m=3", "1"),
     ];
     assert_eq!(labels, expected.map(|(labels, value)| (labels.to_owned(), value.to_owned())));
+    // Those that are still sent keep their place, however many intervals pass.
+    send(&mut fixture, 15);
+    fixture.advance(10);
+    fixture.send("", deltas("d", &[("route=x m=9", 10, 25, 1.0)]));
+    assert_eq!(fixture.advance(10)[0].1, "|m=9 route=_other_");
     // Values that nobody sends any more make room for others.
     fixture.advance(60);
     fixture.send("", deltas("d", &[("route=x m=1", 60, 70, 1.0)]));

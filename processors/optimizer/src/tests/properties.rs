@@ -46,6 +46,11 @@ fn labels(stream: usize) -> String {
     format!("pod=p{stream} group=g{}", stream % 2)
 }
 
+/// What starts before the first data is a baseline: so something comes before everything else.
+fn begin(fixture: &mut Fixture) {
+    assert_eq!(fixture.send("", gauge("first", &[("", -1, 0, 1.0)])).len(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -56,6 +61,7 @@ proptest! {
         known_starts in any::<bool>(),
     ) {
         let mut fixture = optimizer("{name: p, match: {types: [counter]}, drop_labels: [pod]}");
+        begin(&mut fixture);
         let mut senders = [Sender::default(); STREAMS];
         let mut last: BTreeMap<String, (i64, i64, u64)> = BTreeMap::new();
         for (round, events) in rounds.iter().enumerate() {
@@ -109,6 +115,58 @@ proptest! {
             prop_assert_eq!(last.values().map(|(_, _, value)| value).sum::<u64>(), expected);
         }
         fixture.harness.books().assert_balanced();
+    }
+
+    /// Buckets are counted as exactly as counters, of both kinds of histograms, over restarts and gaps.
+    #[test]
+    fn cumulative_histograms_are_exact(
+        rounds in proptest::collection::vec(proptest::collection::vec((0..8_u8, proptest::array::uniform3(0..50_u64)), STREAMS), 1..20),
+        exponential in any::<bool>(),
+    ) {
+        let mut fixture =
+            optimizer("{name: p, match: {types: [histogram, exponential_histogram]}, drop_labels: [pod, group]}");
+        begin(&mut fixture);
+        let mut now = [[0_u64; 3]; STREAMS];
+        let mut starts = [0_i64; STREAMS];
+        let mut told = [0_u64; 3];
+        let mut last = [0_u64; 3];
+        for (round, events) in rounds.iter().enumerate() {
+            let time = 10 * round as i64 + 5;
+            for (stream, (event, by)) in events.iter().enumerate() {
+                match event {
+                    0 => continue,
+                    1 => {
+                        starts[stream] = time - 2;
+                        now[stream] = *by;
+                    }
+                    _ => now[stream].iter_mut().zip(by).for_each(|(now, by)| *now += by),
+                }
+                told.iter_mut().zip(by).for_each(|(told, by)| *told += by);
+                let point = (labels(stream), starts[stream], time);
+                let point = (point.0.as_str(), point.1, point.2);
+                let metric = match exponential {
+                    true => super::histograms::exponential(2, point, 0, 2, &now[stream]),
+                    false => histogram(2, point, &[1.0, 2.0], &now[stream], 1.0),
+                };
+                prop_assert_eq!(fixture.send("", metric), Vec::<Row>::new());
+            }
+            fixture.harness.advance(std::time::Duration::from_secs(10));
+            for request in fixture.requests() {
+                let metric = &request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0];
+                let data = if exponential { &metric["exponentialHistogram"] } else { &metric["histogram"] };
+                let point = &data["dataPoints"][0];
+                let buckets = if exponential { &point["positive"]["bucketCounts"] } else { &point["bucketCounts"] };
+                let offset = point["positive"]["offset"].as_i64().unwrap_or(0);
+                let mut counts = [0_u64; 3];
+                for (index, count) in buckets.as_array().into_iter().flatten().enumerate() {
+                    let place = if exponential { index as i64 + offset - 2 } else { index as i64 };
+                    counts[place as usize] = count.as_str().and_then(|text| text.parse().ok()).expect("a count");
+                }
+                prop_assert!(counts.iter().zip(last).all(|(new, old)| *new >= old), "{:?} after {:?}", counts, last);
+                last = counts;
+            }
+            prop_assert_eq!(last, told);
+        }
     }
 
     /// Whatever rules aggregate away, and in whatever order deltas come, each of them counts once.

@@ -11,7 +11,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use phoenix_component::harness::golden;
 use phoenix_component::{Ack, Batch, Fragment, Host, Now, Output, Stage};
-use phoenix_config::decode_text;
+use phoenix_config::{ComponentId, decode_text};
 use phoenix_pdata::Signal;
 use phoenix_processor_tail_sampling::{TailSamplingConfig, stage};
 use serde_json::{Value, json};
@@ -125,7 +125,8 @@ impl Driver {
             wait.as_millis()
         );
         let config: TailSamplingConfig = decode_text(&yaml).expect("settings");
-        let stage = stage(&config, host, "bench").shards.remove(0);
+        let stage =
+            stage(&config, host, &ComponentId::parse("bench").expect("an identifier")).shards.remove(0);
         let mut driver = Driver { stage, now: Now::default(), number: 0, template, released: 0 };
         for _ in 0..waiting + waiting / 4 + 50 {
             driver.step();

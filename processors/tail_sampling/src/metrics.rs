@@ -4,96 +4,96 @@ use phoenix_telemetry::{Counter, Description, Histogram, InstrumentKind, Level, 
 
 use crate::buffer::Pool;
 
-const fn described(name: &'static str, unit: &'static str, text: &'static str) -> Description {
+const fn describe(name: &'static str, unit: &'static str, text: &'static str) -> Description {
     Description { name, unit, text }
 }
 
-const SAMPLED: Description = described(
+const SAMPLED: Description = describe(
     "otelcol_processor_tail_sampling_count_traces_sampled",
     "{traces}",
     "Count of traces that were sampled or not per sampling policy.",
 );
-const SAMPLED_SPANS: Description = described(
+const SAMPLED_SPANS: Description = describe(
     "otelcol_processor_tail_sampling_count_spans_sampled",
     "{spans}",
     "Count of spans that were sampled or not per sampling policy.",
 );
-const GLOBAL: Description = described(
+const GLOBAL: Description = describe(
     "otelcol_processor_tail_sampling_global_count_traces_sampled",
     "{traces}",
     "Global count of traces that were sampled or not by at least one policy.",
 );
-const EARLY_RELEASES: Description = described(
+const EARLY_RELEASES: Description = describe(
     "otelcol_processor_tail_sampling_early_releases_from_cache_decision",
     "{spans}",
     "Number of spans that were able to be immediately released due to a decision cache hit.",
 );
-const NEW_TRACES: Description = described(
+const NEW_TRACES: Description = describe(
     "otelcol_processor_tail_sampling_new_trace_id_received",
     "{traces}",
     "Counts the arrival of new traces.",
 );
-const ERRORS: Description = described(
+const ERRORS: Description = describe(
     "otelcol_processor_tail_sampling_sampling_policy_evaluation_error",
     "{errors}",
     "Count of sampling policy evaluation errors.",
 );
-const TOO_EARLY: Description = described(
+const TOO_EARLY: Description = describe(
     "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early",
     "{traces}",
     "Count of traces that needed to be dropped before the configured wait time; here they are decided, not dropped.",
 );
-const TOO_LARGE: Description = described(
+const TOO_LARGE: Description = describe(
     "otelcol_processor_tail_sampling_traces_dropped_too_large",
     "{traces}",
     "Count of traces that were dropped because they were too large.",
 );
-const ON_MEMORY: Description = described(
+const ON_MEMORY: Description = describe(
     "otelcol_processor_tail_sampling_sampling_traces_on_memory",
     "{traces}",
     "Tracks the number of traces current on memory.",
 );
-const REMOVAL_AGE: Description = described(
+const REMOVAL_AGE: Description = describe(
     "otelcol_processor_tail_sampling_sampling_trace_removal_age",
     "s",
     "Time (in seconds) from arrival of a new trace until its removal from memory.",
 );
-const LATE_AGE: Description = described(
+const LATE_AGE: Description = describe(
     "otelcol_processor_tail_sampling_sampling_late_span_age",
     "s",
     "Time (in seconds) from the sampling decision was taken and the arrival of a late span.",
 );
-const TIMER_LATENCY: Description = described(
+const TIMER_LATENCY: Description = describe(
     "otelcol_processor_tail_sampling_sampling_decision_timer_latency",
     "ms",
     "Time (in milliseconds) by which decisions came after the moment at which they were due.",
 );
-const USED: Description = described(
+const USED: Description = describe(
     "phoenix_processor_tail_sampling_buffer_bytes",
     "By",
     "Memory of traces that wait, over all shards.",
 );
-const LIMIT: Description = described(
+const LIMIT: Description = describe(
     "phoenix_processor_tail_sampling_buffer_limit_bytes",
     "By",
     "The most memory that traces may wait in, over all shards.",
 );
-const HEADROOM: Description = described(
+const HEADROOM: Description = describe(
     "phoenix_processor_tail_sampling_buffer_headroom_seconds",
     "s",
     "How long traces can wait at the present inflow before memory is full: should be above decision_wait.",
 );
-const EARLY: Description = described(
+const EARLY: Description = describe(
     "phoenix_processor_tail_sampling_early_decisions",
     "{traces}",
     "Traces that were decided before their time, by reason.",
 );
-const STRESS: Description = described(
+const STRESS: Description = describe(
     "phoenix_processor_tail_sampling_stress_sampled",
     "{spans}",
     "Spans of new traces that were not let in while memory was short.",
 );
-const NO_ID: Description = described(
+const NO_ID: Description = describe(
     "phoenix_processor_tail_sampling_spans_without_trace_id",
     "{spans}",
     "Spans without a trace identifier; they are decided together.",

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use phoenix_ottl::EvalError;
@@ -47,6 +48,11 @@ impl Pattern {
     /// Whether it matches somewhere.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
         self.0.is_match(bytes)
+    }
+
+    /// The text with every match replaced; `$1` or `${name}` in `by` stands for a group.
+    pub fn replace_all<'t>(&self, bytes: &'t [u8], by: &str) -> Cow<'t, [u8]> {
+        self.0.replace_all(bytes, by.as_bytes())
     }
 
     /// The groups of the first match.

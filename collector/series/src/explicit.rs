@@ -91,10 +91,17 @@ impl Explicit {
         (self.min, self.max) = (None, None);
     }
 
+    /// Leaves count, sum, minimum and maximum, which can be added to those of any other.
+    pub fn without_buckets(&mut self) {
+        self.counts.clear();
+        self.bounds = Arc::default();
+    }
+
     /// Whether the other can be added without a change of the bounds: it has all of them.
     pub fn takes(&self, other: &Explicit) -> bool {
         self.counts.is_empty() == other.counts.is_empty()
             && (Arc::ptr_eq(&self.bounds, &other.bounds)
+                || self.bounds == other.bounds
                 || self.bounds.iter().all(|bound| other.bounds.contains(bound)))
     }
 

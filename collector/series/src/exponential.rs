@@ -309,6 +309,9 @@ impl Exponential {
         if to.time <= from.time {
             return from.step(to, false);
         }
+        if self.scale == last.scale && self.zero_threshold == last.zero_threshold {
+            return self.advance_aligned(last, from, to);
+        }
         let mut new = self.clone();
         let scale = new.scale.min(last.scale);
         new.downscale_to(scale);
@@ -319,14 +322,7 @@ impl Exponential {
             last.raise_zero(new.zero_threshold);
             new.raise_zero(last.zero_threshold);
         }
-        let covers = |new: &Buckets, old: &Buckets| {
-            old.counts.iter().zip(old.offset..).all(|(count, index)| new.at(index) >= *count)
-        };
-        let fell = new.count < last.count
-            || new.zero_count < last.zero_count
-            || !covers(&new.positive, &last.positive)
-            || !covers(&new.negative, &last.negative);
-        let step = from.step(to, fell);
+        let step = from.step(to, new.fell_below(last));
         (self.min, self.max) = (None, None);
         if step != Step::Next {
             last.clone_from(self);
@@ -350,6 +346,47 @@ impl Exponential {
         (new.min, new.max) = (None, None);
         *self = new;
         step
+    }
+
+    /// The same where both have one scale and one bucket of zero, as nearly always; needs no memory.
+    fn advance_aligned(&mut self, last: &mut Exponential, from: Place, to: Place) -> Step {
+        let step = from.step(to, self.fell_below(last));
+        (self.min, self.max) = (None, None);
+        if step != Step::Next {
+            last.clone_from(self);
+            if step == Step::UnknownReset {
+                self.clear();
+            }
+            return step;
+        }
+        // What was the last point becomes the increments, in its own buffers.
+        std::mem::swap(self, last);
+        for (mine, new) in [(&mut self.positive, &last.positive), (&mut self.negative, &last.negative)] {
+            if new.counts.is_empty() {
+                continue;
+            }
+            mine.add(new.offset, 0);
+            mine.add(new.end() - 1, 0);
+            for (mine, index) in mine.counts.iter_mut().zip(mine.offset..) {
+                *mine = new.at(index) - *mine;
+            }
+            mine.trim();
+        }
+        self.zero_count = last.zero_count - self.zero_count;
+        self.count = last.count - self.count;
+        self.sum = last.sum.zip(self.sum).map(|(new, old)| new - old);
+        step
+    }
+
+    /// Whether there is less in some bucket than in the other, which has the same scale and bucket of zero.
+    fn fell_below(&self, last: &Exponential) -> bool {
+        let covers = |new: &Buckets, old: &Buckets| {
+            old.counts.iter().zip(old.offset..).all(|(count, index)| new.at(index) >= *count)
+        };
+        self.count < last.count
+            || self.zero_count < last.zero_count
+            || !covers(&self.positive, &last.positive)
+            || !covers(&self.negative, &last.negative)
     }
 
     /// The value below which a share `q` of the measurements lies, evenly spread by ratio within each bucket. None

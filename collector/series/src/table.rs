@@ -1,17 +1,23 @@
 //! A bounded table of states that forgets the idle.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use crate::Fingerprint;
 use crate::identity::BuildThrough;
 
 /// Where a state is in its table; stays for as long as the state does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(u32);
+pub struct Slot(NonZeroU32);
 
 impl Slot {
+    /// A table has fewer places than there are numbers, so that the next number is always there.
+    fn at(index: usize) -> Slot {
+        Slot(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
     fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 
@@ -27,7 +33,7 @@ pub struct Table<T> {
 impl<T> Table<T> {
     /// An empty table.
     pub fn new(capacity: usize) -> Table<T> {
-        let capacity = capacity.min(u32::MAX as usize);
+        let capacity = capacity.min(u32::MAX as usize - 1);
         Table { index: HashMap::default(), states: Vec::new(), free: Vec::new(), capacity }
     }
 
@@ -46,9 +52,17 @@ impl<T> Table<T> {
         self.len() >= self.capacity
     }
 
+    /// The bytes that the table itself takes, without what its states point at.
+    pub fn memory(&self) -> usize {
+        let states = self.states.capacity() * size_of::<Option<(Fingerprint, T)>>();
+        // Seven eighths of the places of a hash map can be taken; each has a byte of control.
+        let index = self.index.capacity() * 8 / 7 * (size_of::<(Fingerprint, Slot)>() + 1);
+        states + index + self.free.capacity() * size_of::<Slot>()
+    }
+
     /// Changes how many states have room; those that are there stay.
     pub fn set_capacity(&mut self, capacity: usize) {
-        self.capacity = capacity.min(u32::MAX as usize);
+        self.capacity = capacity.min(u32::MAX as usize - 1);
     }
 
     /// Where the state of a series is.
@@ -80,8 +94,11 @@ impl<T> Table<T> {
                 slot
             }
             None => {
-                // The capacity is at most the number of slots that there can be.
-                let slot = Slot(self.states.len() as u32);
+                let slot = Slot::at(self.states.len());
+                if self.states.len() == self.states.capacity() {
+                    // Doubling would leave half of a large table empty.
+                    self.states.reserve_exact((self.states.len() / 8).max(16));
+                }
                 self.states.push(Some((key, state)));
                 slot
             }
@@ -97,7 +114,7 @@ impl<T> Table<T> {
 
     /// The place of that number, whether or not a state is there: for who walks in portions.
     pub fn place(&self, number: usize) -> Option<Slot> {
-        (number < self.states.len()).then_some(Slot(number as u32))
+        (number < self.states.len()).then(|| Slot::at(number))
     }
 
     /// Takes a state out.
@@ -108,10 +125,15 @@ impl<T> Table<T> {
         Some(state)
     }
 
+    /// The states with their keys.
+    pub fn into_states(self) -> impl Iterator<Item = (Fingerprint, T)> {
+        self.states.into_iter().flatten()
+    }
+
     /// Walks the states.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
         let state = |(index, state): (usize, &'_ Option<(Fingerprint, T)>)| {
-            state.is_some().then_some(Slot(index as u32))
+            state.is_some().then_some(Slot::at(index))
         };
         self.states.iter().enumerate().filter_map(state).filter_map(|slot| Some((slot, self.get(slot)?)))
     }
@@ -119,7 +141,7 @@ impl<T> Table<T> {
     /// Walks the states, and takes out those that `keep` says no to.
     pub fn retain(&mut self, mut keep: impl FnMut(Slot, &mut T) -> bool) {
         for (number, place) in self.states.iter_mut().enumerate() {
-            let slot = Slot(number as u32);
+            let slot = Slot::at(number);
             if let Some((key, state)) = place
                 && !keep(slot, state)
             {
@@ -156,7 +178,7 @@ mod tests {
         let c = table.insert(key(3), "c").expect("room again");
         assert_eq!(c, a, "slots are used again");
         assert_eq!(table.iter().map(|(_, state)| *state).collect::<Vec<_>>(), ["c", "b"]);
-        assert_eq!((table.key(c), table.place(1), table.place(2)), (Some(key(3)), Some(Slot(1)), None));
+        assert_eq!((table.key(c), table.place(1), table.place(2)), (Some(key(3)), Some(Slot::at(1)), None));
         assert_eq!(table.remove(c), Some("c"));
         assert_eq!(table.key(c), None);
         assert_eq!(table.remove(c), None);

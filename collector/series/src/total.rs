@@ -20,6 +20,11 @@ impl Total {
             Number::Double(value) => {
                 self.is_double = true;
                 let sum = self.sum + value;
+                if !sum.is_finite() {
+                    // Nothing can be lost of it any more.
+                    (self.sum, self.lost) = (sum, 0.0);
+                    return;
+                }
                 self.lost += if self.sum.abs() >= value.abs() {
                     (self.sum - sum) + value
                 } else {
@@ -43,7 +48,7 @@ impl Total {
         self.whole += other.whole;
         if other.is_double {
             self.add(Number::Double(other.sum));
-            self.add(Number::Double(other.lost));
+            self.lost += other.lost;
         }
     }
 
@@ -105,6 +110,12 @@ mod tests {
         assert_eq!(sum(&[Int(1), Double(0.5)]), Double(1.5));
         assert_eq!(sum(&[Double(1.0), Double(1e100), Double(1.0), Double(-1e100)]), Double(2.0));
         assert_eq!(sum(&vec![Double(0.1); 1_000_000]), Double(100_000.0));
+        assert_eq!(sum(&[Double(f64::INFINITY), Double(1.0), Int(2)]), Double(f64::INFINITY));
+        let (mut merged, mut other) = (Total::default(), Total::default());
+        merged.add(Int(5));
+        other.add(Double(0.5));
+        merged.merge(&other);
+        assert_eq!(merged.value(), Double(5.5));
     }
 
     #[test]

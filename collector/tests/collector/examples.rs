@@ -21,12 +21,13 @@ use crate::load;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Configurations and what each is merged over.
-const CONFIGURATIONS: [(&str, Option<&str>); 7] = [
+const CONFIGURATIONS: [(&str, Option<&str>); 8] = [
     ("examples/sidecar/collector.yaml", None),
     ("examples/sidecar/unix-socket.yaml", Some("examples/sidecar/collector.yaml")),
     ("examples/gateway/gateway.yaml", None),
     ("examples/gateway/delivered.yaml", Some("examples/gateway/gateway.yaml")),
     ("examples/gateway/backend.yaml", None),
+    ("examples/optimization/collector.yaml", None),
     ("deployments/container/collector.yaml", None),
     ("deployments/systemd/collector.yaml", None),
 ];
@@ -43,7 +44,14 @@ fn every_configuration_of_examples_and_deployments_loads() {
         assert_eq!((finished.code, finished.stderr.as_str()), (0, ""), "{path}");
     }
     // None was forgotten; overlays/ has a test of its own.
-    for folder in ["examples/sidecar", "examples/gateway", "deployments/container", "deployments/systemd"] {
+    let folders = [
+        "examples/sidecar",
+        "examples/gateway",
+        "examples/optimization",
+        "deployments/container",
+        "deployments/systemd",
+    ];
+    for folder in folders {
         for entry in std::fs::read_dir(root.join(folder)).expect("a folder") {
             let path = Path::new(folder).join(entry.expect("an entry").file_name());
             let is_known = CONFIGURATIONS.iter().any(|(known, _)| Path::new(known) == path);

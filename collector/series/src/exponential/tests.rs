@@ -89,6 +89,20 @@ fn increments_across_scales_and_a_reset() {
     assert_eq!(point.positive.counts, [4, 20, 1]);
 }
 
+#[test]
+fn increments_on_one_scale() {
+    let at = |time| Place { start: 1, time };
+    let mut last = histogram(2, 3, &[1, 2, 3]);
+    last.sum = Some(4.0);
+    // Wider on both sides.
+    let mut point = histogram(2, 1, &[7, 0, 1, 4, 3, 0, 5]);
+    point.sum = Some(14.0);
+    let newest = point.clone();
+    assert_eq!(point.advance(&mut last, at(10), at(20)), Step::Next);
+    assert_eq!((point.positive.offset, &point.positive.counts[..]), (1, &[7, 0, 0, 2, 0, 0, 5][..]));
+    assert_eq!((point.count, point.sum, last), (14, Some(10.0), newest));
+}
+
 fn any_histogram() -> impl Strategy<Value = Exponential> {
     let buckets = || (-200_i64..200, proptest::collection::vec(0_u64..100, 0..60));
     (-2_i32..6, buckets(), buckets(), 0_u64..10, prop_oneof![Just(0.0), 0.001_f64..10.0]).prop_map(
@@ -138,6 +152,27 @@ proptest! {
         a.merge(&b, 100_000);
         prop_assert_eq!(a.positive, after.positive);
         prop_assert_eq!(a.negative, after.negative);
+    }
+
+    #[test]
+    fn increments_on_one_scale_are_those_across_scales(a in any_histogram(), b in any_histogram()) {
+        let (mut a, mut b) = (a, b);
+        (a.zero_threshold, b.zero_threshold) = (0.0, 0.0);
+        let (from, to) = (Place { start: 1, time: 10 }, Place { start: 1, time: 20 });
+        let mut point = a.clone();
+        point.merge(&b, 100_000);
+        // A point on a scale above is lowered to that of the last one, which is the slow way.
+        let mut last = a.clone();
+        last.downscale_to(point.scale);
+        let mut aligned = point.clone();
+        let mut aligned_last = last.clone();
+        prop_assert_eq!(aligned.advance(&mut aligned_last, from, to), Step::Next);
+        prop_assert_eq!(&aligned_last, &point);
+        b.downscale_to(point.scale);
+        b.trim();
+        prop_assert_eq!(aligned.positive, b.positive);
+        prop_assert_eq!(aligned.negative, b.negative);
+        prop_assert_eq!((aligned.count, aligned.zero_count), (b.count, b.zero_count));
     }
 
     #[test]

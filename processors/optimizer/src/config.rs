@@ -1,0 +1,147 @@
+//! Settings.
+
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use phoenix_config::{Described, GoDuration, Problems, Settings};
+use serde::Deserialize;
+
+pub use rule::{
+    CapValues, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, LimitScope, LimitSeries,
+    MatchSettings, MetricType, Mode, NormalizeSettings, RuleConfig, TemporalityName, TopKSettings,
+};
+
+use crate::{conflicts, presets};
+
+/// The most rules, those of presets and catalogs included.
+const MAX_RULES: usize = 4096;
+
+/// Settings of the `optimizer` processor.
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// How often series that are aggregated are let out, and top-k is ranked anew.
+    pub interval: GoDuration,
+    /// A series without points for so long is forgotten.
+    pub idle: GoDuration,
+    /// The most series of which a state is kept.
+    pub max_series: usize,
+    /// Whether the first point that is seen of a cumulative stream counts.
+    pub initial_value: InitialValue,
+    /// Rules that come with Phoenix: a later rule of the same name takes the place of an earlier one.
+    pub presets: Vec<Preset>,
+    /// Files of rules, `rules: [...]` each: a later file takes the place of earlier rules of the same name.
+    pub catalogs: Vec<String>,
+    /// Rules, which take the place of those of the same name in presets and catalogs.
+    pub rules: Vec<RuleConfig>,
+}
+
+/// Whether the first point that is seen of a cumulative stream counts; as in otelcol's `cumulativetodelta`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialValue {
+    /// If the stream started since data first came to the processor.
+    #[default]
+    Auto,
+    /// If its start time is known.
+    Keep,
+    /// Never.
+    Drop,
+}
+
+/// Rules that come with Phoenix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Described)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Metrics of a host, as the `hostmetrics` receiver names them: gauges that hold still, cores folded into one.
+    Host,
+    /// Metrics of processes: the ten heaviest programs, the rest as one, totals exact.
+    Processes,
+    /// Labels that tell one instance from the next, dropped from HTTP and RPC server metrics.
+    Http,
+    /// What costs and is seldom looked at: descriptions and exemplars.
+    Metadata,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> OptimizerConfig {
+        OptimizerConfig {
+            interval: GoDuration::from_secs(60),
+            idle: GoDuration::from_secs(600),
+            max_series: 1_000_000,
+            initial_value: InitialValue::Auto,
+            presets: Vec::new(),
+            catalogs: Vec::new(),
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// A catalog: rules in a file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
+#[serde(deny_unknown_fields, default)]
+pub struct Catalog {
+    /// The rules.
+    pub rules: Vec<RuleConfig>,
+}
+
+impl Settings for Catalog {
+    fn validate(&self, problems: &mut Problems) {
+        for (index, rule) in self.rules.iter().enumerate() {
+            problems.within(&format!("rules::{index}"), |problems| rule.validate(problems));
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// The rules of the presets, then those of the files, then the processor's own; of those with one name only the last.
+    pub(crate) fn merged(&self, catalogs: &[Catalog]) -> Vec<RuleConfig> {
+        let presets = self.presets.iter().flat_map(|preset| presets::rules(*preset));
+        let catalogs = catalogs.iter().flat_map(|catalog| catalog.rules.iter().cloned());
+        let mut merged: Vec<RuleConfig> = Vec::new();
+        for rule in presets.chain(catalogs).chain(self.rules.iter().cloned()) {
+            match merged.iter_mut().find(|other| other.name == rule.name) {
+                Some(other) => *other = rule,
+                None => merged.push(rule),
+            }
+        }
+        merged
+    }
+}
+
+impl Settings for OptimizerConfig {
+    fn validate(&self, problems: &mut Problems) {
+        let second = GoDuration::from_secs(1);
+        problems.require(self.interval >= second, "interval", "must be at least 1s");
+        let least = self.interval.as_nanos().saturating_mul(2);
+        problems.require(self.idle.as_nanos() >= least, "idle", "must be at least twice the `interval`");
+        problems.require(self.max_series > 0, "max_series", "must be at least 1");
+        problems.require(self.max_series <= 1 << 31, "max_series", "must be at most 2147483648");
+        problems.require(self.rules.len() <= MAX_RULES, "rules", format!("more than {MAX_RULES} rules"));
+        for (index, rule) in self.rules.iter().enumerate() {
+            let key = format!("rules::{index}");
+            problems.within(&key, |problems| rule.validate(problems));
+            let repeated = self.rules[..index].iter().any(|other| other.name == rule.name);
+            problems.require(
+                !repeated,
+                &format!("{key}::name"),
+                format!("there is another rule {:?}", rule.name),
+            );
+            let longest = GoDuration::from_nanos(self.idle.as_nanos() / 2);
+            problems.require(
+                rule.interval <= longest,
+                &format!("{key}::interval"),
+                "must be at most half of the processor's `idle`",
+            );
+        }
+        if !problems.has_errors() {
+            let merged = self.merged(&[]);
+            for conflict in conflicts::find(&merged) {
+                let own = self.rules.iter().position(|rule| rule.name == conflict.rule);
+                let key = own.map_or("presets".to_owned(), |index| format!("rules::{index}"));
+                problems.error(&key, conflict.message);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What a point of one series adds to another: the increment, by type.
+
+use phoenix_pdata::view::{Number, Temporality};
+use phoenix_series::{MAX_BUCKETS, Place, Step, difference};
+
+use crate::compress::Buffers;
+use crate::kind::{Kind, Reading, Value};
+use crate::metrics::Reason;
+use crate::output::{Accumulated, Output};
+use crate::series::{Last, Series};
+
+/// How far the clock of a sender may be ahead, in nanoseconds.
+const MAX_AHEAD: u64 = 5 * 60 * 1_000_000_000;
+
+/// What holds while a point is worked on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Streams that started before may have been counted by others, or before they were forgotten.
+    pub(crate) horizon: u64,
+    /// Unix time in nanoseconds.
+    pub(crate) unix_nanos: u64,
+    /// Seconds of the monotonic clock.
+    pub(crate) seconds: u32,
+}
+
+/// What a point came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Effect {
+    /// For rankings.
+    pub(crate) weight: f64,
+    pub(crate) is_reset: bool,
+    pub(crate) is_ahead: bool,
+}
+
+impl Moment {
+    /// The time that a point has for what it is added to: not far in the future, lest others seem late.
+    fn time_of(&self, reading: &Reading<'_>) -> (u64, bool) {
+        match reading.time {
+            0 => (self.unix_nanos, false),
+            time if self.unix_nanos != 0 && time > self.unix_nanos.saturating_add(MAX_AHEAD) => {
+                (self.unix_nanos, true)
+            }
+            time => (time, false),
+        }
+    }
+}
+
+fn as_double(number: Number) -> f64 {
+    match number {
+        Number::Int(value) => value as f64,
+        Number::Double(value) => value,
+    }
+}
+
+fn zero_like(number: Number) -> Number {
+    match number {
+        Number::Int(_) => Number::Int(0),
+        Number::Double(_) => Number::Double(0.0),
+    }
+}
+
+/// A series says that it ended.
+pub(crate) fn end(series: &mut Series, output: &mut Output, reading: &Reading<'_>, at: &Moment) {
+    if reading.time <= series.place.time && reading.time != 0 {
+        return;
+    }
+    output.seen = at.seconds;
+    if std::mem::take(&mut series.is_live) {
+        output.live = output.live.saturating_sub(1);
+        if output.live == 0 {
+            output.ended = at.time_of(reading).0;
+        }
+    }
+}
+
+/// Adds what a point says to its output.
+///
+/// # Errors
+/// Why it says nothing that can be added; then nothing changed.
+pub(crate) fn contribute(
+    series: &mut Series,
+    output: &mut Output,
+    reading: &Reading<'_>,
+    kind: Kind,
+    at: &Moment,
+    buffers: &mut Buffers,
+) -> Result<Effect, Reason> {
+    let (time, is_ahead) = at.time_of(reading);
+    let mut place = Place { start: reading.start, time: if reading.time == 0 { time } else { reading.time } };
+    if place.start > place.time {
+        // Nobody knows what that means.
+        place.start = 0;
+    }
+    let mut effect = Effect { is_ahead, ..Effect::default() };
+    let is_delta = kind.temporality() == Some(Temporality::Delta);
+    if is_delta && series.place == place {
+        return Err(Reason::Duplicate);
+    }
+    let is_first = matches!(series.last, Last::None);
+    let counts = place.counts_from_zero(at.horizon);
+    match (&mut output.value, reading.value) {
+        (Accumulated::Sum { total, has }, Value::Number(number)) => {
+            let number = number.filter(|number| as_double(*number).is_finite()).ok_or(Reason::NotFinite)?;
+            let is_monotonic = matches!(kind, Kind::Sum { monotonic: true, .. });
+            if is_monotonic && as_double(number) < 0.0 {
+                return Err(Reason::Negative);
+            }
+            let increment = match series.last {
+                _ if is_delta => number,
+                Last::Number(last) => match step(series.place, place, as_double(number) < as_double(last))? {
+                    Step::Next => difference(number, last),
+                    Step::UnknownReset => zero_like(number),
+                    _ => {
+                        effect.is_reset = true;
+                        number
+                    }
+                },
+                _ if counts => number,
+                _ => zero_like(number),
+            };
+            total.add(increment);
+            *has = true;
+            effect.weight = as_double(increment);
+            if !is_delta {
+                series.last = Last::Number(number);
+            }
+        }
+        (Accumulated::Latest { .. }, Value::Number(number)) => {
+            let is_gauge = kind == Kind::Gauge;
+            let allowed = |number: &Number| {
+                let value = as_double(*number);
+                value.is_finite() || is_gauge && !value.is_nan()
+            };
+            let number = number.filter(allowed).ok_or(Reason::NotFinite)?;
+            if !is_first {
+                step(series.place, place, false)?;
+            }
+            series.last = Last::Number(number);
+            effect.weight = as_double(number);
+        }
+        (Accumulated::Explicit(sum), Value::Histogram(point)) => {
+            let read = &mut buffers.explicit;
+            if !read.read(&point) {
+                return Err(Reason::Malformed);
+            }
+            if let Some(sum) = sum
+                && !sum.takes(read)
+            {
+                // Bounds that were let out already stay: a change of them would look like a reset.
+                let may_narrow = is_delta || output.sent == 0;
+                if !may_narrow || sum.narrow(read).is_err() {
+                    return Err(Reason::NotMergeable);
+                }
+            }
+            match &mut series.last {
+                _ if is_delta => {}
+                Last::Explicit(last) => match read.advance(last, series.place, place) {
+                    Step::Duplicate => return Err(Reason::Duplicate),
+                    Step::OutOfOrder => return Err(Reason::OutOfOrder),
+                    Step::Reset => effect.is_reset = true,
+                    Step::Next | Step::UnknownReset => {}
+                },
+                last => {
+                    (read.min, read.max) = (None, None);
+                    *last = Last::Explicit(Box::new(read.clone()));
+                    if !counts {
+                        read.clear();
+                    }
+                }
+            }
+            effect.weight = read.count as f64;
+            match sum {
+                Some(sum) => sum.add(read).map_err(|_| Reason::NotMergeable)?,
+                None => *sum = Some(Box::new(read.clone())),
+            }
+        }
+        (Accumulated::Exponential(sum), Value::Exponential(point)) => {
+            let read = &mut buffers.exponential;
+            if !read.read(&point) {
+                return Err(Reason::Malformed);
+            }
+            match &mut series.last {
+                _ if is_delta => {}
+                Last::Exponential(last) => match read.advance(last, series.place, place) {
+                    Step::Duplicate => return Err(Reason::Duplicate),
+                    Step::OutOfOrder => return Err(Reason::OutOfOrder),
+                    Step::Reset => effect.is_reset = true,
+                    Step::Next | Step::UnknownReset => {}
+                },
+                last => {
+                    (read.min, read.max) = (None, None);
+                    *last = Last::Exponential(Box::new(read.clone()));
+                    if !counts {
+                        read.clear();
+                    }
+                }
+            }
+            effect.weight = read.count as f64;
+            match sum {
+                Some(sum) => sum.merge(read, MAX_BUCKETS),
+                None => *sum = Some(Box::new(read.clone())),
+            }
+        }
+        (Accumulated::Point(_), _) => {
+            if series.place.time != 0 {
+                step(series.place, place, false)?;
+            }
+        }
+        _ => return Err(Reason::Malformed),
+    }
+    if !output.is_started && !is_delta {
+        // A stream that went elsewhere before adds what came since; a new one counts from its start, or is a baseline.
+        output.start = match (is_first, counts) {
+            (false, _) => series.place.time.min(time),
+            (true, true) => place.start,
+            (true, false) => time,
+        };
+    }
+    output.touch(place.start, time, at.seconds);
+    if !series.is_live {
+        series.is_live = true;
+        output.live += 1;
+    }
+    // A delta may come late; the place of a stream only moves on.
+    if !is_delta || place.time >= series.place.time {
+        series.place = place;
+    }
+    Ok(effect)
+}
+
+/// What a point is to its stream, if it is anything.
+fn step(last: Place, next: Place, fell: bool) -> Result<Step, Reason> {
+    match last.step(next, fell) {
+        Step::Duplicate => Err(Reason::Duplicate),
+        Step::OutOfOrder => Err(Reason::OutOfOrder),
+        step => Ok(step),
+    }
+}

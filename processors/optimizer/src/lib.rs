@@ -1,0 +1,143 @@
+//! Fewer series, points and bytes, with an error that is stated: rules over metrics that cost too much.
+//!
+//! A request is walked once. What no rule is about is copied as it came; what a rule is about is looked up by its identity, and the
+//! verdict of the rules is kept with it. Series that become others are added up by increments and let out at the end of an
+//! interval, under identities that nobody else has.
+//!
+//! - Input: OTLP metrics, of all types and both temporalities.
+//! - Bounds: `max_series` states; rules are compiled once and cost nothing per point.
+//! - Elsewhere: identities, resets and histograms are `phoenix-series`; tasks and the clock belong to the engine.
+//!
+//! There is one shard: rankings and limits are about all series of a metric.
+
+mod compress;
+mod config;
+mod conflicts;
+mod contribute;
+mod edit;
+mod error;
+mod kind;
+mod labels;
+mod metrics;
+mod output;
+mod pattern;
+mod presets;
+mod rules;
+mod series;
+mod stage;
+mod state;
+#[cfg(test)]
+mod tests;
+mod top_k;
+mod walk;
+
+use std::sync::{Arc, OnceLock};
+
+use phoenix_component::factory::{
+    AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
+    parse_settings, settings_of,
+};
+use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError, Touch, Unpartitioned};
+use phoenix_config::{Described, Node, PipelineId, Problems, Shape, decode_text};
+use phoenix_pdata::Signal;
+use phoenix_telemetry::Metrics;
+
+pub use config::{
+    CapValues, Catalog, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, InitialValue, LimitScope,
+    LimitSeries, MatchSettings, MetricType, Mode, NormalizeSettings, OptimizerConfig, Preset, RuleConfig,
+    TemporalityName, TopKSettings,
+};
+
+pub use error::StartFailure;
+
+use metrics::OptimizerMetrics;
+use rules::RuleSet;
+use stage::OptimizerStage;
+
+/// Makes `optimizer` processors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OptimizerFactory;
+
+const DESCRIPTOR: Descriptor = Descriptor {
+    name: "optimizer",
+    aliases: &[],
+    signals: &[Support { from: Signal::Metrics, to: Signal::Metrics, stability: Stability::Alpha }],
+    module: env!("CARGO_PKG_NAME"),
+};
+
+impl Factory for OptimizerFactory {
+    fn descriptor(&self) -> &Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+        parse_settings::<OptimizerConfig>(section, problems)
+    }
+
+    /// Counters go on under the new rules; without a successor what was added up goes out.
+    fn change(&self, _old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        if new.is_some() { Change::adopted() } else { Change::let_out() }
+    }
+
+    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
+        let config: &OptimizerConfig = settings_of(settings);
+        let touch = |(index, path): (usize, &String)| Touch::read(format!("catalogs::{index}"), path);
+        config.catalogs.iter().enumerate().map(touch).collect()
+    }
+
+    fn shape(&self) -> Shape {
+        OptimizerConfig::shape()
+    }
+}
+
+impl ProcessorFactory for OptimizerFactory {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        _pipeline: &PipelineId,
+    ) -> Result<Processor, StartError> {
+        let config: &OptimizerConfig = settings_of(settings);
+        let catalogs: Result<Vec<_>, _> = config.catalogs.iter().map(|path| catalog(path)).collect();
+        let catalogs = catalogs.map_err(StartError::because)?;
+        let id = cx.id.to_string();
+        // One seed for all, so that a successor knows the identities of its predecessor.
+        static SEED: OnceLock<u64> = OnceLock::new();
+        let seed = *SEED.get_or_init(rand::random);
+        let stage = stage(config, &catalogs, seed, &cx.host.metrics, &id);
+        stage.map(Processor::Stage).map_err(StartError::because)
+    }
+}
+
+/// Reads a catalog.
+fn catalog(path: &str) -> Result<Catalog, StartFailure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| StartFailure::Unreadable { path: path.to_owned(), source })?;
+    decode_text::<Catalog>(&text)
+        .map_err(|problems| StartFailure::Invalid { path: path.to_owned(), problems: problems.to_string() })
+}
+
+/// The stage of one pipeline; `seed` keeps identities from being guessed, `id` names it in the metrics.
+///
+/// # Errors
+/// The rules of presets, catalogs and settings contradict each other.
+pub fn stage(
+    config: &OptimizerConfig,
+    catalogs: &[Catalog],
+    seed: u64,
+    metrics: &Metrics,
+    id: &str,
+) -> Result<StageSpec, StartFailure> {
+    let merged = config.merged(catalogs);
+    if let Some(conflicts::Conflict { rule, message }) = conflicts::find(&merged).into_iter().next() {
+        return Err(StartFailure::Conflict { rule, message });
+    }
+    let rules = Arc::new(RuleSet::new(merged));
+    let names = rules.rules().iter().map(|rule| rule.config.name.as_str());
+    let metrics = OptimizerMetrics::new(metrics, id, names);
+    Ok(StageSpec {
+        partition: Arc::new(Unpartitioned),
+        shards: vec![Box::new(OptimizerStage::new(config, rules, seed, metrics))],
+        acknowledge: Acknowledge::Held,
+    })
+}

@@ -1,0 +1,56 @@
+//! What is known of a series that comes in.
+
+use std::sync::Arc;
+
+use phoenix_pdata::view::Number;
+use phoenix_series::{Explicit, Exponential, Place, Slot};
+
+use crate::rules::Plan;
+
+/// The version of a series whose rules or labels have to be looked at anew.
+pub(crate) const OUTDATED: u32 = u32::MAX;
+
+/// The state of a series that comes in.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) goes: Goes,
+    /// Its group in the ranking of the plan's rule.
+    pub(crate) group: Option<Slot>,
+    /// Where its admission is counted.
+    pub(crate) limit: Option<Slot>,
+    /// Of the ranking by which its labels were chosen, or [`OUTDATED`].
+    pub(crate) version: u32,
+    /// When its last point came, in seconds.
+    pub(crate) seen: u32,
+    /// Of its last point.
+    pub(crate) place: Place,
+    pub(crate) last: Last,
+    /// Whether it goes on: neither ended nor silent since.
+    pub(crate) is_live: bool,
+    /// Which of the ranking metrics it is of.
+    pub(crate) ranks: Option<u8>,
+}
+
+/// Where the points of a series go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goes {
+    /// On, as they are.
+    On,
+    /// On, since they cannot be added to what the rules want.
+    Unmerged,
+    /// Into a series that is let out.
+    Into(Slot),
+    /// Nowhere: a gauge over the limit.
+    Nowhere,
+}
+
+/// The last value of a series.
+#[derive(Debug, Default)]
+pub(crate) enum Last {
+    #[default]
+    None,
+    Number(Number),
+    Explicit(Box<Explicit>),
+    Exponential(Box<Exponential>),
+}

@@ -1,0 +1,9 @@
+//! The stage as the engine runs it, with the clock in the test's hands.
+
+mod aggregation;
+mod data;
+mod histograms;
+mod limits;
+mod passing;
+mod processes;
+mod properties;

@@ -1,0 +1,136 @@
+//! Histograms: merged, and made smaller.
+
+use serde_json::{Value, json};
+
+use super::data::*;
+
+const DROP_POD: &str = "{name: pods, match: {types: [histogram, exponential_histogram]}, drop_labels: [pod]}";
+
+pub(crate) fn exponential(
+    temporality: i32,
+    (labels, start, time): (&str, i64, i64),
+    scale: i32,
+    offset: i64,
+    counts: &[u64],
+) -> Value {
+    json!({"name": "e", "exponentialHistogram": {"aggregationTemporality": temporality, "dataPoints": [{
+        "attributes": attributes(labels), "startTimeUnixNano": nanos(start), "timeUnixNano": nanos(time),
+        "count": counts.iter().sum::<u64>().to_string(), "sum": 1.0, "scale": scale,
+        "positive": {"offset": offset, "bucketCounts": counts.iter().map(u64::to_string).collect::<Vec<_>>()},
+    }]}})
+}
+
+#[test]
+fn bounds_in_common_stay() {
+    let mut fixture = optimizer(DROP_POD);
+    fixture.send("", histogram(1, ("pod=a", 0, 5), &[1.0, 5.0, 10.0], &[2, 3, 4, 1], 40.0));
+    fixture.send("", histogram(1, ("pod=b", 0, 5), &[1.0, 10.0], &[1, 6, 2], 60.0));
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "[1,10] [3,13,3] count 19 sum 100")]);
+}
+
+#[test]
+fn without_bounds_in_common_a_histogram_goes_on_as_it_is() {
+    let mut fixture = optimizer(DROP_POD);
+    fixture.send("", histogram(2, ("pod=a", 0, 5), &[1.0, 5.0], &[1, 1, 1], 3.0));
+    let passed = fixture.send("", histogram(2, ("pod=b", 0, 5), &[2.0, 10.0], &[1, 2, 3], 6.0));
+    assert_eq!(short(&passed), [("|pod=b", 0, 5, "[2,10] [1,2,3] count 6 sum 6")]);
+    assert_eq!(fixture.ignored("not_mergeable"), 1);
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "[1,5] [1,1,1] count 3 sum 3")]);
+}
+
+#[test]
+fn a_cumulative_histogram_survives_the_reset_of_a_contributor() {
+    let mut fixture = optimizer(DROP_POD);
+    fixture.send("", histogram(2, ("pod=a", 0, 5), &[5.0], &[4, 6], 10.0));
+    fixture.send("", histogram(2, ("pod=b", 0, 5), &[5.0], &[1, 1], 2.0));
+    assert_eq!(fixture.advance(10)[0].4, "[5] [5,7] count 12 sum 12");
+    // The count is the same, and a bucket fell: it started again, as a whole.
+    fixture.send("", histogram(2, ("pod=a", 0, 15), &[5.0], &[5, 5], 3.0));
+    assert_eq!(fixture.advance(10)[0].4, "[5] [10,12] count 22 sum 15");
+    fixture.send("", histogram(2, ("pod=a", 0, 25), &[5.0], &[5, 6], 4.0));
+    assert_eq!(fixture.advance(10)[0].4, "[5] [10,13] count 23 sum 16");
+    // Bounds that were let out stay, though a newcomer has fewer.
+    let passed = fixture.send("", histogram(2, ("pod=c", 0, 35), &[], &[], 1.0));
+    assert_eq!(passed.len(), 1);
+    fixture.send("", histogram(2, ("pod=d", 31, 35), &[5.0, 7.0], &[1, 2, 3], 1.0));
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 35, "[5] [11,18] count 29 sum 17")]);
+}
+
+#[test]
+fn exponential_histograms_are_merged_on_the_lower_scale() {
+    for temporality in [1, 2] {
+        let mut fixture = optimizer(DROP_POD);
+        fixture.send("", exponential(temporality, ("pod=a", 0, 5), 1, 0, &[1, 2, 3, 4]));
+        fixture.send("", exponential(temporality, ("pod=b", 0, 5), 0, 1, &[10, 20]));
+        assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, "scale 0 offset 0 [3,17,20] zero 0 count 40")]);
+    }
+}
+
+#[test]
+fn the_scale_is_lowered_to_what_the_error_allows() {
+    // 9 % is scale 2.
+    let mut fixture = optimizer("{name: e, histograms: {max_error: 0.09}}");
+    let passed = fixture.send("", exponential(2, ("a=b", 0, 5), 3, -3, &[1, 2, 3, 4, 5, 6, 7]));
+    assert_eq!(short(&passed), [("|a=b", 0, 5, "scale 2 offset -2 [1,5,9,13] zero 0 count 28")]);
+    let passed = fixture.send("", exponential(2, ("a=b", 0, 15), 1, 0, &[1, 2]));
+    assert_eq!(short(&passed), [("|a=b", 0, 15, "scale 1 offset 0 [1,2] zero 0 count 3")], "never raised");
+    let error = fixture
+        .metrics
+        .sum("phoenix_processor_optimizer_quantile_error", &[("processor", "optimizer"), ("rule", "e")]);
+    assert!((1..90_000).contains(&error), "{error}");
+    let mut fixture = optimizer("{name: e, histograms: {max_buckets: 2}}");
+    let passed = fixture.send("", exponential(2, ("a=b", 0, 5), 3, -3, &[1, 2, 3, 4, 5, 6, 7]));
+    assert_eq!(short(&passed), [("|a=b", 0, 5, "scale 1 offset -1 [6,22] zero 0 count 28")]);
+}
+
+#[test]
+fn explicit_bounds_go_within_the_error_or_by_name() {
+    let bounds = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1];
+    let point = || histogram(2, ("a=b", 0, 5), &bounds, &[1, 2, 3, 4, 5, 6, 7], 1.0);
+    let mut fixture = optimizer("{name: e, histograms: {merge_error: 0.35}}");
+    assert_eq!(fixture.send("", point())[0].4, "[0.005,0.01,0.025,0.05,0.1] [1,2,3,4,11,7] count 28 sum 1");
+    let mut fixture = optimizer("{name: e, histograms: {keep_bounds: [0.01, 0.1]}}");
+    assert_eq!(fixture.send("", point())[0].4, "[0.01,0.1] [3,18,7] count 28 sum 1");
+}
+
+#[test]
+fn explicit_histograms_become_exponential() {
+    let mut fixture = optimizer("{name: e, histograms: {to_exponential: true, max_error: 0.34}}");
+    let bounds = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+    let counts = [0, 5, 20, 40, 30, 20, 60, 15, 5, 3, 1, 0, 1, 0, 0];
+    let expected = "scale 0 offset -8 [5,0,20,70,20,60,15,8,1,0,1] zero 0 count 200";
+    let passed = fixture.send("", histogram(2, ("a=b", 0, 5), &bounds, &counts, 30.0));
+    assert_eq!(short(&passed), [("|a=b", 0, 5, expected)]);
+    // What is aggregated is converted where it is let out.
+    let mut fixture = optimizer(
+        "{name: e, match: {types: [histogram]}, drop_labels: [a], histograms: {to_exponential: true, max_error: 0.34}}",
+    );
+    fixture.send("", histogram(2, ("a=b", 0, 5), &bounds, &counts, 30.0));
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, expected)]);
+}
+
+#[test]
+fn conversion_holds_for_what_is_limited_too() {
+    let mut fixture = optimizer(
+        "{name: e, match: {types: [histogram]}, limit_series: {limit: 1}, histograms: {to_exponential: true, max_error: 0.34}}",
+    );
+    for labels in ["s=1", "s=2"] {
+        assert_eq!(fixture.send("", histogram(1, (labels, 0, 5), &[1.0, 2.0, 4.0], &[0, 1, 2, 0], 1.0)), []);
+    }
+    let values: Vec<String> = fixture.advance(10).into_iter().map(|row| row.4).collect();
+    let expected = "scale 0 offset 0 [1,2] zero 0 count 3";
+    assert_eq!(values, [expected, expected]);
+}
+
+#[test]
+fn histograms_that_contradict_themselves_pass_or_are_counted() {
+    let mut bad = histogram(2, ("pod=a", 0, 5), &[1.0, 2.0], &[1, 1, 1], 1.0);
+    bad["histogram"]["dataPoints"][0]["count"] = json!("7");
+    let mut fixture = optimizer(DROP_POD);
+    assert_eq!(fixture.send("", bad.clone()), []);
+    assert_eq!(fixture.ignored("malformed"), 1);
+    assert_eq!(fixture.advance(10), []);
+    let mut fixture = optimizer("{name: e, histograms: {keep_bounds: [1.0]}}");
+    assert_eq!(fixture.send("", bad).len(), 1, "nothing is merged, so it can go on");
+    assert_eq!(fixture.ignored("malformed"), 1);
+}

@@ -578,9 +578,10 @@ impl Stage for Aggregator {
         self.wake_at = None;
         if self.settings.flushes {
             self.watermark.finish();
-            if !self.work(out) || !self.work_last(out) {
-                return Drained::More;
-            }
+        }
+        // What is being closed is closed, so that what is written is whole.
+        if !self.work(out) || self.settings.flushes && !self.work_last(out) {
+            return Drained::More;
         }
         self.write_checkpoint();
         self.clear();

@@ -52,8 +52,9 @@ impl Aggregator {
         let all_kept = plans.len() == old.plans.len();
         self.adopt_streams(old, &plans, all_kept);
         self.count_series();
-        // A window that was being closed is closed again: series that are out have nothing in it.
-        self.closing = None;
+        // Series of windows that were being closed are where they were.
+        let in_place = all_kept && plans.iter().all(|(theirs, mine)| theirs == mine);
+        self.closing = old.closing.take().filter(|closing| in_place && closing.has_streams());
         old.checkpoint = None;
         if all_kept {
             old.clear();

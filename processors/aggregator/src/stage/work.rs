@@ -31,6 +31,13 @@ enum Phase {
     Series { plan: usize, next: usize },
 }
 
+impl Closing {
+    /// Whether all streams have been looked at.
+    pub(super) fn has_streams(&self) -> bool {
+        matches!(self.phase, Phase::Series { .. })
+    }
+}
+
 impl Aggregator {
     /// Closes what the watermark has passed. False if there is more, or the output is full.
     pub(super) fn work(&mut self, out: &mut Output) -> bool {

@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) shape: Shape,
     pub(crate) table: Table<Series>,
     pub(crate) heads: HashMap<Fingerprint, Weak<Head>>,
+    /// Series that were removed since heads were looked at.
+    pub(crate) removed: usize,
     /// The end of the open window; 0 before the first data point.
     pub(crate) next_end: u64,
     /// Everything up to here was let out.
@@ -287,6 +289,7 @@ impl Plan {
             shape,
             table: Table::new(usize::MAX),
             heads: HashMap::new(),
+            removed: 0,
             next_end: 0,
             closed: 0,
             began: 0,
@@ -408,6 +411,25 @@ impl Plan {
         let empty = series.is_empty();
         self.busy |= !empty;
         !(empty && series.streams == 0)
+    }
+
+    /// Forgets heads that no series has any more, once there may be many of them.
+    pub(crate) fn forget_heads(&mut self) {
+        if self.removed > self.heads.len() / 4 {
+            self.heads.retain(|_, head| head.strong_count() > 0);
+            self.removed = 0;
+        }
+    }
+
+    /// Shows the books of increments, rounded.
+    pub(crate) fn publish_books(&self) {
+        let whole = |total: &Total| match total.value() {
+            Number::Int(value) => value,
+            Number::Double(value) => value.round() as i64,
+        };
+        self.metrics.taken.set(whole(&self.books.taken));
+        self.metrics.let_out.set(whole(&self.books.let_out));
+        self.metrics.dropped.set(whole(&self.books.dropped));
     }
 }
 
@@ -675,18 +697,5 @@ fn evaluate(
             }
         }
         _ => None,
-    }
-}
-
-impl Plan {
-    /// Shows the books of increments, rounded.
-    pub(crate) fn publish_books(&self) {
-        let whole = |total: &Total| match total.value() {
-            Number::Int(value) => value,
-            Number::Double(value) => value.round() as i64,
-        };
-        self.metrics.taken.set(whole(&self.books.taken));
-        self.metrics.let_out.set(whole(&self.books.let_out));
-        self.metrics.dropped.set(whole(&self.books.dropped));
     }
 }

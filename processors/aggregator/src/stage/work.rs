@@ -1,10 +1,10 @@
 //! Closes windows, in portions: nothing that comes in waits for all of it.
 
 use phoenix_component::Output;
-use phoenix_series::Slot;
+use phoenix_series::{Slot, Table};
 
 use super::Aggregator;
-use crate::stream::Events;
+use crate::stream::{Events, Stream, Target};
 
 /// Streams and series that are looked at in one call.
 const PORTION: usize = 16_384;
@@ -166,11 +166,12 @@ impl Aggregator {
                     next += 1;
                     if !plan.close(slot, end, closing.last, &mut self.emission) {
                         plan.table.remove(slot);
+                        plan.removed += 1;
                         self.series = self.series.saturating_sub(1);
                     }
                 }
                 self.emission.send(out, |head, which| plan.shape.naming(head, which));
-                plan.heads.retain(|_, head| head.strong_count() > 0);
+                plan.forget_heads();
                 plan.publish_books();
                 if closing.last {
                     plan.began = plan.began.max(std::mem::take(&mut plan.flushed));
@@ -188,15 +189,14 @@ impl Aggregator {
         true
     }
 
-    /// Bytes of all streams and series, roughly.
+    /// Bytes of all streams and series, from some of them: looking at all would hold up who waits.
     pub(crate) fn state_bytes(&self) -> usize {
         // A place in the index: a fingerprint and a slot, with the room that a hash table keeps.
-        const PLACE: usize = 20 * 2;
-        let series = self.plans.iter().flat_map(|plan| plan.table.iter());
-        let series: usize = series.map(|(_, series)| series.bytes() + PLACE + 16).sum();
-        let stream = size_of::<crate::stream::Stream>() + 16 + PLACE;
-        let streams = self.streams.iter().map(|(_, entry)| stream + entry.targets.len() * 16);
-        series + streams.sum::<usize>()
+        const PLACE: usize = 20 * 2 + 16;
+        let series = self.plans.iter().map(|plan| sampled(&plan.table, |series| series.bytes() + PLACE));
+        let stream =
+            |stream: &Stream| size_of::<Stream>() + PLACE + stream.targets.len() * size_of::<Target>();
+        series.sum::<usize>() + sampled(&self.streams, stream)
     }
 
     /// Lets go of everything.
@@ -210,4 +210,14 @@ impl Aggregator {
         self.closing = None;
         self.begun = false;
     }
+}
+
+/// The sum over a table, from at most so many of its states.
+fn sampled<T>(table: &Table<T>, bytes: impl Fn(&T) -> usize) -> usize {
+    const SAMPLE: usize = 1024;
+    let stride = (table.len() / SAMPLE).max(1);
+    let places =
+        (0..).step_by(stride).map_while(|number| table.place(number)).filter_map(|slot| table.get(slot));
+    let (count, sum) = places.fold((0, 0), |(count, sum), state| (count + 1, sum + bytes(state)));
+    if count == 0 { 0 } else { (sum as f64 / count as f64 * table.len() as f64) as usize }
 }

@@ -1,5 +1,5 @@
 use crate::checkpoint::Checkpoint;
-use phoenix_telemetry::{Counter, Description, Gauge, Metrics};
+use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
 macro_rules! descriptions {
     ($($name:ident: $text:literal, $unit:literal, $say:literal;)*) => {$(
@@ -72,6 +72,7 @@ pub(crate) struct RuleMetrics {
 
 impl AggregatorMetrics {
     pub(crate) fn new(metrics: &Metrics, id: &str) -> AggregatorMetrics {
+        let metrics = metrics.at(Level::Normal);
         let dropped = |reason| metrics.quiet_counter(DROPPED, &[("processor", id), ("reason", reason)]);
         let counter = |description| metrics.quiet_counter(description, &[("processor", id)]);
         let gauge = |description| metrics.gauge(description, &[("processor", id)]);
@@ -113,6 +114,7 @@ impl AggregatorMetrics {
 
 impl RuleMetrics {
     pub(crate) fn new(metrics: &Metrics, id: &str, rule: &str) -> RuleMetrics {
+        let metrics = metrics.at(Level::Normal);
         let counter = |description| metrics.quiet_counter(description, &[("processor", id), ("rule", rule)]);
         let late =
             |action| metrics.quiet_counter(LATE, &[("processor", id), ("rule", rule), ("action", action)]);

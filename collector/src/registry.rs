@@ -14,6 +14,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),
         ],
         processors: vec![
+            Box::new(phoenix_processor_aggregator::AggregatorFactory),
             Box::new(phoenix_processor_attributes::AttributesFactory),
             Box::new(phoenix_processor_batch::BatchFactory),
             Box::new(phoenix_processor_filter::FilterFactory),

@@ -34,6 +34,18 @@ impl Distinct {
         }
     }
 
+    /// The registers, of which [`from_registers`](Distinct::from_registers) makes the same again; none before the first hash.
+    pub fn registers(&self) -> &[u8] {
+        &self.registers
+    }
+
+    /// A sketch from its registers; none where these are no registers.
+    pub fn from_registers(registers: &[u8]) -> Option<Distinct> {
+        let is_rank = |rank: &u8| u32::from(*rank) <= 64 - PRECISION + 1;
+        let fits = registers.is_empty() || registers.len() == REGISTERS && registers.iter().all(is_rank);
+        fits.then(|| Distinct { registers: registers.to_vec() })
+    }
+
     /// How many there are, roughly.
     pub fn estimate(&self) -> u64 {
         if self.registers.is_empty() {
@@ -85,6 +97,10 @@ mod tests {
         }
         a.merge(&b);
         assert_eq!(a.estimate(), both.estimate());
+        let again = Distinct::from_registers(a.registers()).expect("registers");
+        assert_eq!(again.estimate(), a.estimate());
+        assert!(Distinct::from_registers(&[1]).is_none());
+        assert!(Distinct::from_registers(&[99; REGISTERS]).is_none());
         let mut empty = Distinct::default();
         empty.merge(&a);
         assert_eq!(empty.estimate(), a.estimate());

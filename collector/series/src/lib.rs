@@ -5,6 +5,7 @@
 //! - Bounds: a [`Table`] has a capacity, a histogram at most [`MAX_BUCKETS`] buckets.
 //! - Elsewhere: what is matched, when results are let out, and what is counted belong to the components.
 
+mod chart;
 mod distinct;
 mod explicit;
 mod exponential;
@@ -14,6 +15,7 @@ mod place;
 mod table;
 mod total;
 
+pub use chart::{Point, lttb, m4};
 pub use distinct::Distinct;
 pub use explicit::{Explicit, Mismatch};
 pub use exponential::{Buckets, Exponential, MAX_BUCKETS};

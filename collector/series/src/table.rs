@@ -107,6 +107,16 @@ impl<T> Table<T> {
         Ok(slot)
     }
 
+    /// The series whose state it is.
+    pub fn key(&self, slot: Slot) -> Option<Fingerprint> {
+        self.states.get(slot.index())?.as_ref().map(|(key, _)| *key)
+    }
+
+    /// The place of that number, whether or not a state is there: for who walks in portions.
+    pub fn place(&self, number: usize) -> Option<Slot> {
+        (number < self.states.len()).then(|| Slot::at(number))
+    }
+
     /// Takes a state out.
     pub fn remove(&mut self, slot: Slot) -> Option<T> {
         let (key, state) = self.states.get_mut(slot.index())?.take()?;
@@ -168,7 +178,9 @@ mod tests {
         let c = table.insert(key(3), "c").expect("room again");
         assert_eq!(c, a, "slots are used again");
         assert_eq!(table.iter().map(|(_, state)| *state).collect::<Vec<_>>(), ["c", "b"]);
+        assert_eq!((table.key(c), table.place(1), table.place(2)), (Some(key(3)), Some(Slot::at(1)), None));
         assert_eq!(table.remove(c), Some("c"));
+        assert_eq!(table.key(c), None);
         assert_eq!(table.remove(c), None);
         table.retain(|_, _| false);
         assert!(table.is_empty());

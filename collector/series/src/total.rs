@@ -35,6 +35,14 @@ impl Total {
         }
     }
 
+    /// Takes a number out that was added: exact for whole ones, compensated for others.
+    pub fn subtract(&mut self, number: Number) {
+        match number {
+            Number::Int(value) => self.whole -= i128::from(value),
+            Number::Double(value) => self.add(Number::Double(-value)),
+        }
+    }
+
     /// Adds another sum.
     pub fn merge(&mut self, other: &Total) {
         self.whole += other.whole;
@@ -42,6 +50,18 @@ impl Total {
             self.add(Number::Double(other.sum));
             self.lost += other.lost;
         }
+    }
+
+    /// The sum in parts that [`from_parts`](Total::from_parts) makes the same sum of: the whole numbers, and the others
+    /// where there are any.
+    pub fn parts(&self) -> (i128, Option<(f64, f64)>) {
+        (self.whole, self.is_double.then_some((self.sum, self.lost)))
+    }
+
+    /// A sum from its parts.
+    pub fn from_parts(whole: i128, others: Option<(f64, f64)>) -> Total {
+        let (sum, lost) = others.unwrap_or_default();
+        Total { whole, sum, lost, is_double: others.is_some() }
     }
 
     /// The sum: whole if all that was added is, and it fits.
@@ -96,6 +116,23 @@ mod tests {
         other.add(Double(0.5));
         merged.merge(&other);
         assert_eq!(merged.value(), Double(5.5));
+    }
+
+    #[test]
+    fn sums_are_merged_taken_apart_and_put_together() {
+        let mut total = Total::default();
+        let mut other = Total::default();
+        total.add(Int(i64::MAX));
+        other.add(Int(i64::MAX));
+        other.add(Double(0.25));
+        total.merge(&other);
+        let (whole, others) = total.parts();
+        assert_eq!((whole, others), (2 * i128::from(i64::MAX), Some((0.25, 0.0))));
+        assert_eq!(Total::from_parts(whole, others), total);
+        total.subtract(Int(i64::MAX));
+        total.subtract(Int(i64::MAX));
+        total.subtract(Double(0.25));
+        assert_eq!(total.value(), Double(0.0));
     }
 
     #[test]

@@ -1,0 +1,83 @@
+use phoenix_config::{Problems, Settings as _};
+
+use super::*;
+
+fn keys(settings: &str) -> Vec<String> {
+    let config: AggregatorConfig = serde_json::from_str(settings).expect(settings);
+    let problems = Problems::of(|problems| config.validate(problems));
+    problems.keys().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn rejects_bad_settings_and_names_the_field() {
+    // (settings of one rule, fields that the errors name)
+    let cases: [(&str, &[&str]); 24] = [
+        (r#"{"id": "a"}"#, &[]),
+        (r#"{"id": ""}"#, &["rules::0::id"]),
+        (r#"{"id": "a", "interval": "10ms"}"#, &["rules::0::interval"]),
+        (r#"{"id": "a", "interval": "10m"}"#, &["rules::0::interval"]),
+        (r#"{"id": "a", "window": "hopping", "every": "30s"}"#, &[]),
+        (r#"{"id": "a", "window": "hopping"}"#, &["rules::0::every"]),
+        (r#"{"id": "a", "window": "hopping", "every": "25s"}"#, &["rules::0::every"]),
+        (r#"{"id": "a", "every": "30s"}"#, &["rules::0::every"]),
+        (r#"{"id": "a", "window": "session", "gap": "30s"}"#, &[]),
+        (r#"{"id": "a", "window": "session"}"#, &["rules::0::gap"]),
+        (r#"{"id": "a", "gap": "30s"}"#, &["rules::0::gap"]),
+        (
+            r#"{"id": "a", "window": "sliding", "every": "10s", "temporality": "cumulative"}"#,
+            &["rules::0::temporality"],
+        ),
+        (
+            r#"{"id": "a", "window": "session", "gap": "30s", "outputs": ["total"]}"#,
+            &["rules::0::outputs::0"],
+        ),
+        (
+            r#"{"id": "a", "tiers": [{"interval": "5m"}, {"interval": "5m"}]}"#,
+            &["rules::0::tiers::1::interval"],
+        ),
+        (r#"{"id": "a", "tiers": [{"interval": "90s"}]}"#, &["rules::0::tiers::0::interval"]),
+        (r#"{"id": "a", "by": [], "without": ["x"]}"#, &["rules::0::without"]),
+        (r#"{"id": "a", "by": [], "levels": [{"level": "pod", "by": ["x"]}]}"#, &["rules::0::levels"]),
+        (r#"{"id": "a", "levels": [{"level": "pod"}, {"level": "pod"}]}"#, &["rules::0::levels::1::level"]),
+        (r#"{"id": "a", "outputs": ["sum", "p99", "sum"]}"#, &["rules::0::outputs::2"]),
+        (r#"{"id": "a", "name": "{metric}"}"#, &["rules::0::name"]),
+        (r#"{"id": "a", "name": "x", "outputs": ["min", "max"]}"#, &["rules::0::name"]),
+        (r#"{"id": "a", "keep_input": true}"#, &["rules::0::keep_input"]),
+        (r#"{"id": "a", "keep_input": true, "name": "{name}:1m"}"#, &[]),
+        (
+            r#"{"id": "a", "labels": [{"key": "a", "action": "bucket", "bounds": [2, 1]}]}"#,
+            &["rules::0::labels::0::bounds"],
+        ),
+    ];
+    for (rule, fields) in cases {
+        assert_eq!(keys(&format!(r#"{{"rules": [{rule}]}}"#)), fields, "{rule}");
+    }
+    assert_eq!(keys("{}"), ["rules"]);
+    assert_eq!(
+        keys(
+            r#"{"rules": [{"id": "a"}], "max_series": 0, "watermark": {"out_of_order": "-1s", "idle_timeout": "0s"}}"#
+        ),
+        ["max_series", "watermark::out_of_order", "watermark::idle_timeout"]
+    );
+}
+
+#[test]
+fn two_rules_that_write_one_series_are_refused() {
+    let two = |a: &str, b: &str| keys(&format!(r#"{{"rules": [{{"id": "a", {a}}}, {{"id": "b", {b}}}]}}"#));
+    let x = r#""match": {"names": ["x"]}, "by": ["pod"]"#;
+    assert_eq!(two(x, x), ["rules::1"]);
+    assert_eq!(two(x, &format!(r#"{x}, "name": "{{name}}:1m""#)), [""; 0]);
+    assert_eq!(two(x, r#""match": {"names": ["y"]}, "by": ["pod"]"#), [""; 0]);
+    assert_eq!(keys(r#"{"rules": [{"id": "a"}, {"id": "a", "name": "{rule}"}]}"#), ["rules::1::id"]);
+}
+
+#[test]
+fn functions_have_names() {
+    for name in ["sum", "time_weighted_avg", "p50", "p99.9", "p0", "p100"] {
+        assert_eq!(Function::try_from(name.to_owned()).expect(name).to_string(), name);
+    }
+    for name in ["", "p", "p101", "p-1", "median", "pNaN"] {
+        let error = Function::try_from(name.to_owned()).expect_err(name).to_string();
+        assert!(error.contains("time_weighted_avg"), "{error}");
+    }
+}

@@ -1,0 +1,296 @@
+//! Attributes of a stream before and after: label rules, and which of them stay.
+
+use phoenix_pdata::view::{AnyValue, Attributes, View as _};
+use phoenix_pdata::write::{put_bytes, put_message, put_value_body};
+use phoenix_series::{Fingerprint, Hasher};
+
+use crate::config::{LabelAction, LabelRule, Rule};
+use crate::glob::Glob;
+
+/// An attribute on its own: its key, and the body of its value.
+pub(crate) type Label = (Vec<u8>, Vec<u8>);
+
+/// The attributes of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Labels {
+    pub(crate) resource: Vec<Label>,
+    pub(crate) point: Vec<Label>,
+}
+
+impl Labels {
+    pub(crate) fn read(resource: Option<Attributes<'_>>, point: Attributes<'_>) -> Labels {
+        let own = |attributes: Attributes<'_>| {
+            let label = |attribute: phoenix_pdata::view::KeyValue<'_>| {
+                let mut value = Vec::new();
+                put_value_body(&mut value, &attribute.value());
+                (attribute.key().as_bytes().to_vec(), value)
+            };
+            attributes.iter().map(label).collect()
+        };
+        Labels { resource: resource.map(own).unwrap_or_default(), point: own(point) }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<&Label> {
+        self.point.iter().chain(&self.resource).find(|(other, _)| other == key)
+    }
+
+    fn find_mut(&mut self, key: &[u8]) -> Option<&mut Label> {
+        self.point.iter_mut().chain(&mut self.resource).find(|(other, _)| other == key)
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        self.resource.retain(|(other, _)| other != key);
+        self.point.retain(|(other, _)| other != key);
+    }
+
+    /// The value of an attribute as text.
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
+        self.find(key.as_bytes()).map(|(_, value)| text(value))
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        let body = text_body(value);
+        match self.find_mut(key.as_bytes()) {
+            Some(label) => label.1 = body,
+            None => self.point.push((key.as_bytes().to_vec(), body)),
+        }
+    }
+}
+
+/// The body of a text.
+pub(crate) fn text_body(text: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    put_bytes(&mut body, 1, text.as_bytes());
+    body
+}
+
+/// A value as people would write it; empty for lists, maps and nothing.
+fn text(body: &[u8]) -> String {
+    match AnyValue::new(body) {
+        AnyValue::String(text) => text.to_string_lossy().into_owned(),
+        AnyValue::Bool(value) => value.to_string(),
+        AnyValue::Int(value) => value.to_string(),
+        AnyValue::Double(value) => value.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// The fields that hold the attributes, sorted by key, and their identity.
+pub(crate) fn encode(labels: &mut [Label], field: u32, hasher: &Hasher) -> (Vec<u8>, Fingerprint) {
+    labels.sort();
+    let mut out = Vec::new();
+    let mut identity = Fingerprint::default();
+    let mut body = Vec::new();
+    for (key, value) in labels.iter() {
+        body.clear();
+        put_bytes(&mut body, 1, key);
+        put_bytes(&mut body, 2, value);
+        identity = identity.plus(hasher.bytes(&body));
+        put_message(&mut out, field, |out| out.extend_from_slice(&body));
+    }
+    (out, identity)
+}
+
+/// What is done to attributes, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelChange {
+    key: String,
+    action: Action,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Rename(String),
+    Map(Vec<(Glob, String)>, Option<String>),
+    Bucket(Vec<f64>),
+    Template(String),
+    Drop,
+}
+
+impl LabelChange {
+    fn new(rule: &LabelRule) -> LabelChange {
+        let action = match rule.action {
+            LabelAction::Rename => Action::Rename(rule.to.clone()),
+            LabelAction::Map => {
+                let globs = rule.values.iter().map(|(old, new)| (Glob::new(old), new.clone()));
+                Action::Map(globs.collect(), rule.other.clone())
+            }
+            LabelAction::Bucket => Action::Bucket(rule.bounds.clone()),
+            LabelAction::Template => Action::Template(rule.template.clone()),
+            LabelAction::Drop => Action::Drop,
+        };
+        LabelChange { key: rule.key.clone(), action }
+    }
+
+    fn apply(&self, labels: &mut Labels) {
+        let key = self.key.as_bytes();
+        match &self.action {
+            Action::Drop => labels.remove(key),
+            Action::Rename(to) => {
+                let Some((_, value)) = labels.find(key).cloned() else { return };
+                // The new name may be taken: then what has it goes.
+                labels.remove(to.as_bytes());
+                if let Some(label) = labels.find_mut(key) {
+                    *label = (to.as_bytes().to_vec(), value);
+                }
+            }
+            Action::Map(values, other) => {
+                let Some(old) = labels.text(&self.key) else { return };
+                let found = values.iter().find(|(glob, _)| glob.is_match(old.as_bytes()));
+                if let Some(new) = found.map(|(_, new)| new).or(other.as_ref()) {
+                    labels.set(&self.key, new);
+                }
+            }
+            Action::Bucket(bounds) => {
+                let number = labels.text(&self.key).and_then(|text| text.parse::<f64>().ok());
+                if let Some(number) = number.filter(|number| !number.is_nan()) {
+                    labels.set(&self.key, &range(bounds, number));
+                }
+            }
+            Action::Template(template) => {
+                let value = fill(template, |key| labels.text(key).unwrap_or_default());
+                labels.set(&self.key, &value);
+            }
+        }
+    }
+}
+
+/// The range that a number is in, as text.
+fn range(bounds: &[f64], number: f64) -> String {
+    let above = bounds.partition_point(|bound| *bound < number);
+    match (above.checked_sub(1).map(|below| bounds[below]), bounds.get(above)) {
+        (None, Some(upper)) => format!("<={upper}"),
+        (Some(lower), Some(upper)) => format!("{lower}-{upper}"),
+        (Some(lower), None) => format!(">{lower}"),
+        (None, None) => number.to_string(),
+    }
+}
+
+/// Puts values in the place of `{key}`.
+pub(crate) fn fill(template: &str, mut value: impl FnMut(&str) -> String) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((key, after)) = after.split_once('}') else { break };
+        out.push_str(before);
+        out.push_str(&value(key));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// What becomes of the attributes of the streams of a rule, at one of its levels.
+#[derive(Clone, Debug)]
+pub(crate) struct Grouping {
+    changes: Vec<LabelChange>,
+    by: Option<Vec<Vec<u8>>>,
+    without: Vec<Vec<u8>>,
+    level: Option<String>,
+}
+
+impl Grouping {
+    /// One for each level of a rule, or one.
+    pub(crate) fn of(rule: &Rule) -> Vec<Grouping> {
+        let keys = |keys: &[String]| keys.iter().map(|key| key.as_bytes().to_vec()).collect::<Vec<_>>();
+        let changes: Vec<_> = rule.labels.iter().map(LabelChange::new).collect();
+        if rule.levels.is_empty() {
+            let by = rule.by.as_ref().map(|by| keys(by));
+            return vec![Grouping { changes, by, without: keys(&rule.without), level: None }];
+        }
+        let level = |level: &crate::config::Level| Grouping {
+            changes: changes.clone(),
+            by: Some(keys(&level.by)),
+            without: Vec::new(),
+            level: Some(level.level.clone()),
+        };
+        rule.levels.iter().map(level).collect()
+    }
+
+    /// Whether every stream stays one on its own.
+    pub(crate) fn keeps_identity(&self) -> bool {
+        self.changes.is_empty() && self.by.is_none() && self.without.is_empty()
+    }
+
+    /// Whether the scope stays part of the identity.
+    pub(crate) fn keeps_scope(&self) -> bool {
+        self.by.is_none()
+    }
+
+    pub(crate) fn apply(&self, labels: &mut Labels) {
+        self.changes.iter().for_each(|change| change.apply(labels));
+        let stays = |(key, _): &Label| match &self.by {
+            Some(by) => by.contains(key),
+            None => !self.without.contains(key),
+        };
+        labels.resource.retain(stays);
+        labels.point.retain(stays);
+        if let Some(level) = &self.level {
+            labels.remove(b"level");
+            labels.point.push((b"level".to_vec(), text_body(level)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(resource: &[(&str, &str)], point: &[(&str, &str)]) -> Labels {
+        let own = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| (key.as_bytes().to_vec(), text_body(value))).collect()
+        };
+        Labels { resource: own(resource), point: own(point) }
+    }
+
+    fn grouped(rule: &str, before: &Labels) -> Vec<Labels> {
+        let rule: Rule = serde_json::from_str(rule).expect("a rule");
+        let apply = |grouping: Grouping| {
+            let mut labels = before.clone();
+            grouping.apply(&mut labels);
+            labels
+        };
+        Grouping::of(&rule).into_iter().map(apply).collect()
+    }
+
+    #[test]
+    fn attributes_stay_go_and_change() {
+        let before = labels(&[("pod", "a-1"), ("node", "n")], &[("status", "503"), ("route", "/x")]);
+        // (rule, resource and data point afterwards)
+        let cases = [
+            (r#"{"by": ["node", "route"]}"#, labels(&[("node", "n")], &[("route", "/x")])),
+            (r#"{"without": ["pod", "status"]}"#, labels(&[("node", "n")], &[("route", "/x")])),
+            (r#"{"by": []}"#, labels(&[], &[])),
+            (
+                r#"{"labels": [{"key": "status", "action": "map", "values": {"5??": "5xx"}, "other": "ok"}], "by": ["status"]}"#,
+                labels(&[], &[("status", "5xx")]),
+            ),
+            (
+                r#"{"labels": [{"key": "status", "action": "bucket", "bounds": [200, 500]}], "by": ["status"]}"#,
+                labels(&[], &[("status", ">500")]),
+            ),
+            (
+                r#"{"labels": [{"key": "pod", "to": "k8s.pod"}, {"key": "id", "action": "template", "template": "{k8s.pod}@{node}"}], "by": ["id"]}"#,
+                labels(&[], &[("id", "a-1@n")]),
+            ),
+            (r#"{"labels": [{"key": "route", "action": "drop"}], "by": ["route"]}"#, labels(&[], &[])),
+            (
+                r#"{"labels": [{"key": "status", "to": "route"}], "by": ["route"]}"#,
+                labels(&[], &[("route", "503")]),
+            ),
+        ];
+        for (rule, after) in cases {
+            assert_eq!(grouped(rule, &before), [after], "{rule}");
+        }
+        let levels = r#"{"levels": [{"level": "pod", "by": ["pod"]}, {"level": "node", "by": ["node"]}]}"#;
+        let expected =
+            [labels(&[("pod", "a-1")], &[("level", "pod")]), labels(&[("node", "n")], &[("level", "node")])];
+        assert_eq!(grouped(levels, &before), expected);
+    }
+
+    #[test]
+    fn ranges_are_told_as_text() {
+        let text = |number| range(&[10.0, 100.5], number);
+        assert_eq!([text(-1.0), text(10.0), text(11.0), text(101.0)], ["<=10", "<=10", "10-100.5", ">100.5"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Aggregates metrics over time and over attributes, exactly.
+//!
+//! - [`stream`]: what comes in. The data points of a stream are put into order and become increments or levels.
+//! - [`labels`], [`kind`]: where a stream goes, and what can be made of it.
+//! - [`watermark`]: how far event time has come; windows close when it passes their end.
+//! - [`series`], [`accumulator`]: what comes out, and what its windows add up to.
+//! - [`plan`]: a rule at one of its levels; [`emission`]: its data points as OTLP.
+//! - [`stage`]: all of it together; [`state`], [`checkpoint`]: over restarts.
+//!
+//! It is an ownership boundary: a request is answered once its data points are part of the state. There is one shard, so that
+//! every series has one writer. Time is handed in, and windows follow the times of the data points.
+
+mod accumulator;
+mod checkpoint;
+mod config;
+mod emission;
+mod glob;
+mod intake;
+mod kind;
+mod labels;
+mod metrics;
+mod plan;
+mod series;
+mod stage;
+mod state;
+mod stream;
+mod value;
+mod watermark;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use phoenix_component::factory::{
+    AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
+    parse_settings, settings_of,
+};
+use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError, Unpartitioned};
+use phoenix_config::{Described, Kind, Node, PipelineId, Problems, Shape};
+use phoenix_pdata::Signal;
+use phoenix_series::Hasher;
+use phoenix_telemetry::Metrics;
+
+pub use config::{
+    AggregatorConfig, AttributeMatch, CheckpointConfig, FirstSample, Function, LabelAction, LabelRule, Level,
+    Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice, Tier, UnknownFunction,
+    WatermarkConfig, WindowKind,
+};
+
+use checkpoint::Checkpoint;
+use labels::Grouping;
+use metrics::{AggregatorMetrics, RuleMetrics};
+use plan::Plan;
+use stage::Aggregator;
+
+/// Makes `aggregator` processors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AggregatorFactory;
+
+const DESCRIPTOR: Descriptor = Descriptor {
+    name: "aggregator",
+    aliases: &[],
+    signals: &[Support { from: Signal::Metrics, to: Signal::Metrics, stability: Stability::Alpha }],
+    module: env!("CARGO_PKG_NAME"),
+};
+
+impl Factory for AggregatorFactory {
+    fn descriptor(&self) -> &Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
+        parse_settings::<AggregatorConfig>(section, problems)
+    }
+
+    /// Streams, and the series of rules that stay the same, go on; others are let out.
+    fn change(&self, _old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        if new.is_some() { Change::adopted() } else { Change::let_out() }
+    }
+
+    fn shape(&self) -> Shape {
+        AggregatorConfig::shape()
+    }
+}
+
+/// How many instances of a pipeline's aggregator are alive: while the configuration changes there are two.
+type Alive = Mutex<HashMap<String, Arc<AtomicUsize>>>;
+
+impl ProcessorFactory for AggregatorFactory {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        pipeline: &PipelineId,
+    ) -> Result<Processor, StartError> {
+        let alive = cx.shared.get_or_make(Kind::Processor, cx.id, Alive::default);
+        let alive = alive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(pipeline.to_string())
+            .or_default()
+            .clone();
+        let place = Place { component: cx.id.to_string(), pipeline: pipeline.to_string(), alive };
+        Ok(Processor::Stage(stage(settings_of(settings), &cx.host.metrics, &place)))
+    }
+}
+
+/// Where an aggregator stands.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The identifier of the component, in metrics and in the name of the checkpoint.
+    pub component: String,
+    /// The pipeline, in the name of the checkpoint.
+    pub pipeline: String,
+    /// Counts the aggregators that stand there: one that finds another waits for its state.
+    pub alive: Arc<AtomicUsize>,
+}
+
+/// The stage of one pipeline.
+pub fn stage(config: &AggregatorConfig, metrics: &Metrics, place: &Place) -> StageSpec {
+    let seed = RandomState::new().hash_one("fingerprints");
+    StageSpec {
+        partition: Arc::new(Unpartitioned),
+        shards: vec![Box::new(aggregator(config, metrics, place, seed))],
+        acknowledge: Acknowledge::Held,
+    }
+}
+
+fn aggregator(config: &AggregatorConfig, metrics: &Metrics, place: &Place, seed: u64) -> Aggregator {
+    let id = &place.component;
+    let mut plans = Vec::new();
+    for rule in &config.rules {
+        let rule = Arc::new(rule.clone());
+        for (level, grouping) in Grouping::of(&rule).into_iter().enumerate() {
+            // The seed is that of the process; rules must be found again in another.
+            let identity = Hasher::new(0).bytes(format!("{level} {rule:?}").as_bytes());
+            let lateness = config.watermark.allowed_lateness.as_nanos() as u64;
+            let shape = plan::Shape::new(rule.clone(), grouping, config.partial_windows, lateness);
+            plans.push(Plan::new(identity, shape, RuleMetrics::new(metrics, id, &rule.id)));
+        }
+    }
+    let directory = &config.checkpoint.directory;
+    let checkpoint = (!directory.is_empty()).then(|| Checkpoint::new(directory, id, &place.pipeline));
+    let own = AggregatorMetrics::new(metrics, id);
+    Aggregator::new(config, plans, seed, checkpoint, own, place.alive.clone())
+}

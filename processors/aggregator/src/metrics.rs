@@ -1,0 +1,136 @@
+use crate::checkpoint::Checkpoint;
+use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
+
+macro_rules! descriptions {
+    ($($name:ident: $text:literal, $unit:literal, $say:literal;)*) => {$(
+        const $name: Description = Description {
+            name: concat!("phoenix_processor_aggregator_", $text),
+            unit: $unit,
+            text: $say,
+        };
+    )*};
+}
+
+descriptions! {
+    POINTS_IN: "points_in", "{datapoint}", "Data points that a rule took.";
+    POINTS_OUT: "points_out", "{datapoint}", "Data points that a rule let out.";
+    PARTIAL: "partial_points", "{datapoint}", "Data points let out or dropped of windows that were not seen whole.";
+    LATE: "late", "{datapoint}", "Data points of windows that were let out, by what became of them.";
+    OVERFLOW: "overflow", "{stream}", "Streams for whose series there was no room.";
+    INCOMPATIBLE: "incompatible", "{datapoint}", "Data points that do not go together with others of their series.";
+    INCREMENTS: "increments", "1", "Sum of the increments of counters, by what became of them.";
+    DROPPED: "dropped", "{datapoint}", "Data points that no rule could take, by reason.";
+    RESETS: "resets", "{reset}", "Cumulative streams that started again.";
+    GAPS: "gaps", "{gap}", "Delta streams that left a time uncovered.";
+    OVERLAPS: "overlaps", "{overlap}", "Delta streams that covered a time twice.";
+    UNKNOWN_STARTS: "unknown_starts", "{stream}", "Cumulative streams whose first value is a baseline, since nobody knows from when it counts.";
+    FUTURE: "future", "{datapoint}", "Data points too far ahead of the clock.";
+    STREAMS: "streams", "{stream}", "Streams that are followed.";
+    SERIES: "series", "{series}", "Series that are made.";
+    STATE: "state_size", "By", "Memory for streams and series, as of the last window.";
+    LAG: "watermark_lag", "ms", "How far the watermark is behind the clock.";
+    CHECKPOINTS: "checkpoints", "{checkpoint}", "Attempts to write the state, by outcome.";
+}
+
+/// What an aggregator says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct AggregatorMetrics {
+    pub(crate) not_finite: Counter,
+    pub(crate) invalid: Counter,
+    pub(crate) duplicate: Counter,
+    pub(crate) out_of_order: Counter,
+    pub(crate) stream_limit: Counter,
+    pub(crate) series_limit: Counter,
+    pub(crate) late: Counter,
+    pub(crate) resets: Counter,
+    pub(crate) gaps: Counter,
+    pub(crate) overlaps: Counter,
+    pub(crate) unknown_starts: Counter,
+    pub(crate) future: Counter,
+    pub(crate) streams: Gauge,
+    pub(crate) series: Gauge,
+    pub(crate) state: Gauge,
+    pub(crate) lag: Gauge,
+    pub(crate) checkpoints: Counter,
+    pub(crate) checkpoint_failures: Counter,
+}
+
+/// What is said of one rule.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleMetrics {
+    pub(crate) points_in: Counter,
+    pub(crate) points_out: Counter,
+    pub(crate) partial: Counter,
+    pub(crate) late_folded: Counter,
+    pub(crate) late_dropped: Counter,
+    pub(crate) overflow: Counter,
+    pub(crate) incompatible: Counter,
+    pub(crate) taken: Gauge,
+    pub(crate) let_out: Gauge,
+    pub(crate) dropped: Gauge,
+}
+
+impl AggregatorMetrics {
+    pub(crate) fn new(metrics: &Metrics, id: &str) -> AggregatorMetrics {
+        let metrics = metrics.at(Level::Normal);
+        let dropped = |reason| metrics.quiet_counter(DROPPED, &[("processor", id), ("reason", reason)]);
+        let counter = |description| metrics.quiet_counter(description, &[("processor", id)]);
+        let gauge = |description| metrics.gauge(description, &[("processor", id)]);
+        let checkpoint =
+            |outcome| metrics.quiet_counter(CHECKPOINTS, &[("processor", id), ("outcome", outcome)]);
+        AggregatorMetrics {
+            not_finite: dropped("not_finite"),
+            invalid: dropped("invalid"),
+            duplicate: dropped("duplicate"),
+            out_of_order: dropped("out_of_order"),
+            stream_limit: dropped("stream_limit"),
+            series_limit: dropped("series_limit"),
+            late: dropped("late"),
+            resets: counter(RESETS),
+            gaps: counter(GAPS),
+            overlaps: counter(OVERLAPS),
+            unknown_starts: counter(UNKNOWN_STARTS),
+            future: counter(FUTURE),
+            streams: gauge(STREAMS),
+            series: gauge(SERIES),
+            state: gauge(STATE),
+            lag: gauge(LAG),
+            checkpoints: checkpoint("written"),
+            checkpoint_failures: checkpoint("failed"),
+        }
+    }
+
+    /// Counts an attempt to write the state.
+    pub(crate) fn count_checkpoint(&self, checkpoint: &Checkpoint, written: &std::io::Result<()>) {
+        match written {
+            Ok(()) => self.checkpoints.add(1),
+            Err(error) => {
+                self.checkpoint_failures.add(1);
+                tracing::error!(path = %checkpoint.path().display(), %error, "the state cannot be written");
+            }
+        }
+    }
+}
+
+impl RuleMetrics {
+    pub(crate) fn new(metrics: &Metrics, id: &str, rule: &str) -> RuleMetrics {
+        let metrics = metrics.at(Level::Normal);
+        let counter = |description| metrics.quiet_counter(description, &[("processor", id), ("rule", rule)]);
+        let late =
+            |action| metrics.quiet_counter(LATE, &[("processor", id), ("rule", rule), ("action", action)]);
+        let increments =
+            |fate| metrics.gauge(INCREMENTS, &[("processor", id), ("rule", rule), ("fate", fate)]);
+        RuleMetrics {
+            points_in: counter(POINTS_IN),
+            points_out: counter(POINTS_OUT),
+            partial: counter(PARTIAL),
+            late_folded: late("folded"),
+            late_dropped: late("dropped"),
+            overflow: counter(OVERFLOW),
+            incompatible: counter(INCOMPATIBLE),
+            taken: increments("taken"),
+            let_out: increments("let_out"),
+            dropped: increments("dropped"),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! One rule at one of its levels: its series, how far its windows are closed, and what comes out of them.
+
+mod closer;
+mod shape;
+
+use std::collections::HashMap;
+use std::sync::Weak;
+
+use phoenix_pdata::view::Number;
+use phoenix_series::{Fingerprint, Slot, Table, Total};
+
+use crate::emission::Emission;
+use crate::metrics::RuleMetrics;
+use crate::series::{Frame, Head, Series};
+use crate::stream::{Change, Meaning};
+use crate::value::Value;
+
+use closer::Closer;
+
+pub(crate) use shape::Shape;
+
+/// A rule at one of its levels.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What it is, so that its state is found again: rule and level.
+    pub(crate) id: Fingerprint,
+    pub(crate) shape: Shape,
+    pub(crate) table: Table<Series>,
+    pub(crate) heads: HashMap<Fingerprint, Weak<Head>>,
+    /// Series that were removed since heads were looked at.
+    pub(crate) removed: usize,
+    /// The end of the open window; 0 before the first data point.
+    pub(crate) next_end: u64,
+    /// Everything up to here was let out.
+    pub(crate) closed: u64,
+    /// Since when data points are seen: windows that begin before were not seen whole.
+    pub(crate) began: u64,
+    /// Up to when windows reach that were let out before their end.
+    pub(crate) flushed: u64,
+    /// Whether a series had something when windows were closed last.
+    pub(crate) busy: bool,
+    pub(crate) books: Books,
+    pub(crate) metrics: RuleMetrics,
+}
+
+/// Increments of counters: `taken = let_out + dropped + those in open windows`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Books {
+    pub(crate) taken: Total,
+    pub(crate) let_out: Total,
+    pub(crate) dropped: Total,
+}
+
+/// What became of a data point at one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Taken,
+    Late,
+    Incompatible,
+}
+
+/// What a stream hands to a series with a data point.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) time: u64,
+    /// The time of the data point before, and since when the stream goes there.
+    pub(crate) before: u64,
+    pub(crate) since: u64,
+    pub(crate) meaning: Meaning,
+    /// Whether the stream had ended.
+    pub(crate) revives: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(id: Fingerprint, shape: Shape, metrics: RuleMetrics) -> Plan {
+        Plan {
+            id,
+            shape,
+            table: Table::new(usize::MAX),
+            heads: HashMap::new(),
+            removed: 0,
+            next_end: 0,
+            closed: 0,
+            began: 0,
+            flushed: 0,
+            busy: false,
+            books: Books::default(),
+            metrics,
+        }
+    }
+
+    /// The first data points were seen: from when on windows are looked at, and since when they are whole.
+    pub(crate) fn begin(&mut self, earliest: u64, began: u64) {
+        self.next_end = self.shape.end_of(earliest.max(1));
+        self.closed = self.next_end - self.shape.step;
+        self.began = began;
+    }
+
+    pub(crate) fn window_start(&self) -> u64 {
+        self.next_end.saturating_sub(self.shape.step)
+    }
+
+    /// Takes a data point into a series.
+    pub(crate) fn take(&mut self, slot: Slot, change: &Change<'_>, delivery: Delivery) -> Outcome {
+        let window_start = self.window_start();
+        let Some(series) = self.table.get_mut(slot) else { return Outcome::Taken };
+        let carries = self.shape.carries(series.head.kind);
+        if delivery.revives {
+            series.live += 1;
+        }
+        let ends = matches!(change, Change::Ended { .. });
+        if ends {
+            series.live = series.live.saturating_sub(1);
+            series.ended |= series.live == 0;
+        }
+        let increment = match change {
+            Change::Increment { value: Value::Number(number), .. } => Some(*number),
+            _ => None,
+        };
+        if let Some(number) = increment {
+            self.books.taken.add(number);
+        }
+        self.metrics.points_in.add(u64::from(!ends));
+        if delivery.time <= self.closed {
+            let folds = match change {
+                // Else the next data point of the stream would bring it, into the same window.
+                Change::Increment { .. } if delivery.meaning == Meaning::Sums => true,
+                Change::Increment { .. } => self.closed - delivery.time <= self.shape.allowed_lateness,
+                Change::Level { .. } => carries,
+                Change::Summary(_) => false,
+                Change::Baseline | Change::Ended { .. } => true,
+            };
+            if !folds {
+                self.metrics.late_dropped.add(1);
+                if let Some(number) = increment {
+                    self.books.dropped.add(number);
+                }
+                return Outcome::Late;
+            }
+            self.metrics.late_folded.add(u64::from(!ends));
+        }
+        let frame = Frame {
+            time: delivery.time,
+            before: if delivery.before > delivery.since { delivery.before } else { 0 },
+            window_start,
+            gap: self.shape.gap,
+            carries,
+            needs: self.shape.needs[usize::from(series.head.kind.number())],
+            max_scale: self.shape.rule.max_scale,
+        };
+        match series.take(change, frame) {
+            Ok(()) => Outcome::Taken,
+            Err(_) => {
+                self.metrics.incompatible.add(1);
+                if let Some(number) = increment {
+                    self.books.dropped.add(number);
+                }
+                Outcome::Incompatible
+            }
+        }
+    }
+
+    /// A level was held to the end of the window.
+    pub(crate) fn hold(&mut self, slot: Slot, end: u64, since: u64, value: Number) {
+        let start = end.saturating_sub(self.shape.step);
+        if let Some(series) = self.table.get_mut(slot)
+            && self.shape.needs(series.head.kind).time_weighted
+        {
+            series.window.hold_until(end, since, value, start);
+        }
+    }
+
+    /// A stream is forgotten; its level goes, if it was carried.
+    pub(crate) fn leave(&mut self, slot: Slot, live: bool, level: Option<Number>) {
+        let Some(series) = self.table.get_mut(slot) else { return };
+        series.streams = series.streams.saturating_sub(1);
+        if live {
+            series.live = series.live.saturating_sub(1);
+        }
+        if let Some(value) = level.filter(|_| self.shape.carries(series.head.kind))
+            && let Some(level) = series.window.accumulator.level()
+        {
+            level.leave(value);
+        }
+    }
+
+    /// Closes the window that ends at `end` for one series; `last` where it is let out before its end, as the last one.
+    /// False where nothing of the series is left.
+    pub(crate) fn close(&mut self, slot: Slot, end: u64, last: bool, emission: &mut Emission) -> bool {
+        let Some(series) = self.table.get_mut(slot) else { return true };
+        let mut closer = Closer {
+            shape: &self.shape,
+            began: self.began,
+            books: &mut self.books,
+            metrics: &self.metrics,
+            emission,
+        };
+        let flushed = closer.close(series, end, last);
+        self.flushed = self.flushed.max(flushed);
+        let empty = series.is_empty();
+        self.busy |= !empty;
+        !(empty && series.streams == 0)
+    }
+
+    /// Forgets heads that no series has any more, once there may be many of them.
+    pub(crate) fn forget_heads(&mut self) {
+        if self.removed > self.heads.len() / 4 {
+            self.heads.retain(|_, head| head.strong_count() > 0);
+            self.removed = 0;
+        }
+    }
+
+    /// Shows the books of increments, rounded.
+    pub(crate) fn publish_books(&self) {
+        let whole = |total: &Total| match total.value() {
+            Number::Int(value) => value,
+            Number::Double(value) => value.round() as i64,
+        };
+        self.metrics.taken.set(whole(&self.books.taken));
+        self.metrics.let_out.set(whole(&self.books.let_out));
+        self.metrics.dropped.set(whole(&self.books.dropped));
+    }
+}

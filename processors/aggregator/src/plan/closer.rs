@@ -1,0 +1,293 @@
+//! Lets windows out.
+
+use phoenix_pdata::view::Number;
+
+use super::shape::TIER_BITS;
+use super::{Books, Shape};
+use crate::accumulator::Accumulator;
+use crate::config::{Function, Over, PartialWindows, WindowKind};
+use crate::emission::{Emission, Stamp};
+use crate::kind::{Form, Kind};
+use crate::metrics::RuleMetrics;
+use crate::series::{Series, Window};
+use crate::value::as_double;
+
+/// A window on its way out.
+struct Closing<'a> {
+    window: &'a Window,
+    running: Option<&'a Accumulator>,
+    tier: usize,
+    /// Where the window begins, and where it ends or ended early.
+    start: u64,
+    end: u64,
+    /// Since when what is cumulative counts.
+    since: u64,
+    partial: bool,
+}
+
+/// Lets windows of a plan out.
+pub(super) struct Closer<'a> {
+    pub(super) shape: &'a Shape,
+    pub(super) began: u64,
+    pub(super) books: &'a mut Books,
+    pub(super) metrics: &'a RuleMetrics,
+    pub(super) emission: &'a mut Emission,
+}
+
+impl Closer<'_> {
+    /// Closes a window of a series. Returns up to when it covers if that is before its end.
+    pub(super) fn close(&mut self, series: &mut Series, end: u64, last: bool) -> u64 {
+        if self.shape.gap > 0 {
+            self.close_sessions(series, end, last);
+            return 0;
+        }
+        let carries = self.shape.carries(series.head.kind);
+        let has_points = !series.window.is_empty();
+        if let Some(total) = series.window.accumulator.total() {
+            // Before the sum becomes part of other sums.
+            self.books.let_out.add(total);
+        }
+        if has_points && self.keeps_running(series.head.kind) {
+            let running = series.running.get_or_insert_default();
+            // Both were added to one series before, so they go together.
+            let _ = running.merge(&series.window.accumulator, self.shape.max_scale(0));
+        }
+        if self.shape.parts > 1 {
+            self.close_part(series, end, last);
+        } else if has_points {
+            self.emit(series, &series.window, 0, end, last);
+        } else if series.ended {
+            self.emit_end(series, end);
+        }
+        series.ended = false;
+        let mut flushed = if last { series.window.last } else { 0 };
+        if let Some(more) = series.more.as_deref_mut().filter(|more| !more.tiers.is_empty()) {
+            let _ = more.tiers[0].merge(&series.window, self.shape.max_scale(1));
+        }
+        for tier in 0..self.shape.tiers.len() {
+            let due = last || end.is_multiple_of(self.shape.tiers[tier]);
+            let Some(window) = series.more.as_deref_mut().map(|more| std::mem::take(&mut more.tiers[tier]))
+            else {
+                break;
+            };
+            if due && !window.is_empty() {
+                let tier_end = end.div_ceil(self.shape.tiers[tier]) * self.shape.tiers[tier];
+                self.emit(series, &window, tier + 1, tier_end, last);
+                flushed = flushed.max(if last { window.last } else { 0 });
+            }
+            let Some(more) = series.more.as_deref_mut() else { break };
+            if due {
+                if let Some(above) = more.tiers.get_mut(tier + 1) {
+                    let _ = above.merge(&window, self.shape.max_scale(tier + 2));
+                }
+            } else {
+                more.tiers[tier] = window;
+            }
+        }
+        series.window.reset(carries);
+        flushed
+    }
+
+    fn keeps_running(&self, kind: Kind) -> bool {
+        !matches!(kind, Kind::UpDownCounter)
+            && self.shape.outputs[usize::from(kind.number())].iter().any(|(_, form)| form.is_cumulative())
+    }
+
+    /// Puts the closed part to those before it, and lets out the whole.
+    fn close_part(&mut self, series: &mut Series, end: u64, last: bool) {
+        let fresh = !series.window.is_empty();
+        let Some(more) = series.more.as_deref_mut() else { return };
+        more.parts.push_back(series.window.clone());
+        while more.parts.len() > self.shape.parts {
+            more.parts.pop_front();
+        }
+        let mut whole = Window::default();
+        for part in &more.parts {
+            let _ = whole.merge(part, self.shape.max_scale(0));
+        }
+        if more.parts.iter().all(Window::is_empty) {
+            more.parts.clear();
+        }
+        let lets_out = fresh || self.shape.rule.window == WindowKind::Hopping;
+        if lets_out && !whole.is_empty() {
+            self.emit(series, &whole, 0, end, last);
+        }
+    }
+
+    fn close_sessions(&mut self, series: &mut Series, end: u64, last: bool) {
+        let Some(more) = series.more.as_deref_mut() else { return };
+        let over = |session: &Window| last || session.last.saturating_add(self.shape.gap) <= end;
+        let count = more.sessions.iter().take_while(|session| over(session)).count();
+        let closed: Vec<Window> = more.sessions.drain(..count).collect();
+        for session in closed {
+            if let Some(total) = session.accumulator.total() {
+                self.books.let_out.add(total);
+            }
+            let open = last && session.last.saturating_add(self.shape.gap) > end;
+            let closing = Closing {
+                window: &session,
+                running: None,
+                tier: 0,
+                start: session.first,
+                end: session.last,
+                since: session.first,
+                partial: open || session.first < self.began,
+            };
+            self.write(series, &closing);
+        }
+        series.ended = false;
+    }
+
+    fn emit(&mut self, series: &Series, window: &Window, tier: usize, end: u64, last: bool) {
+        let length = match tier.checked_sub(1) {
+            None => self.shape.step * self.shape.parts as u64,
+            Some(index) => self.shape.tiers[index],
+        };
+        let begins = end.saturating_sub(length);
+        let start = if self.began < end { begins.max(self.began) } else { begins };
+        let ends = if last { window.last.max(start + 1).min(end) } else { end };
+        let closing = Closing {
+            window,
+            running: series.running.as_deref(),
+            tier,
+            start,
+            end: ends,
+            since: series.start.min(ends),
+            partial: begins < self.began || ends < end,
+        };
+        self.write(series, &closing);
+    }
+
+    /// The last stream of a series ended without a further data point.
+    fn emit_end(&mut self, series: &Series, end: u64) {
+        let outputs = &self.shape.outputs[usize::from(series.head.kind.number())];
+        for (index, (_, form)) in outputs.iter().enumerate() {
+            if matches!(form, Form::Gauge | Form::Sum { .. }) {
+                let stamp = self.stamp(series, 0, end, false);
+                self.emission
+                    .add(&series.head, (index as u16) << TIER_BITS, false, |out| stamp.put_number(out, None));
+                self.metrics.points_out.add(1);
+            }
+        }
+    }
+
+    fn stamp<'s>(&self, series: &'s Series, start: u64, time: u64, partial: bool) -> Stamp<'s> {
+        Stamp {
+            start,
+            time,
+            attributes: &series.attributes,
+            attributes_field: series.head.kind.attributes_field(),
+            labelled: partial && self.shape.partial == PartialWindows::Label,
+        }
+    }
+
+    fn write(&mut self, series: &Series, closing: &Closing<'_>) {
+        let kind = series.head.kind;
+        let outputs = &self.shape.outputs[usize::from(kind.number())];
+        for (index, (function, form)) in outputs.iter().enumerate() {
+            let cumulative = form.is_cumulative();
+            if closing.partial && !cumulative {
+                self.metrics.partial.add(1);
+                if self.shape.partial == PartialWindows::Drop {
+                    continue;
+                }
+            }
+            // What is cumulative is as whole as it ever was.
+            let partial = closing.partial && !cumulative;
+            let start = if cumulative { closing.since } else { closing.start };
+            let stamp = self.stamp(series, start, closing.end, partial);
+            let which = (index as u16) << TIER_BITS | closing.tier as u16;
+            let value = match (cumulative, closing.running) {
+                (true, Some(running)) => running,
+                _ => &closing.window.accumulator,
+            };
+            let emission = &mut *self.emission;
+            let before = emission.len();
+            match (form, value) {
+                (Form::Explicit(_), Accumulator::Explicit(histogram)) => {
+                    emission.add(&series.head, which, partial, |out| {
+                        stamp.put_explicit(out, histogram, !cumulative)
+                    });
+                }
+                (Form::Exponential(_), Accumulator::Exponential(histogram)) => {
+                    emission.add(&series.head, which, partial, |out| {
+                        stamp.put_exponential(out, histogram, !cumulative)
+                    });
+                }
+                (Form::Exponential(_), Accumulator::Level(level)) => {
+                    let histogram = level.moments.as_ref().and_then(|moments| moments.histogram.as_ref());
+                    if let Some(histogram) = histogram {
+                        emission.add(&series.head, which, partial, |out| {
+                            stamp.put_exponential(out, histogram, true)
+                        });
+                    }
+                }
+                (Form::Summary, Accumulator::Summary(_, point)) => {
+                    emission.add(&series.head, which, partial, |out| stamp.put_summary(out, point));
+                }
+                (Form::Gauge | Form::Sum { .. }, value) => {
+                    let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;
+                    let number = evaluate(*function, value, closing.window, seconds, self.shape.rule.over);
+                    if let Some(number) = number {
+                        emission.add(&series.head, which, partial, |out| stamp.put_number(out, Some(number)));
+                    } else if series.live == 0 && series.ended {
+                        emission.add(&series.head, which, partial, |out| stamp.put_number(out, None));
+                    }
+                }
+                _ => {}
+            }
+            self.metrics.points_out.add((emission.len() - before) as u64);
+        }
+    }
+}
+
+/// The number that a function gives; none where there is none.
+fn evaluate(
+    function: Function,
+    value: &Accumulator,
+    window: &Window,
+    seconds: f64,
+    over: Over,
+) -> Option<Number> {
+    use Function::*;
+    let double = |value: f64| value.is_finite().then_some(Number::Double(value));
+    match (function, value) {
+        (Count, _) => Some(Number::Int(window.points as i64)),
+        (Series, _) => Some(Number::Int(window.series as i64)),
+        (Sum | Increase | Total, Accumulator::Counter(total)) => Some(total.value()),
+        (Rate, Accumulator::Counter(total)) => double(as_double(total.value()) / seconds),
+        (Avg, Accumulator::Explicit(histogram)) => double(histogram.sum? / histogram.count as f64),
+        (Avg, Accumulator::Exponential(histogram)) => double(histogram.sum? / histogram.count as f64),
+        (Min, Accumulator::Explicit(histogram)) => double(histogram.min?),
+        (Min, Accumulator::Exponential(histogram)) => double(histogram.min?),
+        (Max, Accumulator::Explicit(histogram)) => double(histogram.max?),
+        (Max, Accumulator::Exponential(histogram)) => double(histogram.max?),
+        (Quantile(q), Accumulator::Explicit(histogram)) => double(histogram.quantile(q)?),
+        (Quantile(q), Accumulator::Exponential(histogram)) => double(histogram.quantile(q)?),
+        (function, Accumulator::Level(level)) => {
+            let extent = level.extent.as_ref();
+            let moments = level.moments.as_deref();
+            match function {
+                Sum => (level.series > 0).then(|| level.latest.value()),
+                Last => extent.map(|extent| extent.last.1),
+                First => extent.map(|extent| extent.first.1),
+                Min => extent.map(|extent| extent.min),
+                Max => extent.map(|extent| extent.max),
+                Avg if over == Over::Series && level.series > 0 => {
+                    double(as_double(level.latest.value()) / level.series as f64)
+                }
+                Avg => double(moments?.mean()?),
+                TimeWeightedAvg => moments.filter(|moments| moments.weight > 0.0).map_or_else(
+                    || extent.map(|extent| extent.last.1),
+                    |moments| double(moments.weighted / moments.weight),
+                ),
+                Stddev => double(moments?.variance()?.sqrt()),
+                Stdvar => double(moments?.variance()?),
+                Unique => Some(Number::Int(moments?.unique.as_ref()?.count() as i64)),
+                Quantile(q) => double(moments?.histogram.as_ref()?.quantile(q)?),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,314 @@
+//! What comes out: one series, its open window, and what else of it is still needed.
+//!
+//! Streams are taken up to the next end of a window and no further, so a series has one window open, whatever order data
+//! points came in.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use phoenix_pdata::view::Number;
+
+use crate::accumulator::{Accumulator, Incompatible, Level};
+use crate::kind::Kind;
+use crate::stream::Change;
+use crate::value::Value;
+
+/// What series of one metric of one resource and scope share. Bodies are encoded as they go out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Different for every head of a processor.
+    pub(crate) id: u64,
+    pub(crate) resource: Box<[u8]>,
+    pub(crate) resource_schema: Box<[u8]>,
+    pub(crate) scope: Box<[u8]>,
+    pub(crate) scope_schema: Box<[u8]>,
+    pub(crate) name: Box<[u8]>,
+    pub(crate) description: Box<[u8]>,
+    pub(crate) unit: Box<[u8]>,
+    /// What comes out, related in time as the rule wants it.
+    pub(crate) kind: Kind,
+}
+
+/// What was taken between two moments.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Window {
+    pub(crate) points: u64,
+    /// Streams with data points.
+    pub(crate) series: u64,
+    /// Since when the first data point counts, and the time of the last one.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) accumulator: Accumulator,
+}
+
+/// A series that comes out.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) head: Arc<Head>,
+    /// The fields of the attributes of its data points, as those of its kind have them.
+    pub(crate) attributes: Box<[u8]>,
+    /// The bounds that all histograms that come here have.
+    bounds: Option<Arc<[f64]>>,
+    /// Streams that go here, and those of them that have not ended.
+    pub(crate) streams: u32,
+    pub(crate) live: u32,
+    /// The last of them ended since the last window.
+    pub(crate) ended: bool,
+    /// Since when it counts; `u64::MAX` before its first data point. Stays once it came out.
+    pub(crate) start: u64,
+    pub(crate) window: Window,
+    /// Of all windows that were closed, where what comes out is cumulative.
+    pub(crate) running: Option<Box<Accumulator>>,
+    pub(crate) more: Option<Box<More>>,
+}
+
+/// What only some kinds of windows need.
+#[derive(Debug, Default)]
+pub(crate) struct More {
+    /// The open window of each tier.
+    pub(crate) tiers: Vec<Window>,
+    /// The parts of a hopping window that were closed, the oldest first.
+    pub(crate) parts: VecDeque<Window>,
+    /// Sessions by time, none of which meet.
+    pub(crate) sessions: Vec<Window>,
+}
+
+/// How a series takes a data point.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// Its time.
+    pub(crate) time: u64,
+    /// The time of the data point before it in its stream; 0 where there is none that came here.
+    pub(crate) before: u64,
+    /// Where the open window begins.
+    pub(crate) window_start: u64,
+    /// The gap after which a session ends; 0 where windows are no sessions.
+    pub(crate) gap: u64,
+    /// Whether levels stay until they are replaced.
+    pub(crate) carries: bool,
+    pub(crate) needs: crate::accumulator::Needs,
+    pub(crate) max_scale: i32,
+}
+
+impl Window {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.points == 0
+    }
+
+    /// Adds a later window, or a later part of the same one.
+    pub(crate) fn merge(&mut self, other: &Window, max_scale: i32) -> Result<(), Incompatible> {
+        if other.points == 0 {
+            return Ok(());
+        }
+        if self.points == 0 {
+            (self.first, self.last) = (other.first, other.last);
+        }
+        self.points += other.points;
+        self.series = self.series.max(other.series);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.accumulator.merge(&other.accumulator, max_scale)
+    }
+
+    /// Begins anew. Levels that are carried stay.
+    pub(crate) fn reset(&mut self, carries: bool) {
+        let carried = match (&mut self.accumulator, carries) {
+            (Accumulator::Level(level), true) => Accumulator::Level(Box::new(Level {
+                series: level.series,
+                latest: level.latest,
+                ..Level::default()
+            })),
+            _ => Accumulator::Empty,
+        };
+        *self = Window { accumulator: carried, ..Window::default() };
+    }
+
+    fn take(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
+        let time = frame.time;
+        match change {
+            Change::Increment { value, .. } => self.accumulator.add(value, frame.max_scale)?,
+            Change::Baseline => {
+                if matches!(self.accumulator, Accumulator::Empty | Accumulator::Counter(_)) {
+                    // A counter that adds nothing is there nevertheless.
+                    self.accumulator.add(&Value::Number(Number::Int(0)), frame.max_scale)?;
+                }
+            }
+            Change::Level { value, before } => self.take_level(*value, *before, frame)?,
+            Change::Summary(bytes) => {
+                let newest = Accumulator::Summary(time, (*bytes).into());
+                self.accumulator.merge(&newest, frame.max_scale)?;
+            }
+            Change::Ended { before } => {
+                if let Some((since, value)) = before
+                    && frame.before != 0
+                    && (frame.carries || *since > frame.window_start)
+                    && let Some(level) = self.accumulator.level()
+                {
+                    level.leave(*value);
+                }
+                return Ok(());
+            }
+        }
+        self.series += u64::from(frame.before == 0 || frame.before <= frame.window_start);
+        let from = match change {
+            // In a session no further back than it reaches.
+            Change::Increment { from, .. } if *from != 0 => {
+                (*from).max(time.saturating_sub(frame.gap.max(1)))
+            }
+            _ => time.saturating_sub(1),
+        };
+        self.first = if self.points == 0 { from } else { self.first.min(from) };
+        self.last = self.last.max(time);
+        self.points += 1;
+        Ok(())
+    }
+
+    fn take_level(
+        &mut self,
+        value: Number,
+        before: Option<(u64, Number)>,
+        frame: Frame,
+    ) -> Result<(), Incompatible> {
+        let level = self.accumulator.level().ok_or(Incompatible)?;
+        let before = before.filter(|_| frame.before != 0);
+        let replaces = before.filter(|(since, _)| frame.carries || *since > frame.window_start);
+        level.take(frame.time, value, replaces.map(|(_, value)| value), frame.needs);
+        if let Some((since, value)) = before.filter(|_| frame.needs.time_weighted) {
+            level.hold(value, frame.time.saturating_sub(since.max(frame.window_start)));
+        }
+        Ok(())
+    }
+
+    /// A level was held until the window ended, without a data point.
+    pub(crate) fn hold_until(&mut self, end: u64, since: u64, value: Number, window_start: u64) {
+        if let Some(level) = self.accumulator.level() {
+            level.hold(value, end.saturating_sub(since.max(window_start)));
+        }
+    }
+}
+
+impl Series {
+    pub(crate) fn new(head: Arc<Head>, attributes: Box<[u8]>, more: Option<Box<More>>) -> Series {
+        Series {
+            head,
+            attributes,
+            bounds: None,
+            streams: 0,
+            live: 0,
+            ended: false,
+            start: u64::MAX,
+            window: Window::default(),
+            running: None,
+            more,
+        }
+    }
+
+    /// Whether the histograms of a further stream go together with those of the others; then what they have in common is all
+    /// that is kept.
+    pub(crate) fn join(&mut self, value: &Value) -> bool {
+        let Value::Explicit(histogram) = value else { return true };
+        let Some(bounds) = &mut self.bounds else {
+            self.bounds = Some(histogram.bounds.clone());
+            return true;
+        };
+        if **bounds == *histogram.bounds {
+            return true;
+        }
+        let common = bounds.iter().copied().filter(|bound| histogram.bounds.contains(bound));
+        let common: Arc<[f64]> = common.collect();
+        if common.is_empty() {
+            return false;
+        }
+        *bounds = common;
+        true
+    }
+
+    /// Takes a data point into the open window, or into its session.
+    pub(crate) fn take(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
+        if self.running.is_none() {
+            let from = match change {
+                Change::Increment { from: 0, .. } => frame.window_start,
+                Change::Increment { from, .. } => *from,
+                Change::Level { .. } | Change::Ended { .. } => frame.time.saturating_sub(1),
+                _ => frame.time,
+            };
+            self.start = self.start.min(from);
+        }
+        if frame.gap > 0 {
+            return self.take_session(change, frame);
+        }
+        self.window.take(change, frame)
+    }
+
+    fn take_session(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
+        let sessions = &mut self.more.get_or_insert_default().sessions;
+        let Frame { time, gap, .. } = frame;
+        let meets = |session: &Window| {
+            time.saturating_add(gap) >= session.first && time <= session.last.saturating_add(gap)
+        };
+        let Some(index) = sessions.iter().position(meets) else {
+            let mut session = Window::default();
+            session.take(change, Frame { window_start: time.saturating_sub(1), ..frame })?;
+            if !session.is_empty() {
+                let place = sessions.partition_point(|other| other.last < time);
+                sessions.insert(place, session);
+            }
+            return Ok(());
+        };
+        let window_start = sessions[index].first;
+        sessions[index].take(change, Frame { window_start, ..frame })?;
+        // It may have closed the gap to the next one.
+        if let Some(next) = sessions.get(index + 1)
+            && sessions[index].last.saturating_add(gap) >= next.first
+        {
+            let next = sessions.remove(index + 1);
+            sessions[index].merge(&next, frame.max_scale)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left that will come out.
+    pub(crate) fn is_empty(&self) -> bool {
+        let more = self.more.as_deref();
+        self.window.is_empty()
+            && !self.ended
+            && more.is_none_or(|more| {
+                more.tiers.iter().all(Window::is_empty)
+                    && more.parts.iter().all(Window::is_empty)
+                    && more.sessions.is_empty()
+            })
+    }
+
+    /// Bytes that it takes, without what it shares.
+    pub(crate) fn bytes(&self) -> usize {
+        let windows =
+            self.more.iter().flat_map(|more| more.tiers.iter().chain(&more.parts).chain(&more.sessions));
+        let windows: usize =
+            windows.map(|window| size_of::<Window>() + window.accumulator.heap_bytes()).sum();
+        let running =
+            self.running.as_ref().map_or(0, |running| size_of::<Accumulator>() + running.heap_bytes());
+        size_of::<Series>()
+            + self.attributes.len()
+            + self.window.accumulator.heap_bytes()
+            + running
+            + self.more.as_ref().map_or(0, |_| size_of::<More>())
+            + windows
+    }
+}
+
+impl Head {
+    /// Bytes that it takes.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [
+            &self.resource,
+            &self.resource_schema,
+            &self.scope,
+            &self.scope_schema,
+            &self.name,
+            &self.description,
+            &self.unit,
+        ];
+        size_of::<Head>() + 16 + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+}

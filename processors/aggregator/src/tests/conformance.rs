@@ -1,0 +1,234 @@
+//! Cases with exact numbers, most of them from what others got wrong.
+
+use super::*;
+
+const NO_WAIT: &str = r#""watermark": {"out_of_order": "0s", "partition": "none"}"#;
+
+#[test]
+fn resets_of_one_stream_do_not_disturb_the_sum_of_several() {
+    let mut tested = Tested::new(&rule(r#""interval": "10s", "without": ["pod"]"#, NO_WAIT));
+    let (a, b) = ([100, 110, 120, 5, 15], [50, 60, 70, 80, 90]);
+    let mut points = Vec::new();
+    for index in 0..5 {
+        points.push(point("a", CUMULATIVE, None, 100 + index * 10, a[index as usize]));
+        points.push(point("b", CUMULATIVE, None, 100 + index * 10, b[index as usize]));
+    }
+    let found = tested.send(&points);
+    let expected = [0, 20, 40, 55, 75].iter().zip(0..);
+    let expected: Vec<_> =
+        expected.map(|(sum, index)| (f64::from(100 + index * 10), Value::Int(*sum))).collect();
+    assert_eq!(values(&found), expected);
+    assert!(
+        found.iter().all(|out| out.start == 100.0 && out.kind == "cumulative" && out.labels == "route=/x"),
+        "{found:?}"
+    );
+    assert_eq!(tested.counted("resets"), 1);
+}
+
+#[test]
+fn a_first_value_counts_if_it_is_known_from_when() {
+    let settings = rule(r#""by": ["pod"], "outputs": ["increase"]"#, NO_WAIT);
+    let mut tested = Tested::new(&settings);
+    tested.send(&[point("a", CUMULATIVE, 0, 10, 7), point("b", CUMULATIVE, 10, 10, 7)]);
+    let found = tested.drain();
+    assert_eq!(
+        found.iter().map(|out| (out.labels.as_str(), out.value.clone())).collect::<Vec<_>>(),
+        [("pod=a", Value::Int(7)), ("pod=b", Value::Int(0))]
+    );
+}
+
+#[test]
+fn a_mean_is_over_data_points_or_over_streams() {
+    let mut points = vec![point("a", Of::Gauge, None, 1, 10)];
+    points.extend((1..11).map(|time| point("b", Of::Gauge, None, time, 1)));
+    for (over, mean) in [("samples", 20.0 / 11.0), ("series", 5.5)] {
+        let settings = rule(&format!(r#""without": ["pod"], "outputs": ["avg"], "over": "{over}""#), NO_WAIT);
+        let mut tested = Tested::new(&settings);
+        tested.send(&points);
+        let found = tested.drain();
+        assert_eq!((found.len(), &found[0].value), (1, &Value::Double(mean)), "{over}");
+        assert_eq!((found[0].name.as_str(), found[0].kind), ("m.avg", "gauge"));
+    }
+}
+
+#[test]
+fn a_sum_of_gauges_is_that_of_the_latest_of_each_stream() {
+    let mut tested = Tested::new(&rule(r#""without": ["pod"], "outputs": ["sum"]"#, NO_WAIT));
+    tested.send(&[point("a", Of::Gauge, None, 10, 1), point("a", Of::Gauge, None, 50, 3)]);
+    tested.send(&[point("b", Of::Gauge, None, 30, 5)]);
+    let found = tested.send(&[point("b", Of::Gauge, None, 61, 5)]);
+    assert_eq!(values(&found), [(60.0, Value::Int(8))]);
+}
+
+#[test]
+fn increments_of_different_times_meet_in_their_window() {
+    let mut tested = Tested::new(&rule(r#""interval": "20s", "without": ["pod"]"#, NO_WAIT));
+    let found = tested.send(&[point("a", DELTA, 0, 10, 4), point("b", DELTA, 10, 20, 6)]);
+    assert_eq!(tested.advance(120), []);
+    assert_eq!(values(&found), [(20.0, Value::Int(10))]);
+    assert_eq!((found[0].start, found[0].kind, found[0].partial), (0.0, "delta", false));
+}
+
+#[test]
+fn gaps_of_delta_streams_are_counted_and_not_filled() {
+    let mut tested = Tested::new(&rule(r#""interval": "10s", "temporality": "cumulative""#, NO_WAIT));
+    let found = tested.send(&[
+        point("a", DELTA, 0, 10, 4),
+        point("a", DELTA, 20, 30, 6),
+        point("a", DELTA, 30, 31, 0),
+    ]);
+    assert_eq!(values(&found), [(10.0, Value::Int(4)), (30.0, Value::Int(10))]);
+    assert!(found.iter().all(|out| out.start == 0.0), "{found:?}");
+    assert_eq!(tested.counted("gaps"), 1);
+}
+
+fn histogram(
+    pod: &'static str,
+    temporality: Temporality,
+    time: u64,
+    bounds: &[f64],
+    counts: &[u64],
+    sum: f64,
+) -> In {
+    let says = Says::Explicit(bounds.to_vec(), counts.to_vec(), sum);
+    In { pod, of: Of::Histogram(temporality), start: Some(0), time, says }
+}
+
+#[test]
+fn histograms_meet_on_common_bounds_or_pass() {
+    let delta = Temporality::Delta;
+    let mut tested = Tested::new(&rule(r#""without": ["pod"]"#, NO_WAIT));
+    let points = [
+        histogram("a", delta, 10, &[1.0, 5.0, 10.0], &[2, 3, 4, 1], 40.0),
+        histogram("b", delta, 20, &[1.0, 10.0], &[1, 6, 2], 60.0),
+        histogram("c", delta, 30, &[3.0], &[1, 1], 2.0),
+    ];
+    let passed = tested.send(&points);
+    assert_eq!(passed.len(), 1, "bounds that meet none of the others pass unchanged");
+    assert_eq!((passed[0].labels.as_str(), passed[0].time), ("pod=c,route=/x", 30.0));
+    assert_eq!(tested.counted("incompatible"), 1);
+    let found = tested.drain();
+    assert_eq!(found[0].value, Value::Explicit(vec![1.0, 10.0], vec![3, 13, 3], 19));
+}
+
+#[test]
+fn a_cumulative_histogram_that_falls_in_any_bucket_started_again() {
+    let cumulative = Temporality::Cumulative;
+    for (second, expected) in [(vec![1, 2], vec![1, 2]), (vec![5, 5], vec![5, 5]), (vec![5, 6], vec![1, 0])] {
+        let mut tested = Tested::new(&rule(r#""interval": "10s", "temporality": "delta""#, NO_WAIT));
+        let found = tested.send(&[
+            histogram("a", cumulative, 10, &[1.0], &[4, 6], 1.0),
+            histogram("a", cumulative, 20, &[1.0], &second, 1.0),
+            histogram("a", cumulative, 21, &[1.0], &second, 1.0),
+        ]);
+        let count = expected.iter().sum();
+        assert_eq!(
+            values(&found),
+            [
+                (10.0, Value::Explicit(vec![1.0], vec![4, 6], 10)),
+                (20.0, Value::Explicit(vec![1.0], expected, count))
+            ]
+        );
+        assert_eq!(tested.counted("resets"), i64::from(second != [5, 6]));
+    }
+}
+
+#[test]
+fn exponential_histograms_are_put_on_one_scale() {
+    let exponential = |pod, scale, offset, counts: &[u64]| In {
+        pod,
+        of: Of::Exponential(Temporality::Delta),
+        start: Some(0),
+        time: 10,
+        says: Says::Exponential(scale, offset, counts.to_vec()),
+    };
+    let mut tested = Tested::new(&rule(r#""without": ["pod"]"#, NO_WAIT));
+    tested.send(&[exponential("a", 1, 0, &[1, 2, 3, 4]), exponential("b", 0, 1, &[10, 20])]);
+    assert_eq!(tested.drain()[0].value, Value::Exponential(0, 0, vec![3, 17, 20], 40));
+    let mut tested = Tested::new(&rule(r#""max_scale": 2"#, NO_WAIT));
+    tested.send(&[exponential("a", 3, -3, &[1, 2, 3, 4, 5, 6, 7])]);
+    assert_eq!(tested.drain()[0].value, Value::Exponential(2, -2, vec![1, 5, 9, 13], 28));
+}
+
+#[test]
+fn the_watermark_closes_windows_and_what_comes_later_is_counted() {
+    let settings = rule("\"by\": []", r#""watermark": {"out_of_order": "30s", "partition": "none"}"#);
+    let mut tested = Tested::new(&settings);
+    let arrivals = [(10, 1), (65, 2), (50, 3)];
+    for (time, value) in arrivals {
+        assert_eq!(tested.send(&[point("a", DELTA, None, time, value)]), []);
+    }
+    let found = tested.send(&[point("a", DELTA, None, 100, 4)]);
+    assert_eq!(values(&found), [(60.0, Value::Int(4))]);
+    tested.send(&[point("b", DELTA, None, 55, 5)]);
+    assert_eq!((tested.dropped("late"), tested.counted("late")), (1, 1));
+    assert_eq!(values(&tested.drain()), [(100.0, Value::Int(6))]);
+}
+
+#[test]
+fn late_increments_within_the_allowed_lateness_go_into_the_open_window() {
+    let watermark = r#""watermark": {"out_of_order": "0s", "allowed_lateness": "20s", "partition": "none"}"#;
+    let mut tested = Tested::new(&rule("\"by\": []", watermark));
+    let found = tested.send(&[point("a", DELTA, 50, 55, 1), point("a", DELTA, 65, 70, 2)]);
+    assert_eq!(values(&found), [(60.0, Value::Int(1))]);
+    // It fills what the stream left open, so it was not seen before; once.
+    tested.send(&[point("a", DELTA, 55, 59, 10)]);
+    tested.send(&[point("a", DELTA, 55, 59, 10)]);
+    assert_eq!(tested.dropped("out_of_order"), 1);
+    tested.send(&[point("b", DELTA, 50, 52, 100)]);
+    tested.send(&[point("c", DELTA, 20, 30, 1000)]);
+    assert_eq!(tested.dropped("late"), 1);
+    assert_eq!(values(&tested.drain()), [(70.0, Value::Int(112))]);
+}
+
+#[test]
+fn a_stream_that_ends_leaves_and_the_last_one_ends_the_series() {
+    let ended = |pod, time| In { pod, of: Of::Gauge, start: None, time, says: Says::Ended };
+    let mut tested = Tested::new(&rule(r#""without": ["pod"], "outputs": ["sum"]"#, NO_WAIT));
+    tested.send(&[point("a", Of::Gauge, None, 10, 5), ended("a", 20), point("b", Of::Gauge, None, 50, 7)]);
+    let found = tested.send(&[point("b", Of::Gauge, None, 70, 9)]);
+    assert_eq!(values(&found), [(60.0, Value::Int(7))]);
+    tested.send(&[ended("b", 80)]);
+    assert_eq!(values(&tested.advance(120)), [(120.0, Value::None)]);
+    assert_eq!(tested.advance(600), [], "it ended once");
+}
+
+#[test]
+fn a_sum_that_can_fall_is_that_of_all_who_are_there() {
+    let mut tested = Tested::new(&rule(r#""interval": "10s", "without": ["pod"]"#, NO_WAIT));
+    let found = tested.send(&[
+        point("a", Of::UpDown, 0, 5, 10),
+        point("b", Of::UpDown, 0, 6, 1),
+        point("a", Of::UpDown, 0, 15, 4),
+        point("a", Of::UpDown, 0, 25, 3),
+        point("b", Of::UpDown, 0, 31, 0),
+    ]);
+    assert_eq!(values(&found), [(10.0, Value::Int(11)), (20.0, Value::Int(5)), (30.0, Value::Int(4))]);
+    assert!(found.iter().all(|out| out.kind == "cumulative"));
+}
+
+#[test]
+fn a_stream_that_comes_back_after_it_was_forgotten_is_not_counted_twice() {
+    for (staleness, counted) in [("60s", 0), ("300s", 15)] {
+        let others = format!(r#"{NO_WAIT}, "staleness": "{staleness}""#);
+        let mut tested = Tested::new(&rule(
+            r#""interval": "10s", "outputs": ["increase"], "match": {"names": ["m"]}"#,
+            &others,
+        ));
+        tested.send(&[point("a", CUMULATIVE, 0, 10, 10)]);
+        // Another stream keeps the time going.
+        tested.send(&[point("b", DELTA, 99, 100, 0)]);
+        let found = tested.send(&[point("a", CUMULATIVE, 0, 105, 25), point("b", DELTA, 110, 111, 0)]);
+        let of_a = found.iter().find(|out| out.labels.contains("pod=a")).expect("a window");
+        assert_eq!((of_a.time, &of_a.value), (110.0, &Value::Int(counted)), "{staleness}");
+    }
+}
+
+#[test]
+fn a_window_that_is_let_out_early_ends_where_its_data_does() {
+    let mut tested = Tested::new(&rule("\"by\": []", NO_WAIT));
+    tested.send(&[point("a", DELTA, 0, 20, 4), point("a", DELTA, 20, 40, 5)]);
+    let found = tested.drain();
+    assert_eq!(values(&found), [(40.0, Value::Int(9))]);
+    assert_eq!((found[0].start, found[0].partial), (0.0, true));
+}

@@ -1,0 +1,237 @@
+//! Kinds of windows, tiers, levels, functions and names.
+
+use super::*;
+
+const NO_WAIT: &str = r#""watermark": {"out_of_order": "0s", "partition": "none"}"#;
+
+#[test]
+fn first_windows_are_marked_labelled_or_dropped() {
+    let points = [point("a", DELTA, 30, 40, 1), point("a", DELTA, 40, 70, 2), point("a", DELTA, 70, 121, 3)];
+    let found = |choice| {
+        let others = format!(r#"{NO_WAIT}, "partial_windows": "{choice}""#);
+        Tested::new(&rule("\"by\": []", &others)).send(&points)
+    };
+    let marked = found("mark");
+    assert_eq!(values(&marked), [(60.0, Value::Int(1)), (120.0, Value::Int(2))]);
+    assert_eq!(
+        [(marked[0].start, marked[0].partial), (marked[1].start, marked[1].partial)],
+        [(30.0, true), (60.0, false)]
+    );
+    assert_eq!(found("label")[0].labels, "phoenix.partial=Bool(true)");
+    assert_eq!(values(&found("drop")), [(120.0, Value::Int(2))]);
+}
+
+#[test]
+fn functions_of_gauges() {
+    let outputs = "last first min max avg count series sum stddev stdvar unique time_weighted_avg p50 p100";
+    let outputs: Vec<String> = outputs.split(' ').map(|output| format!("{output:?}")).collect();
+    let settings = rule(&format!(r#""outputs": [{}]"#, outputs.join(",")), NO_WAIT);
+    let mut tested = Tested::new(&settings);
+    let found = tested.send(&[
+        point("a", Of::Gauge, None, 0, 10),
+        point("a", Of::Gauge, None, 10, 20),
+        point("a", Of::Gauge, None, 50, 0),
+        point("a", Of::Gauge, None, 61, 99),
+    ]);
+    let at_60: BTreeMap<_, _> =
+        found.iter().filter(|out| out.time == 60.0).map(|out| (out.name.as_str(), &out.value)).collect();
+    let expected = [
+        ("m", Value::Int(0)),
+        ("m.first", Value::Int(20)),
+        ("m.min", Value::Int(0)),
+        ("m.max", Value::Int(20)),
+        ("m.avg", Value::Double(10.0)),
+        ("m.count", Value::Int(2)),
+        ("m.series", Value::Int(1)),
+        ("m.sum", Value::Int(0)),
+        ("m.stddev", Value::Double(10.0)),
+        ("m.stdvar", Value::Double(100.0)),
+        ("m.unique", Value::Int(2)),
+        ("m.time_weighted_avg", Value::Double(15.0)),
+    ];
+    for (name, value) in expected {
+        let name = if name == "m.sum" { "m" } else { name };
+        if name == "m" {
+            continue;
+        }
+        assert_eq!(at_60.get(name), Some(&&value), "{name}");
+    }
+    let Some(Value::Double(p100)) = at_60.get("m.p100").copied() else { panic!("{found:?}") };
+    assert!((p100 - 20.0).abs() <= 20.0 * 0.006, "{p100}");
+}
+
+#[test]
+fn functions_of_counters_and_histograms() {
+    let outputs = r#""outputs": ["sum", "increase", "total", "rate", "count", "avg", "p50"], "name": "{name}.{output}""#;
+    let mut tested = Tested::new(&rule(outputs, NO_WAIT));
+    let says = Says::Explicit(vec![1.0, 2.0], vec![0, 4, 0], 6.0);
+    let mut histogram = point("a", Of::Histogram(Temporality::Delta), 0, 60, 0);
+    histogram.says = says;
+    let found = tested.send(&[point("a", DELTA, 0, 30, 40), point("a", DELTA, 30, 60, 50), histogram]);
+    assert_eq!(tested.advance(120), []);
+    let all: Vec<_> = found.iter().map(|out| (out.name.as_str(), out.kind, out.value.clone())).collect();
+    let has = |name, kind, value| assert!(all.contains(&(name, kind, value)), "{name} {kind} in {all:?}");
+    has("m.sum", "delta", Value::Int(90));
+    has("m.increase", "delta", Value::Int(90));
+    has("m.total", "cumulative", Value::Int(90));
+    has("m.rate", "gauge", Value::Double(1.5));
+    has("m.count", "delta", Value::Int(2));
+    has("m.count", "delta", Value::Int(1));
+    has("m.avg", "gauge", Value::Double(1.5));
+    has("m.p50", "gauge", Value::Double(1.5));
+    has("m.sum", "delta", Value::Explicit(vec![1.0, 2.0], vec![0, 4, 0], 4));
+    has("m.total", "cumulative", Value::Explicit(vec![1.0, 2.0], vec![0, 4, 0], 4));
+}
+
+#[test]
+fn gauges_without_a_function_pass_where_attributes_go() {
+    let mut tested = Tested::new(&rule("\"without\": [\"pod\"]", NO_WAIT));
+    let passed = tested.send(&[point("a", Of::Gauge, None, 10, 5), point("a", DELTA, 0, 10, 1)]);
+    assert_eq!((passed.len(), passed[0].kind, passed[0].labels.as_str()), (1, "gauge", "pod=a,route=/x"));
+    assert_eq!(tested.drain().len(), 1);
+}
+
+#[test]
+fn what_no_rule_matches_passes_and_what_is_kept_passes_too() {
+    let mut tested = Tested::new(&rule(r#""match": {"names": ["x*"]}"#, NO_WAIT));
+    assert_eq!(tested.send(&[point("a", DELTA, 0, 10, 1)]).len(), 1);
+    assert_eq!(tested.drain(), []);
+    let keeps = rule(
+        r#""match": {"attributes": [{"key": "pod", "values": ["a*"]}]}, "keep_input": true, "name": "{name}:{interval}""#,
+        NO_WAIT,
+    );
+    let mut tested = Tested::new(&keeps);
+    let passed = tested.send(&[point("a1", DELTA, 0, 10, 1), point("b", DELTA, 0, 10, 2)]);
+    assert_eq!(passed.len(), 2);
+    let found = tested.drain();
+    assert_eq!(
+        found.iter().map(|out| (out.name.as_str(), &out.value)).collect::<Vec<_>>(),
+        [("m:1m", &Value::Int(1))]
+    );
+}
+
+#[test]
+fn hopping_windows_overlap_and_sliding_ones_follow_the_data() {
+    let points: Vec<In> = (0..6).map(|n| point("a", DELTA, n * 10, n * 10 + 10, 1 << n)).collect();
+    let run = |window| {
+        let settings = rule(&format!(r#""interval": "30s", "every": "10s", "window": "{window}""#), NO_WAIT);
+        let mut tested = Tested::new(&settings);
+        let mut found = tested.send(&points);
+        found.extend(tested.advance(300));
+        found.extend(tested.drain());
+        found
+    };
+    let hopping = run("hopping");
+    let sums: Vec<_> = hopping.iter().map(|out| out.value.clone()).collect();
+    // The first two were not seen whole, the last two have nothing new.
+    assert_eq!(sums[2..], [7, 14, 28, 56, 48, 32].map(Value::Int));
+    assert!(
+        hopping[2..].iter().all(|out| out.kind == "gauge" && out.name == "m.sum" && !out.partial),
+        "{hopping:?}"
+    );
+    assert_eq!(hopping[3].start, 10.0);
+    let sliding = run("sliding");
+    assert_eq!(sliding.last().map(|out| out.value.clone()), Some(Value::Int(56)));
+}
+
+#[test]
+fn sessions_end_after_a_gap_and_meet_over_late_data() {
+    let settings = rule(
+        r#""window": "session", "gap": "30s", "by": []"#,
+        r#""watermark": {"out_of_order": "20s", "partition": "none"}"#,
+    );
+    let mut tested = Tested::new(&settings);
+    let mut found = tested.send(&[point("a", DELTA, 99, 100, 1), point("b", DELTA, 144, 145, 2)]);
+    found.extend(tested.send(&[point("a", DELTA, 119, 126, 4)]));
+    found.extend(tested.send(&[point("a", DELTA, 299, 300, 8)]));
+    found.extend(tested.advance(400));
+    found.extend(tested.drain());
+    assert_eq!(values(&found), [(145.0, Value::Int(7)), (300.0, Value::Int(8))]);
+    assert_eq!([found[0].start, found[1].start], [99.0, 299.0]);
+}
+
+#[test]
+fn tiers_are_made_of_the_ones_below() {
+    let settings =
+        rule(r#""interval": "10s", "by": [], "tiers": [{"interval": "30s"}, {"interval": "60s"}]"#, NO_WAIT);
+    let mut tested = Tested::new(&settings);
+    let points: Vec<In> = (0..13).map(|n| point("a", DELTA, n * 10, n * 10 + 10, n as i64)).collect();
+    let found = tested.send(&points);
+    let of = |tier: &str| -> Vec<_> {
+        let of_tier = found.iter().filter(|out| out.labels == format!("phoenix.interval={tier}"));
+        of_tier.map(|out| (out.start, out.time, out.value.clone())).collect()
+    };
+    assert_eq!(of("10s").len(), 13);
+    assert_eq!(
+        of("30s"),
+        [
+            (0.0, 30.0, Value::Int(3)),
+            (30.0, 60.0, Value::Int(12)),
+            (60.0, 90.0, Value::Int(21)),
+            (90.0, 120.0, Value::Int(30))
+        ]
+    );
+    assert_eq!(of("1m"), [(0.0, 60.0, Value::Int(15)), (60.0, 120.0, Value::Int(51))]);
+}
+
+#[test]
+fn levels_of_a_hierarchy_are_made_of_the_same_increments() {
+    let levels = r#""levels": [{"level": "pod", "by": ["pod"]}, {"level": "all", "by": []}], "outputs": ["sum", "avg"]"#;
+    let mut tested = Tested::new(&rule(levels, NO_WAIT));
+    tested.send(&[
+        point("a", CUMULATIVE, None, 10, 100),
+        point("b", CUMULATIVE, None, 10, 50),
+        point("a", CUMULATIVE, None, 20, 3),
+        point("b", CUMULATIVE, None, 20, 60),
+        point("a", Of::Gauge, None, 10, 10),
+        point("b", Of::Gauge, None, 10, 1),
+        point("b", Of::Gauge, None, 20, 1),
+    ]);
+    let found = tested.drain();
+    let one = |name: &str, kind: &str, labels: &str| {
+        let mut matching = found
+            .iter()
+            .filter(|out| (out.name.as_str(), out.kind, out.labels.as_str()) == (name, kind, labels));
+        matching.next().map(|out| out.value.clone())
+    };
+    assert_eq!(one("m", "cumulative", "level=pod,pod=a"), Some(Value::Int(3)));
+    assert_eq!(one("m", "cumulative", "level=all"), Some(Value::Int(13)));
+    // 12 over three data points, not the mean of means.
+    assert_eq!(one("m.avg", "gauge", "level=all"), Some(Value::Double(4.0)));
+}
+
+#[test]
+fn summaries_stay_as_they_are() {
+    let summary =
+        |time, count| In { pod: "a", of: Of::Summary, start: Some(0), time, says: Says::Summary(count, 1.0) };
+    let mut tested = Tested::new(&rule("\"interval\": \"60s\"", NO_WAIT));
+    tested.send(&[summary(10, 1), summary(50, 5), summary(30, 3)]);
+    let found = tested.drain();
+    assert_eq!(
+        (values(&found), found[0].labels.as_str()),
+        (vec![(50.0, Value::Summary(5))], "pod=a,route=/x")
+    );
+}
+
+#[test]
+fn quiet_times_are_passed_over_at_once() {
+    let mut tested = Tested::new(&rule(
+        "\"interval\": \"1s\"",
+        r#""watermark": {"out_of_order": "0s", "partition": "none", "max_spread": "1m"}"#,
+    ));
+    let mut found = tested.send(&[point("a", DELTA, 0, 1, 1)]);
+    found.extend(tested.send(&[point("a", DELTA, 3000, 3001, 2)]));
+    assert_eq!(values(&found), [(1.0, Value::Int(1)), (3001.0, Value::Int(2))]);
+}
+
+#[test]
+fn times_ahead_of_the_clock_do_not_close_windows() {
+    let mut tested = Tested::new(&rule("\"by\": []", NO_WAIT));
+    tested.send(&[point("a", DELTA, 3500, 3590, 1)]);
+    // The clock stands at 3600; ten seconds more are allowed.
+    tested.send(&[point("b", DELTA, 3600, 90_000, 2)]);
+    assert_eq!(tested.counted("future"), 1);
+    assert_eq!(tested.send(&[point("a", DELTA, 3590, 3611, 4)]).len(), 0);
+    let found = tested.drain();
+    assert_eq!(values(&found), [(3610.0, Value::Int(6))]);
+}

@@ -1,0 +1,172 @@
+//! Data points as they are kept until their turn comes.
+
+use phoenix_pdata::view::Number;
+use phoenix_series::{Explicit, Exponential, Place};
+
+/// What a data point says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// A number of a gauge or a sum.
+    Number(Number),
+    /// A histogram with bounds.
+    Explicit(Box<Explicit>),
+    /// An exponential histogram.
+    Exponential(Box<Exponential>),
+    /// A summary: the whole data point, as it came.
+    Summary(Box<[u8]>),
+    /// There is no recorded value: the stream ends.
+    Ended,
+}
+
+impl Default for Value {
+    fn default() -> Value {
+        Value::Number(Number::Int(0))
+    }
+}
+
+impl Value {
+    /// Of two data points at one time, which counts: a recorded value before none, the larger before the smaller, so that it
+    /// does not matter which came first.
+    pub(crate) fn outranks(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Ended, _) => false,
+            (_, Value::Ended) => true,
+            (Value::Number(a), Value::Number(b)) => as_double(*a) > as_double(*b),
+            (Value::Explicit(a), Value::Explicit(b)) => a.count > b.count,
+            (Value::Exponential(a), Value::Exponential(b)) => a.count > b.count,
+            (Value::Summary(a), Value::Summary(b)) => a > b,
+            _ => false,
+        }
+    }
+}
+
+/// A data point: what it says, and the time `(start, time]` that it is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
+}
+
+pub(crate) fn as_double(number: Number) -> f64 {
+    match number {
+        Number::Int(value) => value as f64,
+        Number::Double(value) => value,
+    }
+}
+
+/// Data points of one stream that wait for those before them, by time. Few wait at a time, and the first two without a
+/// buffer of their own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting {
+    first: [Sample; 2],
+    len: u8,
+    more: Vec<Sample>,
+}
+
+impl Waiting {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.len) + self.more.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The time of the earliest.
+    pub(crate) fn earliest(&self) -> Option<u64> {
+        (self.len > 0).then(|| self.first[0].place.time)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Sample> {
+        self.first[..usize::from(self.len)].iter().chain(&self.more)
+    }
+
+    /// Puts a data point in its place. Of two at one time one stays: false, and the other is given back in `sample`.
+    pub(crate) fn insert(&mut self, sample: &mut Sample) -> bool {
+        let time = sample.place.time;
+        for index in 0..usize::from(self.len) {
+            let other = &mut self.first[index];
+            if other.place.time == time {
+                if sample.value.outranks(&other.value) {
+                    std::mem::swap(other, sample);
+                }
+                return false;
+            }
+            if other.place.time > time {
+                std::mem::swap(other, sample);
+                return self.insert(sample);
+            }
+        }
+        if usize::from(self.len) < self.first.len() && self.more.is_empty() {
+            self.first[usize::from(self.len)] = std::mem::take(sample);
+            self.len += 1;
+            return true;
+        }
+        match self.more.binary_search_by_key(&time, |other| other.place.time) {
+            Ok(index) => {
+                if sample.value.outranks(&self.more[index].value) {
+                    std::mem::swap(&mut self.more[index], sample);
+                }
+                false
+            }
+            Err(index) => {
+                self.more.insert(index, std::mem::take(sample));
+                true
+            }
+        }
+    }
+
+    /// Takes the earliest out, if its time is at most `limit`.
+    pub(crate) fn pop(&mut self, limit: u64) -> Option<Sample> {
+        if self.earliest()? > limit {
+            return None;
+        }
+        self.first.rotate_left(1);
+        let last = usize::from(self.len) - 1;
+        let next = if self.more.is_empty() { None } else { Some(self.more.remove(0)) };
+        match next {
+            Some(next) => Some(std::mem::replace(&mut self.first[1], next)),
+            None => {
+                self.len -= 1;
+                // What was first is behind the others now.
+                let place = if last == 0 { 1 } else { last };
+                Some(std::mem::take(&mut self.first[place]))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample(time: u64, value: i64) -> Sample {
+        Sample { place: Place { start: 0, time }, value: Value::Number(Number::Int(value)) }
+    }
+
+    proptest! {
+        #[test]
+        fn they_come_out_by_time_and_once(steps in prop::collection::vec((0u64..20, 0i64..3, any::<bool>()), 0..60)) {
+            let (mut waiting, mut model) = (Waiting::default(), std::collections::BTreeMap::new());
+            for (time, value, pops) in steps {
+                let fresh = waiting.insert(&mut sample(time, value));
+                prop_assert_eq!(fresh, !model.contains_key(&time));
+                let kept = model.entry(time).or_insert(value);
+                *kept = (*kept).max(value);
+                if pops {
+                    let limit = time;
+                    let popped = waiting.pop(limit);
+                    let first = model.first_key_value().map(|(time, value)| (*time, *value));
+                    let expected = first.filter(|(time, _)| *time <= limit);
+                    prop_assert_eq!(popped, expected.map(|(time, value)| sample(time, value)));
+                    if let Some((time, _)) = expected { model.remove(&time); }
+                }
+                prop_assert_eq!(waiting.len(), model.len());
+                prop_assert!(waiting.iter().map(|s| s.place.time).eq(model.keys().copied()));
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What every client and server shares.
 
 pub mod compression;
+mod dial;
 mod encoded;
 pub mod endpoint;
 mod gate;
@@ -20,6 +21,7 @@ mod socket;
 pub mod tls;
 pub mod trace;
 
+pub use dial::{Stream, dial};
 pub use encoded::{EncodedBody, Undecodable};
 pub use gate::Gate;
 pub use listen::{Aborted, Server};

@@ -38,6 +38,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_extension_admin::AdminFactory),
             Box::new(phoenix_extension_health_check::HealthCheckFactory),
             Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),
+            Box::new(phoenix_extension_opamp::OpampFactory),
             Box::new(phoenix_extension_pprof::PprofFactory),
             Box::new(phoenix_extension_zpages::ZpagesFactory),
         ],

@@ -18,6 +18,8 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-ottl", &["phoenix-pdata"]),
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),
+    ("phoenix-opamp", &[]),
+    ("phoenix-control", &["phoenix-collector", "phoenix-opamp"]),
     (
         "phoenix-statements",
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],
@@ -32,6 +34,7 @@ const COMPONENT: &[&str] = &[
     "phoenix-component",
     "phoenix-config",
     "phoenix-delivery",
+    "phoenix-opamp",
     "phoenix-ottl",
     "phoenix-pdata",
     "phoenix-sampling",

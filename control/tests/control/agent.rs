@@ -42,7 +42,7 @@ pub(crate) struct Agent {
 impl Agent {
     /// Connects; the status where it is refused at the door.
     pub(crate) async fn connect(rig: &Rig, kind: Kind, number: u8, token: &str) -> Result<Agent, u16> {
-        let address = rig.running.opamp;
+        let address = rig.opamp;
         let link = match kind {
             Kind::Http => Link::Http { address, token: token.to_owned() },
             Kind::WebSocket => {
@@ -82,7 +82,7 @@ impl Agent {
 
     pub(crate) fn move_to(&mut self, rig: &Rig) {
         if let Link::Http { address, .. } = &mut self.link {
-            *address = rig.running.opamp;
+            *address = rig.opamp;
         }
     }
 

@@ -42,7 +42,7 @@ service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines: {{traces/base: {{receivers: [nop/base], exporters: [nop/base]}}}}
 ",
-        rig.running.opamp,
+        rig.opamp,
         rig.folder.path().join("agent").display()
     )
 }
@@ -148,11 +148,11 @@ async fn drive(over: &str) {
 
     // The collector starts again without the service: the last good configuration runs.
     drop(collector);
-    let Rig { folder, running, .. } = rig;
-    running.stop().await;
+    let (rig, kept) = rig.without_folder();
+    rig.stop().await;
     let _again = start(&config);
     assert!(listens(port).await, "from what was kept");
-    drop(folder);
+    drop(kept);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

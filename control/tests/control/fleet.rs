@@ -242,3 +242,40 @@ async fn tasks_are_handed_out_one_by_one_and_a_late_result_counts_no_more() {
     assert_eq!(once_more["fence"], 2, "a fence never repeats");
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_killed_goes_on_where_it_was() {
+    let rig = Rig::start_process();
+    let (token, group) = (rig.token().await, rig.group().await);
+    let mut agent = Agent::connect(&rig, Kind::Http, 1, &token).await.expect("let in");
+    agent.say_all().await;
+    let version = rig.version("base", GOOD).await;
+    let rollout = format!("/rollouts/{}", rig.roll_out(&group, &version, once()).await);
+    // Killed before the agent has heard of it.
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    let offer = agent.offer(Duration::from_secs(20)).await.expect("offered");
+    // Killed while the agent applies it.
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    agent.report(&offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    // Killed as the last stage ends.
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    rig.until(&rollout, |rollout| rollout["state"] == "succeeded").await;
+    assert_eq!(rig.get(&format!("/groups/{group}")).await.body["live_version_id"], version.as_str());
+
+    // A task that was handed out stays so, and its result counts.
+    let path = format!("/agents/{}/tasks", agent.id());
+    let made = rig.post(&path, json!({"kind": "diagnostics"})).await.body;
+    let task = agent.task(Duration::from_secs(20)).await.expect("handed out");
+    assert_eq!(task["id"], made["id"]);
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    assert!(agent.task(Duration::from_millis(300)).await.is_none(), "it is leased");
+    agent.finish(&json!({"id": task["id"], "fence": task["fence"], "result": {"fine": true}})).await;
+    let done = rig.get(&format!("/tasks/{}", made["id"].as_str().expect("an id"))).await.body;
+    assert_eq!((done["state"].as_str(), done["attempt"].as_i64()), (Some("done"), Some(1)), "{done}");
+    assert_eq!(rig.get("/audit/verification").await.body["intact"], true);
+    rig.stop().await;
+}

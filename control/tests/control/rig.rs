@@ -1,5 +1,9 @@
 //! A real service on free ports, and a plain client.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
 use phoenix_control::serve::{self, Options, Running};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,8 +12,27 @@ pub(crate) const GOOD: &str = "receivers: {otlp: {protocols: {grpc: {endpoint: '
 
 pub(crate) struct Rig {
     pub(crate) folder: tempfile::TempDir,
-    pub(crate) running: Running,
+    pub(crate) api: SocketAddr,
+    pub(crate) opamp: SocketAddr,
     pub(crate) key: String,
+    service: Service,
+}
+
+enum Service {
+    /// In the test's own process.
+    Inside(Running),
+    /// A process of its own, which can be killed.
+    Process(Process),
+}
+
+/// Killed at once when it is let go.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 pub(crate) struct Answer {
@@ -36,27 +59,90 @@ pub(crate) fn options(folder: &std::path::Path) -> Options {
     }
 }
 
+fn free_address() -> SocketAddr {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    socket.local_addr().expect("an address")
+}
+
+/// Starts the binary, and returns once it says where it is.
+fn spawn(folder: &std::path::Path, api: SocketAddr, opamp: SocketAddr) -> (Process, String) {
+    let log = std::fs::File::create(folder.join("control.log")).expect("made");
+    // The last line is the key, the first time, and the address for agents else.
+    let is_first = !folder.join("control.db").exists();
+    let child = Command::new(env!("CARGO_BIN_EXE_phoenix-control"))
+        .args(["serve", "--heartbeat-seconds=1", "--requests-per-second=1000"])
+        .arg(format!("--database=sqlite:{}", folder.join("control.db").display()))
+        .arg(format!("--listen={api}"))
+        .arg(format!("--opamp-listen={opamp}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("started");
+    let mut process = Process(child);
+    let mut greeting = String::new();
+    let mut out = BufReader::new(process.0.stdout.take().expect("piped"));
+    loop {
+        let before = greeting.len();
+        assert!(out.read_line(&mut greeting).expect("read") > 0, "it ended: {greeting}");
+        let line = greeting[before..].trim();
+        if line.starts_with("phx_key_") || (!is_first && line.starts_with("OpAMP:")) {
+            return (process, greeting);
+        }
+    }
+}
+
 impl Rig {
     pub(crate) async fn start() -> Rig {
         let folder = tempfile::tempdir().expect("made");
         let running = serve::start(&options(folder.path())).await.expect("started");
         let key = running.first_key.clone().expect("the first start makes a key");
-        Rig { folder, running, key }
+        let (api, opamp) = (running.api, running.opamp);
+        Rig { folder, api, opamp, key, service: Service::Inside(running) }
+    }
+
+    /// Starts the service as a process of its own.
+    pub(crate) fn start_process() -> Rig {
+        let folder = tempfile::tempdir().expect("made");
+        let (api, opamp) = (free_address(), free_address());
+        let (process, greeting) = spawn(folder.path(), api, opamp);
+        let key = greeting.lines().map(str::trim).find(|line| line.starts_with("phx_key_"));
+        let key = key.expect("the first start makes a key").to_owned();
+        Rig { folder, api, opamp, key, service: Service::Process(process) }
     }
 
     pub(crate) async fn stop(self) {
-        self.running.stop().await;
+        if let Service::Inside(running) = self.service {
+            running.stop().await;
+        }
     }
 
-    /// Stops the service and starts it again over the same database, at the same address for agents.
+    /// The folder by itself, for what outlives the service.
+    pub(crate) fn without_folder(mut self) -> (Rig, tempfile::TempDir) {
+        let other = tempfile::tempdir().expect("made");
+        let folder = std::mem::replace(&mut self.folder, other);
+        (self, folder)
+    }
+
+    /// Stops the service (a process is killed at once) and starts it again over the same database, at the same address
+    /// for agents.
     pub(crate) async fn restart(self) -> Rig {
-        let Rig { folder, running, key } = self;
-        let opamp = running.opamp.to_string();
-        running.stop().await;
-        let options = Options { opamp_listen: opamp, ..options(folder.path()) };
-        let running = serve::start(&options).await.expect("started");
-        assert!(running.first_key.is_none(), "only the very first start makes a key");
-        Rig { folder, running, key }
+        let Rig { folder, api, opamp, key, service } = self;
+        match service {
+            Service::Process(process) => {
+                drop(process);
+                let (process, greeting) = spawn(folder.path(), api, opamp);
+                assert!(!greeting.contains("phx_key_"), "only the very first start makes a key");
+                Rig { folder, api, opamp, key, service: Service::Process(process) }
+            }
+            Service::Inside(running) => {
+                running.stop().await;
+                let options = Options { opamp_listen: opamp.to_string(), ..options(folder.path()) };
+                let running = serve::start(&options).await.expect("started");
+                assert!(running.first_key.is_none(), "only the very first start makes a key");
+                Rig { folder, api: running.api, opamp, key, service: Service::Inside(running) }
+            }
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -119,7 +205,7 @@ impl Rig {
         }
         let body = body.unwrap_or_default();
         head += &format!("content-length: {}\r\n\r\n", body.len());
-        let mut stream = tokio::net::TcpStream::connect(self.running.api).await.expect("connected");
+        let mut stream = tokio::net::TcpStream::connect(self.api).await.expect("connected");
         stream.write_all(head.as_bytes()).await.expect("written");
         // A body that is too long may be refused before it is read to its end.
         let _ = stream.write_all(body).await;

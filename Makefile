@@ -4,7 +4,7 @@ CONFIG ?= configs/quickstart.yaml
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := target/release/phoenix-collector
 
-.PHONY: help run test build lint bench dist dist-core differential faults fuzz clean
+.PHONY: help run control test build lint bench dist dist-core differential faults fuzz clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
@@ -18,6 +18,10 @@ run: build ## Builds the release binary and starts it on CONFIG (configs/quickst
 	@echo 'It shows below. Ctrl-C stops; health is at http://localhost:13133.'
 	@echo
 	@exec $(RELEASE) --config=$(CONFIG)
+
+control: ## Builds the control service and starts it; says where it is and, the first time, with which key.
+	$(CARGO) build --release --package phoenix-control
+	@exec target/release/phoenix-control serve
 
 build: ## Builds the release binary.
 	$(CARGO) build --release --package phoenix-collector

@@ -1,5 +1,6 @@
 //! The command line, which is otelcol's.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,9 +47,12 @@ pub(crate) fn command(build: BuildInfo) -> clap::Command {
     Arguments::command().name(build.command).version(build.version).disable_version_flag(true).arg(version)
 }
 
-/// Reads the process's arguments for a binary of that name and version.
-pub(crate) fn parse(build: BuildInfo) -> Result<Arguments, clap::Error> {
-    let matches = command(build).try_get_matches()?;
+/// Reads arguments, the name of the command first, for a binary of that name and version.
+pub(crate) fn parse(
+    build: BuildInfo,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Arguments, clap::Error> {
+    let matches = command(build).try_get_matches_from(arguments)?;
     Arguments::from_arg_matches(&matches)
 }
 

@@ -8,7 +8,7 @@ use phoenix_component::{
     ConfigRequest, DrainState, EffectiveConfig, FeatureGate, LogLevel, LogLevelState, PipelineStatus,
     PlanAnswer, Status, files,
 };
-use phoenix_config::Secrets;
+use phoenix_config::{Kind, Secrets};
 use phoenix_engine::{Applied, ApplyError, Engine};
 use phoenix_telemetry::logs;
 use tokio::time::Instant;
@@ -326,6 +326,12 @@ impl Collector for Control {
 
     fn feature_gates(&self) -> Vec<FeatureGate> {
         gates::all(&self.0.sources.feature_gates)
+    }
+
+    fn components(&self) -> Vec<(Kind, Vec<&'static str>)> {
+        let registry = self.0.engine.registry();
+        let names = |kind| registry.descriptors(kind).into_iter().map(|descriptor| descriptor.name).collect();
+        Kind::ALL.into_iter().map(|kind| (kind, names(kind))).collect()
     }
 
     fn plan(&self, request: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {

@@ -3,8 +3,13 @@
 //! A distribution is a [`Registry`] of components and a name; [`run`] gives it otelcol's command line and
 //! runs it. The default one is this package's binary, others are written by `phoenix-builder`.
 
+// The registry of every distribution names this crate by its own name, this one's too.
+#[cfg(feature = "distribution")]
+extern crate self as phoenix_collector;
+
 mod admin_client;
 mod changes;
+pub mod check;
 mod cli;
 mod commands;
 mod control;
@@ -18,21 +23,43 @@ mod own_metrics;
 mod playground;
 mod probe;
 pub mod reference;
+#[cfg(feature = "distribution")]
+mod registry;
 mod replay;
 mod run;
 mod service_telemetry;
 mod watch;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use distribution::{Distribution, Provider};
 pub use phoenix_component::BuildInfo;
 pub use phoenix_component::factory::Registry;
 
+/// The default distribution: what `builder/phoenix.yaml` lists.
+#[cfg(feature = "distribution")]
+pub fn default_distribution() -> Distribution {
+    Distribution {
+        build: BuildInfo {
+            command: env!("CARGO_PKG_NAME"),
+            description: "Phoenix",
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        registry: registry::registry(),
+        providers: Provider::ALL,
+    }
+}
+
 /// Runs the process: reads its arguments, does what they say, and returns its exit code.
 pub fn run(distribution: Distribution) -> ExitCode {
+    run_with(distribution, std::env::args_os())
+}
+
+/// The same with other arguments than the process's own; the first is the name of the command.
+pub fn run_with(distribution: Distribution, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     phoenix_residency::keep_freed();
-    let arguments = match cli::parse(distribution.build) {
+    let arguments = match cli::parse(distribution.build, arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; a mistake exits with 1, as otelcol does.

@@ -38,6 +38,10 @@ impl Request {
         let mut made = Request { sources, texts: BTreeMap::new() };
         for source in request.sources {
             match source {
+                ConfigSource::Own => {
+                    made.sources.config.extend(own.config.iter().cloned());
+                    made.sources.set.splice(0..0, own.set.iter().cloned());
+                }
                 ConfigSource::Uri(uri) => made.sources.config.push(uri),
                 ConfigSource::Text { name, text } => {
                     let mut uri = format!("text:{name}");
@@ -54,7 +58,7 @@ impl Request {
 }
 
 /// `text:NAME`: a text that came with the request.
-struct TextProvider(BTreeMap<String, String>);
+pub(crate) struct TextProvider(pub(crate) BTreeMap<String, String>);
 
 impl phoenix_config::Provider for TextProvider {
     fn scheme(&self) -> &str {

@@ -50,6 +50,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_extension_memory_limiter::MemoryLimiterFactory),
             Box::new(phoenix_extension_oauth2client::OAuth2ClientFactory),
             Box::new(phoenix_extension_oidc::OidcFactory),
+            Box::new(phoenix_extension_opamp::OpampFactory),
             Box::new(phoenix_extension_pprof::PprofFactory),
             Box::new(phoenix_extension_rate_limiter::RateLimiterFactory),
             Box::new(phoenix_extension_zpages::ZpagesFactory),

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use phoenix_collector::reference::{document, pages};
 
-use crate::registry::registry;
+fn registry() -> Registry {
+    phoenix_collector::default_distribution().registry
+}
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("collector/ is in the repository").to_owned()

@@ -47,8 +47,6 @@ impl FileWatch {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use phoenix_component::files::fingerprint;
 
     use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use phoenix_config::Kind;
 use serde::{Deserialize, Serialize};
 
 use crate::{BoxFuture, Changes, ComponentKey, Lost, Status};
@@ -13,6 +14,9 @@ use crate::{BoxFuture, Changes, ComponentKey, Lost, Status};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ConfigSource {
+    /// The sources that the collector was started with, at this place among the others; its `--set` values count over
+    /// all sources.
+    Own,
     /// A URI as `--config` takes it; the collector reads it, with its own environment and files.
     Uri(String),
     /// A text, under a name for diagnostics.
@@ -28,6 +32,7 @@ pub enum ConfigSource {
 impl fmt::Debug for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ConfigSource::Own => f.write_str("Own"),
             ConfigSource::Uri(uri) => write!(f, "Uri({:?})", uri.split(':').next().unwrap_or_default()),
             ConfigSource::Text { name, text } => write!(f, "Text({name:?}, {} bytes)", text.len()),
         }
@@ -324,6 +329,11 @@ pub trait Collector: Send + Sync {
 
     /// The feature gates.
     fn feature_gates(&self) -> Vec<FeatureGate>;
+
+    /// The types of components that this binary has, by kind.
+    fn components(&self) -> Vec<(Kind, Vec<&'static str>)> {
+        Vec::new()
+    }
 
     /// What `request` would change. Touches nothing.
     fn plan(&self, request: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>>;

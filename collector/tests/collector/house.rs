@@ -34,6 +34,8 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),
     ("phoenix-series", &["phoenix-pdata"]),
+    ("phoenix-opamp", &[]),
+    ("phoenix-control", &["phoenix-collector", "phoenix-opamp"]),
     (
         "phoenix-statements",
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],
@@ -49,6 +51,7 @@ const COMPONENT: &[&str] = &[
     "phoenix-config",
     "phoenix-delivery",
     "phoenix-otlp",
+    "phoenix-opamp",
     "phoenix-ottl",
     "phoenix-pdata",
     "phoenix-sampling",

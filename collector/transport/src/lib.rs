@@ -2,6 +2,7 @@
 
 mod ahead;
 pub mod compression;
+mod dial;
 mod encoded;
 pub mod endpoint;
 mod gate;
@@ -21,6 +22,7 @@ mod socket;
 pub mod tls;
 pub mod trace;
 
+pub use dial::{Stream, dial};
 pub use encoded::{EncodedBody, Undecodable};
 pub use gate::Gate;
 pub use listen::{Aborted, Server};

@@ -69,7 +69,8 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
     Ok((parsed, value))
 }
 
-fn header_map(headers: &OpaqueMap) -> HeaderMap {
+/// Headers of requests as they are configured; those that cannot be sent are left out, since `validate` refuses them.
+pub fn header_map(headers: &OpaqueMap) -> HeaderMap {
     headers.iter().filter_map(|(name, value)| header(name, value.reveal()).ok()).collect()
 }
 

@@ -1,0 +1,109 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::extract::{Body, IfMatch, Path, Query, Tagged};
+use super::page::{FIRST, Page, Paging};
+use crate::agents::{self, Agent, AgentDetails};
+use crate::app::App;
+use crate::audit::Caller;
+use crate::error::{Problem, Result};
+use crate::roles::Permission;
+use crate::selector::Labels;
+use crate::time::now_ms;
+
+/// Lists agents.
+#[utoipa::path(get, path = "/agents", tag = "agents", params(Paging), responses((status = 200, body = Page<Agent>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Agent>>> {
+    caller.require(Permission::View)?;
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let rows = app.db.read(move |tx| agents::rows(tx, &after, limit)).await?;
+    let found = rows.iter().map(|row| agents::agent(row, app.hub.seen(&row.text(0)))).collect();
+    Ok(Json(Page::new(found, limit, |agent: &Agent| agent.id.clone())))
+}
+
+async fn details(app: &App, id: String) -> Result<Tagged<AgentDetails>> {
+    let (row, failures) =
+        app.db.read(move |tx| Ok((agents::row(tx, &id)?, agents::failures(tx, &id)?))).await?;
+    let agent = agents::agent(&row, app.hub.seen(&row.text(0)));
+    let (health, components) = (row.json(15), row.json(17));
+    let effective_config = row.maybe_text(16);
+    let revision = agent.revision;
+    let details = AgentDetails { agent, health, effective_config, components, failures };
+    Ok(Tagged(StatusCode::OK, revision, details))
+}
+
+/// Tells of an agent: health, effective configuration, components, failures.
+#[utoipa::path(get, path = "/agents/{id}", tag = "agents", params(("id" = String, Path)),
+    responses((status = 200, body = AgentDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Tagged<AgentDetails>> {
+    caller.require(Permission::View)?;
+    details(&app, id).await
+}
+
+/// Sets the labels that operators give an agent; it may come to another group by that.
+#[utoipa::path(put, path = "/agents/{id}/labels", tag = "agents", params(("id" = String, Path), ("If-Match" = String, Header)),
+    request_body = Labels, responses((status = 200, body = AgentDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn label(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    seen: IfMatch,
+    Body(labels): Body<Labels>,
+) -> Result<Tagged<AgentDetails>> {
+    caller.require(Permission::Deploy)?;
+    let (revision, of) = (seen.required()?, id.clone());
+    app.db.write(move |tx| agents::label(tx, &caller, now_ms(), &of, revision, &labels)).await?;
+    app.hub.changed();
+    details(&app, id).await
+}
+
+/// Locks an agent out, and ends its connection.
+#[utoipa::path(post, path = "/agents/{id}/revoke", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.require(Permission::Administer)?;
+    let of = id.clone();
+    app.db.write(move |tx| agents::revoke(tx, &caller, now_ms(), &of)).await?;
+    app.hub.expel(&id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forgets the credential of an agent and ends its connection; it enrols again with a token. For one that lost its
+/// storage, or whose credential may be known to others.
+#[utoipa::path(delete, path = "/agents/{id}/credential", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn forget_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.require(Permission::Administer)?;
+    let of = id.clone();
+    app.db.write(move |tx| agents::forget_credential(tx, &caller, now_ms(), &of)).await?;
+    app.hub.expel(&id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Forgets which configurations failed on an agent, so that they are offered again.
+#[utoipa::path(delete, path = "/agents/{id}/failures", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn forgive(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.require(Permission::Deploy)?;
+    app.db.write(move |tx| agents::forgive(tx, &caller, now_ms(), &id)).await?;
+    app.hub.changed();
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,178 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::configurations::{Diff, compare};
+use super::extract::{Body, IfMatch, Path, Query, Tagged};
+use super::page::{FIRST, Page, Paging};
+use crate::agents::labels_of;
+use crate::app::App;
+use crate::audit::Caller;
+use crate::configurations::layers;
+use crate::error::{Error, Problem, Result};
+use crate::groups::{self, Assignment, Group};
+use crate::roles::Permission;
+use crate::time::now_ms;
+
+/// A group as it is asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewGroup {
+    /// Name, unique.
+    name: String,
+    /// Which agents, by labels: `env=prod,region!=eu`; all without.
+    #[serde(default)]
+    selector: String,
+    /// An agent that several groups mean belongs to the one with the highest.
+    #[serde(default)]
+    priority: i64,
+}
+
+/// What is to change of a group.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupChange {
+    /// Which agents.
+    selector: Option<String>,
+    /// Which group wins.
+    priority: Option<i64>,
+}
+
+/// Lists groups.
+#[utoipa::path(get, path = "/groups", tag = "groups", params(Paging), responses((status = 200, body = Page<Group>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Group>>> {
+    caller.require(Permission::View)?;
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let found = app.db.read(move |tx| groups::list(tx, &after, limit)).await?;
+    Ok(Json(Page::new(found, limit, |group| group.id.clone())))
+}
+
+/// Makes a group.
+#[utoipa::path(post, path = "/groups", tag = "groups", request_body = NewGroup, responses((status = 201, body = Group), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewGroup>,
+) -> Result<Tagged<Group>> {
+    caller.require(Permission::Deploy)?;
+    let made = app
+        .db
+        .write(move |tx| groups::create(tx, &caller, now_ms(), &new.name, &new.selector, new.priority))
+        .await?;
+    app.hub.changed();
+    Ok(Tagged(StatusCode::CREATED, made.revision, made))
+}
+
+/// Tells of a group.
+#[utoipa::path(get, path = "/groups/{id}", tag = "groups", params(("id" = String, Path)), responses((status = 200, body = Group), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Tagged<Group>> {
+    caller.require(Permission::View)?;
+    let found = app.db.read(move |tx| groups::find(tx, &id)).await?;
+    Ok(Tagged(StatusCode::OK, found.revision, found))
+}
+
+/// Changes a group. Agents that come to it by this get its version at once.
+#[utoipa::path(patch, path = "/groups/{id}", tag = "groups", params(("id" = String, Path), ("If-Match" = String, Header)),
+    request_body = GroupChange, responses((status = 200, body = Group), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    seen: IfMatch,
+    Body(change): Body<GroupChange>,
+) -> Result<Tagged<Group>> {
+    caller.require(Permission::Deploy)?;
+    let revision = seen.required()?;
+    let after = app
+        .db
+        .write(move |tx| {
+            let selector = change.selector.as_ref();
+            groups::change(tx, &caller, now_ms(), &id, revision, selector, change.priority)
+        })
+        .await?;
+    app.hub.changed();
+    Ok(Tagged(StatusCode::OK, after.revision, after))
+}
+
+/// Removes a group that never had a rollout.
+#[utoipa::path(delete, path = "/groups/{id}", tag = "groups", params(("id" = String, Path), ("If-Match" = String, Header)),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    seen: IfMatch,
+) -> Result<StatusCode> {
+    caller.require(Permission::Deploy)?;
+    let revision = seen.required()?;
+    app.db.write(move |tx| groups::remove(tx, &caller, now_ms(), &id, revision)).await?;
+    app.hub.changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is planned.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlanRequest {
+    /// The version that the group would get.
+    version_id: String,
+}
+
+/// What a rollout would change.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GroupPlan {
+    /// Agents of the group, at most 1000.
+    agents: Vec<String>,
+    /// How many there are.
+    agent_count: i64,
+    /// What each of them would do.
+    #[serde(flatten)]
+    diff: Diff,
+}
+
+/// Tells what a version would change for a group, and changes nothing.
+#[utoipa::path(post, path = "/groups/{id}/plan", tag = "groups", params(("id" = String, Path)), request_body = PlanRequest,
+    responses((status = 200, body = GroupPlan), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn plan(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(asked): Body<PlanRequest>,
+) -> Result<Json<GroupPlan>> {
+    caller.require(Permission::View)?;
+    let (agents, old, new) = app
+        .db
+        .read(move |tx| {
+            let group = groups::find(tx, &id)?;
+            let new = layers(tx, &asked.version_id)
+                .map_err(|_| Error::field("version_id", "there is no such version"))?;
+            let old = match &group.live_version_id {
+                Some(version) => layers(tx, version)?,
+                None => Vec::new(),
+            };
+            let assignment = Assignment::load(tx)?;
+            let sql = "SELECT id, labels, enrolled_labels, extra_labels FROM agents WHERE revoked_at IS NULL ORDER BY id";
+            let rows = tx.query(sql, &[])?;
+            let belongs = |labels| assignment.group_of(&labels).is_some_and(|found| found.id == id);
+            let agents: Vec<String> = rows
+                .iter()
+                .filter(|row| belongs(labels_of(row, [1, 2, 3])))
+                .map(|row| row.text(0))
+                .collect();
+            Ok((agents, old, new))
+        })
+        .await?;
+    let diff = compare(old, new).await?;
+    let agent_count = agents.len() as i64;
+    Ok(Json(GroupPlan { agents: agents.into_iter().take(1000).collect(), agent_count, diff }))
+}

@@ -1,0 +1,143 @@
+//! API keys, and the tokens that agents enrol with.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::extract::{Body, Path, Query};
+use super::page::{FIRST, Page, Paging};
+use crate::agents::{self, EnrolmentToken};
+use crate::app::App;
+use crate::audit::Caller;
+use crate::error::{Error, Problem, Result};
+use crate::principals::{self, ApiKey, NewSecret};
+use crate::roles::{Permission, Role};
+use crate::selector::Labels;
+use crate::time::{now_ms, parse_rfc3339};
+
+/// A key as it is asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewKey {
+    /// What it is for.
+    name: String,
+    /// What it may do.
+    role: Role,
+    /// Until when it is good; for ever without.
+    expires_at: Option<String>,
+}
+
+/// A token as it is asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewToken {
+    /// What it is for.
+    name: String,
+    /// Labels that its agents get.
+    #[serde(default)]
+    labels: Labels,
+    /// Until when it is good; for ever without.
+    expires_at: Option<String>,
+    /// How many agents may enrol with it; any number without.
+    #[schema(minimum = 1)]
+    max_uses: Option<i64>,
+}
+
+fn moment(text: Option<&String>) -> Result<Option<i64>> {
+    let read = |text: &String| {
+        parse_rfc3339(text).ok_or_else(|| Error::field("expires_at", "must be a moment as in RFC 3339"))
+    };
+    text.map(read).transpose()
+}
+
+/// Lists API keys.
+#[utoipa::path(get, path = "/api-keys", tag = "credentials", params(Paging),
+    responses((status = 200, body = Page<ApiKey>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<ApiKey>>> {
+    caller.require(Permission::Administer)?;
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let keys = app.db.read(move |tx| principals::keys(tx, &after, limit)).await?;
+    Ok(Json(Page::new(keys, limit, |key| key.id.clone())))
+}
+
+/// Makes an API key; the answer alone holds its secret.
+#[utoipa::path(post, path = "/api-keys", tag = "credentials", request_body = NewKey,
+    responses((status = 201, body = NewSecret), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewKey>,
+) -> Result<(StatusCode, Json<NewSecret>)> {
+    caller.require(Permission::Administer)?;
+    let expires_at = moment(new.expires_at.as_ref())?;
+    let made = app
+        .db
+        .write(move |tx| principals::add_key(tx, &caller, now_ms(), &new.name, new.role, expires_at))
+        .await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Revokes an API key.
+#[utoipa::path(delete, path = "/api-keys/{id}", tag = "credentials", params(("id" = String, Path)),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.require(Permission::Administer)?;
+    app.db.write(move |tx| principals::revoke_key(tx, &caller, now_ms(), &id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists enrolment tokens.
+#[utoipa::path(get, path = "/enrolment-tokens", tag = "credentials", params(Paging),
+    responses((status = 200, body = Page<EnrolmentToken>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list_tokens(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<EnrolmentToken>>> {
+    caller.require(Permission::Administer)?;
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let tokens = app.db.read(move |tx| agents::tokens(tx, &after, limit)).await?;
+    Ok(Json(Page::new(tokens, limit, |token| token.id.clone())))
+}
+
+/// Makes a token that agents enrol with; the answer alone holds its secret.
+#[utoipa::path(post, path = "/enrolment-tokens", tag = "credentials", request_body = NewToken,
+    responses((status = 201, body = NewSecret), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create_token(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewToken>,
+) -> Result<(StatusCode, Json<NewSecret>)> {
+    caller.require(Permission::Administer)?;
+    let expires_at = moment(new.expires_at.as_ref())?;
+    let made = app
+        .db
+        .write(move |tx| {
+            agents::add_token(tx, &caller, now_ms(), &new.name, &new.labels, expires_at, new.max_uses)
+        })
+        .await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Revokes an enrolment token; agents that came with it stay.
+#[utoipa::path(delete, path = "/enrolment-tokens/{id}", tag = "credentials", params(("id" = String, Path)),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn revoke_token(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.require(Permission::Administer)?;
+    app.db.write(move |tx| agents::revoke_token(tx, &caller, now_ms(), &id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,126 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::extract::{Body, IfMatch, Path, Query, Tagged};
+use super::page::{LAST, Page, Paging};
+use crate::app::App;
+use crate::audit::Caller;
+use crate::error::{Problem, Result};
+use crate::roles::Permission;
+use crate::rollouts::{self, Gates, Order, Progress, Rollout, Stage};
+use crate::time::now_ms;
+
+/// A rollout as it is asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRollout {
+    /// To which group.
+    group_id: String,
+    /// Which version.
+    version_id: String,
+    /// Its steps; everybody at once without.
+    #[serde(default = "at_once")]
+    stages: Vec<Stage>,
+    /// When it is stopped.
+    #[serde(default)]
+    gates: Gates,
+}
+
+fn at_once() -> Vec<Stage> {
+    vec![Stage { percent: 100, soak_seconds: 0 }]
+}
+
+/// A rollout, and how its agents are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RolloutDetails {
+    /// The rollout.
+    #[serde(flatten)]
+    rollout: Rollout,
+    /// How its agents are.
+    progress: Progress,
+}
+
+/// Lists rollouts, the newest first.
+#[utoipa::path(get, path = "/rollouts", tag = "rollouts", params(Paging), responses((status = 200, body = Page<Rollout>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Rollout>>> {
+    caller.require(Permission::View)?;
+    let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
+    let found = app.db.read(move |tx| rollouts::list(tx, &before, limit)).await?;
+    Ok(Json(Page::new(found, limit, |rollout| rollout.id.clone())))
+}
+
+/// Starts a rollout.
+#[utoipa::path(post, path = "/rollouts", tag = "rollouts", request_body = NewRollout,
+    responses((status = 202, body = Rollout), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn start(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewRollout>,
+) -> Result<Tagged<Rollout>> {
+    caller.require(Permission::Deploy)?;
+    let connected = app.hub.connected();
+    let started = app
+        .db
+        .write(move |tx| {
+            let (group, version) = (&new.group_id, &new.version_id);
+            rollouts::start(tx, &caller, now_ms(), group, version, &new.stages, &new.gates, &connected)
+        })
+        .await?;
+    app.hub.changed();
+    Ok(Tagged(StatusCode::ACCEPTED, started.revision, started))
+}
+
+/// Tells of a rollout and how its agents are.
+#[utoipa::path(get, path = "/rollouts/{id}", tag = "rollouts", params(("id" = String, Path)),
+    responses((status = 200, body = RolloutDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Tagged<RolloutDetails>> {
+    caller.require(Permission::View)?;
+    let connected = app.hub.connected();
+    let (rollout, progress) = app
+        .db
+        .read(move |tx| {
+            let rollout = rollouts::find(tx, &id)?;
+            let (_, progress) = rollouts::observe(tx, &rollout, &connected)?;
+            Ok((rollout, progress))
+        })
+        .await?;
+    Ok(Tagged(StatusCode::OK, rollout.revision, RolloutDetails { rollout, progress }))
+}
+
+/// What is to become of a rollout.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrder {
+    /// What.
+    order: Order,
+}
+
+/// Pauses a rollout, resumes it, or takes it back.
+#[utoipa::path(post, path = "/rollouts/{id}/orders", tag = "rollouts",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = NewOrder,
+    responses((status = 200, body = Rollout), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn order(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    seen: IfMatch,
+    Body(asked): Body<NewOrder>,
+) -> Result<Tagged<Rollout>> {
+    caller.require(Permission::Deploy)?;
+    let revision = seen.given();
+    let after =
+        app.db.write(move |tx| rollouts::order(tx, &caller, now_ms(), &id, revision, asked.order)).await?;
+    app.hub.changed();
+    Ok(Tagged(StatusCode::OK, after.revision, after))
+}

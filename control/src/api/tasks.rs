@@ -1,0 +1,92 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::extract::{Body, Path, Query};
+use super::page::{LAST, Page, Paging};
+use crate::app::App;
+use crate::audit::Caller;
+use crate::error::{Problem, Result};
+use crate::roles::Permission;
+use crate::tasks::{self, NewTask, Task};
+use crate::time::now_ms;
+
+async fn page(app: &App, agent: String, paging: &Paging) -> Result<Json<Page<Task>>> {
+    let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
+    let found = app.db.read(move |tx| tasks::list(tx, &agent, &before, limit)).await?;
+    Ok(Json(Page::new(found, limit, |task| task.id.clone())))
+}
+
+/// Lists tasks, the newest first.
+#[utoipa::path(get, path = "/tasks", tag = "tasks", params(Paging), responses((status = 200, body = Page<Task>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Task>>> {
+    caller.require(Permission::View)?;
+    page(&app, String::new(), &paging).await
+}
+
+/// Lists the tasks of an agent, the newest first.
+#[utoipa::path(get, path = "/agents/{id}/tasks", tag = "tasks", params(("id" = String, Path), Paging),
+    responses((status = 200, body = Page<Task>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn of_agent(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Task>>> {
+    caller.require(Permission::View)?;
+    page(&app, id, &paging).await
+}
+
+/// Gives an agent a task.
+#[utoipa::path(post, path = "/agents/{id}/tasks", tag = "tasks", params(("id" = String, Path)), request_body = NewTask,
+    responses((status = 202, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(new): Body<NewTask>,
+) -> Result<(StatusCode, Json<Task>)> {
+    caller.require(Permission::Deploy)?;
+    let made = app.db.write(move |tx| tasks::add(tx, &caller, now_ms(), &id, &new)).await?;
+    app.hub.work_came();
+    Ok((StatusCode::ACCEPTED, Json(made)))
+}
+
+/// Tells of a task.
+#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Task>> {
+    caller.require(Permission::View)?;
+    Ok(Json(app.db.read(move |tx| tasks::find(tx, &id)).await?))
+}
+
+/// Puts a task back that failed for good.
+#[utoipa::path(post, path = "/tasks/{id}/requeue", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn requeue(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Task>> {
+    caller.require(Permission::Deploy)?;
+    let after = app.db.write(move |tx| tasks::requeue(tx, &caller, now_ms(), &id)).await?;
+    app.hub.work_came();
+    Ok(Json(after))
+}
+
+/// Takes a task back that is not under way.
+#[utoipa::path(post, path = "/tasks/{id}/cancel", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Task>> {
+    caller.require(Permission::Deploy)?;
+    Ok(Json(app.db.write(move |tx| tasks::cancel(tx, &caller, now_ms(), &id)).await?))
+}

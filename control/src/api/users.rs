@@ -1,0 +1,123 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::extract::{Body, IfMatch, Path, Query, Tagged};
+use super::page::{FIRST, Page, Paging};
+use crate::app::App;
+use crate::audit::Caller;
+use crate::error::{Problem, Result};
+use crate::principals::{self, User};
+use crate::roles::{Permission, Role};
+use crate::time::now_ms;
+
+/// A user as an administrator makes one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUser {
+    /// Name to log in with, unique.
+    name: String,
+    /// What they may do.
+    role: Role,
+    /// At least 12 characters.
+    password: String,
+}
+
+/// What is to change of a user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserChange {
+    /// What they may do.
+    role: Option<Role>,
+    /// Whether they are locked out.
+    disabled: Option<bool>,
+    /// A new password; ends their sessions.
+    password: Option<String>,
+}
+
+/// Lists users.
+#[utoipa::path(get, path = "/users", tag = "users", params(Paging),
+    responses((status = 200, body = Page<User>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<User>>> {
+    caller.require(Permission::Administer)?;
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let users = app.db.read(move |tx| principals::users(tx, &after, limit)).await?;
+    Ok(Json(Page::new(users, limit, |user| user.id.clone())))
+}
+
+/// Adds a user.
+#[utoipa::path(post, path = "/users", tag = "users", request_body = NewUser,
+    responses((status = 201, body = User), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewUser>,
+) -> Result<Tagged<User>> {
+    caller.require(Permission::Administer)?;
+    let hash = app.passwords.hash(new.password).await?;
+    let user = app
+        .db
+        .write(move |tx| principals::add_user(tx, &caller, now_ms(), &new.name, new.role, &hash))
+        .await?;
+    Ok(Tagged(StatusCode::CREATED, user.revision, user))
+}
+
+/// Tells of a user.
+#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path)),
+    responses((status = 200, body = User), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Tagged<User>> {
+    caller.require(Permission::Administer)?;
+    let user = app.db.read(move |tx| principals::find_user(tx, &id)).await?;
+    Ok(Tagged(StatusCode::OK, user.revision, user))
+}
+
+/// Changes a user.
+#[utoipa::path(patch, path = "/users/{id}", tag = "users", params(("id" = String, Path), ("If-Match" = String, Header)),
+    request_body = UserChange, responses((status = 200, body = User), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    seen: IfMatch,
+    Body(change): Body<UserChange>,
+) -> Result<Tagged<User>> {
+    caller.require(Permission::Administer)?;
+    let revision = seen.required()?;
+    let hash = match change.password {
+        Some(password) => Some(app.passwords.hash(password).await?),
+        None => None,
+    };
+    let (role, disabled) = (change.role, change.disabled);
+    let user = app
+        .db
+        .write(move |tx| {
+            principals::change_user(tx, &caller, now_ms(), &id, revision, role, disabled, hash.as_ref())
+        })
+        .await?;
+    Ok(Tagged(StatusCode::OK, user.revision, user))
+}
+
+/// Removes a user.
+#[utoipa::path(delete, path = "/users/{id}", tag = "users", params(("id" = String, Path), ("If-Match" = String, Header)),
+    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    seen: IfMatch,
+) -> Result<StatusCode> {
+    caller.require(Permission::Administer)?;
+    let revision = seen.required()?;
+    app.db.write(move |tx| principals::remove_user(tx, &caller, now_ms(), &id, revision)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,99 @@
+//! What every part of the service shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use phoenix_opamp::AgentConfigMap;
+
+use crate::configurations;
+use crate::error::Result;
+use crate::hub::Hub;
+use crate::limits::Limiter;
+use crate::passwords::Passwords;
+use crate::store::{Db, Tx};
+use crate::validation;
+
+/// Offers that are kept in memory: versions never change.
+const KEPT_OFFERS: usize = 256;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What [`App`] holds.
+pub struct Inner {
+    /// The database.
+    pub db: Db,
+    /// The connected agents.
+    pub hub: Hub,
+    /// Hashes of passwords.
+    pub passwords: Passwords,
+    /// How much each client may ask.
+    pub limiter: Limiter,
+    /// How much each address may try to log in.
+    pub login_limiter: Limiter,
+    /// How often agents are to be heard of, in seconds.
+    pub heartbeat_seconds: u64,
+    offers: Mutex<HashMap<String, Offer>>,
+    key_uses: Mutex<HashMap<String, i64>>,
+}
+
+/// The files of a version, and the hash that they are known by.
+#[derive(Clone)]
+pub(crate) struct Offer {
+    pub(crate) files: Arc<AgentConfigMap>,
+    pub(crate) hash: Arc<str>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// The service over `db`.
+    pub fn new(db: Db, heartbeat_seconds: u64, requests_per_second: u32) -> App {
+        App(Arc::new(Inner {
+            db,
+            hub: Hub::default(),
+            passwords: Passwords::default(),
+            limiter: Limiter::new(requests_per_second, requests_per_second * 2),
+            login_limiter: Limiter::new(1, 10),
+            heartbeat_seconds,
+            offers: Mutex::default(),
+            key_uses: Mutex::default(),
+        }))
+    }
+
+    /// What an agent is offered with a version.
+    pub(crate) fn offer(&self, tx: &mut dyn Tx, version_id: &str) -> Result<Offer> {
+        let lock = || self.0.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(offer) = lock().get(version_id) {
+            return Ok(offer.clone());
+        }
+        let (files, hash) = validation::offer(&configurations::layers(tx, version_id)?);
+        let offer = Offer { files: Arc::new(files), hash: hash.into() };
+        let mut offers = lock();
+        if offers.len() >= KEPT_OFFERS {
+            offers.clear();
+        }
+        offers.insert(version_id.to_owned(), offer.clone());
+        Ok(offer)
+    }
+
+    /// Whether the use of a key is to be written down now: once a minute.
+    pub(crate) fn is_use_to_be_noted(&self, key: &str, now: i64) -> bool {
+        let mut uses = self.0.key_uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = uses.get(key).is_none_or(|last| now - last >= 60_000);
+        if due {
+            if uses.len() >= 10_000 {
+                uses.clear();
+            }
+            uses.insert(key.to_owned(), now);
+        }
+        due
+    }
+}

@@ -1,0 +1,174 @@
+//! Groups of agents, and which configuration each agent is to have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::args;
+use crate::audit::{self, Caller};
+use crate::configurations::{expect_revision, version_by_id};
+use crate::error::{Error, Result};
+use crate::ids::new_id;
+use crate::principals::{check_name, snapshot};
+use crate::selector::{Labels, Selector};
+use crate::store::{Row, Tx};
+use crate::time::rfc3339;
+
+/// A group: the agents that a selector means, and what they run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Group {
+    /// Identifier.
+    pub id: String,
+    /// Name, unique.
+    pub name: String,
+    /// Which agents, by labels: `env=prod,region!=eu`.
+    pub selector: String,
+    /// An agent that several groups mean belongs to the one with the highest.
+    pub priority: i64,
+    /// The version that its agents run, outside of a rollout; rollouts change it.
+    pub live_version_id: Option<String>,
+    /// When it was made.
+    pub created_at: String,
+    /// Goes up with each change; the ETag.
+    pub revision: i64,
+}
+
+const GROUP: &str = "id, name, selector, priority, live_version_id, created_at, revision";
+
+fn group(row: &Row) -> Group {
+    Group {
+        id: row.text(0),
+        name: row.text(1),
+        selector: row.text(2),
+        priority: row.int(3),
+        live_version_id: row.maybe_text(4),
+        created_at: rfc3339(row.int(5)),
+        revision: row.int(6),
+    }
+}
+
+pub(crate) fn list(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<Group>> {
+    let sql = format!("SELECT {GROUP} FROM agent_groups WHERE id > ?1 ORDER BY id LIMIT ?2");
+    Ok(tx.query(&sql, args![after, limit])?.iter().map(group).collect())
+}
+
+pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> Result<Group> {
+    let row = tx.one(&format!("SELECT {GROUP} FROM agent_groups WHERE id = ?1"), args![id])?;
+    row.as_ref().map(group).ok_or_else(|| Error::NotFound(format!("group {id}")))
+}
+
+pub(crate) fn create(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    name: &str,
+    selector: &str,
+    priority: i64,
+) -> Result<Group> {
+    check_name("name", name)?;
+    Selector::parse(selector)?;
+    let id = new_id("grp", now);
+    tx.execute(
+        "INSERT INTO agent_groups (id, name, selector, priority, created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
+        args![&id, name, selector, priority, now],
+    )
+    .map_err(|error| match error {
+        Error::Conflict(_) => Error::Conflict(format!("there is a group {name:?} already")),
+        error => error,
+    })?;
+    let made = find(tx, &id)?;
+    audit::record(tx, caller, now, "group.create", &id, "", &snapshot(&made))?;
+    Ok(made)
+}
+
+pub(crate) fn change(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    id: &str,
+    revision: i64,
+    selector: Option<&String>,
+    priority: Option<i64>,
+) -> Result<Group> {
+    let before = find(tx, id)?;
+    expect_revision(before.revision, revision)?;
+    let selector = selector.unwrap_or(&before.selector);
+    Selector::parse(selector)?;
+    tx.execute(
+        "UPDATE agent_groups SET selector = ?2, priority = ?3, revision = revision + 1 WHERE id = ?1",
+        args![id, selector, priority.unwrap_or(before.priority)],
+    )?;
+    let after = find(tx, id)?;
+    audit::record(tx, caller, now, "group.change", id, &snapshot(&before), &snapshot(&after))?;
+    Ok(after)
+}
+
+pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
+    let before = find(tx, id)?;
+    expect_revision(before.revision, revision)?;
+    let rollouts = tx.one("SELECT count(*) FROM rollouts WHERE group_id = ?1", args![id])?;
+    if rollouts.is_some_and(|row| row.int(0) > 0) {
+        return Err(Error::Conflict("the group has a history of rollouts, which is kept".to_owned()));
+    }
+    tx.execute("DELETE FROM agent_groups WHERE id = ?1", args![id])?;
+    audit::record(tx, caller, now, "group.remove", id, &snapshot(&before), "")
+}
+
+pub(crate) fn set_live(tx: &mut dyn Tx, id: &str, version_id: &str) -> Result<()> {
+    version_by_id(tx, version_id)?;
+    let sql = "UPDATE agent_groups SET live_version_id = ?2, revision = revision + 1 WHERE id = ?1";
+    tx.execute(sql, args![id, version_id])?;
+    Ok(())
+}
+
+struct OpenRollout {
+    to_version_id: String,
+    /// Whether everybody has its turn.
+    everybody: bool,
+    exposed: BTreeSet<String>,
+}
+
+/// Who is to have what, at one moment.
+pub(crate) struct Assignment {
+    /// The highest priority first.
+    groups: Vec<(Selector, Group)>,
+    rollouts: BTreeMap<String, OpenRollout>,
+}
+
+impl Assignment {
+    pub(crate) fn load(tx: &mut dyn Tx) -> Result<Assignment> {
+        let sql = format!("SELECT {GROUP} FROM agent_groups ORDER BY priority DESC, name");
+        let mut groups = Vec::new();
+        for group in tx.query(&sql, &[])?.iter().map(group) {
+            groups.push((Selector::parse(&group.selector)?, group));
+        }
+        let mut rollouts = BTreeMap::new();
+        let sql = "SELECT id, group_id, to_version_id, stages, stage FROM rollouts WHERE state IN ('running', 'paused')";
+        for row in tx.query(sql, &[])? {
+            let stages = row.json(3);
+            let percent = stages[row.int(4) as usize]["percent"].as_i64().unwrap_or_default();
+            let sql = "SELECT agent_id FROM rollout_agents WHERE rollout_id = ?1";
+            let exposed = tx.query(sql, args![row.text(0)])?.iter().map(|row| row.text(0)).collect();
+            let open = OpenRollout { to_version_id: row.text(2), everybody: percent >= 100, exposed };
+            rollouts.insert(row.text(1), open);
+        }
+        Ok(Assignment { groups, rollouts })
+    }
+
+    /// The group that an agent with these labels belongs to.
+    pub(crate) fn group_of(&self, labels: &Labels) -> Option<&Group> {
+        self.groups.iter().find(|(selector, _)| selector.matches(labels)).map(|(_, group)| group)
+    }
+
+    /// The version that an agent is to have.
+    pub(crate) fn version_of(&self, agent_id: &str, labels: &Labels) -> Option<String> {
+        let group = self.group_of(labels)?;
+        match self.rollouts.get(&group.id) {
+            Some(rollout) if rollout.everybody || rollout.exposed.contains(agent_id) => {
+                Some(rollout.to_version_id.clone())
+            }
+            _ => group.live_version_id.clone(),
+        }
+    }
+}

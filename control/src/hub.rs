@@ -1,0 +1,228 @@
+//! The agents that are connected to this process, and what is on its way to them.
+//!
+//! What is only known here (who is there, when they were last heard of) is not written with each heartbeat.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use phoenix_opamp::ServerToAgent;
+use tokio::sync::{Notify, mpsc};
+
+/// Messages that may wait for one agent; one that does not take them is behind and will ask anew.
+const OUTBOX: usize = 16;
+
+/// One agent.
+struct Session {
+    /// Tells this session from an older one of the same agent.
+    number: u64,
+    outbox: mpsc::Sender<ServerToAgent>,
+    last_seen: i64,
+    last_sequence: u64,
+    /// Over plain HTTP there is no connection to see the end of.
+    polls_every_ms: Option<i64>,
+    /// What waits for the next poll.
+    held: Option<mpsc::Receiver<ServerToAgent>>,
+    takes_tasks: bool,
+}
+
+#[derive(Default)]
+struct Table {
+    sessions: HashMap<String, Session>,
+    next_number: u64,
+}
+
+/// The connected agents. Clones share them.
+#[derive(Clone, Default)]
+pub struct Hub(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    table: Mutex<Table>,
+    /// Somebody is to look who needs what.
+    changed: Notify,
+    /// There are tasks to hand out.
+    work: Notify,
+}
+
+/// What a new session gets.
+pub(crate) struct Opened {
+    pub(crate) number: u64,
+    pub(crate) inbox: mpsc::Receiver<ServerToAgent>,
+    /// There was another session of the same agent.
+    pub(crate) replaced: bool,
+}
+
+impl Hub {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An agent is there; a former session of it counts no more.
+    pub(crate) fn open(&self, agent: &str, now: i64, polls_every_ms: Option<i64>) -> Opened {
+        let (outbox, inbox) = mpsc::channel(OUTBOX);
+        let mut table = self.table();
+        table.next_number += 1;
+        let number = table.next_number;
+        let session = Session {
+            number,
+            outbox,
+            last_seen: now,
+            last_sequence: 0,
+            polls_every_ms,
+            held: None,
+            takes_tasks: false,
+        };
+        let replaced = table.sessions.insert(agent.to_owned(), session).is_some();
+        Opened { number, inbox, replaced }
+    }
+
+    /// The session of an agent that polls: the one that there is, or a new one, which is then the first poll of it.
+    pub(crate) fn polling(&self, agent: &str, now: i64, every_ms: i64) -> (u64, bool) {
+        if let Some(session) = self.table().sessions.get(agent)
+            && session.polls_every_ms.is_some()
+        {
+            return (session.number, false);
+        }
+        let opened = self.open(agent, now, Some(every_ms));
+        if let Some(session) = self.table().sessions.get_mut(agent) {
+            session.held = Some(opened.inbox);
+        }
+        (opened.number, true)
+    }
+
+    /// What waits for an agent that polls.
+    pub(crate) fn waiting(&self, agent: &str) -> Option<ServerToAgent> {
+        self.table().sessions.get_mut(agent)?.held.as_mut()?.try_recv().ok()
+    }
+
+    /// The session is over; says when the agent was last heard of, where it was still the one that counts.
+    pub(crate) fn close(&self, agent: &str, number: u64) -> Option<i64> {
+        let mut table = self.table();
+        let current = table.sessions.get(agent).is_some_and(|session| session.number == number);
+        current.then(|| table.sessions.remove(agent).map(|session| session.last_seen))?
+    }
+
+    /// Ends the session of an agent that is locked out.
+    pub(crate) fn expel(&self, agent: &str) {
+        self.table().sessions.remove(agent);
+    }
+
+    /// An agent was heard of. Says whether messages between its last one and this one were lost, and whether the
+    /// session still counts.
+    pub(crate) fn heard(&self, agent: &str, number: u64, sequence: u64, now: i64) -> Heard {
+        let mut table = self.table();
+        match table.sessions.get_mut(agent) {
+            Some(session) if session.number == number => {
+                session.last_seen = now;
+                let last = std::mem::replace(&mut session.last_sequence, sequence);
+                if last + 1 == sequence { Heard::InOrder } else { Heard::Gap }
+            }
+            _ => Heard::Replaced,
+        }
+    }
+
+    pub(crate) fn set_takes_tasks(&self, agent: &str, takes: bool) {
+        if let Some(session) = self.table().sessions.get_mut(agent) {
+            session.takes_tasks = takes;
+        }
+    }
+
+    /// Those of `agents` that are there and take tasks.
+    pub(crate) fn takers(&self, agents: Vec<String>) -> Vec<String> {
+        let table = self.table();
+        let takes = |agent: &String| table.sessions.get(agent).is_some_and(|session| session.takes_tasks);
+        agents.into_iter().filter(takes).collect()
+    }
+
+    /// Sends a message; false where the agent is not there, or takes nothing.
+    pub(crate) fn send(&self, agent: &str, message: ServerToAgent) -> bool {
+        self.table().sessions.get(agent).is_some_and(|session| session.outbox.try_send(message).is_ok())
+    }
+
+    /// When an agent that is there was last heard of.
+    pub(crate) fn seen(&self, agent: &str) -> Option<i64> {
+        self.table().sessions.get(agent).map(|session| session.last_seen)
+    }
+
+    /// Who is there.
+    pub(crate) fn connected(&self) -> BTreeSet<String> {
+        self.table().sessions.keys().cloned().collect()
+    }
+
+    /// Lets agents go that poll and have not for three times as long as they should.
+    pub(crate) fn expire(&self, now: i64) -> Vec<(String, i64)> {
+        let mut gone = Vec::new();
+        self.table().sessions.retain(|agent, session| {
+            let late = session.polls_every_ms.is_some_and(|every| now - session.last_seen > 3 * every);
+            if late {
+                gone.push((agent.clone(), session.last_seen));
+            }
+            !late
+        });
+        gone
+    }
+
+    /// What agents are to have may be another now.
+    pub(crate) fn changed(&self) {
+        self.0.changed.notify_one();
+    }
+
+    /// Waits until that is so.
+    pub(crate) async fn until_changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// There are new tasks.
+    pub(crate) fn work_came(&self) {
+        self.0.work.notify_one();
+    }
+
+    /// Waits until that is so.
+    pub(crate) async fn until_work(&self) {
+        self.0.work.notified().await;
+    }
+}
+
+/// How a message fits to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It is the next.
+    InOrder,
+    /// Some were lost, or it is the first.
+    Gap,
+    /// Another session of the same agent came since.
+    Replaced,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_session_counts() {
+        let hub = Hub::default();
+        let old = hub.open("a", 1, None);
+        assert_eq!(hub.heard("a", old.number, 5, 2), Heard::Gap);
+        assert_eq!(hub.heard("a", old.number, 6, 3), Heard::InOrder);
+        let mut new = hub.open("a", 4, None);
+        assert!(new.replaced);
+        assert_eq!(hub.heard("a", old.number, 7, 5), Heard::Replaced);
+        assert_eq!(hub.close("a", old.number), None);
+        assert!(hub.send("a", ServerToAgent::default()));
+        assert!(new.inbox.try_recv().is_ok());
+        assert_eq!(hub.close("a", new.number), Some(4));
+        assert!(!hub.send("a", ServerToAgent::default()));
+    }
+
+    #[test]
+    fn who_polls_no_more_is_gone_and_outboxes_are_bounded() {
+        let hub = Hub::default();
+        let _poller = hub.open("p", 0, Some(10));
+        let _socket = hub.open("s", 0, None);
+        assert_eq!(hub.expire(30), []);
+        assert_eq!(hub.expire(31), [("p".to_owned(), 0)]);
+        assert_eq!(hub.connected().into_iter().collect::<Vec<_>>(), ["s"]);
+        let sent = (0..100).filter(|_| hub.send("s", ServerToAgent::default())).count();
+        assert_eq!(sent, OUTBOX);
+    }
+}

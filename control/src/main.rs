@@ -1,0 +1,115 @@
+//! `phoenix-control`: the control service, and beside it the collector that it was built with.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use phoenix_control::serve::{self, Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Keeps the configurations of a fleet of collectors, and rolls them out.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts the service. Needs no set-up: the database is made, and the first start prints an administrator's key.
+    Serve(Serve),
+    /// Prints the OpenAPI document of the API.
+    Openapi,
+    /// Runs the collector of the same version: `phoenix-control collector --config=collector.yaml`.
+    #[command(disable_help_flag = true)]
+    Collector {
+        /// What `phoenix-collector` takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The database: `sqlite:PATH`.
+    #[arg(long, default_value = "sqlite:phoenix-control.db")]
+    database: String,
+    /// Where the API listens.
+    #[arg(long, default_value = "localhost:8080")]
+    listen: String,
+    /// Where agents connect to, over OpAMP.
+    #[arg(long, default_value = "localhost:4320")]
+    opamp_listen: String,
+    /// How often agents are to be heard of, in seconds.
+    #[arg(long, default_value_t = phoenix_opamp::HEARTBEAT.as_secs())]
+    heartbeat_seconds: u64,
+    /// Requests that one client may make per second, on average; twice as many at once.
+    #[arg(long, default_value_t = 100)]
+    requests_per_second: u32,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve(asked) => run(asked),
+        Command::Openapi => print_document(),
+        Command::Collector { arguments } => {
+            let command = std::iter::once(OsString::from("phoenix-collector"));
+            return phoenix_collector::run_with(
+                phoenix_collector::default_distribution(),
+                command.chain(arguments),
+            );
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_document() -> anyhow::Result<()> {
+    let document = phoenix_control::api::document().to_pretty_json()?;
+    Ok(writeln!(std::io::stdout(), "{document}")?)
+}
+
+fn run(asked: Serve) -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let options = Options {
+            database: asked.database,
+            listen: asked.listen,
+            opamp_listen: asked.opamp_listen,
+            heartbeat_seconds: asked.heartbeat_seconds,
+            requests_per_second: asked.requests_per_second,
+        };
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let running = serve::start(&options).await?;
+        greet(&running)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        running.stop().await;
+        Ok(())
+    })
+}
+
+/// Says where everything is; the only time that the first key is shown.
+fn greet(running: &serve::Running) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "API:    http://{}/api/v1 (described at /api/v1/docs)", running.api)?;
+    writeln!(out, "OpAMP:  ws://{}/v1/opamp", running.opamp)?;
+    if let Some(key) = &running.first_key {
+        writeln!(
+            out,
+            "\nThe first start made a key for the administrator. It is not shown again:\n\n  {key}\n"
+        )?;
+    }
+    Ok(out.flush()?)
+}

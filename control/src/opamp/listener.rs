@@ -1,0 +1,321 @@
+//! One path for both transports.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use phoenix_opamp::{
+    AgentToServer, CONTENT_TYPE, Message as _, PATH, ServerErrorResponseType, ServerToAgent, decode_frame,
+    encode_frame,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::message::{agent_id, refused, serve};
+use crate::agents::{self, Admission};
+use crate::app::App;
+use crate::args;
+use crate::error::{Error, Result};
+use crate::time::now_ms;
+
+/// Largest message of an agent.
+const MAX_MESSAGE: usize = 16 << 20;
+/// A connection that is silent for so many heartbeats is given up.
+const SILENCE: u32 = 3;
+/// How long a connection may take to say who it is.
+const FIRST_MESSAGE: Duration = Duration::from_secs(30);
+/// Close codes of WebSocket.
+const TOO_LARGE: u16 = 1009;
+const GOING_AWAY: u16 = 1001;
+const POLICY: u16 = 1008;
+const UNSUPPORTED: u16 = 1003;
+
+/// What the listener shares.
+#[derive(Clone)]
+struct Listener {
+    app: App,
+    stop: CancellationToken,
+}
+
+/// The OpAMP endpoint.
+pub fn router(app: App, stop: CancellationToken) -> Router {
+    Router::new()
+        .route(PATH, get(upgrade))
+        .route(PATH, post(poll))
+        .layer(DefaultBodyLimit::max(MAX_MESSAGE))
+        .with_state(Listener { app, stop })
+}
+
+async fn admit(app: &App, headers: &HeaderMap) -> Result<Admission> {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let secret = shown.strip_prefix("Bearer ").unwrap_or_default().to_owned();
+    let admission = app.db.read(move |tx| agents::admit(tx, now_ms(), &secret)).await?;
+    admission.ok_or_else(|| {
+        Error::Unauthorized(
+            "show an enrolment token, or the agent's own credential, as `Authorization: Bearer …`".to_owned(),
+        )
+    })
+}
+
+/// Lets an agent in by the identity of its first message.
+async fn enter(app: &App, message: &AgentToServer, admission: &Admission) -> Result<String> {
+    let id = agent_id(message)?;
+    if let Admission::Own(own) = admission
+        && *own != id
+    {
+        return Err(Error::Forbidden("the credential is another agent's".to_owned()));
+    }
+    let (who, with) = (id.clone(), admission.clone());
+    app.db.write(move |tx| agents::enrol(tx, now_ms(), &who, &with)).await?;
+    Ok(id)
+}
+
+async fn upgrade(
+    State(listener): State<Listener>,
+    headers: HeaderMap,
+    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let admission = match admit(&listener.app, &headers).await {
+        Ok(admission) => admission,
+        Err(error) => return error.into_response(),
+    };
+    match upgrade {
+        Ok(upgrade) => upgrade
+            .max_message_size(MAX_MESSAGE)
+            .max_frame_size(MAX_MESSAGE)
+            .on_upgrade(move |socket| talk(listener, socket, admission)),
+        Err(rejection) => rejection.into_response(),
+    }
+}
+
+/// A message, or why the connection ends.
+enum Received {
+    Message(Box<AgentToServer>),
+    /// Control frames.
+    Nothing,
+    Malformed(String),
+    End(u16, &'static str),
+}
+
+fn read(frame: Option<std::result::Result<Frame, axum::Error>>) -> Received {
+    match frame {
+        Some(Ok(Frame::Binary(bytes))) => match decode_frame::<AgentToServer>(&bytes) {
+            Ok(message) => Received::Message(Box::new(message)),
+            Err(error) => Received::Malformed(error.to_string()),
+        },
+        Some(Ok(Frame::Text(_))) => Received::End(UNSUPPORTED, "only binary messages are understood"),
+        Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => Received::Nothing,
+        Some(Ok(Frame::Close(_))) | None => Received::End(0, ""),
+        Some(Err(error))
+            if error.to_string().contains("too long") || error.to_string().contains("too big") =>
+        {
+            Received::End(TOO_LARGE, "the message is too large")
+        }
+        Some(Err(_)) => Received::End(0, ""),
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: &ServerToAgent) -> bool {
+    socket.send(Frame::Binary(encode_frame(message))).await.is_ok()
+}
+
+async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
+    if code != 0 {
+        let frame = CloseFrame { code, reason: reason.into() };
+        // Who is gone does not hear it.
+        let _ = socket.send(Frame::Close(Some(frame))).await;
+    }
+}
+
+async fn talk(listener: Listener, mut socket: WebSocket, admission: Admission) {
+    let app = &listener.app;
+    let first = loop {
+        let frame = tokio::select! {
+            frame = tokio::time::timeout(FIRST_MESSAGE, socket.recv()) => frame,
+            () = listener.stop.cancelled() => return close(socket, GOING_AWAY, "the service stops").await,
+        };
+        match frame.map_or(Received::End(POLICY, "no message came"), read) {
+            Received::Message(message) => break *message,
+            Received::Nothing => {}
+            Received::Malformed(error) => {
+                let answer = refused(&[], ServerErrorResponseType::BadRequest, error);
+                send(&mut socket, &answer).await;
+                return close(socket, POLICY, "malformed message").await;
+            }
+            Received::End(code, reason) => return close(socket, code, reason).await,
+        }
+    };
+    let id = match enter(app, &first, &admission).await {
+        Ok(id) => id,
+        Err(error) => {
+            send(&mut socket, &refusal(&first.instance_uid, &error)).await;
+            return close(socket, POLICY, "refused").await;
+        }
+    };
+    let mut session = app.hub.open(&id, now_ms(), None);
+    if session.replaced {
+        tracing::warn!(agent = id, "a new connection of an agent that is connected; the former one ends");
+    }
+    let (mut next, mut is_first) = (Some(first), true);
+    let silence = Duration::from_secs(app.heartbeat_seconds) * SILENCE + Duration::from_secs(5);
+    let (code, reason) = loop {
+        if let Some(message) = next.take() {
+            let leaves = message.agent_disconnect.is_some();
+            let uid = message.instance_uid.clone();
+            let answer = match agent_id(&message) {
+                Ok(named) if named != id => {
+                    Err(Error::BadRequest("one connection speaks for one agent".to_owned()))
+                }
+                Ok(_) => serve(app, &id, session.number, &admission, message, is_first).await,
+                Err(error) => Err(error),
+            };
+            is_first = false;
+            let (answer, ends) = match answer {
+                Ok(answer) => (answer, false),
+                Err(error) => (refusal(&uid, &error), matches!(error, Error::Forbidden(_))),
+            };
+            if !send(&mut socket, &answer).await || leaves {
+                break (0, "");
+            }
+            if ends {
+                break (POLICY, "refused");
+            }
+        }
+        tokio::select! {
+            frame = tokio::time::timeout(silence, socket.recv()) => {
+                match frame.map_or(Received::End(POLICY, "no heartbeat came"), read) {
+                    Received::Message(message) => next = Some(*message),
+                    Received::Nothing => {}
+                    Received::Malformed(error) => {
+                        let answer = refused(&[], ServerErrorResponseType::BadRequest, error);
+                        send(&mut socket, &answer).await;
+                        break (POLICY, "malformed message");
+                    }
+                    Received::End(code, reason) => break (code, reason),
+                }
+            }
+            message = session.inbox.recv() => match message {
+                Some(message) => {
+                    if !send(&mut socket, &message).await {
+                        break (0, "");
+                    }
+                }
+                None => break (POLICY, "another connection of this agent came, or it was locked out"),
+            },
+            () = listener.stop.cancelled() => break (GOING_AWAY, "the service stops"),
+        }
+    };
+    close(socket, code, reason).await;
+    if let Some(seen) = app.hub.close(&id, session.number) {
+        note_seen(app, vec![(id, seen)]).await;
+    }
+}
+
+fn refusal(uid: &[u8], error: &Error) -> ServerToAgent {
+    let kind = match error {
+        Error::Unavailable(_) | Error::Internal(_) | Error::TooMany(_) => {
+            ServerErrorResponseType::Unavailable
+        }
+        _ => ServerErrorResponseType::BadRequest,
+    };
+    if let Error::Internal(cause) = error {
+        tracing::error!(cause, "a message of an agent could not be served");
+    }
+    let mut answer = refused(uid, kind, error.problem().detail);
+    if kind == ServerErrorResponseType::Unavailable
+        && let Some(error) = &mut answer.error_response
+    {
+        error.retry_info = Some(phoenix_opamp::RetryInfo { retry_after_nanoseconds: 5_000_000_000 });
+    }
+    answer
+}
+
+/// Writes down when agents that are gone were last heard of.
+pub(crate) async fn note_seen(app: &App, gone: Vec<(String, i64)>) {
+    let noted = app.db.write(move |tx| {
+        for (id, seen) in &gone {
+            tx.execute("UPDATE agents SET last_seen_at = ?2 WHERE id = ?1", args![id, *seen])?;
+        }
+        Ok(())
+    });
+    if let Err(error) = noted.await {
+        tracing::error!(%error, "could not note when agents were last heard of");
+    }
+}
+
+async fn poll(State(listener): State<Listener>, headers: HeaderMap, body: Body) -> Response {
+    match answer_poll(&listener, &headers, body).await {
+        Ok(answer) => (
+            [(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))],
+            Bytes::from(answer.encode_to_vec()),
+        )
+            .into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn answer_poll(listener: &Listener, headers: &HeaderMap, body: Body) -> Result<ServerToAgent> {
+    let app = &listener.app;
+    let admission = admit(app, headers).await?;
+    if headers.get(header::CONTENT_TYPE).is_none_or(|value| value != CONTENT_TYPE) {
+        return Err(Error::BadRequest(format!("send `Content-Type: {CONTENT_TYPE}`")));
+    }
+    let body = axum::body::to_bytes(body, MAX_MESSAGE).await.map_err(|_| Error::TooLarge(MAX_MESSAGE))?;
+    let body = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => body,
+        Some(b"gzip") => unzip(&body)?,
+        Some(_) => return Err(Error::BadRequest("`Content-Encoding` must be gzip or identity".to_owned())),
+    };
+    let message = match AgentToServer::decode(body) {
+        Ok(message) => message,
+        Err(error) => {
+            let text = format!("malformed message: {error}");
+            return Ok(refused(&[], ServerErrorResponseType::BadRequest, text));
+        }
+    };
+    let id = match enter(app, &message, &admission).await {
+        Ok(id) => id,
+        Err(error) => return Ok(refusal(&message.instance_uid, &error)),
+    };
+    let uid = message.instance_uid.clone();
+    let every = i64::try_from(app.heartbeat_seconds * 1000).unwrap_or(i64::MAX);
+    let (number, is_first) = app.hub.polling(&id, now_ms(), every);
+    let leaves = message.agent_disconnect.is_some();
+    let mut answer = match serve(app, &id, number, &admission, message, is_first).await {
+        Ok(answer) => answer,
+        Err(error) => refusal(&uid, &error),
+    };
+    if leaves {
+        if let Some(seen) = app.hub.close(&id, number) {
+            note_seen(app, vec![(id, seen)]).await;
+        }
+        return Ok(answer);
+    }
+    if answer.custom_message.is_none()
+        && answer.error_response.is_none()
+        && let Some(waiting) = app.hub.waiting(&id)
+    {
+        answer.custom_message = waiting.custom_message;
+        answer.remote_config = answer.remote_config.or(waiting.remote_config);
+    }
+    Ok(answer)
+}
+
+fn unzip(body: &[u8]) -> Result<Bytes> {
+    use std::io::Read as _;
+    let mut plain = Vec::new();
+    let reader = flate2::read::GzDecoder::new(body);
+    reader
+        .take(MAX_MESSAGE as u64 + 1)
+        .read_to_end(&mut plain)
+        .map_err(|error| Error::BadRequest(format!("the body is no gzip: {error}")))?;
+    if plain.len() > MAX_MESSAGE {
+        return Err(Error::TooLarge(MAX_MESSAGE));
+    }
+    Ok(plain.into())
+}

@@ -1,0 +1,148 @@
+//! What goes to agents without their asking: configurations and tasks.
+
+use std::time::Duration;
+
+use phoenix_opamp::{AgentRemoteConfig, CustomMessage, ServerToAgent, Set, agent};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::TASKS;
+use crate::agents::labels_of;
+use crate::app::App;
+use crate::args;
+use crate::error::Result;
+use crate::groups::Assignment;
+use crate::ids::unhex;
+use crate::store::{Row, Tx};
+use crate::tasks;
+use crate::time::now_ms;
+
+/// Agents that are looked at in one transaction.
+const CHUNK: i64 = 500;
+/// How often tasks are looked for where nobody says that there are any.
+const SAFETY_POLL: Duration = Duration::from_secs(15);
+
+const STATE: &str =
+    "a.id, a.labels, a.enrolled_labels, a.extra_labels, a.capabilities, a.reported_hash, a.reported_status";
+
+/// What an agent is offered now, where that is another configuration than it has.
+pub(crate) fn for_agent(
+    app: &App,
+    tx: &mut dyn Tx,
+    id: &str,
+    capabilities: Set,
+) -> Result<Option<AgentRemoteConfig>> {
+    if !capabilities.has(agent::ACCEPTS_REMOTE_CONFIG) {
+        return Ok(None);
+    }
+    let assignment = Assignment::load(tx)?;
+    let sql = format!("SELECT {STATE} FROM agents a WHERE a.id = ?1");
+    let Some(row) = tx.one(&sql, args![id])? else { return Ok(None) };
+    offer(app, tx, &assignment, &row)
+}
+
+fn offer(
+    app: &App,
+    tx: &mut dyn Tx,
+    assignment: &Assignment,
+    row: &Row,
+) -> Result<Option<AgentRemoteConfig>> {
+    let id = row.text(0);
+    if !Set(row.int(4) as u64).has(agent::ACCEPTS_REMOTE_CONFIG) {
+        return Ok(None);
+    }
+    let labels = labels_of(row, [1, 2, 3]);
+    let Some(version) = assignment.version_of(&id, &labels) else { return Ok(None) };
+    let offer = app.offer(tx, &version)?;
+    // While it is being applied, too: the answer to that will come.
+    if row.text(5) == *offer.hash {
+        return Ok(None);
+    }
+    let sql = "SELECT 1 FROM agent_failures WHERE agent_id = ?1 AND hash = ?2";
+    if tx.one(sql, args![&id, &*offer.hash])?.is_some() {
+        return Ok(None);
+    }
+    let config_hash = unhex(&offer.hash).unwrap_or_default();
+    Ok(Some(AgentRemoteConfig { config: Some((*offer.files).clone()), config_hash }))
+}
+
+/// Offers every connected agent what it is to have, where it has something else.
+pub(crate) async fn reconcile(app: &App) -> Result<()> {
+    let connected = app.hub.connected();
+    let mut after = String::new();
+    loop {
+        let (from, serving, there) = (after.clone(), app.clone(), connected.clone());
+        let (offers, last) = app
+            .db
+            .read(move |tx| {
+                let assignment = Assignment::load(tx)?;
+                let sql = format!(
+                    "SELECT {STATE} FROM agents a WHERE a.id > ?1 AND a.revoked_at IS NULL ORDER BY a.id LIMIT ?2"
+                );
+                let rows = tx.query(&sql, args![&from, CHUNK])?;
+                let mut offers = Vec::new();
+                for row in rows.iter().filter(|row| there.contains(&row.text(0))) {
+                    if let Some(offer) = offer(&serving, tx, &assignment, row)? {
+                        offers.push((row.text(0), offer));
+                    }
+                }
+                Ok((offers, (rows.len() as i64 == CHUNK).then(|| rows.last().map(|row| row.text(0))).flatten()))
+            })
+            .await?;
+        for (id, offer) in offers {
+            let instance_uid = unhex(&id).unwrap_or_default();
+            let message =
+                ServerToAgent { instance_uid, remote_config: Some(offer), ..ServerToAgent::default() };
+            app.hub.send(&id, message);
+        }
+        match last {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Hands tasks out until it is told to stop.
+pub(crate) async fn drive_tasks(app: App, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = app.hub.until_work() => {}
+            () = tokio::time::sleep(SAFETY_POLL) => {}
+        }
+        if let Err(error) = hand_out(&app).await {
+            tracing::error!(%error, "tasks could not be handed out");
+        }
+    }
+}
+
+async fn hand_out(app: &App) -> Result<()> {
+    let now = now_ms();
+    let waiting = app
+        .db
+        .write(move |tx| {
+            tasks::reap(tx, now, rand::random())?;
+            tasks::agents_with_work(tx, now)
+        })
+        .await?;
+    for id in app.hub.takers(waiting) {
+        let owner = id.clone();
+        let Some(task) = app.db.write(move |tx| tasks::claim(tx, now, &owner)).await? else { continue };
+        let data = json!({"id": task.id, "fence": task.fence, "kind": task.kind, "payload": task.payload});
+        let message = CustomMessage {
+            capability: TASKS.to_owned(),
+            r#type: "task".to_owned(),
+            data: data.to_string().into_bytes(),
+        };
+        let message = ServerToAgent {
+            instance_uid: unhex(&id).unwrap_or_default(),
+            custom_message: Some(message),
+            ..ServerToAgent::default()
+        };
+        if !app.hub.send(&id, message) {
+            // Its lease runs out, and another attempt follows.
+            tracing::debug!(agent = id, task = task.id, "the agent went before it got its task");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! Users, their sessions, and API keys: who stands behind a request.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::args;
+use crate::audit::{self, Caller};
+use crate::error::{Error, Result};
+use crate::ids::{Secret, new_id, same, sha256};
+use crate::roles::Role;
+use crate::store::{Row, Tx};
+use crate::time::rfc3339;
+
+/// How long a login lasts.
+pub const SESSION_MS: i64 = 12 * 3600 * 1000;
+/// The use of a key is noted no more often than this.
+const NOTE_USE_MS: i64 = 60_000;
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct User {
+    /// Identifier.
+    pub id: String,
+    /// Name to log in with.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Whether they are locked out.
+    pub disabled: bool,
+    /// Since when there is such a user.
+    pub created_at: String,
+    /// Goes up with each change; the ETag.
+    pub revision: i64,
+}
+
+const USER: &str = "id, name, role, disabled, created_at, revision";
+
+fn role(row: &Row, column: usize) -> Result<Role> {
+    let name = row.text(column);
+    Role::parse(&name).ok_or_else(|| Error::Internal(format!("a role {name:?} in the database")))
+}
+
+fn user(row: &Row) -> Result<User> {
+    Ok(User {
+        id: row.text(0),
+        name: row.text(1),
+        role: role(row, 2)?,
+        disabled: row.yes(3),
+        created_at: rfc3339(row.int(4)),
+        revision: row.int(5),
+    })
+}
+
+/// The text by which the audit log knows a state.
+pub(crate) fn snapshot(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Whether a name can be one: letters, digits, and `._-`, up to 100.
+pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
+    let fits = |c: char| c.is_alphanumeric() || "._-@ ".contains(c);
+    if name.is_empty() || name.chars().count() > 100 || !name.chars().all(fits) || name.trim() != name {
+        return Err(Error::field(field, "must have 1 to 100 letters, digits, spaces or one of . _ - @"));
+    }
+    Ok(())
+}
+
+pub(crate) fn users(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<User>> {
+    let sql = format!("SELECT {USER} FROM users WHERE id > ?1 ORDER BY id LIMIT ?2");
+    tx.query(&sql, args![after, limit])?.iter().map(user).collect()
+}
+
+pub(crate) fn find_user(tx: &mut dyn Tx, id: &str) -> Result<User> {
+    let row = tx.one(&format!("SELECT {USER} FROM users WHERE id = ?1"), args![id])?;
+    row.as_ref().map(user).transpose()?.ok_or_else(|| Error::NotFound(format!("user {id}")))
+}
+
+/// Adds a user whose password has `password_hash`.
+pub(crate) fn add_user(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    name: &str,
+    role: Role,
+    password_hash: &str,
+) -> Result<User> {
+    check_name("name", name)?;
+    let id = new_id("usr", now);
+    tx.execute(
+        "INSERT INTO users (id, name, role, password_hash, disabled, created_at, revision)
+         VALUES (?1, ?2, ?3, ?4, 0, ?5, 1)",
+        args![&id, name, role.name(), password_hash, now],
+    )
+    .map_err(|error| match error {
+        Error::Conflict(_) => Error::Conflict(format!("there is a user {name:?} already")),
+        error => error,
+    })?;
+    let user = find_user(tx, &id)?;
+    audit::record(tx, caller, now, "user.create", &id, "", &snapshot(&user))?;
+    Ok(user)
+}
+
+/// Changes a user; a new password or a lock ends their sessions. `revision` is the one that the client has seen.
+#[allow(clippy::too_many_arguments, reason = "one column each")]
+pub(crate) fn change_user(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    id: &str,
+    revision: i64,
+    role: Option<Role>,
+    disabled: Option<bool>,
+    password_hash: Option<&String>,
+) -> Result<User> {
+    let before = find_user(tx, id)?;
+    if before.revision != revision {
+        return Err(Error::Precondition(format!("\"{}\"", before.revision)));
+    }
+    let (role, disabled) = (role.unwrap_or(before.role), disabled.unwrap_or(before.disabled));
+    tx.execute(
+        "UPDATE users SET role = ?2, disabled = ?3, revision = revision + 1 WHERE id = ?1",
+        args![id, role.name(), disabled],
+    )?;
+    if let Some(hash) = password_hash {
+        tx.execute("UPDATE users SET password_hash = ?2 WHERE id = ?1", args![id, hash])?;
+    }
+    if disabled || password_hash.is_some() {
+        tx.execute("DELETE FROM sessions WHERE user_id = ?1", args![id])?;
+    }
+    keep_an_admin(tx)?;
+    let after = find_user(tx, id)?;
+    audit::record(tx, caller, now, "user.change", id, &snapshot(&before), &snapshot(&after))?;
+    Ok(after)
+}
+
+pub(crate) fn remove_user(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
+    let before = find_user(tx, id)?;
+    if before.revision != revision {
+        return Err(Error::Precondition(format!("\"{}\"", before.revision)));
+    }
+    tx.execute("DELETE FROM sessions WHERE user_id = ?1", args![id])?;
+    tx.execute("DELETE FROM users WHERE id = ?1", args![id])?;
+    keep_an_admin(tx)?;
+    audit::record(tx, caller, now, "user.remove", id, &snapshot(&before), "")
+}
+
+/// Nobody locks everybody out.
+fn keep_an_admin(tx: &mut dyn Tx) -> Result<()> {
+    let users = tx.one("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0", &[])?;
+    let keys = tx.one("SELECT count(*) FROM api_keys WHERE role = 'admin' AND revoked_at IS NULL", &[])?;
+    let left = users.map_or(0, |row| row.int(0)) + keys.map_or(0, |row| row.int(0));
+    if left == 0 {
+        return Err(Error::Conflict("nobody would be left who administers".to_owned()));
+    }
+    Ok(())
+}
+
+/// What a login is checked against: the user, and the hash of the password.
+pub(crate) fn login(tx: &mut dyn Tx, name: &str) -> Result<Option<(User, String)>> {
+    let sql = format!("SELECT {USER}, password_hash FROM users WHERE name = ?1 AND disabled = 0");
+    tx.one(&sql, args![name])?.map(|row| Ok((user(&row)?, row.text(6)))).transpose()
+}
+
+pub(crate) fn open_session(tx: &mut dyn Tx, caller: &Caller, now: i64, user: &User) -> Result<Secret> {
+    tx.execute("DELETE FROM sessions WHERE expires_at <= ?1", args![now])?;
+    let id = new_id("ses", now);
+    let secret = Secret::new(&id);
+    tx.execute(
+        "INSERT INTO sessions (id, user_id, hash, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        args![&id, &user.id, &secret.hash, now, now + SESSION_MS],
+    )?;
+    audit::record(tx, caller, now, "session.open", &user.id, "", &id)?;
+    Ok(secret)
+}
+
+pub(crate) fn close_session(tx: &mut dyn Tx, token: &str) -> Result<()> {
+    tx.execute("DELETE FROM sessions WHERE hash = ?1", args![sha256(token)])?;
+    Ok(())
+}
+
+/// What a page of the browser shows besides the cookie, which another site's page cannot know.
+pub(crate) fn csrf_token(session_token: &str) -> String {
+    sha256(format!("csrf {session_token}"))
+}
+
+/// An API key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApiKey {
+    /// Identifier.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Who made it.
+    pub created_by: String,
+    /// When.
+    pub created_at: String,
+    /// Until when it is good; none is for ever.
+    pub expires_at: Option<String>,
+    /// Since when it is no longer good.
+    pub revoked_at: Option<String>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<String>,
+}
+
+const KEY: &str = "id, name, role, created_by, created_at, expires_at, revoked_at, last_used_at";
+
+fn key(row: &Row) -> Result<ApiKey> {
+    Ok(ApiKey {
+        id: row.text(0),
+        name: row.text(1),
+        role: role(row, 2)?,
+        created_by: row.text(3),
+        created_at: rfc3339(row.int(4)),
+        expires_at: row.maybe_int(5).map(rfc3339),
+        revoked_at: row.maybe_int(6).map(rfc3339),
+        last_used_at: row.maybe_int(7).map(rfc3339),
+    })
+}
+
+/// A key that was made, with its secret, which is not shown again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewSecret {
+    /// Identifier.
+    pub id: String,
+    /// What to send as `Authorization: Bearer …`. Not shown again.
+    pub token: String,
+}
+
+pub(crate) fn keys(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<ApiKey>> {
+    let sql = format!("SELECT {KEY} FROM api_keys WHERE id > ?1 ORDER BY id LIMIT ?2");
+    tx.query(&sql, args![after, limit])?.iter().map(key).collect()
+}
+
+pub(crate) fn add_key(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    name: &str,
+    role: Role,
+    expires_at: Option<i64>,
+) -> Result<NewSecret> {
+    check_name("name", name)?;
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(Error::field("expires_at", "must be in the future"));
+    }
+    let id = new_id("key", now);
+    let secret = Secret::new(&id);
+    tx.execute(
+        "INSERT INTO api_keys (id, name, role, hash, created_by, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        args![&id, name, role.name(), &secret.hash, &caller.actor, now, expires_at],
+    )?;
+    audit::record(tx, caller, now, "api_key.create", &id, "", &format!("{name} {}", role.name()))?;
+    Ok(NewSecret { id, token: secret.token })
+}
+
+pub(crate) fn revoke_key(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
+    let sql = "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+    if tx.execute(sql, args![id, now])? == 0 {
+        return Err(Error::NotFound(format!("API key {id}")));
+    }
+    keep_an_admin(tx)?;
+    audit::record(tx, caller, now, "api_key.revoke", id, id, "")
+}
+
+/// Who shows `token`: the actor and their role.
+pub(crate) fn identify(tx: &mut dyn Tx, now: i64, token: &str) -> Result<Option<(String, Role)>> {
+    let Some(id) = Secret::record(token) else { return Ok(None) };
+    let hash = sha256(token);
+    if id.starts_with("key_") {
+        let sql = "SELECT name, role, hash FROM api_keys
+             WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)";
+        let Some(row) = tx.one(sql, args![id, now])? else { return Ok(None) };
+        return Ok(if same(&row.text(2), &hash) {
+            Some((format!("key:{}:{}", id, row.text(0)), role(&row, 1)?))
+        } else {
+            None
+        });
+    }
+    let sql = "SELECT u.name, u.role, s.hash FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = ?1 AND s.expires_at > ?2 AND u.disabled = 0";
+    let Some(row) = tx.one(sql, args![id, now])? else { return Ok(None) };
+    Ok(if same(&row.text(2), &hash) { Some((format!("user:{}", row.text(0)), role(&row, 1)?)) } else { None })
+}
+
+/// Notes that a key was used, to the minute.
+pub(crate) fn note_use(tx: &mut dyn Tx, now: i64, id: &str) -> Result<()> {
+    let sql = "UPDATE api_keys SET last_used_at = ?2
+         WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?3)";
+    tx.execute(sql, args![id, now, now - NOTE_USE_MS])?;
+    Ok(())
+}

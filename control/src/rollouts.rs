@@ -1,0 +1,410 @@
+//! Rollouts: a version reaches a group in stages, each of which must stay healthy before the next.
+//!
+//! What happens next is decided by [`machine::decide`] from what is in the database and who is connected, so a service
+//! that is killed in any step goes on where it was.
+
+pub mod machine;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::agents::labels_of;
+use crate::args;
+use crate::audit::{self, Caller};
+use crate::configurations::{self, expect_revision};
+use crate::error::{Error, FieldProblem, Result};
+use crate::groups::{self, Assignment};
+use crate::ids::{new_id, sha256};
+use crate::principals::snapshot;
+use crate::store::{Row, Tx};
+use crate::time::rfc3339;
+use crate::validation;
+use machine::{Decision, Observed};
+
+/// Most stages of a rollout.
+const MAX_STAGES: usize = 20;
+/// Longest soak, and longest patience, in seconds.
+const LONGEST: i64 = 7 * 24 * 3600;
+
+/// A step of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// The share of the group's agents that have the version by the end of this stage, 1 to 100.
+    pub percent: i64,
+    /// How long they must be well before the next stage, in seconds.
+    #[serde(default)]
+    pub soak_seconds: i64,
+}
+
+/// When a rollout is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gates {
+    /// Agents that may fail to apply the version.
+    pub max_failed: i64,
+    /// Agents that may be unhealthy with it.
+    pub max_unhealthy: i64,
+    /// How long agents may take to apply it, in seconds.
+    pub patience_seconds: i64,
+    /// Whether the group goes back to the former version by itself; else the rollout is paused.
+    pub automatic_rollback: bool,
+}
+
+impl Default for Gates {
+    fn default() -> Gates {
+        Gates { max_failed: 0, max_unhealthy: 0, patience_seconds: 600, automatic_rollback: true }
+    }
+}
+
+/// A rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Rollout {
+    /// Identifier.
+    pub id: String,
+    /// To which group.
+    pub group_id: String,
+    /// What its agents ran before.
+    pub from_version_id: Option<String>,
+    /// What they are to run.
+    pub to_version_id: String,
+    /// Its steps.
+    pub stages: Vec<Stage>,
+    /// When it is stopped.
+    pub gates: Gates,
+    /// The step that it is in, from 0.
+    pub stage: i64,
+    /// `running`, `paused`, `succeeded`, `rolled_back` or `cancelled`.
+    pub state: String,
+    /// Why it is so.
+    pub reason: String,
+    /// Since when it is in this stage.
+    pub stage_since: String,
+    /// Who started it.
+    pub created_by: String,
+    /// When.
+    pub created_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// Goes up with each step; the ETag.
+    pub revision: i64,
+    #[serde(skip)]
+    since_ms: i64,
+    #[serde(skip)]
+    settled_ms: Option<i64>,
+}
+
+const ROLLOUT: &str = "id, group_id, from_version_id, to_version_id, stages, gates, stage, state, reason, stage_since, created_by, created_at, finished_at, revision, settled_since";
+
+fn rollout(row: &Row) -> Result<Rollout> {
+    let read = |error: serde_json::Error| Error::Internal(format!("a rollout in the database: {error}"));
+    Ok(Rollout {
+        id: row.text(0),
+        group_id: row.text(1),
+        from_version_id: row.maybe_text(2),
+        to_version_id: row.text(3),
+        stages: serde_json::from_str(&row.text(4)).map_err(read)?,
+        gates: serde_json::from_str(&row.text(5)).map_err(read)?,
+        stage: row.int(6),
+        state: row.text(7),
+        reason: row.text(8),
+        stage_since: rfc3339(row.int(9)),
+        created_by: row.text(10),
+        created_at: rfc3339(row.int(11)),
+        finished_at: row.maybe_int(12).map(rfc3339),
+        revision: row.int(13),
+        since_ms: row.int(9),
+        settled_ms: row.maybe_int(14),
+    })
+}
+
+pub(crate) fn list(tx: &mut dyn Tx, before: &str, limit: i64) -> Result<Vec<Rollout>> {
+    let sql = format!("SELECT {ROLLOUT} FROM rollouts WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+    tx.query(&sql, args![before, limit])?.iter().map(rollout).collect()
+}
+
+pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> Result<Rollout> {
+    let row = tx.one(&format!("SELECT {ROLLOUT} FROM rollouts WHERE id = ?1"), args![id])?;
+    row.as_ref().map(rollout).transpose()?.ok_or_else(|| Error::NotFound(format!("rollout {id}")))
+}
+
+fn check(stages: &[Stage], gates: &Gates) -> Result<()> {
+    let mut problems = Vec::new();
+    let mut require = |holds: bool, field: String, message: &str| {
+        if !holds {
+            problems.push(FieldProblem::new(field, message));
+        }
+    };
+    require((1..=MAX_STAGES).contains(&stages.len()), "stages".into(), "must be 1 to 20");
+    let mut last = 0;
+    for (index, stage) in stages.iter().enumerate() {
+        let fits = stage.percent > last && stage.percent <= 100;
+        require(fits, format!("stages.{index}.percent"), "must be 1 to 100, and grow from stage to stage");
+        let fits = (0..=LONGEST).contains(&stage.soak_seconds);
+        require(fits, format!("stages.{index}.soak_seconds"), "must be 0 to 604800");
+        last = stage.percent;
+    }
+    require(last == 100, "stages".into(), "the last one must be of 100 percent");
+    require(gates.max_failed >= 0, "gates.max_failed".into(), "must not be negative");
+    require(gates.max_unhealthy >= 0, "gates.max_unhealthy".into(), "must not be negative");
+    let fits = (1..=LONGEST).contains(&gates.patience_seconds);
+    require(fits, "gates.patience_seconds".into(), "must be 1 to 604800");
+    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one column each")]
+pub(crate) fn start(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    group_id: &str,
+    version_id: &str,
+    stages: &[Stage],
+    gates: &Gates,
+    connected: &BTreeSet<String>,
+) -> Result<Rollout> {
+    check(stages, gates)?;
+    let group = groups::find(tx, group_id).map_err(|_| Error::field("group_id", "there is no such group"))?;
+    configurations::version_by_id(tx, version_id)
+        .map_err(|_| Error::field("version_id", "there is no such version"))?;
+    if group.live_version_id.as_deref() == Some(version_id) {
+        return Err(Error::Conflict("the group has this version already".to_owned()));
+    }
+    let id = new_id("rol", now);
+    tx.execute(
+        "INSERT INTO rollouts (id, group_id, from_version_id, to_version_id, stages, gates, stage, state, reason, stage_since, created_by, created_at, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 'running', '', ?7, ?8, ?7, 1)",
+        args![
+            &id,
+            group_id,
+            group.live_version_id.as_ref(),
+            version_id,
+            snapshot(&stages),
+            snapshot(gates),
+            now,
+            &caller.actor
+        ],
+    )
+    .map_err(|error| match error {
+        Error::Conflict(_) => Error::Conflict("the group has a rollout under way already".to_owned()),
+        error => error,
+    })?;
+    let made = find(tx, &id)?;
+    expose(tx, &made, connected)?;
+    audit::record(tx, caller, now, "rollout.start", &id, "", &snapshot(&made))?;
+    Ok(made)
+}
+
+/// The agents of the rollout's group, in an order that is the rollout's own: those that are connected come first, so
+/// that a stage does not wait for who is away.
+fn members(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> Result<Vec<String>> {
+    let assignment = Assignment::load(tx)?;
+    let sql = "SELECT id, labels, enrolled_labels, extra_labels FROM agents WHERE revoked_at IS NULL";
+    let belongs = |row: &Row| {
+        assignment.group_of(&labels_of(row, [1, 2, 3])).is_some_and(|group| group.id == rollout.group_id)
+    };
+    let mut members: Vec<String> =
+        tx.query(sql, &[])?.iter().filter(|row| belongs(row)).map(|row| row.text(0)).collect();
+    members.sort_by_cached_key(|id| (!connected.contains(id), sha256(format!("{} {id}", rollout.id))));
+    Ok(members)
+}
+
+/// Puts as many agents on the new version as the stage says, at least one.
+fn expose(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> Result<()> {
+    let members = members(tx, rollout, connected)?;
+    let stage = rollout.stage;
+    let percent = rollout.stages[stage as usize].percent as usize;
+    let wanted = (members.len() * percent).div_ceil(100);
+    let sql = "SELECT agent_id FROM rollout_agents WHERE rollout_id = ?1";
+    let exposed: BTreeSet<String> =
+        tx.query(sql, args![&rollout.id])?.iter().map(|row| row.text(0)).collect();
+    let missing = wanted.saturating_sub(exposed.len());
+    for agent in members.iter().filter(|id| !exposed.contains(*id)).take(missing) {
+        tx.execute(
+            "INSERT INTO rollout_agents (rollout_id, agent_id, stage) VALUES (?1, ?2, ?3)",
+            args![&rollout.id, agent, stage],
+        )?;
+    }
+    Ok(())
+}
+
+/// How the agents of a rollout are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Progress {
+    /// Agents that are to have the version by now.
+    pub exposed: i64,
+    /// Of these, those that have it and are well.
+    pub applied: i64,
+    /// Those on which it failed.
+    pub failed: i64,
+    /// Those that have it and are not well.
+    pub unhealthy: i64,
+    /// Those that have not answered yet.
+    pub pending: i64,
+    /// Those that are not connected; nobody waits for them.
+    pub offline: i64,
+}
+
+pub(crate) fn observe(
+    tx: &mut dyn Tx,
+    rollout: &Rollout,
+    connected: &BTreeSet<String>,
+) -> Result<(Observed, Progress)> {
+    let layers = configurations::layers(tx, &rollout.to_version_id)?;
+    let (_, hash) = validation::offer(&layers);
+    let sql = "SELECT a.id, a.reported_hash, a.reported_status, a.healthy, f.hash FROM rollout_agents r
+         JOIN agents a ON a.id = r.agent_id
+         LEFT JOIN agent_failures f ON f.agent_id = a.id AND f.hash = ?2
+         WHERE r.rollout_id = ?1 AND a.revoked_at IS NULL";
+    let mut seen = Progress { exposed: 0, applied: 0, failed: 0, unhealthy: 0, pending: 0, offline: 0 };
+    for row in tx.query(sql, args![&rollout.id, &hash])? {
+        seen.exposed += 1;
+        let has_it = row.text(1) == hash && row.text(2) == "applied";
+        let counter = if row.maybe_text(4).is_some() {
+            &mut seen.failed
+        } else if !connected.contains(&row.text(0)) {
+            &mut seen.offline
+        } else if !has_it {
+            &mut seen.pending
+        } else if row.maybe_int(3) == Some(0) {
+            &mut seen.unhealthy
+        } else {
+            &mut seen.applied
+        };
+        *counter += 1;
+    }
+    let observed = Observed {
+        applied: seen.applied,
+        failed: seen.failed,
+        unhealthy: seen.unhealthy,
+        pending: seen.pending,
+        nobody: seen.exposed == 0,
+    };
+    Ok((observed, seen))
+}
+
+/// Takes the next step of every rollout, where there is one to take; says whether anything changed.
+pub(crate) fn advance(tx: &mut dyn Tx, now: i64, connected: &BTreeSet<String>) -> Result<bool> {
+    let sql = format!("SELECT {ROLLOUT} FROM rollouts WHERE state = 'running'");
+    let open: Vec<Rollout> = tx.query(&sql, &[])?.iter().map(rollout).collect::<Result<_>>()?;
+    let mut changed = false;
+    for rollout in open {
+        // Agents that joined since, or came back, take their part in the stage.
+        expose(tx, &rollout, connected)?;
+        let (observed, _) = observe(tx, &rollout, connected)?;
+        let decision = machine::decide(&rollout.position(), &observed, now);
+        changed |= !matches!(decision, Decision::Wait { .. });
+        carry_out(tx, &Caller::system(), now, &rollout, decision, connected)?;
+    }
+    Ok(changed)
+}
+
+fn carry_out(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    rollout: &Rollout,
+    decision: Decision,
+    connected: &BTreeSet<String>,
+) -> Result<()> {
+    match decision {
+        Decision::Wait { settled_since } => {
+            if settled_since != rollout.settled_ms {
+                let sql = "UPDATE rollouts SET settled_since = ?2 WHERE id = ?1";
+                tx.execute(sql, args![&rollout.id, settled_since])?;
+            }
+            Ok(())
+        }
+        Decision::Next => {
+            let sql = "UPDATE rollouts SET stage = stage + 1, stage_since = ?2, settled_since = NULL, revision = revision + 1 WHERE id = ?1";
+            tx.execute(sql, args![&rollout.id, now])?;
+            let next = find(tx, &rollout.id)?;
+            expose(tx, &next, connected)?;
+            audit::record(tx, caller, now, "rollout.stage", &rollout.id, &snapshot(rollout), &snapshot(&next))
+        }
+        Decision::Succeed => {
+            groups::set_live(tx, &rollout.group_id, &rollout.to_version_id)?;
+            finish(tx, caller, now, rollout, "succeeded", "every stage was healthy")
+        }
+        Decision::RollBack { reason } => finish(tx, caller, now, rollout, "rolled_back", &reason),
+        Decision::Pause { reason } => set_state(tx, caller, now, rollout, "paused", &reason),
+    }
+}
+
+fn set_state(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    rollout: &Rollout,
+    state: &str,
+    reason: &str,
+) -> Result<()> {
+    let sql = "UPDATE rollouts SET state = ?2, reason = ?3, stage_since = ?4, settled_since = NULL, revision = revision + 1 WHERE id = ?1";
+    tx.execute(sql, args![&rollout.id, state, reason, now])?;
+    let after = find(tx, &rollout.id)?;
+    let action = format!("rollout.{state}");
+    audit::record(tx, caller, now, &action, &rollout.id, &snapshot(rollout), &snapshot(&after))
+}
+
+fn finish(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    rollout: &Rollout,
+    state: &str,
+    reason: &str,
+) -> Result<()> {
+    tx.execute("UPDATE rollouts SET finished_at = ?2 WHERE id = ?1", args![&rollout.id, now])?;
+    set_state(tx, caller, now, rollout, state, reason)
+}
+
+/// What somebody wants of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// No further stage, until it is resumed.
+    Pause,
+    /// Goes on.
+    Resume,
+    /// The group goes back to the former version.
+    RollBack,
+}
+
+pub(crate) fn order(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    id: &str,
+    revision: Option<i64>,
+    order: Order,
+) -> Result<Rollout> {
+    let found = find(tx, id)?;
+    if let Some(revision) = revision {
+        expect_revision(found.revision, revision)?;
+    }
+    let reason = format!("by {}", caller.actor);
+    match (order, found.state.as_str()) {
+        (Order::Pause, "running") => set_state(tx, caller, now, &found, "paused", &reason)?,
+        (Order::Resume, "paused") => set_state(tx, caller, now, &found, "running", &reason)?,
+        (Order::RollBack, "running" | "paused") => {
+            finish(tx, caller, now, &found, "rolled_back", &reason)?;
+        }
+        (_, state) => return Err(Error::Conflict(format!("the rollout is {state}"))),
+    }
+    find(tx, id)
+}
+
+impl Rollout {
+    fn position(&self) -> machine::Position {
+        let stage = &self.stages[(self.stage as usize).min(self.stages.len() - 1)];
+        machine::Position {
+            is_last: self.stage as usize + 1 >= self.stages.len(),
+            since: self.since_ms,
+            settled_since: self.settled_ms,
+            soak_ms: stage.soak_seconds * 1000,
+            gates: self.gates.clone(),
+        }
+    }
+}

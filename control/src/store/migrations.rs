@@ -1,0 +1,27 @@
+//! The schema, as steps that are taken once each, in order.
+
+use super::Tx;
+use crate::args;
+use crate::error::{Error, Result};
+
+/// Each step's statements, separated by `;`. A step that was released is never changed: a later one corrects it.
+const STEPS: &[&str] = &[include_str!("../../migrations/0001_schema.sql")];
+
+pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {
+    tx.execute("CREATE TABLE IF NOT EXISTS schema_steps (step BIGINT PRIMARY KEY)", &[])?;
+    let row = tx.one("SELECT max(step) FROM schema_steps", &[])?;
+    let done = row.map_or(0, |row| row.int(0)) as usize;
+    if done > STEPS.len() {
+        return Err(Error::Unavailable(format!(
+            "the database has schema {done}, which is newer than this program's {}",
+            STEPS.len()
+        )));
+    }
+    for (index, step) in STEPS.iter().enumerate().skip(done) {
+        for statement in step.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+            tx.execute(statement, &[])?;
+        }
+        tx.execute("INSERT INTO schema_steps (step) VALUES (?1)", args![index as i64 + 1])?;
+    }
+    Ok(())
+}

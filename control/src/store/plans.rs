@@ -1,0 +1,117 @@
+//! The plans of the statements that run often: none may walk through a large table.
+
+use super::{Db, Row, Tx, Value};
+use crate::agents::{self, Admission};
+use crate::audit::{self, Caller};
+use crate::error::Result;
+use crate::roles::Role;
+use crate::selector::Labels;
+use crate::tasks::{self, NewTask, Outcome, TaskKind};
+use crate::{configurations, groups, principals};
+
+/// Tables that grow with the fleet or with time.
+const LARGE: [&str; 9] = [
+    "tasks",
+    "agents",
+    "agent_failures",
+    "audit",
+    "idempotency",
+    "versions",
+    "sessions",
+    "api_keys",
+    "rollout_agents",
+];
+
+/// Asks for the plan of each statement before it runs it.
+struct Explained<'t> {
+    tx: &'t mut dyn Tx,
+    statements: usize,
+    walks: Vec<String>,
+}
+
+impl Explained<'_> {
+    fn explain(&mut self, sql: &str, args: &[Value]) -> Result<()> {
+        self.statements += 1;
+        for row in self.tx.query(&format!("EXPLAIN QUERY PLAN {sql}"), args)? {
+            let detail = row.text(3);
+            let table = detail.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            if table.is_some_and(|table| LARGE.contains(&table)) && !detail.contains("USING") {
+                self.walks.push(format!("{detail}: {sql}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tx for Explained<'_> {
+    fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64> {
+        self.explain(sql, args)?;
+        self.tx.execute(sql, args)
+    }
+
+    fn query(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
+        self.explain(sql, args)?;
+        self.tx.query(sql, args)
+    }
+}
+
+/// What each request, each message of an agent and each look at the queue does.
+fn hot(tx: &mut dyn Tx) -> Result<()> {
+    let caller = Caller::system();
+    let key = principals::add_key(tx, &caller, 0, "key", Role::Admin, None)?;
+    principals::identify(tx, 1, &key.token)?;
+    principals::note_use(tx, 1, &key.id)?;
+    principals::identify(tx, 1, "phx_ses_1_2")?;
+    let token = agents::add_token(tx, &caller, 0, "token", &Labels::new(), None, None)?;
+    agents::admit(tx, 1, &token.token)?;
+    agents::enrol(tx, 1, "0a", &Admission::Token(token.id))?;
+    let credential = agents::new_credential(tx, 1, "0a")?;
+    agents::admit(tx, 1, &credential)?;
+    agents::rows(tx, "", 100)?;
+    agents::row(tx, "0a")?;
+    agents::failures(tx, "0a")?;
+    groups::Assignment::load(tx)?;
+    let payload = serde_json::Value::Null;
+    let new = NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3 };
+    tasks::add(tx, &caller, 0, "0a", &new)?;
+    tasks::agents_with_work(tx, 1)?;
+    let task = tasks::claim(tx, 1, "0a")?;
+    tasks::reap(tx, 1, 0.5)?;
+    let id = task.map(|task| task.id).unwrap_or_default();
+    tasks::complete(
+        tx,
+        1,
+        "0a",
+        &Outcome { id, fence: 1, result: None, error: None, retryable: false },
+        0.5,
+    )?;
+    tasks::list(tx, "", "~", 10)?;
+    tasks::list(tx, "0a", "~", 10)?;
+    let made = configurations::create(tx, &caller, 0, "base", "", None)?;
+    configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None)?;
+    let version = configurations::find_version(tx, &made.id, 1)?;
+    configurations::versions(tx, &made.id, i64::MAX, 10)?;
+    configurations::layers(tx, &version.id)?;
+    audit::record(tx, &caller, 1, "look", "here", "", "")
+}
+
+#[tokio::test]
+async fn no_large_table_is_walked_through() {
+    let folder = tempfile::tempdir().expect("made");
+    let db = Db::open(folder.path().join("db").to_str().expect("UTF-8")).expect("opened");
+    let explained = db.write(|tx| {
+        let mut explained = Explained { tx, statements: 0, walks: Vec::new() };
+        hot(&mut explained)?;
+        Ok((explained.statements, explained.walks))
+    });
+    let (statements, walks) = explained.await.expect("explained");
+    assert!(statements > 40, "{statements}");
+    assert!(walks.is_empty(), "{walks:#?}");
+    // The test would see one.
+    let seen = db.write(|tx| {
+        let mut explained = Explained { tx, statements: 0, walks: Vec::new() };
+        explained.query("SELECT id FROM tasks WHERE error = 'x'", &[])?;
+        Ok(explained.walks.len())
+    });
+    assert_eq!(seen.await, Ok(1));
+}

@@ -1,0 +1,418 @@
+//! Work for agents: a queue with leases, fences, retries and dead letters.
+//!
+//! A task is handed out at least once. Who completes it shows the fence that it was handed out with; an older one
+//! counts no more, so a worker that lost its lease cannot overwrite what another did. One task of an agent is under
+//! way at a time, the highest priority first; waiting raises it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::args;
+use crate::audit::{self, Caller};
+use crate::error::{Error, Result};
+use crate::ids::new_id;
+use crate::store::{Row, Tx};
+use crate::time::rfc3339;
+
+/// How long an agent has a task before it is taken from it.
+pub const LEASE_MS: i64 = 60_000;
+/// Between the first two attempts at most; doubled for each further one.
+const RETRY_BASE_MS: i64 = 1_000;
+const RETRY_CAP_MS: i64 = 300_000;
+/// A task that waited so long counts as one priority higher.
+const AGEING_MS: i64 = 60_000;
+/// Longest result that is kept, in bytes.
+pub const MAX_RESULT: usize = 1 << 20;
+
+/// What an agent can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Sets the level of its log for a time: `{"level": "debug", "for_seconds": 600}`.
+    LogLevel,
+    /// Tells version, effective configuration, status of components and books.
+    Diagnostics,
+    /// Reads its own files again.
+    Reload,
+}
+
+impl TaskKind {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TaskKind::LogLevel => "log_level",
+            TaskKind::Diagnostics => "diagnostics",
+            TaskKind::Reload => "reload",
+        }
+    }
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Task {
+    /// Identifier.
+    pub id: String,
+    /// For which agent.
+    pub agent_id: String,
+    /// What is to be done.
+    pub kind: String,
+    /// With which settings.
+    pub payload: serde_json::Value,
+    /// Higher ones first.
+    pub priority: i64,
+    /// `ready`, `leased`, `done`, `dead` or `cancelled`.
+    pub state: String,
+    /// Not before.
+    pub run_at: String,
+    /// How often it was handed out.
+    pub attempt: i64,
+    /// How often it may be.
+    pub max_attempts: i64,
+    /// The number of its last handing out.
+    pub fence: i64,
+    /// What came of it.
+    pub result: serde_json::Value,
+    /// What went wrong last.
+    pub error: Option<String>,
+    /// Who wants it.
+    pub created_by: String,
+    /// Since when.
+    pub created_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+}
+
+const TASK: &str = "id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, result, error, created_by, created_at, finished_at";
+
+fn task(row: &Row) -> Task {
+    Task {
+        id: row.text(0),
+        agent_id: row.text(1),
+        kind: row.text(2),
+        payload: row.json(3),
+        priority: row.int(4),
+        state: row.text(5),
+        run_at: rfc3339(row.int(6)),
+        attempt: row.int(7),
+        max_attempts: row.int(8),
+        fence: row.int(9),
+        result: row.json(10),
+        error: row.maybe_text(11),
+        created_by: row.text(12),
+        created_at: rfc3339(row.int(13)),
+        finished_at: row.maybe_int(14).map(rfc3339),
+    }
+}
+
+/// A task as it is asked for.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTask {
+    /// What is to be done.
+    pub kind: TaskKind,
+    /// With which settings.
+    #[serde(default)]
+    pub payload: serde_json::Value,
+    /// Higher ones first, 0 to 9.
+    #[serde(default)]
+    pub priority: i64,
+    /// Not before this moment; at once without.
+    #[serde(default)]
+    pub run_at: Option<String>,
+    /// How often it may be tried, 1 to 20.
+    #[serde(default = "three")]
+    pub max_attempts: i64,
+}
+
+fn three() -> i64 {
+    3
+}
+
+pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, new: &NewTask) -> Result<Task> {
+    crate::agents::row(tx, agent_id)?;
+    if !(0..=9).contains(&new.priority) {
+        return Err(Error::field("priority", "must be 0 to 9"));
+    }
+    if !(1..=20).contains(&new.max_attempts) {
+        return Err(Error::field("max_attempts", "must be 1 to 20"));
+    }
+    if new.kind == TaskKind::LogLevel {
+        let level = new.payload["level"].as_str().unwrap_or_default();
+        if !["debug", "info", "warn", "error"].contains(&level) {
+            return Err(Error::field("payload.level", "must be debug, info, warn or error"));
+        }
+        if !new.payload["for_seconds"].as_i64().is_some_and(|seconds| (1..=86_400).contains(&seconds)) {
+            return Err(Error::field("payload.for_seconds", "must be 1 to 86400: a level reverts by itself"));
+        }
+    }
+    let run_at = match &new.run_at {
+        None => now,
+        Some(text) => crate::time::parse_rfc3339(text)
+            .ok_or_else(|| Error::field("run_at", "must be a moment as in RFC 3339"))?,
+    };
+    let id = new_id("tsk", now);
+    tx.execute(
+        "INSERT INTO tasks (id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, created_by, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'ready', ?6, 0, ?7, 0, ?8, ?9)",
+        args![
+            &id,
+            agent_id,
+            new.kind.name(),
+            new.payload.to_string(),
+            new.priority,
+            run_at,
+            new.max_attempts,
+            &caller.actor,
+            now
+        ],
+    )?;
+    audit::record(tx, caller, now, "task.create", &id, "", &format!("{} {}", new.kind.name(), new.payload))?;
+    find(tx, &id)
+}
+
+pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> Result<Task> {
+    let row = tx.one(&format!("SELECT {TASK} FROM tasks WHERE id = ?1"), args![id])?;
+    row.as_ref().map(task).ok_or_else(|| Error::NotFound(format!("task {id}")))
+}
+
+/// Newest first; of one agent where `agent_id` is not empty.
+pub(crate) fn list(tx: &mut dyn Tx, agent_id: &str, before: &str, limit: i64) -> Result<Vec<Task>> {
+    let rows = match agent_id {
+        "" => {
+            let sql = format!("SELECT {TASK} FROM tasks WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+            tx.query(&sql, args![before, limit])?
+        }
+        agent => {
+            let sql =
+                format!("SELECT {TASK} FROM tasks WHERE agent_id = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2");
+            tx.query(&sql, args![before, limit, agent])?
+        }
+    };
+    Ok(rows.iter().map(task).collect())
+}
+
+/// The agents that have something to do now, or whose lease ran out.
+pub(crate) fn agents_with_work(tx: &mut dyn Tx, now: i64) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT agent_id FROM tasks WHERE state = 'ready' AND run_at <= ?1";
+    Ok(tx.query(sql, args![now])?.iter().map(|row| row.text(0)).collect())
+}
+
+/// Hands out the next task of an agent; none while one is under way.
+pub(crate) fn claim(tx: &mut dyn Tx, now: i64, agent_id: &str) -> Result<Option<Task>> {
+    let under_way =
+        tx.one("SELECT id FROM tasks WHERE agent_id = ?1 AND state = 'leased'", args![agent_id])?;
+    if under_way.is_some() {
+        return Ok(None);
+    }
+    let sql = "SELECT id FROM tasks WHERE state = 'ready' AND agent_id = ?1 AND run_at <= ?2
+         ORDER BY priority + (?2 - run_at) / ?3 DESC, run_at, id LIMIT 1";
+    let Some(row) = tx.one(sql, args![agent_id, now, AGEING_MS])? else { return Ok(None) };
+    let sql = "UPDATE tasks SET state = 'leased', lease_until = ?2, attempt = attempt + 1, fence = fence + 1 WHERE id = ?1";
+    tx.execute(sql, args![row.text(0), now + LEASE_MS])?;
+    find(tx, &row.text(0)).map(Some)
+}
+
+/// How a task went.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Outcome {
+    /// Which.
+    pub id: String,
+    /// The fence that it was handed out with.
+    pub fence: i64,
+    /// What came of it; none where it went wrong.
+    pub result: Option<serde_json::Value>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// Whether there is sense in trying again.
+    #[serde(default)]
+    pub retryable: bool,
+}
+
+/// Ends a task, or puts it back for another attempt. Says whether the lease still counted.
+pub(crate) fn complete(
+    tx: &mut dyn Tx,
+    now: i64,
+    agent_id: &str,
+    outcome: &Outcome,
+    jitter: f64,
+) -> Result<bool> {
+    let sql = format!(
+        "SELECT {TASK} FROM tasks WHERE id = ?1 AND agent_id = ?2 AND fence = ?3 AND state = 'leased'"
+    );
+    let Some(row) = tx.one(&sql, args![&outcome.id, agent_id, outcome.fence])? else { return Ok(false) };
+    let found = task(&row);
+    match (&outcome.error, &outcome.result) {
+        (None, result) => {
+            let result = result.as_ref().map_or_else(String::new, ToString::to_string);
+            let (result, error) = match result.len() > MAX_RESULT {
+                true => (None, Some(format!("the result has {} bytes and was not kept", result.len()))),
+                false => (Some(result), None),
+            };
+            let sql = "UPDATE tasks SET state = 'done', result = ?2, error = ?3, finished_at = ?4, lease_until = NULL WHERE id = ?1";
+            tx.execute(sql, args![&found.id, result, error, now])?;
+        }
+        (Some(error), _) => fail(tx, now, &found, error, outcome.retryable, jitter)?,
+    }
+    Ok(true)
+}
+
+fn fail(tx: &mut dyn Tx, now: i64, task: &Task, error: &str, retryable: bool, jitter: f64) -> Result<()> {
+    if !retryable || task.attempt >= task.max_attempts {
+        let sql =
+            "UPDATE tasks SET state = 'dead', error = ?2, finished_at = ?3, lease_until = NULL WHERE id = ?1";
+        tx.execute(sql, args![&task.id, error, now])?;
+        tracing::warn!(task = task.id, agent = task.agent_id, error, "a task failed for good");
+        return Ok(());
+    }
+    let ceiling = RETRY_BASE_MS.saturating_mul(1 << task.attempt.clamp(0, 20)).min(RETRY_CAP_MS);
+    let delay = (ceiling as f64 * jitter.clamp(0.0, 1.0)) as i64;
+    let sql = "UPDATE tasks SET state = 'ready', run_at = ?2, error = ?3, lease_until = NULL WHERE id = ?1";
+    tx.execute(sql, args![&task.id, now + delay, error])?;
+    Ok(())
+}
+
+/// Takes back what was leased for too long.
+pub(crate) fn reap(tx: &mut dyn Tx, now: i64, jitter: f64) -> Result<usize> {
+    let sql = format!("SELECT {TASK} FROM tasks WHERE state = 'leased' AND lease_until <= ?1 LIMIT 1000");
+    let expired: Vec<Task> = tx.query(&sql, args![now])?.iter().map(task).collect();
+    for task in &expired {
+        fail(tx, now, task, "the agent did not answer within its lease", true, jitter)?;
+    }
+    Ok(expired.len())
+}
+
+/// Puts a dead task back, with all its attempts.
+pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
+    let found = find(tx, id)?;
+    if found.state != "dead" {
+        return Err(Error::Conflict(format!("the task is {}, only dead ones are put back", found.state)));
+    }
+    let sql = "UPDATE tasks SET state = 'ready', attempt = 0, run_at = ?2, finished_at = NULL WHERE id = ?1";
+    tx.execute(sql, args![id, now])?;
+    audit::record(tx, caller, now, "task.requeue", id, "dead", "ready")?;
+    find(tx, id)
+}
+
+/// Takes a task back that nobody has begun.
+pub(crate) fn cancel(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
+    let found = find(tx, id)?;
+    if found.state != "ready" {
+        return Err(Error::Conflict(format!("the task is {}", found.state)));
+    }
+    tx.execute("UPDATE tasks SET state = 'cancelled', finished_at = ?2 WHERE id = ?1", args![id, now])?;
+    audit::record(tx, caller, now, "task.cancel", id, "ready", "cancelled")?;
+    find(tx, id)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::agents::{self, Admission};
+    use crate::store::Db;
+
+    const AGENT: &str = "0a";
+
+    async fn queue() -> (tempfile::TempDir, Db) {
+        let folder = tempfile::tempdir().expect("made");
+        let db = Db::open(folder.path().join("db").to_str().expect("UTF-8")).expect("opened");
+        db.write(|tx| {
+            let token = agents::add_token(
+                tx,
+                &Caller::system(),
+                0,
+                "t",
+                &crate::selector::Labels::new(),
+                None,
+                None,
+            )?;
+            agents::enrol(tx, 0, AGENT, &Admission::Token(token.id))
+        })
+        .await
+        .expect("enrolled");
+        (folder, db)
+    }
+
+    fn new(priority: i64, max_attempts: i64) -> NewTask {
+        let kind = TaskKind::Diagnostics;
+        NewTask { kind, payload: json!(null), priority, run_at: None, max_attempts }
+    }
+
+    async fn put(db: &Db, now: i64, task: NewTask) -> String {
+        let added = db.write(move |tx| add(tx, &Caller::system(), now, AGENT, &task)).await;
+        added.expect("added").id
+    }
+
+    async fn take(db: &Db, now: i64) -> Option<Task> {
+        db.write(move |tx| claim(tx, now, AGENT)).await.expect("asked")
+    }
+
+    async fn end(db: &Db, now: i64, task: &Task, error: Option<&str>, retryable: bool) -> bool {
+        let outcome = Outcome {
+            id: task.id.clone(),
+            fence: task.fence,
+            result: error.is_none().then(|| json!(1)),
+            error: error.map(str::to_owned),
+            retryable,
+        };
+        db.write(move |tx| complete(tx, now, AGENT, &outcome, 1.0)).await.expect("asked")
+    }
+
+    async fn state(db: &Db, id: &str) -> String {
+        let id = id.to_owned();
+        db.read(move |tx| find(tx, &id)).await.expect("there").state
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_ran_out_is_handed_out_again_and_the_old_fence_is_refused() {
+        let (_folder, db) = queue().await;
+        let id = put(&db, 0, new(0, 3)).await;
+        let first = take(&db, 0).await.expect("a task");
+        assert!(take(&db, 0).await.is_none(), "one at a time");
+        let reaped = db.write(|tx| reap(tx, LEASE_MS - 1, 1.0)).await;
+        assert_eq!(reaped, Ok(0));
+        assert_eq!(db.write(|tx| reap(tx, LEASE_MS, 1.0)).await, Ok(1));
+        assert!(take(&db, LEASE_MS).await.is_none(), "not before a pause");
+        let second = take(&db, 2 * LEASE_MS).await.expect("again");
+        assert_eq!((second.id.as_str(), second.fence, second.attempt), (id.as_str(), 2, 2));
+        assert!(!end(&db, 2 * LEASE_MS, &first, None, false).await);
+        assert_eq!(state(&db, &id).await, "leased");
+        assert!(end(&db, 2 * LEASE_MS, &second, None, false).await);
+        assert_eq!(state(&db, &id).await, "done");
+        assert!(!end(&db, 2 * LEASE_MS, &second, None, false).await, "done is done");
+    }
+
+    #[tokio::test]
+    async fn attempts_end_and_crashes_count() {
+        let (_folder, db) = queue().await;
+        let id = put(&db, 0, new(0, 2)).await;
+        let first = take(&db, 0).await.expect("a task");
+        assert!(end(&db, 0, &first, Some("busy"), true).await);
+        assert!(take(&db, 1999).await.is_none(), "twice the base, with all of the jitter");
+        take(&db, 2000).await.expect("the second attempt");
+        // The agent dies with it.
+        assert_eq!(db.write(|tx| reap(tx, 2000 + LEASE_MS, 0.0)).await, Ok(1));
+        assert_eq!(state(&db, &id).await, "dead");
+        assert!(take(&db, i64::MAX / 2).await.is_none());
+        let again = db.write(move |tx| requeue(tx, &Caller::system(), 5, &id)).await.expect("put back");
+        assert_eq!((again.state.as_str(), again.attempt, again.fence), ("ready", 0, 2));
+        let once = take(&db, 5).await.expect("a task");
+        assert!(end(&db, 5, &once, Some("never"), false).await);
+        assert_eq!(state(&db, &once.id).await, "dead", "there is no sense in trying again");
+    }
+
+    #[tokio::test]
+    async fn waiting_raises_the_priority() {
+        let (_folder, db) = queue().await;
+        let low = put(&db, 0, new(1, 1)).await;
+        let high = put(&db, 10 * AGEING_MS, new(9, 1)).await;
+        let first = take(&db, 10 * AGEING_MS).await.expect("a task");
+        assert_eq!(first.id, low, "it waited for ten minutes");
+        end(&db, 10 * AGEING_MS, &first, None, false).await;
+        let next = put(&db, 10 * AGEING_MS, new(1, 1)).await;
+        assert_eq!(take(&db, 10 * AGEING_MS).await.expect("a task").id, high, "{next} comes later");
+        let cancelled = db.write(move |tx| cancel(tx, &Caller::system(), 0, &next)).await;
+        assert_eq!(cancelled.expect("not begun").state, "cancelled");
+    }
+}

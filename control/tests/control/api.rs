@@ -1,0 +1,245 @@
+//! The REST API over a real socket and database.
+
+use crate::rig::{GOOD, Rig};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_shows_nothing_or_something_wrong_is_refused() {
+    let rig = Rig::start().await;
+    for path in ["/users", "/agents", "/configurations", "/groups", "/rollouts", "/tasks", "/audit", "/me"] {
+        for token in ["", "phx_key_000_00", "nonsense"] {
+            let answer = rig.request("GET", path, token, &[], None).await;
+            assert_eq!(answer.status, 401, "{path} {token}");
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+            assert_eq!(answer.body["type"], "urn:phoenix:problem:unauthorized");
+            assert!(
+                !answer.header("x-request-id").is_empty() && !answer.header("ratelimit-limit").is_empty()
+            );
+        }
+    }
+    assert_eq!(rig.request("GET", "/nowhere", &rig.key, &[], None).await.status, 404);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_are_kept_apart() {
+    let rig = Rig::start().await;
+    let group = rig.post("/groups", json!({"name": "all"})).await.body;
+    let version = rig.version("base", GOOD).await;
+    let rollout = json!({"group_id": group["id"], "version_id": version});
+    for (role, configures, deploys, administers) in [
+        ("viewer", 403, 403, 403),
+        ("editor", 201, 403, 403),
+        ("deployer", 403, 202, 403),
+        ("admin", 201, 409, 200),
+    ] {
+        let made = rig.post("/api-keys", json!({"name": role, "role": role})).await;
+        assert_eq!(made.status, 201);
+        let token = made.body["token"].as_str().expect("a token").to_owned();
+        let ask = async |method: &str, path: &str, body: Option<serde_json::Value>| {
+            rig.request(method, path, &token, &[], body).await.status
+        };
+        assert_eq!(ask("GET", "/configurations", None).await, 200, "{role}");
+        let new = json!({"name": format!("of {role}")});
+        assert_eq!(ask("POST", "/configurations", Some(new)).await, configures, "{role}");
+        assert_eq!(ask("POST", "/rollouts", Some(rollout.clone())).await, deploys, "{role}");
+        assert_eq!(ask("GET", "/users", None).await, administers, "{role}");
+        let id = made.body["id"].as_str().expect("an id");
+        assert_eq!(rig.request("DELETE", &format!("/api-keys/{id}"), &rig.key, &[], None).await.status, 204);
+        assert_eq!(ask("GET", "/configurations", None).await, 401, "{role} was revoked");
+    }
+    let keys = rig.get("/api-keys").await.body.to_string();
+    assert!(!keys.contains("hash") && !keys.contains("token"), "{keys}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_needs_more_than_its_cookie_to_change_something() {
+    let rig = Rig::start().await;
+    let user = json!({"name": "ada", "role": "admin", "password": "correct horse battery"});
+    let made = rig.post("/users", user).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert!(!made.body.to_string().contains("argon2"));
+    let login = async |password: &str| {
+        rig.request("POST", "/sessions", "", &[], Some(json!({"name": "ada", "password": password}))).await
+    };
+    assert_eq!(login("wrong horse battery").await.status, 401);
+    let session = login("correct horse battery").await;
+    assert_eq!(session.status, 201);
+    let cookie = session.header("set-cookie");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let cookie = cookie.split(';').next().expect("a cookie").to_owned();
+    let csrf = session.body["csrf_token"].as_str().expect("a token").to_owned();
+    let new = |name: &str| Some(json!({"name": name}));
+    let with_cookie = [("cookie", cookie.as_str())];
+    assert_eq!(rig.request("GET", "/me", "", &with_cookie, None).await.body["actor"], "user:ada");
+    assert_eq!(rig.request("POST", "/configurations", "", &with_cookie, new("a")).await.status, 403);
+    let with_both = [("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
+    assert_eq!(rig.request("POST", "/configurations", "", &with_both, new("a")).await.status, 201);
+    // A lock ends the session.
+    let id = made.body["id"].as_str().expect("an id");
+    let path = format!("/users/{id}");
+    let locked = json!({"disabled": true});
+    assert_eq!(rig.request("PATCH", &path, &rig.key, &[], Some(locked.clone())).await.status, 428);
+    let stale = [("if-match", "\"7\"")];
+    assert_eq!(rig.request("PATCH", &path, &rig.key, &stale, Some(locked.clone())).await.status, 412);
+    let fresh = [("if-match", "\"1\"")];
+    assert_eq!(rig.request("PATCH", &path, &rig.key, &fresh, Some(locked)).await.status, 200);
+    assert_eq!(rig.request("GET", "/me", "", &with_cookie, None).await.status, 401);
+    assert_eq!(login("correct horse battery").await.status, 401);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_are_checked_kept_and_compared() {
+    let rig = Rig::start().await;
+    let base = rig.post("/configurations", json!({"name": "base"})).await.body;
+    let path = format!("/configurations/{}/versions", base["id"].as_str().expect("an id"));
+    let wrong = GOOD.replace("grpc", "grcp").replace("[debug]", "[nowhere]");
+    let refused = rig.post(&path, json!({"text": wrong, "message": "a try"})).await;
+    assert_eq!(refused.status, 422);
+    let errors = refused.body["errors"].as_array().expect("errors");
+    assert!(errors.len() >= 2, "every mistake at once: {errors:?}");
+    assert!(errors.iter().all(|error| error["line"].is_u64() && error["column"].is_u64()), "{errors:?}");
+
+    let with_comment = format!("# kept as it is\n{GOOD}");
+    let dry = rig.post(&format!("{path}?dry_run=true"), json!({"text": with_comment, "message": "x"})).await;
+    assert_eq!((dry.status, dry.body["version"].is_null()), (200, true));
+    let first = rig.post(&path, json!({"text": with_comment, "message": "the first"})).await;
+    assert_eq!((first.status, first.body["version"]["number"].as_i64()), (201, Some(1)), "{}", first.body);
+    assert_eq!(rig.get(&format!("{path}/1")).await.body["text"], with_comment.as_str());
+    let same = rig.post(&path, json!({"text": with_comment, "message": "again"})).await;
+    assert_eq!(same.status, 409, "{}", same.body);
+    let second = GOOD.replace("debug: {}", "debug: {verbosity: detailed}");
+    assert_eq!(rig.post(&path, json!({"text": second, "message": "more"})).await.status, 201);
+    let diff = rig.get(&format!("{}?from=1&to=2", path.replace("versions", "diff"))).await.body;
+    assert_eq!(diff["differences"][0]["key"], "exporters::debug::verbosity", "{diff}");
+    assert!(
+        diff["changes"]["summary"].as_str().is_some_and(|text| text.contains("exporter debug")),
+        "{diff}"
+    );
+
+    // A configuration over it is checked with it, and bound to the version that it was made over.
+    let child = json!({"name": "edge", "parent_id": base["id"]});
+    let child = rig.post("/configurations", child).await.body;
+    let over = format!("/configurations/{}/versions", child["id"].as_str().expect("an id"));
+    let added = rig.post(&over, json!({"text": "processors: {batch: {}}\n", "message": "a batch"})).await;
+    assert_eq!(added.status, 201, "{}", added.body);
+    let effective = rig.get(&format!("{over}/1/effective")).await.body;
+    let sources = effective["provenance"].to_string();
+    assert!(sources.contains("base@2.yaml") && sources.contains("edge@1.yaml"), "{sources}");
+    assert_eq!(rig.get("/audit/verification").await.body["intact"], true);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_requests_name_the_field_and_break_nothing() {
+    let rig = Rig::start().await;
+    for (path, body, status, field) in [
+        ("/configurations", json!({"name": ""}), 422, "name"),
+        ("/configurations", json!({"name": 5}), 422, "name"),
+        ("/configurations", json!({"name": "a", "color": 1}), 422, "color"),
+        ("/configurations", json!({"name": "a", "parent_id": "cfg_0"}), 422, "parent_id"),
+        ("/groups", json!({"name": "g", "selector": "a b"}), 422, "selector"),
+        ("/users", json!({"name": "u", "role": "god", "password": "x"}), 422, "role"),
+        ("/users", json!({"name": "u", "role": "viewer", "password": "short"}), 422, "password"),
+        (
+            "/api-keys",
+            json!({"name": "k", "role": "viewer", "expires_at": "1999-01-01T00:00:00Z"}),
+            422,
+            "expires_at",
+        ),
+        ("/enrolment-tokens", json!({"name": "t", "max_uses": 0}), 422, "max_uses"),
+        ("/rollouts", json!({"group_id": "g", "version_id": "v"}), 422, "group_id"),
+        (
+            "/rollouts",
+            json!({"group_id": "g", "version_id": "v", "stages": [{"percent": 50}]}),
+            422,
+            "stages",
+        ),
+    ] {
+        let answer = rig.post(path, body.clone()).await;
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
+        let errors = answer.body["errors"].to_string();
+        assert!(errors.contains(field), "{path} {body}: {errors}");
+    }
+    let raw = async |body: &[u8], kind: &str| rig.raw("/configurations", body, kind).await.status;
+    assert_eq!(raw(b"{", "application/json").await, 400);
+    assert_eq!(raw(b"{\"name\": \"a\"} {}", "application/json").await, 400);
+    assert_eq!(raw(b"\xff", "application/json").await, 400);
+    assert_eq!(raw(b"name=a", "application/x-www-form-urlencoded").await, 400);
+    assert_eq!(raw(&vec![b' '; 9 << 20], "application/json").await, 413);
+    assert_eq!(rig.get("/agents?limit=0").await.status, 422);
+    assert_eq!(rig.get("/agents?limt=5").await.status, 422);
+    let missing = rig.get("/configurations/cfg_other_tenant").await;
+    assert_eq!(missing.status, 404);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repetition_with_the_same_key_is_answered_and_not_done() {
+    let rig = Rig::start().await;
+    let key = [("idempotency-key", "once")];
+    let ask = async |name: &str| {
+        rig.request("POST", "/configurations", &rig.key, &key, Some(json!({"name": name}))).await
+    };
+    let first = ask("a").await;
+    let again = ask("a").await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.body, again.body);
+    assert_eq!(again.header("idempotent-replay"), "true");
+    assert_eq!(ask("b").await.status, 422, "another request under the same key");
+    assert_eq!(rig.get("/configurations").await.body["items"].as_array().map(Vec::len), Some(1));
+    // Secrets are not kept for a repetition.
+    let new = Some(json!({"name": "k", "role": "viewer"}));
+    let key = [("idempotency-key", "secret")];
+    let made = rig.request("POST", "/api-keys", &rig.key, &key, new.clone()).await;
+    assert_eq!(made.status, 201);
+    let again = rig.request("POST", "/api-keys", &rig.key, &key, new).await;
+    assert_eq!((again.status, again.body["token"].is_null()), (409, true));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_paged_without_gaps() {
+    let rig = Rig::start().await;
+    for number in 0..7 {
+        assert_eq!(rig.post("/configurations", json!({"name": format!("c{number}")})).await.status, 201);
+    }
+    for path in ["/configurations", "/audit"] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = rig.get(&format!("{path}?limit=3{cursor}")).await.body;
+            let items = page["items"].as_array().expect("items");
+            seen.extend(items.iter().map(ToString::to_string));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let all = rig.get(path).await.body["items"].as_array().expect("items").len();
+        assert_eq!(seen.len(), all, "{path}");
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), all, "{path}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_document_describes_what_is_served() {
+    let rig = Rig::start().await;
+    let document = rig.get("/openapi.json").await;
+    assert_eq!(document.status, 200);
+    assert!(document.body["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let paths = document.body["paths"].as_object().expect("paths");
+    assert!(paths.len() >= 25, "{}", paths.len());
+    // Whatever is described as a plain GET answers to the administrator, and to nobody else.
+    for (path, methods) in paths {
+        if methods["get"].is_null() || path.contains('{') {
+            continue;
+        }
+        let path = path.strip_prefix("/api/v1").expect("under the prefix");
+        assert_eq!(rig.get(path).await.status, 200, "{path}");
+        assert_eq!(rig.request("GET", path, "", &[], None).await.status, 401, "{path}");
+    }
+    rig.stop().await;
+}

@@ -1,0 +1,166 @@
+//! The whole way: a real collector as a process of its own, driven from the API.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::rig::Rig;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+/// A collector that ends with the test.
+struct Collector(Child);
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    socket.local_addr().expect("an address").port()
+}
+
+/// What stands in the collector's own file: how it reaches the service, and one pipeline that stays.
+fn base(rig: &Rig, over: &str, token: &str) -> String {
+    let scheme = if over == "ws" { "ws" } else { "http" };
+    let interval = if over == "ws" { "" } else { ", polling_interval: 200ms" };
+    format!(
+        "extensions:
+  opamp:
+    server: {{{over}: {{endpoint: '{scheme}://{}/v1/opamp', headers: {{Authorization: 'Bearer {token}'}}{interval}}}}}
+    capabilities: {{accepts_remote_config: true, accepts_tasks: true}}
+    storage: {{directory: '{}'}}
+    agent_description: {{non_identifying_attributes: {{zone: z1}}}}
+    grace_period: 500ms
+receivers: {{nop/base: {{}}}}
+exporters: {{nop/base: {{}}}}
+service:
+  extensions: !append [opamp]
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines: {{traces/base: {{receivers: [nop/base], exporters: [nop/base]}}}}
+",
+        rig.opamp,
+        rig.folder.path().join("agent").display()
+    )
+}
+
+fn start(config: &Path) -> Collector {
+    let child = Command::new(env!("CARGO_BIN_EXE_phoenix-control"))
+        .args(["collector", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(config.with_extension("log")).expect("made"))
+        .spawn();
+    Collector(child.expect("started"))
+}
+
+fn remote(port: u16) -> String {
+    format!(
+        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}}}}}}}\nexporters: {{debug: {{}}}}\nservice: {{pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+    )
+}
+
+async fn until(rig: &Rig, path: &str, log: &Path, holds: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    for _ in 0..600 {
+        last = rig.get(path).await.body;
+        if holds(&last) {
+            return last;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let log = std::fs::read_to_string(log.with_extension("log")).unwrap_or_default();
+    panic!("{path} never became what was expected: {last}\n{log}");
+}
+
+async fn listens(port: u16) -> bool {
+    for _ in 0..50 {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
+}
+
+async fn roll_out(rig: &Rig, group: &Value, version: &str) -> String {
+    let started = rig.post("/rollouts", json!({"group_id": group, "version_id": version})).await;
+    assert_eq!(started.status, 202, "{}", started.body);
+    format!("/rollouts/{}", started.body["id"].as_str().expect("an id"))
+}
+
+async fn drive(over: &str) {
+    let rig = Rig::start().await;
+    let token = rig.post("/enrolment-tokens", json!({"name": "test"})).await.body;
+    let token = token["token"].as_str().expect("a token").to_owned();
+    let config = rig.folder.path().join("base.yaml");
+    std::fs::write(&config, base(&rig, over, &token)).expect("written");
+    let collector = start(&config);
+
+    // It enrols, and tells how it is.
+    let agents = until(&rig, "/agents", &config, |agents| agents["items"][0]["healthy"] == true).await;
+    let agent = format!("/agents/{}", agents["items"][0]["id"].as_str().expect("an id"));
+    assert_eq!(agents["items"][0]["labels"]["zone"], "z1");
+    let told = until(&rig, &agent, &config, |told| told["components"].is_array()).await;
+    assert!(told["components"].to_string().contains("otlp"), "{told}");
+
+    // A configuration reaches it, and its own pipeline stays.
+    let group = rig.post("/groups", json!({"name": "all", "selector": "zone=z1"})).await.body["id"].clone();
+    let port = free_port();
+    let good = rig.version("edge", &remote(port)).await;
+    let configuration =
+        rig.get("/configurations").await.body["items"][0]["id"].as_str().expect("an id").to_owned();
+    let rollout = roll_out(&rig, &group, &good).await;
+    until(&rig, &rollout, &config, |rollout| rollout["state"] == "succeeded").await;
+    assert!(listens(port).await, "the new receiver");
+    let told = until(&rig, &agent, &config, |told| {
+        told["effective_config"].as_str().is_some_and(|text| text.contains(&port.to_string()))
+    })
+    .await;
+    assert!(told["effective_config"].as_str().is_some_and(|text| text.contains("nop/base")), "{told}");
+    assert!(!told["effective_config"].to_string().contains(&token), "secrets stay where they are");
+
+    // One that cannot be applied there is taken back; what ran goes on.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let taken_port = taken.local_addr().expect("an address").port();
+    let bad = rig.next_version(&configuration, &remote(taken_port)).await;
+    let rollout = roll_out(&rig, &group, &bad).await;
+    let back = until(&rig, &rollout, &config, |rollout| rollout["state"] == "rolled_back").await;
+    assert!(back["reason"].as_str().is_some_and(|reason| reason.contains("failed on 1")), "{back}");
+    assert!(listens(port).await, "the former receiver still listens");
+    let told = rig.get(&agent).await.body;
+    assert!(told["failures"].to_string().contains(&taken_port.to_string()), "{told}");
+
+    // A task.
+    let task = rig.post(&format!("{agent}/tasks"), json!({"kind": "diagnostics"})).await.body;
+    let task = format!("/tasks/{}", task["id"].as_str().expect("an id"));
+    let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
+    assert!(done["result"]["pipelines"].to_string().contains("traces/base"), "{done}");
+
+    // The service goes away and comes back; the collector runs on, and is heard of with its own credential.
+    let rig = rig.restart().await;
+    assert!(listens(port).await);
+    until(&rig, &agent, &config, |told| told["connected"] == true).await;
+
+    // The collector starts again without the service: the last good configuration runs.
+    drop(collector);
+    let (rig, kept) = rig.without_folder();
+    rig.stop().await;
+    let _again = start(&config);
+    assert!(listens(port).await, "from what was kept");
+    drop(kept);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_is_driven_over_websocket() {
+    drive("ws").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_is_driven_over_plain_http() {
+    drive("http").await;
+}

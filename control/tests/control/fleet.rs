@@ -1,0 +1,281 @@
+//! Agents over real sockets: what they say, what they are offered, rollouts and tasks.
+
+use std::time::Duration;
+
+use crate::agent::{Agent, Kind};
+use crate::rig::{GOOD, Rig};
+use phoenix_opamp::{RemoteConfigStatuses, ServerErrorResponseType, server_flags};
+use serde_json::{Value, json};
+
+impl Rig {
+    async fn token(&self) -> String {
+        let made = self.post("/enrolment-tokens", json!({"name": "test", "labels": {"env": "test"}})).await;
+        made.body["token"].as_str().expect("a token").to_owned()
+    }
+
+    async fn group(&self) -> String {
+        let made = self.post("/groups", json!({"name": "all", "selector": "env=test"})).await;
+        made.body["id"].as_str().expect("an id").to_owned()
+    }
+
+    async fn roll_out(&self, group: &str, version: &str, stages: Value) -> String {
+        let new = json!({"group_id": group, "version_id": version, "stages": stages, "gates": {"patience_seconds": 20}});
+        let started = self.post("/rollouts", new).await;
+        assert_eq!(started.status, 202, "{}", started.body);
+        started.body["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Asks until `path` answers what `holds`.
+    async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..300 {
+            last = self.get(path).await.body;
+            if holds(&last) {
+                return last;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{path} never became what was expected: {last}");
+    }
+}
+
+fn once() -> Value {
+    json!([{"percent": 100}])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_enrols_tells_and_comes_back_with_its_own_credential() {
+    for kind in [Kind::WebSocket, Kind::Http] {
+        let rig = Rig::start().await;
+        let token = rig.token().await;
+        let mut agent = Agent::connect(&rig, kind, 1, &token).await.expect("let in");
+        let first = agent.say_all().await;
+        assert_ne!(first.capabilities, 0);
+        let settings = first.connection_settings.expect("settings").opamp.expect("of OpAMP");
+        assert_eq!(settings.heartbeat_interval_seconds, 1);
+        let header = settings.headers.expect("a credential").headers.remove(0);
+        let own = header.value.strip_prefix("Bearer ").expect("a bearer").to_owned();
+        let told = rig.get(&format!("/agents/{}", agent.id())).await.body;
+        assert_eq!(
+            (told["connected"].as_bool(), told["healthy"].as_bool()),
+            (Some(true), Some(true)),
+            "{told}"
+        );
+        assert_eq!(told["labels"]["env"], "test", "from the token");
+        assert_eq!(told["labels"]["zone"], "a", "from the agent");
+        assert_eq!(told["effective_config"], "a: 1\n");
+        // A heartbeat changes nothing, and a lost message is asked for.
+        assert_eq!(agent.beat().await.flags, 0);
+        agent.skip();
+        assert_eq!(agent.beat().await.flags, server_flags::REPORT_FULL_STATE);
+        drop(agent);
+
+        // The token alone does not take over an agent that has a credential; another agent's does neither.
+        let mut thief = Agent::connect(&rig, kind, 1, &token).await.expect("the token is good");
+        assert!(thief.say_all().await.error_response.is_some());
+        let mut other = Agent::connect(&rig, kind, 2, &own).await.expect("the credential is good");
+        let refused = other.say_all().await.error_response.expect("refused");
+        assert_eq!(refused.r#type, i32::from(ServerErrorResponseType::BadRequest));
+        let mut back = Agent::connect(&rig, kind, 1, &own).await.expect("let in");
+        assert!(back.say_all().await.error_response.is_none());
+        // Locked out, it stays out.
+        let path = format!("/agents/{}/revoke", back.id());
+        assert_eq!(rig.post(&path, json!({})).await.status, 204);
+        assert!(Agent::connect(&rig, kind, 1, &own).await.is_err(), "401");
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_frames_end_the_connection_and_nothing_else() {
+    let rig = Rig::start().await;
+    let token = rig.token().await;
+    assert!(Agent::connect(&rig, Kind::WebSocket, 1, "nonsense").await.is_err());
+    for frame in [vec![1, 2, 3], vec![0, 0x0a, 5, 1], vec![], vec![0], vec![0, 0x0a, 1, 7]] {
+        let mut agent = Agent::connect(&rig, Kind::WebSocket, 1, &token).await.expect("let in");
+        agent.send_raw(frame.clone()).await;
+        let answer = agent.receive().await;
+        assert!(answer.is_none_or(|answer| answer.error_response.is_some()), "{frame:?}");
+    }
+    let mut well = Agent::connect(&rig, Kind::WebSocket, 9, &token).await.expect("let in");
+    assert!(well.say_all().await.error_response.is_none());
+    assert_eq!(rig.get("/agents").await.body["items"].as_array().map(Vec::len), Some(1));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_goes_by_stages_and_waits_for_health() {
+    let rig = Rig::start().await;
+    let (token, group) = (rig.token().await, rig.group().await);
+    let mut agents = Vec::new();
+    for number in 1..=4 {
+        let mut agent = Agent::connect(&rig, Kind::WebSocket, number, &token).await.expect("let in");
+        agent.say_all().await;
+        agents.push(agent);
+    }
+    let version = rig.version("base", GOOD).await;
+    let rollout =
+        rig.roll_out(&group, &version, json!([{"percent": 25, "soak_seconds": 1}, {"percent": 100}])).await;
+    let mut offered = Vec::new();
+    for (index, agent) in agents.iter_mut().enumerate() {
+        if let Some(offer) = agent.offer(Duration::from_millis(700)).await {
+            offered.push((index, offer));
+        }
+    }
+    assert_eq!(offered.len(), 1, "a quarter of four");
+    let (canary, offer) = offered.remove(0);
+    let texts: Vec<_> = offer.config.as_ref().expect("files").config_map.values().collect();
+    assert_eq!(texts[0].body, GOOD.as_bytes());
+    agents[canary].report(&offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    // The others get it once that was well for a second.
+    for (index, agent) in agents.iter_mut().enumerate().filter(|(index, _)| *index != canary) {
+        let offer = agent.offer(Duration::from_secs(10)).await;
+        let offer = offer.unwrap_or_else(|| panic!("agent {index} was offered nothing"));
+        agent.report(&offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    }
+    let path = format!("/rollouts/{rollout}");
+    let done = rig.until(&path, |rollout| rollout["state"] == "succeeded").await;
+    assert_eq!(done["progress"]["applied"], 4, "{done}");
+    assert_eq!(rig.get(&format!("/groups/{group}")).await.body["live_version_id"], version.as_str());
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_is_taken_back_and_not_offered_again() {
+    let rig = Rig::start().await;
+    let (token, group) = (rig.token().await, rig.group().await);
+    let mut agent = Agent::connect(&rig, Kind::WebSocket, 1, &token).await.expect("let in");
+    agent.say_all().await;
+    let good = rig.version("base", GOOD).await;
+    let first = rig.roll_out(&group, &good, once()).await;
+    let good_offer = agent.offer(Duration::from_secs(10)).await.expect("offered");
+    agent.report(&good_offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    rig.until(&format!("/rollouts/{first}"), |rollout| rollout["state"] == "succeeded").await;
+
+    let configuration =
+        rig.get("/configurations").await.body["items"][0]["id"].as_str().expect("an id").to_owned();
+    let bad =
+        rig.next_version(&configuration, &GOOD.replace("debug: {}", "debug: {verbosity: detailed}")).await;
+    let second = rig.roll_out(&group, &bad, once()).await;
+    let bad_offer = agent.offer(Duration::from_secs(10)).await.expect("offered");
+    // As the reference supervisor says it: failed, then the former one applied.
+    agent.report(&bad_offer.config_hash, RemoteConfigStatuses::Failed, "port taken").await;
+    let taken_back =
+        rig.until(&format!("/rollouts/{second}"), |rollout| rollout["state"] == "rolled_back").await;
+    assert!(
+        taken_back["reason"].as_str().is_some_and(|reason| reason.contains("failed on 1")),
+        "{taken_back}"
+    );
+    agent.report(&good_offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    // The former one may come again, until the agent has said that it runs; the bad one does not.
+    while let Some(offer) = agent.offer(Duration::from_millis(1500)).await {
+        assert_eq!(offer.config_hash, good_offer.config_hash);
+    }
+    let told = rig.get(&format!("/agents/{}", agent.id())).await.body;
+    assert_eq!(told["failures"].as_object().map(serde_json::Map::len), Some(1), "{told}");
+    assert_eq!(told["reported_status"], "applied");
+    // The same version once more: it is known to fail there.
+    let third = rig.roll_out(&group, &bad, once()).await;
+    rig.until(&format!("/rollouts/{third}"), |rollout| rollout["state"] == "rolled_back").await;
+    while let Some(offer) = agent.offer(Duration::from_millis(500)).await {
+        assert_eq!(offer.config_hash, good_offer.config_hash);
+    }
+    // Unless somebody says that it may be tried again.
+    let path = format!("/agents/{}/failures", agent.id());
+    assert_eq!(rig.request("DELETE", &path, &rig.key, &[], None).await.status, 204);
+    rig.roll_out(&group, &bad, once()).await;
+    assert!(agent.offer(Duration::from_secs(10)).await.is_some());
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_survives_a_restart_of_the_service() {
+    let rig = Rig::start().await;
+    let (token, group) = (rig.token().await, rig.group().await);
+    let mut agent = Agent::connect(&rig, Kind::Http, 1, &token).await.expect("let in");
+    agent.say_all().await;
+    let version = rig.version("base", GOOD).await;
+    let rollout = rig.roll_out(&group, &version, once()).await;
+    let offer = agent.offer(Duration::from_secs(10)).await.expect("offered");
+    let rig = rig.restart().await;
+    let path = format!("/rollouts/{rollout}");
+    assert_eq!(rig.get(&path).await.body["state"], "running");
+    // It was applied while the service was away.
+    agent.move_to(&rig);
+    assert_eq!(agent.beat().await.flags, server_flags::REPORT_FULL_STATE);
+    agent.report(&offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    rig.until(&path, |rollout| rollout["state"] == "succeeded").await;
+    assert_eq!(rig.get("/audit/verification").await.body["intact"], true);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_are_handed_out_one_by_one_and_a_late_result_counts_no_more() {
+    let rig = Rig::start().await;
+    let token = rig.token().await;
+    let mut agent = Agent::connect(&rig, Kind::WebSocket, 1, &token).await.expect("let in");
+    agent.say_all().await;
+    let path = format!("/agents/{}/tasks", agent.id());
+    let wrong = json!({"kind": "log_level", "payload": {"level": "loud", "for_seconds": 5}});
+    assert_eq!(rig.post(&path, wrong).await.status, 422);
+    let low = rig.post(&path, json!({"kind": "diagnostics"})).await.body;
+    let task = agent.task(Duration::from_secs(10)).await.expect("handed out");
+    assert_eq!(task["id"], low["id"]);
+    let high = rig.post(&path, json!({"kind": "reload", "priority": 9})).await.body;
+    assert!(agent.task(Duration::from_millis(500)).await.is_none(), "one at a time");
+    let result =
+        |task: &Value, fence: i64| json!({"id": task["id"], "fence": fence, "result": {"fine": true}});
+    agent.finish(&result(&task, 99)).await;
+    let state = rig.get(&format!("/tasks/{}", low["id"].as_str().expect("an id"))).await.body;
+    assert_eq!(state["state"], "leased", "another fence: {state}");
+    agent.finish(&result(&task, 1)).await;
+    let next = agent.task(Duration::from_secs(10)).await.expect("the next");
+    assert_eq!(next["id"], high["id"]);
+    agent.finish(&json!({"id": next["id"], "fence": next["fence"], "error": "no", "retryable": false})).await;
+    let dead = rig
+        .until(&format!("/tasks/{}", high["id"].as_str().expect("an id")), |task| task["state"] == "dead")
+        .await;
+    assert_eq!(dead["error"], "no");
+    let again = rig.post(&format!("/tasks/{}/requeue", high["id"].as_str().expect("an id")), json!({})).await;
+    assert_eq!(again.status, 200, "{}", again.body);
+    let once_more = agent.task(Duration::from_secs(10)).await.expect("again");
+    assert_eq!(once_more["fence"], 2, "a fence never repeats");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_killed_goes_on_where_it_was() {
+    let rig = Rig::start_process();
+    let (token, group) = (rig.token().await, rig.group().await);
+    let mut agent = Agent::connect(&rig, Kind::Http, 1, &token).await.expect("let in");
+    agent.say_all().await;
+    let version = rig.version("base", GOOD).await;
+    let rollout = format!("/rollouts/{}", rig.roll_out(&group, &version, once()).await);
+    // Killed before the agent has heard of it.
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    let offer = agent.offer(Duration::from_secs(20)).await.expect("offered");
+    // Killed while the agent applies it.
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    agent.report(&offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    // Killed as the last stage ends.
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    rig.until(&rollout, |rollout| rollout["state"] == "succeeded").await;
+    assert_eq!(rig.get(&format!("/groups/{group}")).await.body["live_version_id"], version.as_str());
+
+    // A task that was handed out stays so, and its result counts.
+    let path = format!("/agents/{}/tasks", agent.id());
+    let made = rig.post(&path, json!({"kind": "diagnostics"})).await.body;
+    let task = agent.task(Duration::from_secs(20)).await.expect("handed out");
+    assert_eq!(task["id"], made["id"]);
+    let rig = rig.restart().await;
+    agent.say_all().await;
+    assert!(agent.task(Duration::from_millis(300)).await.is_none(), "it is leased");
+    agent.finish(&json!({"id": task["id"], "fence": task["fence"], "result": {"fine": true}})).await;
+    let done = rig.get(&format!("/tasks/{}", made["id"].as_str().expect("an id"))).await.body;
+    assert_eq!((done["state"].as_str(), done["attempt"].as_i64()), (Some("done"), Some(1)), "{done}");
+    assert_eq!(rig.get("/audit/verification").await.body["intact"], true);
+    rig.stop().await;
+}

@@ -1,0 +1,7 @@
+//! The real service on free ports, its clients and its agents.
+
+mod agent;
+mod api;
+mod collector;
+mod fleet;
+mod rig;

@@ -1,0 +1,430 @@
+//! The agent: connects, tells, obeys, for as long as the extension runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use phoenix_component::{Collector, Host};
+use phoenix_config::Opaque;
+use phoenix_opamp::{
+    AgentDisconnect, AgentToServer, ConnectionSettingsOffers, CustomMessage, RemoteConfigStatus,
+    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, server_flags,
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::OpampConfig;
+use crate::link::{Link, LinkError, Server};
+use crate::remote;
+use crate::report::{self, Reporter, State};
+use crate::storage::{Folder, Remote};
+use crate::tasks::{self, Done, Task};
+
+/// Between attempts to connect: doubled from the first to the last, each a random part of it.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const LAST_DELAY: Duration = Duration::from_secs(60);
+/// After a message that the server calls wrong: sending it again at once would make no sense.
+const AFTER_REFUSAL: Duration = Duration::from_secs(30);
+/// Longest that a server can send an agent away for.
+const LONGEST_AWAY: Duration = Duration::from_secs(3600);
+/// How often health and configuration are compared with what was told.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest interval of heartbeats.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(24 * 3600);
+
+/// What goes on in the background and comes back to the agent.
+enum News {
+    /// A remote configuration was applied, or why not.
+    Applied(Remote, Result<(), String>),
+    /// A task was done.
+    Task(Value),
+}
+
+/// One agent.
+pub(crate) struct Agent {
+    pub(crate) config: OpampConfig,
+    pub(crate) host: Host,
+    pub(crate) collector: Arc<dyn Collector>,
+    pub(crate) server: Server,
+    pub(crate) folder: Folder,
+    pub(crate) reporter: Reporter,
+    pub(crate) state: State,
+    pub(crate) stop: CancellationToken,
+    /// Whether a change is under way that this agent asked for.
+    pub(crate) applying: Arc<AtomicBool>,
+    /// The remote configuration that runs.
+    pub(crate) running: Option<Remote>,
+    /// The hash of the effective configuration that it made.
+    pub(crate) effective_hash: Option<Arc<str>>,
+    /// One that came while another was being applied.
+    pub(crate) waiting: Option<Remote>,
+    pub(crate) credential: Option<Opaque>,
+    pub(crate) has_new_credential: bool,
+    /// The hash of the configuration that was last told of.
+    pub(crate) told_hash: Option<Arc<str>>,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) done: Done,
+}
+
+/// Why a session ended.
+enum Ended {
+    Stopped,
+    /// Come again after this, or as usual.
+    Lost(Option<Duration>),
+    /// With another identity or credential.
+    Anew,
+}
+
+impl Agent {
+    /// Runs until it is told to stop.
+    pub(crate) async fn run(mut self) {
+        let (news, mut heard) = mpsc::channel(16);
+        self.restore(&news);
+        let mut failures = 0u32;
+        let mut use_credential = true;
+        loop {
+            let credential = self.credential.clone().filter(|_| use_credential);
+            let opened = tokio::select! {
+                opened = self.server.open(credential.as_ref()) => opened,
+                () = self.stop.cancelled() => return,
+                Some(news_came) = heard.recv() => {
+                    // Whatever was applied meanwhile is told once there is a connection.
+                    self.take(news_came, &news);
+                    continue;
+                }
+            };
+            let ended = match opened {
+                Ok(link) => self.session(link, &news, &mut heard, &mut failures).await,
+                Err(error) => self.failed(&error, &mut use_credential),
+            };
+            let delay = match ended {
+                Ended::Stopped => return,
+                Ended::Anew => Duration::ZERO,
+                Ended::Lost(after) => {
+                    let ceiling = (FIRST_DELAY * 2u32.pow(failures.min(6))).min(LAST_DELAY);
+                    let jittered = ceiling.mul_f64(rand::random_range(0.5..1.0));
+                    failures += 1;
+                    after.unwrap_or_default().min(LONGEST_AWAY) + jittered
+                }
+            };
+            let until = Instant::now() + delay;
+            loop {
+                tokio::select! {
+                    () = sleep_until(until) => break,
+                    () = self.stop.cancelled() => return,
+                    Some(news_came) = heard.recv() => {
+                        // The result of a task that nobody takes is asked for again.
+                        self.take(news_came, &news);
+                    }
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: &LinkError, use_credential: &mut bool) -> Ended {
+        tracing::warn!(server = %self.server.url, %error, "no connection to the OpAMP server; what runs goes on");
+        match error {
+            LinkError::Unauthorized => {
+                // A credential that counts no more: what is configured may bring a new one, and the other way round.
+                *use_credential = !*use_credential;
+                Ended::Lost(None)
+            }
+            LinkError::Busy { after, .. } => Ended::Lost(*after),
+            LinkError::Broken(_) => Ended::Lost(None),
+        }
+    }
+
+    /// Goes back to the configuration that ran when the process last did.
+    fn restore(&mut self, news: &mpsc::Sender<News>) {
+        if !self.config.capabilities.accepts_remote_config || self.running.is_some() {
+            return;
+        }
+        if let Some(kept) = self.folder.remote() {
+            tracing::info!("the last good remote configuration is applied");
+            self.apply(kept, news);
+        }
+    }
+
+    /// Applies a remote configuration in the background.
+    fn apply(&mut self, wanted: Remote, news: &mpsc::Sender<News>) {
+        if self.applying.swap(true, Ordering::SeqCst) {
+            // Only the newest counts.
+            self.waiting = Some(wanted);
+            return;
+        }
+        self.state.remote = report::status(&wanted.hash, RemoteConfigStatuses::Applying, "");
+        let (collector, health) = (self.collector.clone(), self.host.health.clone());
+        let (previous, grace) = (self.running.clone(), self.config.grace_period.as_duration());
+        let (news, applying) = (news.clone(), self.applying.clone());
+        tokio::spawn(async move {
+            let outcome = remote::change(&collector, &health, &wanted, previous.as_ref(), grace).await;
+            applying.store(false, Ordering::SeqCst);
+            // The agent may be gone; what was applied stays.
+            let _ = news.send(News::Applied(wanted, outcome)).await;
+        });
+    }
+
+    fn take(&mut self, news_came: News, news: &mpsc::Sender<News>) -> Option<Value> {
+        match news_came {
+            News::Task(result) => {
+                self.done.keep(&result);
+                Some(result)
+            }
+            News::Applied(remote, outcome) => {
+                self.effective_hash = Some(self.collector.effective_config().hash);
+                self.state.remote = match outcome {
+                    Ok(()) => {
+                        tracing::info!("a remote configuration was applied");
+                        if let Err(error) = self.folder.keep_remote(&remote) {
+                            tracing::error!(%error, "the remote configuration could not be kept for the next start");
+                        }
+                        let status = report::status(&remote.hash, RemoteConfigStatuses::Applied, "");
+                        self.running = Some(remote);
+                        status
+                    }
+                    Err(error) => {
+                        tracing::error!(error, "a remote configuration was not applied");
+                        report::status(&remote.hash, RemoteConfigStatuses::Failed, error)
+                    }
+                };
+                if let Some(next) = self.waiting.take() {
+                    self.apply(next, news);
+                }
+                None
+            }
+        }
+    }
+
+    /// Looks how the collector is.
+    fn look(&mut self, news: &mpsc::Sender<News>) {
+        let started = report::unix_nanos(self.collector.started());
+        let report = self.host.health.report();
+        self.state.health = report::health(&report, &self.collector.pipelines(), started);
+        let effective = self.collector.effective_config();
+        if self.told_hash.as_ref() != Some(&effective.hash) {
+            self.state.effective = effective.yaml.to_string();
+            self.state.description =
+                crate::description::describe(&self.config, &self.host, &self.server.uid, &effective.json);
+            self.told_hash = Some(effective.hash.clone());
+        }
+        // A reload of the own files put the remote ones aside.
+        let is_aside = effective.from_sources
+            && self.effective_hash.as_ref().is_some_and(|hash| *hash != effective.hash);
+        if is_aside
+            && !self.applying.load(Ordering::SeqCst)
+            && let Some(running) = self.running.clone()
+        {
+            self.effective_hash = Some(effective.hash);
+            tracing::info!("the own files were read again; the remote configuration is laid under them");
+            self.apply(running, news);
+        }
+    }
+
+    async fn session(
+        &mut self,
+        mut link: Link,
+        news: &mpsc::Sender<News>,
+        heard: &mut mpsc::Receiver<News>,
+        failures: &mut u32,
+    ) -> Ended {
+        self.look(news);
+        let full = self.reporter.full(&self.state);
+        if let Err(error) = link.send(&self.server, &full).await {
+            return self.failed_in_session(&error);
+        }
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut last_sent = Instant::now();
+        loop {
+            let beat =
+                self.heartbeat.map_or_else(|| last_sent + LONGEST_HEARTBEAT, |every| last_sent + every);
+            let mut outgoing: Vec<AgentToServer> = Vec::new();
+            tokio::select! {
+                received = link.receive() => match received {
+                    Ok(message) => {
+                        *failures = 0;
+                        match self.obey(message, news) {
+                            Ok(answers) => {
+                                outgoing = answers;
+                                if self.has_new_credential {
+                                    self.has_new_credential = false;
+                                    link.renew(&self.server, self.credential.as_ref());
+                                }
+                            }
+                            Err(ended) => {
+                                link.close().await;
+                                return ended;
+                            }
+                        }
+                    }
+                    Err(error) => return self.failed_in_session(&error),
+                },
+                _ = looks.tick() => self.look(news),
+                Some(news_came) = heard.recv() => {
+                    if let Some(result) = self.take(news_came, news) {
+                        outgoing.push(self.result(&result));
+                    }
+                    self.look(news);
+                }
+                () = sleep_until(beat) => outgoing.push(self.reporter.heartbeat()),
+                () = self.stop.cancelled() => {
+                    let mut last = self.reporter.heartbeat();
+                    last.agent_disconnect = Some(AgentDisconnect {});
+                    let _ = link.send(&self.server, &last).await;
+                    link.close().await;
+                    return Ended::Stopped;
+                }
+            }
+            outgoing.extend(self.reporter.changes(&self.state));
+            for message in outgoing {
+                last_sent = Instant::now();
+                if let Err(error) = link.send(&self.server, &message).await {
+                    return self.failed_in_session(&error);
+                }
+            }
+        }
+    }
+
+    fn failed_in_session(&self, error: &LinkError) -> Ended {
+        let mut unchanged = true;
+        self.failed(error, &mut unchanged)
+    }
+
+    fn result(&mut self, result: &Value) -> AgentToServer {
+        let mut message = self.reporter.heartbeat();
+        message.custom_message = Some(CustomMessage {
+            capability: tasks::CAPABILITY.to_owned(),
+            r#type: "result".to_owned(),
+            data: result.to_string().into_bytes(),
+        });
+        message
+    }
+
+    /// Does what the server says; what is to be answered, or why the session ends.
+    fn obey(
+        &mut self,
+        message: ServerToAgent,
+        news: &mpsc::Sender<News>,
+    ) -> Result<Vec<AgentToServer>, Ended> {
+        if let Some(error) = &message.error_response {
+            return Err(refused(error));
+        }
+        if let Some(identity) = &message.agent_identification
+            && let Ok(uid) = <[u8; 16]>::try_from(identity.new_instance_uid.as_slice())
+            && uid != self.reporter.uid
+        {
+            tracing::info!("the server gave this agent another identity");
+            if let Err(error) = self.folder.keep_uid(uid) {
+                tracing::error!(%error, "the new identity could not be kept for the next start");
+            }
+            self.reporter.uid = uid;
+            self.server.uid = crate::description::uuid(uid);
+            self.told_hash = None;
+            return Err(Ended::Anew);
+        }
+        if let Some(offers) = &message.connection_settings {
+            self.connection(offers);
+        }
+        let mut answers = Vec::new();
+        let flags = Set(message.flags);
+        if flags.has(server_flags::REPORT_FULL_STATE) {
+            self.look(news);
+            answers.push(self.reporter.full(&self.state));
+        }
+        if flags.has(server_flags::REPORT_AVAILABLE_COMPONENTS)
+            && self.config.capabilities.reports_available_components
+        {
+            answers.push(self.reporter.all_components());
+        }
+        if let Some(custom) = &message.custom_message
+            && custom.capability == tasks::CAPABILITY
+            && self.config.capabilities.accepts_tasks
+        {
+            match serde_json::from_slice::<Task>(&custom.data) {
+                Ok(task) => match self.done.again(&task) {
+                    Some(result) => answers.push(self.result(&result)),
+                    None => self.begin(task, news),
+                },
+                Err(error) => tracing::warn!(%error, "a task cannot be read"),
+            }
+        }
+        if let Some(offer) = &message.remote_config
+            && self.config.capabilities.accepts_remote_config
+        {
+            self.consider(offer, news);
+        }
+        Ok(answers)
+    }
+
+    fn consider(&mut self, offer: &phoenix_opamp::AgentRemoteConfig, news: &mpsc::Sender<News>) {
+        let known = &self.state.remote;
+        if *known != RemoteConfigStatus::default() && known.last_remote_config_hash == offer.config_hash {
+            // It runs, is being applied, or has failed: the server hears that again.
+            return;
+        }
+        match remote::read(offer) {
+            Ok(remote) if remote.files.is_empty() => {
+                let text = "an empty configuration would stop the collector, which is not supported";
+                self.state.remote = report::status(&offer.config_hash, RemoteConfigStatuses::Failed, text);
+            }
+            Ok(remote) => self.apply(remote, news),
+            Err(error) => {
+                self.state.remote = report::status(&offer.config_hash, RemoteConfigStatuses::Failed, error);
+            }
+        }
+    }
+
+    fn begin(&self, task: Task, news: &mpsc::Sender<News>) {
+        let (collector, host, news) = (self.collector.clone(), self.host.clone(), news.clone());
+        tokio::spawn(async move {
+            let result = tasks::run(&collector, &host, task).await;
+            let _ = news.send(News::Task(result)).await;
+        });
+    }
+
+    /// Takes the interval of heartbeats, and a credential of its own where it can keep one.
+    fn connection(&mut self, offers: &ConnectionSettingsOffers) {
+        let Some(opamp) = &offers.opamp else { return };
+        if self.config.capabilities.reports_heartbeat {
+            let every = Duration::from_secs(opamp.heartbeat_interval_seconds).min(LONGEST_HEARTBEAT);
+            self.heartbeat = Some(every).filter(|every| !every.is_zero());
+        }
+        if !opamp.destination_endpoint.is_empty() {
+            tracing::warn!("the server names another server; that is set in the collector's own files only");
+        }
+        let headers = opamp.headers.iter().flat_map(|headers| &headers.headers);
+        let mut credentials = headers.filter(|header| header.key.eq_ignore_ascii_case("authorization"));
+        if let Some(header) = credentials.next().filter(|_| self.folder.is_durable()) {
+            let credential = Opaque::new(header.value.clone());
+            match self.folder.keep_credential(&credential) {
+                Ok(()) => {
+                    self.credential = Some(credential);
+                    self.has_new_credential = true;
+                }
+                Err(error) => tracing::error!(%error, "the credential could not be kept and is not used"),
+            }
+        }
+    }
+}
+
+fn refused(error: &ServerErrorResponse) -> Ended {
+    let why = &error.error_message;
+    tracing::warn!(why, "the OpAMP server refused a message");
+    let after = error.retry_info.map(|retry| Duration::from_nanos(retry.retry_after_nanoseconds));
+    let is_wrong = error.r#type == i32::from(ServerErrorResponseType::BadRequest);
+    Ended::Lost(if is_wrong { Some(AFTER_REFUSAL) } else { after })
+}
+
+/// Waits until the collector is there and runs.
+pub(crate) async fn running(host: &Host) -> Arc<dyn Collector> {
+    loop {
+        if let Some(collector) = host.collector.get()
+            && collector.effective_config().since.is_some()
+        {
+            return collector.clone();
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,130 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Uri;
+use phoenix_component::{BoxFuture, Extension, Host, StartError};
+use phoenix_config::OpaqueMap;
+use phoenix_transport::proxy::Proxies;
+use phoenix_transport::settings::TlsClientSettings;
+use phoenix_transport::tls::{Alpn, TlsConnector};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::OpampConfig;
+use crate::agent::{Agent, running};
+use crate::config::parse_uid;
+use crate::description::{new_uid, uuid};
+use crate::link::Server;
+use crate::report::{Reporter, State, available};
+use crate::storage::Folder;
+use crate::tasks::{CAPABILITY, Done};
+
+/// How long a stop waits for the last message.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// An OpAMP client for the collector that it runs in.
+pub struct Opamp {
+    config: OpampConfig,
+    stop: CancellationToken,
+    applying: Arc<AtomicBool>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Opamp {
+    /// The extension, which connects once the collector runs.
+    pub fn new(config: OpampConfig) -> Opamp {
+        Opamp { config, stop: CancellationToken::new(), applying: Arc::default(), task: Mutex::default() }
+    }
+
+    fn server(&self, uid: [u8; 16], host: &Host) -> Result<Server, StartError> {
+        let server = &self.config.server;
+        let (endpoint, tls, headers, over_http): (&String, &TlsClientSettings, &OpaqueMap, bool) =
+            match (server.ws.get(), server.http.get()) {
+                (Some(ws), _) => (&ws.endpoint, &ws.tls, &ws.headers, false),
+                (None, Some(http)) => (&http.endpoint, &http.tls, &http.headers, true),
+                (None, None) => return Err(StartError::new("no server is set")),
+            };
+        let url: Uri = endpoint.parse().map_err(StartError::because)?;
+        Ok(Server {
+            url,
+            tls: TlsConnector::new(tls, Alpn::Http1).map_err(StartError::because)?,
+            proxies: Proxies::from_environment().map_err(StartError::because)?,
+            headers: phoenix_transport::settings::header_map(headers),
+            uid: uuid(uid),
+            user_agent: host.build.user_agent(),
+            over_http,
+        })
+    }
+
+    fn begin(&self, host: &Host) -> Result<(), StartError> {
+        let directory = &self.config.storage.directory;
+        let unusable =
+            |error: std::io::Error| StartError::new(format!("cannot use the folder {directory}: {error}"));
+        let folder = Folder::open(directory).map_err(unusable)?;
+        let uid = parse_uid(&self.config.instance_uid).or_else(|| folder.uid()).unwrap_or_else(new_uid);
+        folder.keep_uid(uid).map_err(unusable)?;
+        let server = self.server(uid, host)?;
+        let (config, host) = (self.config.clone(), host.clone());
+        let (stop, applying) = (self.stop.clone(), self.applying.clone());
+        let heartbeat = match config.server.http.get() {
+            Some(http) => Some(http.polling_interval.as_duration()),
+            None => config.capabilities.reports_heartbeat.then_some(phoenix_opamp::HEARTBEAT),
+        };
+        let task = tokio::spawn(async move {
+            let collector = tokio::select! {
+                collector = running(&host) => collector,
+                () = stop.cancelled() => return,
+            };
+            let custom =
+                if config.capabilities.accepts_tasks { vec![CAPABILITY.to_owned()] } else { Vec::new() };
+            let components = available(&collector.components());
+            let reports = config.capabilities.clone();
+            let reporter = Reporter::new(uid, reports, folder.is_durable(), components, custom);
+            let agent = Agent {
+                credential: folder.credential(),
+                config,
+                host,
+                collector,
+                server,
+                folder,
+                reporter,
+                state: State::default(),
+                stop,
+                applying,
+                running: None,
+                effective_hash: None,
+                waiting: None,
+                has_new_credential: false,
+                told_hash: None,
+                heartbeat,
+                done: Done::default(),
+            };
+            agent.run().await;
+        });
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        Ok(())
+    }
+}
+
+impl Extension for Opamp {
+    fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
+        Box::pin(async move {
+            let _control = host.control.enter();
+            self.begin(host)
+        })
+    }
+
+    /// Says goodbye. Returns at once where the change that ends this instance is one that it asked for.
+    fn stop(&self, deadline: tokio::time::Instant) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.stop.cancel();
+            let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(task) = task.filter(|_| !self.applying.load(Ordering::SeqCst)) {
+                let until = deadline.min(tokio::time::Instant::now() + FAREWELL);
+                // Late, it ends by itself.
+                let _ = tokio::time::timeout_at(until, task).await;
+            }
+        })
+    }
+}

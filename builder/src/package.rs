@@ -32,10 +32,12 @@ const CORE: [&str; 7] = [
 ];
 
 /// Components with statements or conditions: a distribution that has one of them has the command that tries them.
-const WITH_OTTL: [&str; 4] = [
+const WITH_OTTL: [&str; 6] = [
     "phoenix-connector-count",
     "phoenix-connector-routing",
     "phoenix-processor-filter",
+    "phoenix-processor-optimizer",
+    "phoenix-processor-tail-sampling",
     "phoenix-processor-transform",
 ];
 

@@ -47,9 +47,9 @@ impl FileWatch {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_component::files::fingerprint;
-
     use std::path::PathBuf;
+
+    use phoenix_component::files::fingerprint;
 
     use super::*;
 

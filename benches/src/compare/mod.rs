@@ -45,8 +45,8 @@ pub(crate) struct CompareOptions {
     /// The collector's binary.
     #[arg(long, default_value = "target/release/phoenix-collector")]
     collector: PathBuf,
-    /// The static binary whose size counts; if there is none, the collector's counts.
-    #[arg(long, default_value = "dist/phoenix-collector")]
+    /// The static binary with the core components, whose size counts (`make dist-core`); if there is none, the collector's counts.
+    #[arg(long, default_value = "dist/phoenix-core")]
     dist: PathBuf,
     /// Run only this workload; may be given several times.
     #[arg(long)]

@@ -66,7 +66,7 @@ pub fn decode_into(
     policy: InvalidUtf8,
     mut buffer: Vec<u8>,
 ) -> Result<(Vec<u8>, Counts), JsonError> {
-    let json = match policy {
+    let text = match policy {
         InvalidUtf8::Pass => Cow::Borrowed(json),
         InvalidUtf8::Repair => repaired(json),
         InvalidUtf8::Reject => {
@@ -77,7 +77,12 @@ pub fn decode_into(
         }
     };
     buffer.clear();
-    decode::decode(signal, &json, policy == InvalidUtf8::Reject, buffer)
+    decode::decode(signal, &text, policy == InvalidUtf8::Reject, buffer).map_err(|mut error| {
+        if let Cow::Owned(_) = text {
+            error.offset = before_repair(json, error.offset);
+        }
+        error
+    })
 }
 
 /// Bytes that the protobuf of a request usually takes at most: what [`decode_into`] makes room for.
@@ -90,6 +95,28 @@ fn repaired(json: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(json);
     }
     Cow::Owned(String::from_utf8_lossy(json).into_owned().into_bytes())
+}
+
+/// The place in `json` of what has this offset once it is [`repaired`].
+fn before_repair(json: &[u8], offset: usize) -> usize {
+    let (mut from, mut to) = (0, 0);
+    for chunk in json.utf8_chunks() {
+        let valid = chunk.valid().len();
+        if offset <= to + valid {
+            return from + (offset - to);
+        }
+        from += valid;
+        to += valid;
+        if !chunk.invalid().is_empty() {
+            let replacement = char::REPLACEMENT_CHARACTER.len_utf8();
+            if offset < to + replacement {
+                return from;
+            }
+            from += chunk.invalid().len();
+            to += replacement;
+        }
+    }
+    json.len()
 }
 
 /// Appends a request as OTLP/JSON: one object on one line, without a line break.

@@ -167,7 +167,7 @@ fn the_example_of_the_readme_is_valid_and_bad_settings_are_not() {
     let section = root.at(&path).expect("the section");
     let mut problems = Problems::in_section(path, section, &Location::nowhere());
     assert!(ZpagesFactory.parse(section, &mut problems).is_some(), "{problems}");
-    for bad in ["{endpoint: ''}", "{auth: {authenticator: x}}", "{expvars: {}}"] {
+    for bad in ["{endpoint: ''}", "{auth: {authentikator: x}}", "{expvars: {}}"] {
         assert!(phoenix_config::decode_text::<ZpagesConfig>(bad).is_err(), "{bad}");
     }
 }

@@ -4,7 +4,7 @@ use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 macro_rules! descriptions {
     ($($name:ident: $text:literal, $unit:literal, $say:literal;)*) => {$(
         const $name: Description = Description {
-            name: concat!("phoenix_processor_aggregator_", $text),
+            name: $text,
             unit: $unit,
             text: $say,
         };
@@ -12,24 +12,24 @@ macro_rules! descriptions {
 }
 
 descriptions! {
-    POINTS_IN: "points_in", "{datapoint}", "Data points that a rule took.";
-    POINTS_OUT: "points_out", "{datapoint}", "Data points that a rule let out.";
-    PARTIAL: "partial_points", "{datapoint}", "Data points let out or dropped of windows that were not seen whole.";
-    LATE: "late", "{datapoint}", "Data points of windows that were let out, by what became of them.";
-    OVERFLOW: "overflow", "{stream}", "Streams for whose series there was no room.";
-    INCOMPATIBLE: "incompatible", "{datapoint}", "Data points that do not go together with others of their series.";
-    INCREMENTS: "increments", "1", "Sum of the increments of counters, by what became of them.";
-    DROPPED: "dropped", "{datapoint}", "Data points that no rule could take, by reason.";
-    RESETS: "resets", "{reset}", "Cumulative streams that started again.";
-    GAPS: "gaps", "{gap}", "Delta streams that left a time uncovered.";
-    OVERLAPS: "overlaps", "{overlap}", "Delta streams that covered a time twice.";
-    UNKNOWN_STARTS: "unknown_starts", "{stream}", "Cumulative streams whose first value is a baseline, since nobody knows from when it counts.";
-    FUTURE: "future", "{datapoint}", "Data points too far ahead of the clock.";
-    STREAMS: "streams", "{stream}", "Streams that are followed.";
-    SERIES: "series", "{series}", "Series that are made.";
-    STATE: "state_size", "By", "Memory for streams and series, as of the last window.";
-    LAG: "watermark_lag", "ms", "How far the watermark is behind the clock.";
-    CHECKPOINTS: "checkpoints", "{checkpoint}", "Attempts to write the state, by outcome.";
+    POINTS_IN: "phoenix_processor_aggregator_points_in", "{datapoint}", "Data points that a rule took.";
+    POINTS_OUT: "phoenix_processor_aggregator_points_out", "{datapoint}", "Data points that a rule let out.";
+    PARTIAL: "phoenix_processor_aggregator_partial_points", "{datapoint}", "Data points let out or dropped of windows that were not seen whole.";
+    LATE: "phoenix_processor_aggregator_late", "{datapoint}", "Data points of windows that were let out, by what became of them.";
+    OVERFLOW: "phoenix_processor_aggregator_overflow", "{stream}", "Streams for whose series there was no room.";
+    INCOMPATIBLE: "phoenix_processor_aggregator_incompatible", "{datapoint}", "Data points that do not go together with others of their series.";
+    INCREMENTS: "phoenix_processor_aggregator_increments", "1", "Sum of the increments of counters, by what became of them.";
+    DROPPED: "phoenix_processor_aggregator_dropped", "{datapoint}", "Data points that no rule could take, by reason.";
+    RESETS: "phoenix_processor_aggregator_resets", "{reset}", "Cumulative streams that started again.";
+    GAPS: "phoenix_processor_aggregator_gaps", "{gap}", "Delta streams that left a time uncovered.";
+    OVERLAPS: "phoenix_processor_aggregator_overlaps", "{overlap}", "Delta streams that covered a time twice.";
+    UNKNOWN_STARTS: "phoenix_processor_aggregator_unknown_starts", "{stream}", "Cumulative streams whose first value is a baseline, since nobody knows from when it counts.";
+    FUTURE: "phoenix_processor_aggregator_future", "{datapoint}", "Data points too far ahead of the clock.";
+    STREAMS: "phoenix_processor_aggregator_streams", "{stream}", "Streams that are followed.";
+    SERIES: "phoenix_processor_aggregator_series", "{series}", "Series that are made.";
+    STATE: "phoenix_processor_aggregator_state_size", "By", "Memory for streams and series, as of the last window.";
+    LAG: "phoenix_processor_aggregator_watermark_lag", "ms", "How far the watermark is behind the clock.";
+    CHECKPOINTS: "phoenix_processor_aggregator_checkpoints", "{checkpoint}", "Attempts to write the state, by outcome.";
 }
 
 /// What an aggregator says of itself.

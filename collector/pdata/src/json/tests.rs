@@ -381,3 +381,12 @@ fn nesting_is_bounded_for_values_that_are_known_and_for_others() {
     });
     assert!(encoded(Signal::Logs, &Payload::from(Bytes::from(request))).ends_with("}]}]}]}"));
 }
+
+#[test]
+fn mistakes_in_repaired_text_are_where_they_were_sent() {
+    let sent = b"{\"resourceSpans\": [{\"schemaUrl\": \"\xff\xff\xff\", \"scopeSpans\": 7}]}";
+    let error = decode(Signal::Traces, sent, InvalidUtf8::Repair).unwrap_err();
+    assert_eq!(sent[error.offset], b'7', "{error}");
+    let cut = decode(Signal::Traces, b"{\"resourceSpans\": [{\"schemaUrl\": \"\xff\xff", InvalidUtf8::Repair);
+    assert!(cut.unwrap_err().offset <= 36);
+}

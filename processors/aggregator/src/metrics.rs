@@ -1,8 +1,11 @@
-use crate::checkpoint::Checkpoint;
+//! Own metrics.
+
 use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
+use crate::checkpoint::Checkpoint;
+
 macro_rules! descriptions {
-    ($($name:ident: $text:literal, $unit:literal, $say:literal;)*) => {$(
+    ($($name:ident { name: $text:literal, unit: $unit:literal, text: $say:literal })*) => {$(
         const $name: Description = Description {
             name: $text,
             unit: $unit,
@@ -12,24 +15,24 @@ macro_rules! descriptions {
 }
 
 descriptions! {
-    POINTS_IN: "phoenix_processor_aggregator_points_in", "{datapoint}", "Data points that a rule took.";
-    POINTS_OUT: "phoenix_processor_aggregator_points_out", "{datapoint}", "Data points that a rule let out.";
-    PARTIAL: "phoenix_processor_aggregator_partial_points", "{datapoint}", "Data points let out or dropped of windows that were not seen whole.";
-    LATE: "phoenix_processor_aggregator_late", "{datapoint}", "Data points of windows that were let out, by what became of them.";
-    OVERFLOW: "phoenix_processor_aggregator_overflow", "{stream}", "Streams for whose series there was no room.";
-    INCOMPATIBLE: "phoenix_processor_aggregator_incompatible", "{datapoint}", "Data points that do not go together with others of their series.";
-    INCREMENTS: "phoenix_processor_aggregator_increments", "1", "Sum of the increments of counters, by what became of them.";
-    DROPPED: "phoenix_processor_aggregator_dropped", "{datapoint}", "Data points that no rule could take, by reason.";
-    RESETS: "phoenix_processor_aggregator_resets", "{reset}", "Cumulative streams that started again.";
-    GAPS: "phoenix_processor_aggregator_gaps", "{gap}", "Delta streams that left a time uncovered.";
-    OVERLAPS: "phoenix_processor_aggregator_overlaps", "{overlap}", "Delta streams that covered a time twice.";
-    UNKNOWN_STARTS: "phoenix_processor_aggregator_unknown_starts", "{stream}", "Cumulative streams whose first value is a baseline, since nobody knows from when it counts.";
-    FUTURE: "phoenix_processor_aggregator_future", "{datapoint}", "Data points too far ahead of the clock.";
-    STREAMS: "phoenix_processor_aggregator_streams", "{stream}", "Streams that are followed.";
-    SERIES: "phoenix_processor_aggregator_series", "{series}", "Series that are made.";
-    STATE: "phoenix_processor_aggregator_state_size", "By", "Memory for streams and series, as of the last window.";
-    LAG: "phoenix_processor_aggregator_watermark_lag", "ms", "How far the watermark is behind the clock.";
-    CHECKPOINTS: "phoenix_processor_aggregator_checkpoints", "{checkpoint}", "Attempts to write the state, by outcome.";
+    POINTS_IN { name: "phoenix_processor_aggregator_points_in", unit: "{datapoint}", text: "Data points that a rule took." }
+    POINTS_OUT { name: "phoenix_processor_aggregator_points_out", unit: "{datapoint}", text: "Data points that a rule let out." }
+    PARTIAL { name: "phoenix_processor_aggregator_partial_points", unit: "{datapoint}", text: "Data points let out or dropped of windows that were not seen whole." }
+    LATE { name: "phoenix_processor_aggregator_late", unit: "{datapoint}", text: "Data points of windows that were let out, by what became of them." }
+    OVERFLOW { name: "phoenix_processor_aggregator_overflow", unit: "{stream}", text: "Streams for whose series there was no room." }
+    INCOMPATIBLE { name: "phoenix_processor_aggregator_incompatible", unit: "{datapoint}", text: "Data points that do not go together with others of their series." }
+    INCREMENTS { name: "phoenix_processor_aggregator_increments", unit: "1", text: "Sum of the increments of counters, by what became of them." }
+    DROPPED { name: "phoenix_processor_aggregator_dropped", unit: "{datapoint}", text: "Data points that no rule could take, by reason." }
+    RESETS { name: "phoenix_processor_aggregator_resets", unit: "{reset}", text: "Cumulative streams that started again." }
+    GAPS { name: "phoenix_processor_aggregator_gaps", unit: "{gap}", text: "Delta streams that left a time uncovered." }
+    OVERLAPS { name: "phoenix_processor_aggregator_overlaps", unit: "{overlap}", text: "Delta streams that covered a time twice." }
+    UNKNOWN_STARTS { name: "phoenix_processor_aggregator_unknown_starts", unit: "{stream}", text: "Cumulative streams whose first value is a baseline, since nobody knows from when it counts." }
+    FUTURE { name: "phoenix_processor_aggregator_future", unit: "{datapoint}", text: "Data points too far ahead of the clock." }
+    STREAMS { name: "phoenix_processor_aggregator_streams", unit: "{stream}", text: "Streams that are followed." }
+    SERIES { name: "phoenix_processor_aggregator_series", unit: "{series}", text: "Series that are made." }
+    STATE { name: "phoenix_processor_aggregator_state_size", unit: "By", text: "Memory for streams and series, as of the last window." }
+    LAG { name: "phoenix_processor_aggregator_watermark_lag", unit: "ms", text: "How far the watermark is behind the clock." }
+    CHECKPOINTS { name: "phoenix_processor_aggregator_checkpoints", unit: "{checkpoint}", text: "Attempts to write the state, by outcome." }
 }
 
 /// What an aggregator says of itself.

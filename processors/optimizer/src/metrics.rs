@@ -43,6 +43,17 @@ const RESETS: Description = Description {
     text: "Times that a stream that is aggregated started again.",
 };
 
+const LEVEL: Description = Description {
+    name: "phoenix_processor_optimizer_level",
+    unit: "1",
+    text: "The level of a class of rules: how much is given up to keep to the targets.",
+};
+const ADJUSTMENTS: Description = Description {
+    name: "phoenix_processor_optimizer_adjustments",
+    unit: "{adjustment}",
+    text: "Times that a level was changed, by direction.",
+};
+
 /// Why a point could not be put into another series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -117,6 +128,10 @@ pub(crate) struct OptimizerMetrics {
     pub(crate) resets: Counter,
     ignored: Vec<Counter>,
     pub(crate) rules: Vec<RuleMetrics>,
+    /// By class.
+    pub(crate) levels: Vec<Gauge>,
+    pub(crate) adjusted_up: Counter,
+    pub(crate) adjusted_down: Counter,
 }
 
 impl OptimizerMetrics {
@@ -124,6 +139,7 @@ impl OptimizerMetrics {
         metrics: &Metrics,
         id: &str,
         rules: impl Iterator<Item = &'r str>,
+        classes: impl Iterator<Item = &'r str>,
     ) -> OptimizerMetrics {
         let normal = metrics.at(Level::Normal);
         let counter =
@@ -156,6 +172,11 @@ impl OptimizerMetrics {
                 .map(|reason| normal.quiet_counter(IGNORED, &[("processor", id), ("reason", reason.name())]))
                 .into(),
             rules: rules.map(rule).collect(),
+            levels: classes
+                .map(|class| normal.gauge(LEVEL, &[("processor", id), ("class", class)]))
+                .collect(),
+            adjusted_up: normal.quiet_counter(ADJUSTMENTS, &[("processor", id), ("direction", "up")]),
+            adjusted_down: normal.quiet_counter(ADJUSTMENTS, &[("processor", id), ("direction", "down")]),
         }
     }
 

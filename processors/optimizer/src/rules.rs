@@ -20,10 +20,10 @@ use crate::labels::{Normalization, Step};
 use crate::pattern::{NamePattern, any};
 
 /// What rules are sorted by, in the order in which they run.
-pub(crate) fn order(rule: &RuleConfig) -> (Reverse<i32>, Reverse<u32>, String) {
+pub(crate) fn order(rule: &RuleConfig) -> (Reverse<i32>, Reverse<u8>, Reverse<u32>, String) {
     let names = NamePattern::all(&rule.matches.metrics);
     let specificity = names.iter().map(NamePattern::specificity).max().unwrap_or(0);
-    (Reverse(rule.priority), Reverse(specificity), rule.name.clone())
+    (Reverse(rule.priority), Reverse(rule.at_level), Reverse(specificity), rule.name.clone())
 }
 
 /// A rule.

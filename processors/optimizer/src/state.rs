@@ -75,6 +75,8 @@ pub(crate) struct State {
     plans: HashMap<Box<[u16]>, Arc<Plan>>,
     /// What rules in shadow would come to, by rule.
     shadows: HashMap<u16, Arc<Plan>>,
+    /// Rules whose level is not reached.
+    resting: Vec<u16>,
     limits: Table<usize>,
     caps: HashMap<Fingerprint, HashMap<u64, u32>>,
     units: HashMap<Fingerprint, Fingerprint>,
@@ -110,6 +112,7 @@ impl State {
             frames: HashMap::new(),
             plans: HashMap::new(),
             shadows: HashMap::new(),
+            resting: Vec::new(),
             limits: Table::new(config.max_series),
             caps: HashMap::new(),
             units: HashMap::new(),
@@ -133,6 +136,7 @@ impl State {
         self.plans.clear();
         self.shadows.clear();
         self.counted.clear();
+        self.resting.clear();
         let mut rankings = std::mem::take(&mut self.rankings);
         for (index, rule) in new.rules().iter().enumerate() {
             let before = old.rules().iter().position(|other| other.config.name == rule.config.name);
@@ -146,6 +150,15 @@ impl State {
         self.series.retain(|_, series| {
             series.version = OUTDATED;
             series.group = None;
+            true
+        });
+    }
+
+    /// From now on all rules but these are carried out: what becomes of each series is found anew.
+    pub(crate) fn rest(&mut self, resting: Vec<u16>) {
+        self.resting = resting;
+        self.series.retain(|_, series| {
+            series.version = OUTDATED;
             true
         });
     }
@@ -196,6 +209,14 @@ impl State {
 
     /// What a set of rules comes to; the same for equal sets.
     pub(crate) fn plan(&mut self, rules: &RuleSet, matched: &[u16]) -> Arc<Plan> {
+        let awake: Vec<u16>;
+        let matched = match self.resting.is_empty() {
+            true => matched,
+            false => {
+                awake = matched.iter().filter(|rule| !self.resting.contains(rule)).copied().collect();
+                &awake
+            }
+        };
         if let Some(plan) = self.plans.get(matched) {
             return plan.clone();
         }

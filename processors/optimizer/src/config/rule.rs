@@ -19,6 +19,10 @@ pub struct RuleConfig {
     pub priority: i32,
     /// Whether it is carried out.
     pub mode: Mode,
+    /// From which level of its class on it is carried out; 0 for always. See `control`.
+    pub at_level: u8,
+    /// The class whose level that is.
+    pub class: String,
     /// Which series it is about.
     #[serde(rename = "match")]
     pub matches: MatchSettings,
@@ -265,6 +269,8 @@ impl Default for RuleConfig {
             name: String::new(),
             priority: 0,
             mode: Mode::Enforce,
+            at_level: 0,
+            class: "default".to_owned(),
             matches: MatchSettings::default(),
             keep: false,
             drop: false,
@@ -393,6 +399,11 @@ impl RuleConfig {
     pub(crate) fn validate(&self, problems: &mut Problems) {
         problems.require(!self.name.is_empty(), "name", "must not be empty");
         problems.require(self.acts(), "name", "the rule does nothing: give it an action");
+        problems.require(
+            self.at_level <= super::MAX_LEVEL,
+            "at_level",
+            format!("must be at most {}", super::MAX_LEVEL),
+        );
         let alone = self.aggregates() || self.limit_series.is_some() || self.interval.is_positive();
         let alone = alone || self.dead_band.is_some() || self.histograms.is_some();
         problems.require(!(self.drop && self.keep), "drop", "cannot be used together with `keep`");

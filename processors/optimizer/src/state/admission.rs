@@ -89,6 +89,7 @@ impl State {
         if is_current {
             return;
         }
+        let was_aggregated = matches!(series.goes, Goes::Into(_));
         let was_outdated = series.version == OUTDATED;
         let plan = if was_outdated { self.plan_of(around, reading, rules) } else { series.plan.clone() };
         self.leave(slot);
@@ -104,7 +105,13 @@ impl State {
             output.live += u32::from(self.series.get(slot).is_some_and(|series| series.is_live));
         }
         let version = self.ranked;
+        let forgotten = &mut self.forgotten;
         if let Some(series) = self.series.get_mut(slot) {
+            // What goes on by itself is not followed: where it is aggregated again, it begins anew.
+            if was_aggregated && target.goes == Goes::On {
+                *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
+                (series.last, series.place, series.is_live) = (Last::None, Instant::default(), false);
+            }
             series.plan = plan;
             series.goes = target.goes;
             series.group = target.group.map(|(_, group)| group);

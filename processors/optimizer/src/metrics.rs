@@ -20,7 +20,7 @@ const TRACKED: Description = Description {
 const RULE_POINTS: Description = Description {
     name: "phoenix_processor_optimizer_rule_points",
     unit: "{point}",
-    text: "Data points that a rule matched, dropped, or put into other series.",
+    text: "Data points that a rule matched, dropped, put into other series, or that were over its limit.",
 };
 const RULE_SERIES: Description = Description {
     name: "phoenix_processor_optimizer_rule_series",
@@ -111,6 +111,7 @@ pub(crate) struct RuleMetrics {
     pub(crate) matched: Counter,
     pub(crate) dropped: Counter,
     pub(crate) folded: Counter,
+    pub(crate) overflowed: Counter,
     pub(crate) series_in: Gauge,
     pub(crate) series_out: Gauge,
     pub(crate) quantile_error: Gauge,
@@ -155,6 +156,7 @@ impl OptimizerMetrics {
                 matched: points("matched"),
                 dropped: points("dropped"),
                 folded: points("folded"),
+                overflowed: points("overflowed"),
                 series_in: series("in"),
                 series_out: series("out"),
                 quantile_error: normal.gauge(QUANTILE_ERROR, &[("processor", id), ("rule", name)]),

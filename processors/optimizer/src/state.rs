@@ -13,7 +13,7 @@ use std::time::Duration;
 use phoenix_series::{Distinct, Fingerprint, Hasher, Slot, Table};
 
 use crate::compress::Buffers;
-use crate::config::{InitialValue, OptimizerConfig};
+use crate::config::{InitialValue, LimitSeries, OptimizerConfig};
 use crate::contribute::Moment;
 use crate::output::{Accumulated, Frame, Output};
 use crate::rules::{Place, Plan, RuleSet};
@@ -77,7 +77,7 @@ pub(crate) struct State {
     shadows: HashMap<u16, Arc<Plan>>,
     /// Rules whose level is not reached.
     resting: Vec<u16>,
-    limits: Table<usize>,
+    limits: Table<Admissions>,
     caps: HashMap<Fingerprint, HashMap<u64, u32>>,
     units: HashMap<Fingerprint, Fingerprint>,
     /// By rule.
@@ -92,11 +92,43 @@ pub(crate) struct State {
     now: Moment,
 }
 
+/// The series of one metric that were admitted under a limit.
+#[derive(Clone, Copy, Debug)]
+struct Admissions {
+    count: usize,
+    /// How many more may come now, where their rate is limited, and when that was so, in seconds.
+    tokens: f64,
+    at: u32,
+}
+
+impl Admissions {
+    /// Lets one more in, if the limit and the rate allow it.
+    fn admit(&mut self, settings: &LimitSeries, now: u32) -> bool {
+        if self.count >= settings.limit {
+            return false;
+        }
+        if settings.new_per_minute > 0 {
+            let rate = f64::from(settings.new_per_minute);
+            let since = f64::from(now.saturating_sub(self.at));
+            self.tokens = (self.tokens + since * rate / 60.0).min(rate);
+            self.at = now;
+            if self.tokens < 1.0 {
+                return false;
+            }
+            self.tokens -= 1.0;
+        }
+        self.count += 1;
+        true
+    }
+}
+
 /// Where a series goes, and by what it was chosen.
 struct Target {
     goes: Goes,
     group: Option<(u16, Slot)>,
     limit: Option<Slot>,
+    /// Whether that is because of a limit.
+    is_over: bool,
 }
 
 impl State {

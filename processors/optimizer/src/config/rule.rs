@@ -197,6 +197,9 @@ pub struct LimitSeries {
     pub limit: usize,
     /// Whether the limit is for each resource, or for the metric over all of them.
     pub per: LimitScope,
+    /// So many new ones a minute, and at once, have a series of their own; 0 for any number. What comes faster is with the
+    /// others for as long as it lives.
+    pub new_per_minute: u32,
 }
 
 /// What a limit of series is for.
@@ -309,7 +312,7 @@ impl Default for HashBuckets {
 
 impl Default for LimitSeries {
     fn default() -> LimitSeries {
-        LimitSeries { limit: 2000, per: LimitScope::Resource }
+        LimitSeries { limit: 2000, per: LimitScope::Resource, new_per_minute: 0 }
     }
 }
 

@@ -42,6 +42,7 @@ impl State {
             place: Instant::default(),
             last: Last::None,
             is_live: false,
+            is_over: false,
             ranks: None,
         };
         self.series.insert(key, series).map_err(|_| plan)
@@ -116,6 +117,7 @@ impl State {
             series.goes = target.goes;
             series.group = target.group.map(|(_, group)| group);
             series.limit = target.limit;
+            series.is_over = target.is_over;
             series.ranks = ranks;
             series.version = version;
         }
@@ -127,7 +129,7 @@ impl State {
         if let Some(limit) = series.limit.take()
             && let Some(count) = self.limits.get_mut(limit)
         {
-            *count = count.saturating_sub(1);
+            count.count = count.count.saturating_sub(1);
         }
         if let Goes::Into(output) = std::mem::replace(&mut series.goes, Goes::On)
             && let Some(output) = self.outputs.get_mut(output)

@@ -60,9 +60,9 @@ impl State {
             }
         };
         match slot {
-            Some(slot) => Target { goes: Goes::Into(slot), group, limit: None },
+            Some(slot) => Target { goes: Goes::Into(slot), group, limit: None, is_over: false },
             // As many outputs as there may be: the series keeps its own.
-            None => Target { goes: Goes::Unmerged, group, limit: None },
+            None => Target { goes: Goes::Unmerged, group, limit: None, is_over: false },
         }
     }
 

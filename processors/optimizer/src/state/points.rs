@@ -124,6 +124,12 @@ impl State {
                 of_rule.folded.add(1);
             }
         }
+        if series.is_over
+            && let Some((rule, _)) = &series.plan.limit
+            && let Some(of_rule) = metrics.rules.get(usize::from(*rule))
+        {
+            of_rule.overflowed.add(1);
+        }
         output.seen = at.seconds;
         if reading.is_stale() {
             end(series, output, reading, &at);
@@ -211,6 +217,7 @@ impl State {
             place: Instant::default(),
             last: Last::None,
             is_live: true,
+            is_over: true,
             ranks: None,
         };
         let is_delta = kind.temporality() == Some(phoenix_pdata::view::Temporality::Delta);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use phoenix_series::{Fingerprint, Slot, Table};
 
-use super::State;
+use super::{Admissions, State};
 use crate::output::{Accumulated, Output};
 use crate::series::{Goes, Last, OUTDATED};
 
@@ -64,7 +64,7 @@ impl State {
             if let Some(limit) = series.limit
                 && let Some(count) = limits.get_mut(limit)
             {
-                *count = count.saturating_sub(1);
+                count.count = count.count.saturating_sub(1);
             }
             if let Goes::Into(slot) = series.goes
                 && let Some(output) = outputs.get_mut(slot)
@@ -88,7 +88,10 @@ impl State {
             release(output, limits, caps);
             false
         });
-        self.limits.retain(|_, count| *count > 0);
+        self.limits.retain(|_, admitted| {
+            // One that is empty goes once it would let in as many as a new one.
+            admitted.count > 0 || now.saturating_sub(admitted.at) < 60
+        });
         self.caps.retain(|_, values| {
             values.retain(|_, outputs| *outputs > 0);
             !values.is_empty()
@@ -101,13 +104,13 @@ impl State {
 
 pub(super) fn release(
     output: &Output,
-    limits: &mut Table<usize>,
+    limits: &mut Table<Admissions>,
     caps: &mut HashMap<Fingerprint, HashMap<u64, u32>>,
 ) {
     if let Some(limit) = output.limit
         && let Some(count) = limits.get_mut(limit)
     {
-        *count = count.saturating_sub(1);
+        count.count = count.count.saturating_sub(1);
     }
     for (of, value) in &output.caps {
         if let Some(outputs) = caps.get_mut(of).and_then(|values| values.get_mut(value)) {

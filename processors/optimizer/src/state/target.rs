@@ -7,8 +7,8 @@ use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::put_attribute;
 use phoenix_series::{Fingerprint, Slot};
 
-use super::{Around, State, Target};
-use crate::config::LimitScope;
+use super::{Admissions, Around, State, Target};
+use crate::config::{LimitScope, LimitSeries};
 use crate::kind::Reading;
 use crate::labels::{Labels, Step};
 use crate::output::Accumulated;
@@ -30,7 +30,7 @@ impl State {
         over: bool,
     ) -> Target {
         let kind = around.place.kind;
-        let on = |goes| Target { goes, group: None, limit: None };
+        let on = |goes| Target { goes, group: None, limit: None, is_over: false };
         if plan.drop.is_some() {
             return on(Goes::On);
         }
@@ -51,23 +51,23 @@ impl State {
         let mut to = self.ordered(keys, point);
         let folds = plan.folds(kind) || self.outputs.find(key).is_some();
         let mut limit = None;
-        if let Some((rule, most, scope)) = &plan.limit
+        if let Some((rule, settings)) = &plan.limit
             && self.outputs.find(to).is_none()
         {
-            limit = self.admission(*rule, *most, *scope, keys, over);
+            limit = self.admission(*rule, settings, keys, over);
             if limit.is_none() {
                 if !mergeable {
-                    return Target { goes: Goes::Nowhere, group, limit: None };
+                    return Target { goes: Goes::Nowhere, group, limit: None, is_over: true };
                 }
                 labels.point = vec![overflow_attribute().into()];
-                if *scope == LimitScope::Metric {
+                if settings.per == LimitScope::Metric {
                     labels.resource_changed |= !labels.resource.is_empty();
                     labels.resource.clear();
                 }
                 let (point, resource) = labels.fingerprints(&mut self.hasher);
                 keys[0] = resource;
                 to = self.ordered(keys, point);
-                return self.output_for(
+                let target = self.output_for(
                     to,
                     plan,
                     around,
@@ -78,6 +78,7 @@ impl State {
                     None,
                     Vec::new(),
                 );
+                return Target { is_over: true, ..target };
             }
         }
         if folds {
@@ -92,7 +93,7 @@ impl State {
             };
             return self.output_for(to, plan, around, &labels, keys, Some(value), group, limit, caps);
         }
-        Target { goes: Goes::On, group, limit }
+        Target { goes: Goes::On, group, limit, is_over: false }
     }
 
     pub(super) fn ordered(&self, keys: [Fingerprint; 3], point: Fingerprint) -> Fingerprint {
@@ -104,8 +105,7 @@ impl State {
     pub(super) fn admission(
         &mut self,
         rule: u16,
-        most: usize,
-        scope: LimitScope,
+        settings: &LimitSeries,
         keys: [Fingerprint; 3],
         over: bool,
     ) -> Option<Slot> {
@@ -113,19 +113,19 @@ impl State {
             return None;
         }
         let rule = self.hasher.bytes(&rule.to_le_bytes());
-        let of = match scope {
+        let of = match settings.per {
             LimitScope::Resource => self.hasher.ordered([rule, keys[0], keys[1], keys[2]]),
             LimitScope::Metric => self.hasher.ordered([rule, keys[2]]),
         };
         let slot = match self.limits.find(of) {
             Some(slot) => slot,
-            None => self.limits.insert(of, 0).ok()?,
+            None => {
+                let tokens = f64::from(settings.new_per_minute);
+                self.limits.insert(of, Admissions { count: 0, tokens, at: self.now.seconds }).ok()?
+            }
         };
-        let count = self.limits.get_mut(slot)?;
-        (*count < most).then(|| {
-            *count += 1;
-            slot
-        })
+        let now = self.now.seconds;
+        self.limits.get_mut(slot)?.admit(settings, now).then_some(slot)
     }
 
     /// Lets a value of a capped label stay if there is room for it.

@@ -29,6 +29,8 @@ pub(crate) struct MetricState {
     pub(crate) exemplar_bytes: u64,
     pub(crate) description_bytes: u64,
     pub(crate) series: Count,
+    /// Times that labels were looked at: once for each series that has a state.
+    pub(crate) noted: u64,
     pub(crate) labels: Vec<LabelState>,
     /// Labels beyond those that are looked at.
     pub(crate) labels_left_out: bool,
@@ -62,6 +64,7 @@ impl MetricState {
             exemplar_bytes: 0,
             description_bytes: 0,
             series: Count::default(),
+            noted: 0,
             labels: Vec::new(),
             labels_left_out: false,
             first: u64::MAX,

@@ -123,10 +123,10 @@ pub(crate) fn growth(metric: &MetricState) -> f64 {
 }
 
 impl Label {
-    fn of(state: &LabelState, series: u64) -> Label {
+    fn of(state: &LabelState, series: u64, noted: u64) -> Label {
         let without = state.without.estimate();
         // Series without the label do not go away with it.
-        let left = without.saturating_add(series.saturating_sub(state.series));
+        let left = without.saturating_add(noted.saturating_sub(state.series));
         Label {
             key: String::from_utf8_lossy(&state.key).into_owned(),
             on_resource: state.on_resource,
@@ -140,7 +140,8 @@ impl Label {
     /// The labels of a metric, those that multiply the most first.
     pub(crate) fn all(metric: &MetricState) -> Vec<Label> {
         let series = metric.series.estimate();
-        let mut labels: Vec<Label> = metric.labels.iter().map(|label| Label::of(label, series)).collect();
+        let mut labels: Vec<Label> =
+            metric.labels.iter().map(|label| Label::of(label, series, metric.noted)).collect();
         labels.sort_by(|a, b| b.saves.total_cmp(&a.saves).then_with(|| a.key.cmp(&b.key)));
         labels
     }

@@ -163,6 +163,7 @@ impl Survey {
         }
         metric.newcomers += u64::from(is_tracked && point.time.saturating_sub(metric.first) > SETTLED);
         // A new series, or one that has no state: what sketches were told once changes nothing.
+        metric.noted += 1;
         metric.series.insert(key.half(), &mut self.sketches);
         for (body, label) in resource {
             let without = self.hasher.ordered([group, around.minus(*label), own]);

@@ -65,7 +65,7 @@ pub(super) fn survey(
         let mut terminate = signal(SignalKind::terminate())?;
         let engine = Engine::new(Arc::new(registry), host, options);
         engine.apply(&loaded.plan).await?;
-        tracing::info!(grpc = %asked.endpoint, http = %asked.http_endpoint, "looking at metrics");
+        tracing::info!(grpc = %asked.endpoint, http = %asked.http_endpoint, "Everything is ready. Looking at metrics.");
         tokio::select! {
             () = tokio::time::sleep(asked.duration) => {}
             _ = interrupt.recv() => {}

@@ -71,7 +71,6 @@ fn what_comes_over_the_network_is_analyzed_until_a_signal() {
         out.display()
     );
     let running = shell(&command).start();
-    running.wait_for_log("looking at metrics");
     for round in 0..4 {
         let url = format!("http://127.0.0.1:{http}/v1/metrics");
         let sent =

@@ -1,6 +1,7 @@
 //! Whole looks at hosts that are folders.
 
 mod fake;
+mod peer;
 mod tables;
 
 use std::time::{Duration, UNIX_EPOCH};

@@ -52,7 +52,7 @@ impl<C: Catalog> Switches<C> {
                     Some(name) => format!("did you mean `{name}`?"),
                     None => format!("its metrics are {}", names.join(", ")),
                 };
-                problems.error_with_help(name, format!("this scraper has no metric `{name}`"), help);
+                problems.error_with_help(name, "unknown key", help);
             }
         }
     }

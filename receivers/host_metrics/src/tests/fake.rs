@@ -150,9 +150,13 @@ pub(crate) fn read(bytes: &[u8]) -> Vec<Row> {
     let payload = phoenix_pdata::Payload::from(bytes::Bytes::copy_from_slice(bytes));
     let mut json = Vec::new();
     phoenix_pdata::json::encode(Signal::Metrics, &payload, &mut json);
-    let request: Value = serde_json::from_slice(&json).expect("JSON");
+    read_json(&serde_json::from_slice(&json).expect("JSON"))
+}
+
+/// The points of a request in JSON.
+pub(crate) fn read_json(request: &Value) -> Vec<Row> {
     let mut rows = Vec::new();
-    for resource in array(&request, "resourceMetrics") {
+    for resource in array(request, "resourceMetrics") {
         for scope in array(resource, "scopeMetrics") {
             for metric in array(scope, "metrics") {
                 let sum = &metric["sum"];

@@ -17,6 +17,7 @@ mod encodings;
 mod examples;
 mod files;
 mod hostile;
+mod hosts;
 mod house;
 mod inside;
 mod limits;

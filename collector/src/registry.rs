@@ -9,6 +9,7 @@ use phoenix_collector::Registry;
 pub(crate) fn registry() -> Registry {
     Registry {
         receivers: vec![
+            Box::new(phoenix_receiver_host_metrics::HostMetricsFactory),
             Box::new(phoenix_receiver_nop::NopFactory),
             Box::new(phoenix_receiver_otlp::OtlpReceiverFactory),
             Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),

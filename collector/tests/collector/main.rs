@@ -18,6 +18,7 @@ mod encodings;
 mod examples;
 mod files;
 mod hostile;
+mod hosts;
 mod house;
 mod inside;
 mod limits;

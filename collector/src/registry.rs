@@ -19,6 +19,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_processor_attributes::AttributesFactory),
             Box::new(phoenix_processor_batch::BatchFactory),
             Box::new(phoenix_processor_filter::FilterFactory),
+            Box::new(phoenix_processor_interval::IntervalFactory),
             Box::new(phoenix_processor_memory_limiter::MemoryLimiterFactory),
             Box::new(phoenix_processor_optimizer::OptimizerFactory),
             Box::new(phoenix_processor_probabilistic_sampler::SamplerFactory),

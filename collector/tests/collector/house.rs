@@ -36,6 +36,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-series", &["phoenix-pdata"]),
     ("phoenix-opamp", &[]),
     ("phoenix-control", &["phoenix-collector", "phoenix-opamp"]),
+    ("phoenix-cli", &["phoenix-config"]),
     (
         "phoenix-statements",
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],

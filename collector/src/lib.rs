@@ -8,6 +8,8 @@
 extern crate self as phoenix_collector;
 
 mod admin_client;
+mod agent;
+mod agent_provider;
 mod changes;
 pub mod check;
 mod cli;

@@ -42,6 +42,7 @@ const CORE: &[(&str, &[&str])] = &[
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],
     ),
     ("phoenix-benches", &[]),
+    ("phoenix-fleet", &["phoenix-opamp"]),
     ("phoenix-builder", &["phoenix-config"]),
 ];
 

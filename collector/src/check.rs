@@ -11,6 +11,7 @@ use phoenix_config::{
 };
 use phoenix_engine::Plan;
 
+use crate::agent_provider;
 use crate::load::TextProvider;
 use crate::service_telemetry::ServiceTelemetry;
 
@@ -92,6 +93,7 @@ fn resolve(texts: &[Text]) -> Result<Resolved, Box<Problems>> {
     let known = uris.iter().cloned().zip(texts.iter().map(|text| text.text.clone())).collect();
     let resolver = Resolver::new()
         .with(EnvProvider::new(|_| None))
+        .with(Elsewhere(agent_provider::SCHEME))
         .with(Elsewhere("file"))
         .with(Elsewhere("http"))
         .with(Elsewhere("https"))

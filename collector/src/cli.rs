@@ -96,6 +96,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "probe")]
         probe_timeout: Duration,
     },
+    /// Runs as an agent of a control service, or of any server that speaks OpAMP, which gives it its configuration.
+    ///
+    /// The first start enrols with a token; from then on the agent has a credential of its own. What `--config` says
+    /// stays, whatever the server sends: pipelines that must be there. The last good configuration is kept and runs
+    /// where the server is away.
+    #[command(after_help = crate::agent::HELP)]
+    Agent(Agent),
     /// Lists the components of this binary, as YAML.
     Components,
     /// Lists the feature gates, or tells of one.
@@ -219,6 +226,33 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+}
+
+/// How an agent reaches its server.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Agent {
+    /// The server: ws:// or wss:// over WebSocket; http:// or https:// over plain HTTP. Without a path, /v1/opamp.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: String,
+    /// Over http:// or https://, speaks JSON and waits for what the server has to say, instead of asking from time to
+    /// time.
+    #[arg(long)]
+    pub(crate) long_poll: bool,
+    /// The file that holds the enrolment token; without, PHOENIX_ENROLMENT_TOKEN does.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) enrolment_token_file: Option<PathBuf>,
+    /// Where identity, credential and the last good configuration are kept.
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/phoenix-collector/agent")]
+    pub(crate) storage: PathBuf,
+    /// A label of this agent. May be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// For how long the collector must be well with a configuration from the server; else it goes back.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) grace_period: Duration,
+    /// A file with the authority of the server's certificate.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// What is replayed.
@@ -354,6 +388,11 @@ pub(crate) enum SchemaFormat {
     Json,
     /// Pages for people.
     Markdown,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -11,7 +11,7 @@ use phoenix_config::{Kind, Secrets, Severity};
 use crate::changes::Exit;
 use crate::cli::{Arguments, Command, Convert, Format, Mode, Sources};
 use crate::{
-    Distribution, Provider, analyze, changes, cli, convert, gates, load, probe, reference, replay, run,
+    Distribution, Provider, agent, analyze, changes, cli, convert, gates, load, probe, reference, replay, run,
 };
 
 /// How long the end of a command waits for its log to be written.
@@ -25,6 +25,11 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
         None => {
             let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
             run::run(arguments.sources, distribution.build, registry, timeout, watch)?;
+        }
+        Some(Command::Agent(asked)) => {
+            let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
+            let sources = agent::sources(arguments.sources, &asked)?;
+            run::run(sources, distribution.build, registry, timeout, watch)?;
         }
         Some(Command::Validate { probe, probe_timeout }) => {
             validate(&arguments.sources, &registry, probe.then_some(probe_timeout))?;

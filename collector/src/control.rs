@@ -11,6 +11,7 @@ use phoenix_component::{
 use phoenix_config::{Kind, Secrets};
 use phoenix_engine::{Applied, ApplyError, Engine};
 use phoenix_telemetry::logs;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::cli::Sources;
@@ -37,6 +38,8 @@ struct Inner {
     /// Held while a configuration is applied and noted.
     turn: tokio::sync::Mutex<OwnMetrics>,
     hasher: std::hash::RandomState,
+    /// Somebody wants the process to begin again.
+    restart: Notify,
 }
 
 /// What is kept of the configuration that runs.
@@ -63,6 +66,7 @@ impl Control {
             running: Mutex::default(),
             turn: tokio::sync::Mutex::new(own_metrics),
             hasher: std::hash::RandomState::new(),
+            restart: Notify::new(),
         }))
     }
 
@@ -97,6 +101,11 @@ impl Control {
                 tracing::error!(error = %error, "the new configuration was not applied; the running one goes on unchanged");
             }
         }
+    }
+
+    /// Waits until somebody wants the process to begin again.
+    pub(crate) async fn until_restart(&self) {
+        self.0.restart.notified().await;
     }
 
     /// Ends the serving and sending of own metrics, after a last report.
@@ -356,6 +365,15 @@ impl Collector for Control {
                 .await
                 .unwrap_or_else(|panic| Err(ChangeError::Build(format!("the change failed: {panic}"))))
         })
+    }
+
+    fn restart(&self, after: Duration) -> Result<(), String> {
+        let control = self.clone();
+        self.0.engine.host().control.spawn(async move {
+            tokio::time::sleep(after).await;
+            control.0.restart.notify_one();
+        });
+        Ok(())
     }
 
     fn log_level(&self) -> LogLevelState {

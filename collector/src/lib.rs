@@ -8,6 +8,8 @@
 extern crate self as phoenix_collector;
 
 mod admin_client;
+mod agent;
+mod agent_provider;
 mod analyze;
 mod changes;
 pub mod check;

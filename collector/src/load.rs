@@ -14,6 +14,7 @@ use phoenix_config::{
 use phoenix_engine::Plan;
 
 use crate::Provider;
+use crate::agent_provider::AgentProvider;
 use crate::cli::Sources;
 use crate::gates;
 use crate::http_provider::HttpProvider;
@@ -127,7 +128,7 @@ pub(crate) fn resolve(
         Provider::Http | Provider::Https => resolver.with(HttpProvider { scheme: provider.scheme() }),
     };
     let resolver = sources.providers.iter().fold(Resolver::new(), with).missing(missing);
-    let resolver = resolver.with(TextProvider(request.texts.clone()));
+    let resolver = resolver.with(TextProvider(request.texts.clone())).with(AgentProvider);
     let appends = gates::is_on(&sources.feature_gates, gates::MERGE_APPEND);
     let resolver = resolver.append_service_lists(appends);
     let resolved = resolver.resolve(&sources.config, &sources.set).map_err(BadConfig)?;

@@ -76,8 +76,31 @@ pub(crate) fn run(
         stopped
     });
     drop(core_threads);
+    drop(control);
     logs.flush(LOG_PATIENCE);
-    outcome
+    match outcome? {
+        Ended::Stopped => Ok(()),
+        Ended::Again => Err(again()),
+    }
+}
+
+/// How the collector ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Stopped,
+    /// It is to begin again.
+    Again,
+}
+
+/// Begins again in the same process, so that whoever watches over it sees no end. Returns only where that fails.
+fn again() -> anyhow::Error {
+    use std::os::unix::process::CommandExt as _;
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return anyhow::Error::new(error).context("cannot find this program to begin again"),
+    };
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    anyhow::Error::new(error).context("cannot begin again")
 }
 
 struct Signals {
@@ -114,7 +137,7 @@ async fn until_stopped(
     signals: &mut Signals,
     shutdown_timeout: Duration,
     watch_config: Option<(Duration, files::Fingerprint)>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let watch =
         watch_config.map(|(interval, as_read)| tokio::spawn(control.clone().watch_files(interval, as_read)));
     let name = loop {
@@ -122,6 +145,7 @@ async fn until_stopped(
             _ = signals.hangup.recv() => control.reload().await,
             _ = signals.terminate.recv() => break "SIGTERM",
             _ = signals.interrupt.recv() => break "SIGINT",
+            () = control.until_restart() => break "restart",
         }
     };
     if let Some(watch) = watch {
@@ -142,7 +166,7 @@ async fn until_stopped(
             } else {
                 tracing::info!("Shutdown complete.");
             }
-            Ok(())
+            Ok(if name == "restart" { Ended::Again } else { Ended::Stopped })
         }
         name = signals.stop() => {
             tracing::warn!(signal = name, "stopped at once by a second signal; what was held is lost");

@@ -59,6 +59,8 @@ pub struct AgentDetails {
     /// The agent.
     #[serde(flatten)]
     pub agent: Agent,
+    /// Those of its labels that operators added.
+    pub operator_labels: Labels,
     /// How its components are.
     pub health: serde_json::Value,
     /// What it runs with, as it says; secrets hidden by the agent.

@@ -137,7 +137,17 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
+    /// For any agent.
     pub(crate) fn load(tx: &mut dyn Tx) -> Result<Assignment> {
+        Assignment::read(tx, None)
+    }
+
+    /// For one agent: of a rollout to ten thousand, nothing is read of the others.
+    pub(crate) fn load_for(tx: &mut dyn Tx, agent_id: &str) -> Result<Assignment> {
+        Assignment::read(tx, Some(agent_id))
+    }
+
+    fn read(tx: &mut dyn Tx, agent_id: Option<&str>) -> Result<Assignment> {
         let sql = format!("SELECT {GROUP} FROM agent_groups ORDER BY priority DESC, name");
         let mut groups = Vec::new();
         for group in tx.query(&sql, &[])?.iter().map(group) {
@@ -148,9 +158,15 @@ impl Assignment {
         for row in tx.query(sql, &[])? {
             let stages = row.json(3);
             let percent = stages[row.int(4) as usize]["percent"].as_i64().unwrap_or_default();
+            let everybody = percent >= 100;
             let sql = "SELECT agent_id FROM rollout_agents WHERE rollout_id = ?1";
-            let exposed = tx.query(sql, args![row.text(0)])?.iter().map(|row| row.text(0)).collect();
-            let open = OpenRollout { to_version_id: row.text(2), everybody: percent >= 100, exposed };
+            let rows = match agent_id {
+                _ if everybody => Vec::new(),
+                None => tx.query(sql, args![row.text(0)])?,
+                Some(agent) => tx.query(&format!("{sql} AND agent_id = ?2"), args![row.text(0), agent])?,
+            };
+            let exposed = rows.iter().map(|row| row.text(0)).collect();
+            let open = OpenRollout { to_version_id: row.text(2), everybody, exposed };
             rollouts.insert(row.text(1), open);
         }
         Ok(Assignment { groups, rollouts })

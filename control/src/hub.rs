@@ -95,6 +95,29 @@ impl Hub {
         self.table().sessions.get_mut(agent)?.held.as_mut()?.try_recv().ok()
     }
 
+    /// Waits for a message to an agent that polls, until `until`; an error where it has no session, or another request
+    /// of it waits already.
+    pub(crate) async fn wait(
+        &self,
+        agent: &str,
+        now: i64,
+        until: tokio::time::Instant,
+    ) -> Result<Option<ServerToAgent>, NotWaiting> {
+        let mut waiting = {
+            let mut table = self.table();
+            let session = table.sessions.get_mut(agent).ok_or(NotWaiting::NoSession)?;
+            session.last_seen = now;
+            let inbox = session.held.take().ok_or(NotWaiting::Waits)?;
+            Waiting { hub: self.clone(), agent: agent.to_owned(), number: session.number, inbox: Some(inbox) }
+        };
+        let Some(inbox) = &mut waiting.inbox else { return Err(NotWaiting::Waits) };
+        match tokio::time::timeout_at(until, inbox.recv()).await {
+            Ok(Some(message)) => Ok(Some(message)),
+            Ok(None) => Err(NotWaiting::NoSession),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The session is over; says when the agent was last heard of, where it was still the one that counts.
     pub(crate) fn close(&self, agent: &str, number: u64) -> Option<i64> {
         let mut table = self.table();
@@ -183,6 +206,34 @@ impl Hub {
     }
 }
 
+/// Why nobody can wait for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotWaiting {
+    /// The agent has said nothing yet, or was let go.
+    NoSession,
+    /// Another request of it waits, or it is connected otherwise.
+    Waits,
+}
+
+/// Gives the inbox back, however the waiting ends: the request may be given up at any moment.
+struct Waiting {
+    hub: Hub,
+    agent: String,
+    number: u64,
+    inbox: Option<mpsc::Receiver<ServerToAgent>>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut table = self.hub.table();
+        if let Some(session) = table.sessions.get_mut(&self.agent)
+            && session.number == self.number
+        {
+            session.held = self.inbox.take();
+        }
+    }
+}
+
 /// How a message fits to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -212,6 +263,24 @@ mod tests {
         assert!(new.inbox.try_recv().is_ok());
         assert_eq!(hub.close("a", new.number), Some(4));
         assert!(!hub.send("a", ServerToAgent::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_request_waits_and_gives_back_what_it_waits_with() {
+        let hub = Hub::default();
+        let soon = || tokio::time::Instant::now() + std::time::Duration::from_secs(1);
+        assert_eq!(hub.wait("a", 0, soon()).await, Err(NotWaiting::NoSession));
+        hub.polling("a", 0, 1000);
+        assert_eq!(hub.wait("a", 1, soon()).await, Ok(None));
+        assert_eq!(hub.seen("a"), Some(1));
+        {
+            let (first, second) = (hub.wait("a", 2, soon()), hub.wait("a", 2, soon()));
+            tokio::pin!(first);
+            assert!(futures_util::poll!(&mut first).is_pending());
+            assert_eq!(second.await, Err(NotWaiting::Waits));
+        }
+        assert!(hub.send("a", ServerToAgent::default()), "the one that was given up took nothing with it");
+        assert_eq!(hub.wait("a", 3, soon()).await, Ok(Some(ServerToAgent::default())));
     }
 
     #[test]

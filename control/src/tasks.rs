@@ -30,10 +30,13 @@ pub const MAX_RESULT: usize = 1 << 20;
 pub enum TaskKind {
     /// Sets the level of its log for a time: `{"level": "debug", "for_seconds": 600}`.
     LogLevel,
-    /// Tells version, effective configuration, status of components and books.
+    /// Tells version, effective configuration, status of components, books, own metrics and the latest of the log; with
+    /// `{"only": "logs"}` (`metrics`, `configuration`, `health`) just that.
     Diagnostics,
     /// Reads its own files again.
     Reload,
+    /// Delivers what it holds, and begins again as the same process.
+    Restart,
 }
 
 impl TaskKind {
@@ -43,6 +46,7 @@ impl TaskKind {
             TaskKind::LogLevel => "log_level",
             TaskKind::Diagnostics => "diagnostics",
             TaskKind::Reload => "reload",
+            TaskKind::Restart => "restart",
         }
     }
 }

@@ -346,6 +346,16 @@ pub trait Collector: Send + Sync {
         wait: Duration,
     ) -> BoxFuture<'_, Result<ApplyAnswer, ChangeError>>;
 
+    /// Delivers what is held, ends, and begins again as the same process with the same arguments, `after` a while. What
+    /// was applied from elsewhere and not kept is gone then.
+    ///
+    /// # Errors
+    /// Where this collector cannot.
+    fn restart(&self, after: Duration) -> Result<(), String> {
+        let _ = after;
+        Err("this collector cannot restart itself".to_owned())
+    }
+
     /// The level of the log.
     fn log_level(&self) -> LogLevelState;
 

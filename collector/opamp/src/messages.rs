@@ -3,21 +3,26 @@
 use std::collections::BTreeMap;
 
 use prost::{Enumeration, Message, Oneof};
+use serde::{Deserialize, Serialize};
 
 /// What an agent says.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AgentToServer {
     /// Who it is: 16 bytes.
     #[prost(bytes = "vec", tag = "1")]
+    #[serde(with = "crate::json::base64_text")]
     pub instance_uid: Vec<u8>,
     /// Goes up by one with each message, so that a lost one is seen.
     #[prost(uint64, tag = "2")]
+    #[serde(with = "crate::json::whole")]
     pub sequence_num: u64,
     /// What it is; left out where that has not changed, as are the others below.
     #[prost(message, optional, tag = "3")]
     pub agent_description: Option<AgentDescription>,
     /// What it can do: [`crate::agent`].
     #[prost(uint64, tag = "4")]
+    #[serde(with = "crate::json::whole")]
     pub capabilities: u64,
     /// How it is.
     #[prost(message, optional, tag = "5")]
@@ -33,6 +38,7 @@ pub struct AgentToServer {
     pub agent_disconnect: Option<AgentDisconnect>,
     /// [`crate::agent_flags`].
     #[prost(uint64, tag = "10")]
+    #[serde(with = "crate::json::whole")]
     pub flags: u64,
     /// The custom messages that it understands.
     #[prost(message, optional, tag = "12")]
@@ -46,10 +52,12 @@ pub struct AgentToServer {
 }
 
 /// What a server says.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ServerToAgent {
     /// To whom.
     #[prost(bytes = "vec", tag = "1")]
+    #[serde(with = "crate::json::base64_text")]
     pub instance_uid: Vec<u8>,
     /// The request was not served; nothing else is said then.
     #[prost(message, optional, tag = "2")]
@@ -62,9 +70,11 @@ pub struct ServerToAgent {
     pub connection_settings: Option<ConnectionSettingsOffers>,
     /// [`crate::server_flags`].
     #[prost(uint64, tag = "6")]
+    #[serde(with = "crate::json::whole")]
     pub flags: u64,
     /// What it can do: [`crate::server`]; in its first message.
     #[prost(uint64, tag = "7")]
+    #[serde(with = "crate::json::whole")]
     pub capabilities: u64,
     /// Another identity for the agent.
     #[prost(message, optional, tag = "8")]
@@ -81,11 +91,13 @@ pub struct ServerToAgent {
 }
 
 /// An agent says that it goes.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AgentDisconnect {}
 
 /// What an agent is.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AgentDescription {
     /// What tells it from others: `service.name`, `service.instance.id`.
     #[prost(message, repeated, tag = "1")]
@@ -96,13 +108,15 @@ pub struct AgentDescription {
 }
 
 /// How a component, and what is below it, is.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ComponentHealth {
     /// Whether it works.
     #[prost(bool, tag = "1")]
     pub healthy: bool,
     /// Since when it runs, in Unix nanoseconds; 0 where it does not.
     #[prost(fixed64, tag = "2")]
+    #[serde(with = "crate::json::whole")]
     pub start_time_unix_nano: u64,
     /// What is wrong.
     #[prost(string, tag = "3")]
@@ -112,6 +126,7 @@ pub struct ComponentHealth {
     pub status: String,
     /// Since when it has been so, in Unix nanoseconds.
     #[prost(fixed64, tag = "5")]
+    #[serde(with = "crate::json::whole")]
     pub status_time_unix_nano: u64,
     /// What it consists of.
     #[prost(btree_map = "string, message", tag = "6")]
@@ -119,7 +134,8 @@ pub struct ComponentHealth {
 }
 
 /// What an agent runs with.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct EffectiveConfig {
     /// Its files.
     #[prost(message, optional, tag = "1")]
@@ -127,7 +143,8 @@ pub struct EffectiveConfig {
 }
 
 /// The files of a configuration, by name.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AgentConfigMap {
     /// A single one may have an empty name.
     #[prost(btree_map = "string, message", tag = "1")]
@@ -143,10 +160,12 @@ impl AgentConfigMap {
 }
 
 /// A file of a configuration.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AgentConfigFile {
     /// Its text.
     #[prost(bytes = "vec", tag = "1")]
+    #[serde(with = "crate::json::base64_text")]
     pub body: Vec<u8>,
     /// For example `text/yaml`.
     #[prost(string, tag = "2")]
@@ -154,21 +173,25 @@ pub struct AgentConfigFile {
 }
 
 /// What an agent is to run with.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AgentRemoteConfig {
     /// The files.
     #[prost(message, optional, tag = "1")]
     pub config: Option<AgentConfigMap>,
     /// By which it is known.
     #[prost(bytes = "vec", tag = "2")]
+    #[serde(with = "crate::json::base64_text")]
     pub config_hash: Vec<u8>,
 }
 
 /// What became of a configuration.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct RemoteConfigStatus {
     /// Which.
     #[prost(bytes = "vec", tag = "1")]
+    #[serde(with = "crate::json::base64_text")]
     pub last_remote_config_hash: Vec<u8>,
     /// How far it came.
     #[prost(enumeration = "RemoteConfigStatuses", tag = "2")]
@@ -192,18 +215,21 @@ pub enum RemoteConfigStatuses {
 }
 
 /// The components that an agent has.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AvailableComponents {
     /// By kind: `receivers`, `processors`, `exporters`, `connectors`, `extensions`.
     #[prost(btree_map = "string, message", tag = "1")]
     pub components: BTreeMap<String, ComponentDetails>,
     /// By which the set is known; often all that is said.
     #[prost(bytes = "vec", tag = "2")]
+    #[serde(with = "crate::json::base64_text")]
     pub hash: Vec<u8>,
 }
 
 /// A component, or a kind of them.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ComponentDetails {
     /// For example `code.namespace`.
     #[prost(message, repeated, tag = "1")]
@@ -214,10 +240,12 @@ pub struct ComponentDetails {
 }
 
 /// How an agent is to talk to whom.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ConnectionSettingsOffers {
     /// By which the offer is known.
     #[prost(bytes = "vec", tag = "1")]
+    #[serde(with = "crate::json::base64_text")]
     pub hash: Vec<u8>,
     /// The connection to the server itself.
     #[prost(message, optional, tag = "2")]
@@ -225,7 +253,8 @@ pub struct ConnectionSettingsOffers {
 }
 
 /// The connection of an agent to its server.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct OpampConnectionSettings {
     /// Another server; empty for the same.
     #[prost(string, tag = "1")]
@@ -235,11 +264,13 @@ pub struct OpampConnectionSettings {
     pub headers: Option<Headers>,
     /// How often to be heard of; 0 is never.
     #[prost(uint64, tag = "4")]
+    #[serde(with = "crate::json::whole")]
     pub heartbeat_interval_seconds: u64,
 }
 
 /// Headers of HTTP.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Headers {
     /// In order.
     #[prost(message, repeated, tag = "1")]
@@ -247,7 +278,8 @@ pub struct Headers {
 }
 
 /// A header of HTTP.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Header {
     /// Its name.
     #[prost(string, tag = "1")]
@@ -258,7 +290,8 @@ pub struct Header {
 }
 
 /// A request was not served.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ServerErrorResponse {
     /// Whether to come again.
     #[prost(enumeration = "ServerErrorResponseType", tag = "1")]
@@ -283,23 +316,28 @@ pub enum ServerErrorResponseType {
 }
 
 /// When to come again.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct RetryInfo {
     /// After so many nanoseconds.
     #[prost(uint64, tag = "1")]
+    #[serde(with = "crate::json::whole")]
     pub retry_after_nanoseconds: u64,
 }
 
 /// Another identity for an agent.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AgentIdentification {
     /// 16 bytes.
     #[prost(bytes = "vec", tag = "1")]
+    #[serde(with = "crate::json::base64_text")]
     pub new_instance_uid: Vec<u8>,
 }
 
 /// A command to an agent.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ServerToAgentCommand {
     /// Which: 0 is a restart.
     #[prost(int32, tag = "1")]
@@ -307,7 +345,8 @@ pub struct ServerToAgentCommand {
 }
 
 /// The custom messages that somebody understands.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct CustomCapabilities {
     /// Reversed domain names with a version.
     #[prost(string, repeated, tag = "1")]
@@ -315,7 +354,8 @@ pub struct CustomCapabilities {
 }
 
 /// A custom message.
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct CustomMessage {
     /// What it belongs to.
     #[prost(string, tag = "1")]
@@ -325,11 +365,13 @@ pub struct CustomMessage {
     pub r#type: String,
     /// The message.
     #[prost(bytes = "vec", tag = "3")]
+    #[serde(with = "crate::json::base64_text")]
     pub data: Vec<u8>,
 }
 
 /// An attribute.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct KeyValue {
     /// Its name.
     #[prost(string, tag = "1")]
@@ -347,36 +389,45 @@ impl KeyValue {
 }
 
 /// A value of any type.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AnyValue {
     /// The value; none is null.
     #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[serde(flatten)]
     pub value: Option<Value>,
 }
 
 /// The types of values.
-#[derive(Clone, PartialEq, Oneof)]
+#[derive(Clone, PartialEq, Oneof, Serialize, Deserialize)]
 pub enum Value {
     /// A text.
     #[prost(string, tag = "1")]
+    #[serde(rename = "stringValue")]
     String(String),
     /// Yes or no.
     #[prost(bool, tag = "2")]
+    #[serde(rename = "boolValue")]
     Bool(bool),
     /// A whole number.
     #[prost(int64, tag = "3")]
+    #[serde(rename = "intValue", with = "crate::json::whole")]
     Int(i64),
     /// A number.
     #[prost(double, tag = "4")]
+    #[serde(rename = "doubleValue")]
     Double(f64),
     /// A list.
     #[prost(message, tag = "5")]
+    #[serde(rename = "arrayValue")]
     Array(ArrayValue),
     /// A map.
     #[prost(message, tag = "6")]
+    #[serde(rename = "kvlistValue")]
     Map(KeyValueList),
     /// Bytes.
     #[prost(bytes, tag = "7")]
+    #[serde(rename = "bytesValue", with = "crate::json::base64_text")]
     Bytes(Vec<u8>),
 }
 
@@ -394,7 +445,8 @@ impl AnyValue {
 }
 
 /// A list of values.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ArrayValue {
     /// The values.
     #[prost(message, repeated, tag = "1")]
@@ -402,7 +454,8 @@ pub struct ArrayValue {
 }
 
 /// A map of values.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct KeyValueList {
     /// Its entries.
     #[prost(message, repeated, tag = "1")]

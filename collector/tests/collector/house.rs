@@ -37,11 +37,13 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-analytics", &["phoenix-pdata", "phoenix-series"]),
     ("phoenix-opamp", &[]),
     ("phoenix-control", &["phoenix-analytics", "phoenix-collector", "phoenix-opamp"]),
+    ("phoenix-cli", &["phoenix-config"]),
     (
         "phoenix-statements",
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],
     ),
     ("phoenix-benches", &[]),
+    ("phoenix-fleet", &["phoenix-opamp"]),
     ("phoenix-builder", &["phoenix-config"]),
 ];
 

@@ -32,8 +32,9 @@ async fn details(app: &App, id: String) -> Result<Tagged<AgentDetails>> {
     let agent = agents::agent(&row, app.hub.seen(&row.text(0)));
     let (health, components) = (row.json(15), row.json(17));
     let effective_config = row.maybe_text(16);
+    let operator_labels = agents::labels_of(&row, [3, usize::MAX, usize::MAX]);
     let revision = agent.revision;
-    let details = AgentDetails { agent, health, effective_config, components, failures };
+    let details = AgentDetails { agent, operator_labels, health, effective_config, components, failures };
     Ok(Tagged(StatusCode::OK, revision, details))
 }
 

@@ -135,6 +135,8 @@ pub(crate) struct GroupPlan {
     agents: Vec<String>,
     /// How many there are.
     agent_count: i64,
+    /// The hash by which agents know the version.
+    offer_hash: String,
     /// What each of them would do.
     #[serde(flatten)]
     diff: Diff,
@@ -172,7 +174,9 @@ pub(crate) async fn plan(
             Ok((agents, old, new))
         })
         .await?;
+    let offer_hash = crate::validation::offer(&new).1;
     let diff = compare(old, new).await?;
     let agent_count = agents.len() as i64;
-    Ok(Json(GroupPlan { agents: agents.into_iter().take(1000).collect(), agent_count, diff }))
+    let agents = agents.into_iter().take(1000).collect();
+    Ok(Json(GroupPlan { agents, agent_count, offer_hash, diff }))
 }

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use phoenix_opamp::{
-    AgentToServer, CONTENT_TYPE, Message as _, PATH, ServerErrorResponseType, ServerToAgent, decode_frame,
-    encode_frame,
+    AgentToServer, CONTENT_TYPE, JSON_TYPE, MESSAGES_PATH, Message as _, PATH, ServerErrorResponseType,
+    ServerToAgent, UID_HEADER, decode_frame, encode_frame, from_json, to_json,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,14 +22,19 @@ use crate::agents::{self, Admission};
 use crate::app::App;
 use crate::args;
 use crate::error::{Error, Result};
+use crate::hub::NotWaiting;
 use crate::time::now_ms;
 
 /// Largest message of an agent.
 const MAX_MESSAGE: usize = 16 << 20;
+/// What each connection reads and writes at once: the usual 128 KiB each way are 2.5 GiB for ten thousand agents.
+const BUFFER: usize = 4 << 10;
 /// A connection that is silent for so many heartbeats is given up.
 const SILENCE: u32 = 3;
 /// How long a connection may take to say who it is.
 const FIRST_MESSAGE: Duration = Duration::from_secs(30);
+/// Longest that a request waits for a message, in seconds: what is between may cut off after a minute.
+const LONGEST_WAIT: u64 = 55;
 /// Close codes of WebSocket.
 const TOO_LARGE: u16 = 1009;
 const GOING_AWAY: u16 = 1001;
@@ -47,6 +53,7 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
     Router::new()
         .route(PATH, get(upgrade))
         .route(PATH, post(poll))
+        .route(MESSAGES_PATH, get(wait))
         .layer(DefaultBodyLimit::max(MAX_MESSAGE))
         .with_state(Listener { app, stop })
 }
@@ -88,6 +95,8 @@ async fn upgrade(
         Ok(upgrade) => upgrade
             .max_message_size(MAX_MESSAGE)
             .max_frame_size(MAX_MESSAGE)
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
             .on_upgrade(move |socket| talk(listener, socket, admission)),
         Err(rejection) => rejection.into_response(),
     }
@@ -248,30 +257,121 @@ pub(crate) async fn note_seen(app: &App, gone: Vec<(String, i64)>) {
     }
 }
 
-async fn poll(State(listener): State<Listener>, headers: HeaderMap, body: Body) -> Response {
-    match answer_poll(&listener, &headers, body).await {
-        Ok(answer) => (
-            [(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))],
-            Bytes::from(answer.encode_to_vec()),
-        )
-            .into_response(),
-        Err(error) => error.into_response(),
+/// How the messages of a request are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    Json,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Result<Form> {
+        let kind =
+            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim() {
+            CONTENT_TYPE => Ok(Form::Protobuf),
+            JSON_TYPE => Ok(Form::Json),
+            _ => Err(Error::BadRequest(format!("send `Content-Type: {CONTENT_TYPE}` or `{JSON_TYPE}`"))),
+        }
+    }
+
+    fn read(self, body: &Bytes) -> std::result::Result<AgentToServer, String> {
+        match self {
+            Form::Protobuf => AgentToServer::decode(body.clone()).map_err(|error| error.to_string()),
+            Form::Json => from_json(body).map_err(|error| error.to_string()),
+        }
+    }
+
+    fn answer(self, message: &ServerToAgent) -> Response {
+        let (kind, body) = match self {
+            Form::Protobuf => (CONTENT_TYPE, message.encode_to_vec()),
+            Form::Json => (JSON_TYPE, to_json(message)),
+        };
+        ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], Bytes::from(body)).into_response()
     }
 }
 
-async fn answer_poll(listener: &Listener, headers: &HeaderMap, body: Body) -> Result<ServerToAgent> {
+async fn poll(State(listener): State<Listener>, headers: HeaderMap, body: Body) -> Response {
+    let answered = async {
+        let form = Form::of(&headers)?;
+        Ok::<_, Error>(form.answer(&answer_poll(&listener, &headers, form, body).await?))
+    };
+    answered.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// How long a request waits.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patience {
+    #[serde(default)]
+    wait_seconds: u64,
+}
+
+/// Waits for what there is to say to an agent that speaks JSON: a message, or 204 after a while. It tells by `POST`, and
+/// has said who it is before.
+async fn wait(
+    State(listener): State<Listener>,
+    headers: HeaderMap,
+    patience: std::result::Result<Query<Patience>, QueryRejection>,
+) -> Response {
+    let answered = async {
+        let app = &listener.app;
+        let Query(patience) = patience.map_err(|error| Error::BadRequest(error.body_text()))?;
+        let id = match admit(app, &headers).await? {
+            Admission::Own(id) => id,
+            token @ Admission::Token(_) => {
+                let id = named(&headers)?;
+                let who = id.clone();
+                if app.hub.seen(&id).is_some() {
+                    app.db.read(move |tx| agents::enrol(tx, now_ms(), &who, &token)).await?;
+                }
+                id
+            }
+        };
+        // Longer than a heartbeat, and the agent would count as gone.
+        let wait = Duration::from_secs(patience.wait_seconds.min(app.heartbeat_seconds).min(LONGEST_WAIT));
+        let until = tokio::time::Instant::now() + wait;
+        let heard = tokio::select! {
+            heard = app.hub.wait(&id, now_ms(), until) => heard,
+            () = listener.stop.cancelled() => Ok(None),
+        };
+        match heard {
+            Ok(Some(message)) => Ok(Form::Json.answer(&message)),
+            Ok(None) => Ok(StatusCode::NO_CONTENT.into_response()),
+            Err(NotWaiting::NoSession) => {
+                Err(Error::Conflict(format!("say first who you are, by POST to {PATH}")))
+            }
+            Err(NotWaiting::Waits) => Err(Error::Conflict("another request of this agent waits".to_owned())),
+        }
+    };
+    answered.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// The agent that a header names.
+fn named(headers: &HeaderMap) -> Result<String> {
+    let shown = headers.get(UID_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let id: String = shown.chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
+    match id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(id),
+        false => Err(Error::BadRequest(format!("name the agent in the header {UID_HEADER}: a UUID"))),
+    }
+}
+
+async fn answer_poll(
+    listener: &Listener,
+    headers: &HeaderMap,
+    form: Form,
+    body: Body,
+) -> Result<ServerToAgent> {
     let app = &listener.app;
     let admission = admit(app, headers).await?;
-    if headers.get(header::CONTENT_TYPE).is_none_or(|value| value != CONTENT_TYPE) {
-        return Err(Error::BadRequest(format!("send `Content-Type: {CONTENT_TYPE}`")));
-    }
     let body = axum::body::to_bytes(body, MAX_MESSAGE).await.map_err(|_| Error::TooLarge(MAX_MESSAGE))?;
     let body = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity") => body,
         Some(b"gzip") => unzip(&body)?,
         Some(_) => return Err(Error::BadRequest("`Content-Encoding` must be gzip or identity".to_owned())),
     };
-    let message = match AgentToServer::decode(body) {
+    let message = match form.read(&body) {
         Ok(message) => message,
         Err(error) => {
             let text = format!("malformed message: {error}");

@@ -106,10 +106,6 @@ pub(crate) async fn serve(
     if credential.is_some() || sets_interval {
         answer.connection_settings = Some(connection_settings(app.heartbeat_seconds, credential));
     }
-    if message.remote_config_status.is_some() || message.health.is_some() || is_first {
-        // Rollouts wait for such news.
-        app.hub.changed();
-    }
     Ok(answer)
 }
 

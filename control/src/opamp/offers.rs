@@ -35,7 +35,7 @@ pub(crate) fn for_agent(
     if !capabilities.has(agent::ACCEPTS_REMOTE_CONFIG) {
         return Ok(None);
     }
-    let assignment = Assignment::load(tx)?;
+    let assignment = Assignment::load_for(tx, id)?;
     let sql = format!("SELECT {STATE} FROM agents a WHERE a.id = ?1");
     let Some(row) = tx.one(&sql, args![id])? else { return Ok(None) };
     offer(app, tx, &assignment, &row)

@@ -26,7 +26,7 @@ fn free_port() -> u16 {
 /// What stands in the collector's own file: how it reaches the service, and one pipeline that stays.
 fn base(rig: &Rig, over: &str, token: &str) -> String {
     let scheme = if over == "ws" { "ws" } else { "http" };
-    let interval = if over == "ws" { "" } else { ", polling_interval: 200ms" };
+    let interval = if over == "http" { ", polling_interval: 200ms" } else { "" };
     format!(
         "extensions:
   opamp:
@@ -163,4 +163,80 @@ async fn a_collector_is_driven_over_websocket() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_is_driven_over_plain_http() {
     drive("http").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_is_driven_as_json() {
+    drive("long_poll").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_needs_no_file_and_keeps_its_base() {
+    for transport in ["ws", "long_poll"] {
+        let rig = Rig::start().await;
+        let token = rig.post("/enrolment-tokens", json!({"name": "test"})).await.body;
+        let token = token["token"].as_str().expect("a token").to_owned();
+        let log = rig.folder.path().join("agent.yaml");
+        let base = rig.folder.path().join("base.yaml");
+        std::fs::write(&base, "receivers: {nop/base: {}}\nexporters: {nop/base: {}}\nservice: {telemetry: {metrics: {level: none}}, pipelines: {traces/base: {receivers: [nop/base], exporters: [nop/base]}}}\n").expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phoenix-control"));
+        command.args(["collector", "agent", "--label=zone=z1", "--grace-period=300ms"]);
+        let scheme = if transport == "ws" { "ws" } else { "http" };
+        command.arg(format!("--server={scheme}://{}", rig.opamp));
+        command.arg(format!("--storage={}", rig.folder.path().join("agent").display()));
+        command.arg(format!("--config={}", base.display())).env("PHOENIX_ENROLMENT_TOKEN", &token);
+        if transport == "long_poll" {
+            command.arg("--long-poll");
+        }
+        let output = std::fs::File::create(log.with_extension("log")).expect("made");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        let _collector = Collector(command.spawn().expect("started"));
+        let agents = until(&rig, "/agents", &log, |agents| agents["items"][0]["healthy"] == true).await;
+        let agent = format!("/agents/{}", agents["items"][0]["id"].as_str().expect("an id"));
+        assert_eq!(agents["items"][0]["labels"]["zone"], "z1");
+
+        // What its machine is fills in what a configuration for all leaves open, and shows.
+        let group =
+            rig.post("/groups", json!({"name": "all", "selector": "zone=z1"})).await.body["id"].clone();
+        let text = remote(free_port()).replace("debug: {}", "debug: {sampling_initial: '${agent:cores}'}")
+            + "processors: {attributes: {actions: [{key: where, action: insert, value: '${agent:host_name}'}]}}\n";
+        let version = rig.version("edge", &text).await;
+        let rollout = roll_out(&rig, &group, &version).await;
+        until(&rig, &rollout, &log, |rollout| rollout["state"] == "succeeded").await;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let told = until(&rig, &agent, &log, |told| {
+            told["effective_config"]
+                .as_str()
+                .is_some_and(|text| text.contains(&format!("sampling_initial: {cores}")))
+        })
+        .await;
+        let effective = told["effective_config"].as_str().expect("told");
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+        assert!(effective.contains(host.trim()) && effective.contains("traces/base"), "{effective}");
+        assert!(!effective.contains(&token), "{effective}");
+
+        // Its own metrics and its log come with diagnostics.
+        let task = rig.post(&format!("{agent}/tasks"), json!({"kind": "diagnostics"})).await.body;
+        let task = format!("/tasks/{}", task["id"].as_str().expect("an id"));
+        let done = until(&rig, &task, &log, |task| task["state"] == "done").await;
+        assert!(done["result"]["logs"].to_string().contains("Everything is ready"), "{done}");
+        assert!(done["result"]["metrics"].is_string(), "{done}");
+
+        // It begins again as the same process, under the same identity, with what it had.
+        let task = rig.post(&format!("{agent}/tasks"), json!({"kind": "restart"})).await.body;
+        let task = format!("/tasks/{}", task["id"].as_str().expect("an id"));
+        until(&rig, &task, &log, |task| task["state"] == "done").await;
+        for _ in 0..300 {
+            let text = std::fs::read_to_string(log.with_extension("log")).unwrap_or_default();
+            if text.matches("Everything is ready").count() == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let text = std::fs::read_to_string(log.with_extension("log")).expect("read");
+        assert_eq!(text.matches("Everything is ready").count(), 2, "{text}");
+        until(&rig, &agent, &log, |told| told["connected"] == true).await;
+        assert_eq!(rig.get("/agents").await.body["items"].as_array().map(Vec::len), Some(1));
+        rig.stop().await;
+    }
 }

@@ -42,7 +42,7 @@ impl Default for OpampConfig {
     }
 }
 
-/// The server, over one of the two transports.
+/// The server, over one of the transports.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
@@ -50,6 +50,33 @@ pub struct Server {
     pub ws: PresentBlock<WebSocketServer>,
     /// Over plain HTTP, by asking from time to time.
     pub http: PresentBlock<HttpServer>,
+    /// As JSON over plain HTTP, with a request that waits for what the server has to say.
+    pub long_poll: PresentBlock<LongPollServer>,
+}
+
+/// A server of Phoenix, as JSON over plain HTTP.
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
+#[serde(deny_unknown_fields, default)]
+pub struct LongPollServer {
+    /// `http://host:4320/v1/opamp` or `https://…`.
+    pub endpoint: String,
+    /// TLS.
+    pub tls: TlsClientSettings,
+    /// What is sent with each request, for example `Authorization`.
+    pub headers: OpaqueMap,
+    /// How long a request waits at the server; what is between cuts off later than this.
+    pub wait: GoDuration,
+}
+
+impl Default for LongPollServer {
+    fn default() -> LongPollServer {
+        LongPollServer {
+            endpoint: String::new(),
+            tls: TlsClientSettings::default(),
+            headers: OpaqueMap::default(),
+            wait: GoDuration::from_secs(25),
+        }
+    }
 }
 
 /// A server over WebSocket.
@@ -120,7 +147,7 @@ pub struct Capabilities {
     pub accepts_restart_command: bool,
     /// It may change the configuration, which is laid under the files that the collector was started with.
     pub accepts_remote_config: bool,
-    /// It may ask for diagnostics, a log level for a time, and a reload.
+    /// It may ask for diagnostics, a log level for a time, a reload and a restart.
     pub accepts_tasks: bool,
 }
 
@@ -173,7 +200,18 @@ pub(crate) fn parse_uid(text: &str) -> Option<[u8; 16]> {
 impl Settings for OpampConfig {
     fn validate(&self, problems: &mut Problems) {
         const NO_AUTH: &str = "authenticators are not supported here yet; set `headers`";
+        if let Some(long_poll) = self.server.long_poll.get() {
+            check_endpoint("server::long_poll", &long_poll.endpoint, ["http", "https"], problems);
+            problems.within("server::long_poll::tls", |problems| long_poll.tls.validate(problems));
+            let fits =
+                (1..=55).contains(&long_poll.wait.as_duration().as_secs()) && !long_poll.wait.is_negative();
+            problems.require(fits, "server::long_poll::wait", "must be between 1s and 55s");
+        }
         match (self.server.ws.get(), self.server.http.get()) {
+            (Some(_), _) | (_, Some(_)) if self.server.long_poll.get().is_some() => {
+                problems.error("server", "only one of `ws`, `http` and `long_poll` can be set");
+            }
+            (None, None) if self.server.long_poll.get().is_some() => {}
             (Some(ws), None) => {
                 check_endpoint("server::ws", &ws.endpoint, ["ws", "wss"], problems);
                 problems.within("server::ws::tls", |problems| ws.tls.validate(problems));
@@ -186,8 +224,10 @@ impl Settings for OpampConfig {
                 let fits = http.polling_interval.as_duration().as_millis() >= 100;
                 problems.require(fits, "server::http::polling_interval", "must be at least 100ms");
             }
-            (Some(_), Some(_)) => problems.error("server", "only one of `ws` and `http` can be set"),
-            (None, None) => problems.error("server", "one of `ws` and `http` must be set"),
+            (Some(_), Some(_)) => {
+                problems.error("server", "only one of `ws`, `http` and `long_poll` can be set")
+            }
+            (None, None) => problems.error("server", "one of `ws`, `http` and `long_poll` must be set"),
         }
         let uid = &self.instance_uid;
         problems.require(uid.is_empty() || parse_uid(uid).is_some(), "instance_uid", "must be a UUID");
@@ -224,7 +264,12 @@ mod tests {
     #[test]
     fn mistakes_are_reported_at_their_keys() {
         // (settings, keys that the errors name)
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 11] = [
+            (r#"{"server": {"long_poll": {"endpoint": "https://x"}}}"#, &[]),
+            (
+                r#"{"server": {"long_poll": {"endpoint": "ws://x", "wait": "0s"}, "ws": {"endpoint": "ws://x"}}}"#,
+                &["server::long_poll::endpoint", "server::long_poll::wait", "server"],
+            ),
             (r#"{"server": {"ws": {"endpoint": "ws://x:4320/v1/opamp"}}}"#, &[]),
             (r#"{"server": {"http": {"endpoint": "https://x/v1/opamp"}}}"#, &[]),
             (r#"{}"#, &["server"]),

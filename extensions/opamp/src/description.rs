@@ -47,6 +47,8 @@ pub(crate) fn describe(config: &OpampConfig, host: &Host, uid: &str, effective: 
         KeyValue::text("os.type", std::env::consts::OS),
         KeyValue::text("phoenix.cores", host.cores.count().to_string()),
     ];
+    let memory = host.memory.total() >> 20;
+    others.push(KeyValue::text("phoenix.memory_limit_mib", memory.to_string()));
     others.extend(host_name().map(|name| KeyValue::text("host.name", name)));
     let is_told = |name: &str| settings.include_resource_attributes && !name.starts_with("service.");
     for (name, value) in resource.into_iter().flatten() {

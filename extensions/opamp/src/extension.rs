@@ -15,7 +15,7 @@ use crate::OpampConfig;
 use crate::agent::{Agent, running};
 use crate::config::parse_uid;
 use crate::description::{new_uid, uuid};
-use crate::link::Server;
+use crate::link::{Server, Transport};
 use crate::report::{Reporter, State, available};
 use crate::storage::Folder;
 use crate::tasks::{CAPABILITY, Done};
@@ -39,11 +39,15 @@ impl Opamp {
 
     fn server(&self, uid: [u8; 16], host: &Host) -> Result<Server, StartError> {
         let server = &self.config.server;
-        let (endpoint, tls, headers, over_http): (&String, &TlsClientSettings, &OpaqueMap, bool) =
-            match (server.ws.get(), server.http.get()) {
-                (Some(ws), _) => (&ws.endpoint, &ws.tls, &ws.headers, false),
-                (None, Some(http)) => (&http.endpoint, &http.tls, &http.headers, true),
-                (None, None) => return Err(StartError::new("no server is set")),
+        let (endpoint, tls, headers, transport): (&String, &TlsClientSettings, &OpaqueMap, Transport) =
+            match (server.ws.get(), server.http.get(), server.long_poll.get()) {
+                (Some(ws), ..) => (&ws.endpoint, &ws.tls, &ws.headers, Transport::WebSocket),
+                (None, Some(http), _) => (&http.endpoint, &http.tls, &http.headers, Transport::Http),
+                (None, None, Some(json)) => {
+                    let transport = Transport::LongPoll { wait: json.wait.as_duration() };
+                    (&json.endpoint, &json.tls, &json.headers, transport)
+                }
+                (None, None, None) => return Err(StartError::new("no server is set")),
             };
         let url: Uri = endpoint.parse().map_err(StartError::because)?;
         Ok(Server {
@@ -53,7 +57,7 @@ impl Opamp {
             headers: phoenix_transport::settings::header_map(headers),
             uid: uuid(uid),
             user_agent: host.build.user_agent(),
-            over_http,
+            transport,
         })
     }
 

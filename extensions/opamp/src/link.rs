@@ -11,12 +11,13 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use phoenix_config::Opaque;
 use phoenix_opamp::{
-    AgentToServer, CONTENT_TYPE as PROTOBUF, MAX_MESSAGE_BYTES, Message as _, ServerToAgent, decode_frame,
-    encode_frame,
+    AgentToServer, CONTENT_TYPE as PROTOBUF, JSON_TYPE, MAX_MESSAGE_BYTES, Message as _, ServerToAgent,
+    UID_HEADER, decode_frame, encode_frame, from_json, to_json,
 };
 use phoenix_transport::proxy::Proxies;
 use phoenix_transport::tls::TlsConnector;
 use phoenix_transport::{Stream, dial};
+use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -24,6 +25,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 
 /// How long a message may take to be sent, and an answer over HTTP to come.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a connection reads and writes at once.
+const BUFFER: usize = 8 << 10;
 
 /// Why there is no connection, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +47,20 @@ fn broken(error: impl std::fmt::Display) -> LinkError {
     LinkError::Broken(error.to_string())
 }
 
+/// How messages travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    WebSocket,
+    /// Each message is a request, and the answer to it.
+    Http,
+    /// As JSON; besides, a request waits for what the server has to say.
+    LongPoll {
+        wait: Duration,
+    },
+}
+
 /// Where the server is and how it is reached.
+#[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) url: Uri,
     pub(crate) tls: TlsConnector,
@@ -51,7 +68,7 @@ pub(crate) struct Server {
     pub(crate) headers: HeaderMap,
     pub(crate) uid: String,
     pub(crate) user_agent: String,
-    pub(crate) over_http: bool,
+    pub(crate) transport: Transport,
 }
 
 /// An open connection.
@@ -61,6 +78,8 @@ pub(crate) enum Link {
     Http {
         answers: VecDeque<ServerToAgent>,
         headers: HeaderMap,
+        /// Waits for what the server has to say, once it knows this agent.
+        waiter: Option<Waiter>,
     },
 }
 
@@ -74,7 +93,7 @@ impl Server {
             headers.insert(AUTHORIZATION, value);
         }
         if let Ok(uid) = HeaderValue::from_str(&self.uid) {
-            headers.insert(HeaderName::from_static("opamp-instance-uid"), uid);
+            headers.insert(HeaderName::from_static(UID_HEADER), uid);
         }
         if let Ok(agent) = HeaderValue::from_str(&self.user_agent) {
             headers.entry(http::header::USER_AGENT).or_insert(agent);
@@ -85,13 +104,15 @@ impl Server {
     /// Connects; `credential` takes the place of the `Authorization` that is configured.
     pub(crate) async fn open(&self, credential: Option<&Opaque>) -> Result<Link, LinkError> {
         let headers = self.headers(credential);
-        if self.over_http {
-            return Ok(Link::Http { answers: VecDeque::new(), headers });
+        if self.transport != Transport::WebSocket {
+            return Ok(Link::Http { answers: VecDeque::new(), headers, waiter: None });
         }
         let stream = dial(&self.url, &self.tls, &self.proxies).await.map_err(broken)?;
         let mut request = self.url.clone().into_client_request().map_err(broken)?;
         request.headers_mut().extend(headers);
         let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let shaken = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
@@ -122,9 +143,12 @@ impl Link {
                 let sent = socket.send(Frame::Binary(encode_frame(message)));
                 tokio::time::timeout(PATIENCE, sent).await.map_err(broken)?.map_err(broken)
             }
-            Link::Http { answers, headers } => {
+            Link::Http { answers, headers, waiter } => {
                 let posted = post(server, headers.clone(), message);
                 answers.push_back(tokio::time::timeout(PATIENCE, posted).await.map_err(broken)??);
+                if let (None, Transport::LongPoll { wait }) = (&waiter, server.transport) {
+                    *waiter = Some(Waiter::begin(server.clone(), headers.clone(), wait));
+                }
                 Ok(())
             }
         }
@@ -146,17 +170,20 @@ impl Link {
                     None => return Err(broken("the connection ended")),
                 }
             },
-            Link::Http { answers, .. } => match answers.pop_front() {
-                Some(answer) => Ok(answer),
-                None => std::future::pending().await,
+            Link::Http { answers, waiter, .. } => match (answers.pop_front(), waiter) {
+                (Some(answer), _) => Ok(answer),
+                (None, Some(waiter)) => waiter.next().await,
+                (None, None) => std::future::pending().await,
             },
         }
     }
 
     /// Shows another credential from now on, where each message is a request of its own.
     pub(crate) fn renew(&mut self, server: &Server, credential: Option<&Opaque>) {
-        if let Link::Http { headers, .. } = self {
+        if let Link::Http { headers, waiter, .. } = self {
             *headers = server.headers(credential);
+            // The next message begins another one, with the new credential.
+            *waiter = None;
         }
     }
 
@@ -170,22 +197,89 @@ impl Link {
     }
 }
 
-async fn post(
+/// A request that waits at the server, and the next one after it. Ends when it is let go.
+pub(crate) struct Waiter {
+    said: mpsc::Receiver<Result<ServerToAgent, LinkError>>,
+    _task: AbortOnDrop,
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Waiter {
+    fn begin(server: Server, headers: HeaderMap, wait: Duration) -> Waiter {
+        let (says, said) = mpsc::channel(4);
+        let task = tokio::spawn(async move {
+            loop {
+                let asked = tokio::time::timeout(wait + PATIENCE, wait_once(&server, headers.clone(), wait));
+                let heard = asked.await.map_err(broken).and_then(|heard| heard);
+                let ends = heard.is_err();
+                if let Some(heard) = heard.transpose()
+                    && (says.send(heard).await.is_err() || ends)
+                {
+                    return;
+                }
+            }
+        });
+        Waiter { said, _task: AbortOnDrop(task) }
+    }
+
+    async fn next(&mut self) -> Result<ServerToAgent, LinkError> {
+        self.said.recv().await.unwrap_or_else(|| Err(broken("the waiting for the server ended")))
+    }
+}
+
+/// What the server says within `wait`.
+async fn wait_once(
     server: &Server,
     headers: HeaderMap,
+    wait: Duration,
+) -> Result<Option<ServerToAgent>, LinkError> {
+    let path =
+        format!("{}/messages?wait_seconds={}", server.url.path().trim_end_matches('/'), wait.as_secs());
+    let (status, body) = exchange(server, Method::GET, &path, headers, Bytes::new()).await?;
+    match status {
+        StatusCode::NO_CONTENT => Ok(None),
+        _ => from_json(&body).map(Some).map_err(broken),
+    }
+}
+
+async fn post(
+    server: &Server,
+    mut headers: HeaderMap,
     message: &AgentToServer,
 ) -> Result<ServerToAgent, LinkError> {
+    let is_json = server.transport != Transport::Http;
+    let (kind, body) =
+        if is_json { (JSON_TYPE, to_json(message)) } else { (PROTOBUF, message.encode_to_vec()) };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let path = server.url.path_and_query().map_or("/", |path| path.as_str());
+    let (_, body) = exchange(server, Method::POST, path, headers, body.into()).await?;
+    if is_json { from_json(&body).map_err(broken) } else { ServerToAgent::decode(body).map_err(broken) }
+}
+
+/// One request on a connection of its own.
+async fn exchange(
+    server: &Server,
+    method: Method,
+    path: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), LinkError> {
     let stream = dial(&server.url, &server.tls, &server.proxies).await.map_err(broken)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let path = server.url.path_and_query().map_or("/", |path| path.as_str());
     let host = server.url.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    let mut request = Request::builder().method(Method::POST).uri(path).header(HOST, host);
+    let mut request = Request::builder().method(method).uri(path).header(HOST, host);
     if let Some(all) = request.headers_mut() {
         all.extend(headers);
-        all.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
     }
-    let request = request.body(Full::new(Bytes::from(message.encode_to_vec()))).map_err(broken)?;
+    let request = request.body(Full::new(body)).map_err(broken)?;
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = answer.into_parts();
@@ -193,7 +287,7 @@ async fn post(
             return Err(refused(head.status, &head.headers));
         }
         let body = Limited::new(body, MAX_MESSAGE_BYTES).collect().await.map_err(broken)?.to_bytes();
-        ServerToAgent::decode(body).map_err(broken)
+        Ok((head.status, body))
     };
     tokio::pin!(exchange);
     tokio::select! {

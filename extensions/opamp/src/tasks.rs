@@ -1,10 +1,11 @@
-//! Tasks of the control service: diagnostics, a log level for a time, a reload.
+//! Tasks of the control service: diagnostics, a log level for a time, a reload, a restart.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use phoenix_component::{ApplyConditions, Collector, ComponentStatus, ConfigRequest, Host, LogLevel};
+use phoenix_telemetry::{Resource, prometheus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,6 +14,10 @@ pub(crate) const CAPABILITY: &str = "io.phoenix.tasks/v1";
 /// Results that are kept, so that a task that comes again is not done again.
 const KEPT: usize = 32;
 const LONGEST_LEVEL: u64 = 24 * 3600;
+/// The result of a restart has this time to reach the server.
+const BEFORE_RESTART: Duration = Duration::from_secs(1);
+/// Bytes of own metrics in a bundle of diagnostics.
+const MAX_METRICS: usize = 256 << 10;
 
 /// A task as it comes.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,7 +63,11 @@ impl Done {
 /// Does a task, and says what came of it.
 pub(crate) async fn run(collector: &Arc<dyn Collector>, host: &Host, task: Task) -> Value {
     let outcome = match task.kind.as_str() {
-        "diagnostics" => Ok(diagnostics(collector, host).await),
+        "diagnostics" => match serde_json::from_value::<Option<Bundle>>(task.payload) {
+            Ok(asked) => Ok(diagnostics(collector, host, asked.unwrap_or_default()).await),
+            Err(error) => Err(error.to_string()),
+        },
+        "restart" => collector.restart(BEFORE_RESTART).map(|()| json!({"restarts": true})),
         "log_level" => log_level(collector, task.payload),
         "reload" => {
             let reload = ConfigRequest::default();
@@ -81,23 +90,65 @@ fn log_level(collector: &Arc<dyn Collector>, payload: Value) -> Result<Value, St
     Ok(json!(collector.set_log_level(Some((level, Duration::from_secs(for_seconds))))))
 }
 
-async fn diagnostics(collector: &Arc<dyn Collector>, host: &Host) -> Value {
-    let config = collector.effective_config();
-    let components: Vec<ComponentStatus> = host
-        .health
-        .report()
-        .into_iter()
-        .map(|(key, since)| ComponentStatus::new(key, &since.status, since.since))
-        .collect();
-    json!({
-        "version": host.build.version,
-        "effective_config": &*config.yaml,
-        "from_sources": config.from_sources,
-        "components": components,
-        "pipelines": collector.pipelines(),
-        "books": collector.books().await,
-        "log_level": collector.log_level(),
-    })
+/// Which part of the diagnostics is wanted; all of them without.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Bundle {
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    Logs,
+    Metrics,
+    Configuration,
+    Health,
+}
+
+async fn diagnostics(collector: &Arc<dyn Collector>, host: &Host, asked: Bundle) -> Value {
+    let wants = |part| asked.only.is_none_or(|only| only == part);
+    let mut bundle = json!({"version": host.build.version});
+    if wants(Part::Configuration) {
+        let config = collector.effective_config();
+        bundle["effective_config"] = (*config.yaml).into();
+        bundle["from_sources"] = config.from_sources.into();
+    }
+    if wants(Part::Health) {
+        let components: Vec<ComponentStatus> = host
+            .health
+            .report()
+            .into_iter()
+            .map(|(key, since)| ComponentStatus::new(key, &since.status, since.since))
+            .collect();
+        bundle["components"] = json!(components);
+        bundle["pipelines"] = json!(collector.pipelines());
+        bundle["books"] = json!(collector.books().await);
+        bundle["memory_bytes"] = host.memory.resident().into();
+        bundle["cores"] = host.cores.count().into();
+    }
+    if wants(Part::Metrics) {
+        bundle["metrics"] = own_metrics(host).into();
+    }
+    if wants(Part::Logs) {
+        let lines = host.logs.recent();
+        bundle["logs"] = lines.iter().map(|line| line.trim_end()).collect();
+        bundle["log_level"] = json!(collector.log_level());
+    }
+    bundle
+}
+
+/// Own metrics in Prometheus' words, whole lines of them.
+fn own_metrics(host: &Host) -> String {
+    let options = prometheus::Options::default();
+    let mut text =
+        prometheus::render(&host.metrics.streams(), &Resource::default(), host.build.version, &options);
+    if text.len() > MAX_METRICS {
+        let end =
+            text.as_bytes()[..MAX_METRICS].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        text.truncate(end);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,6 +18,9 @@ const DROPPED: Description = Description {
 
 /// How often it is said that an output cannot be written.
 const COMPLAINTS: Duration = Duration::from_secs(10);
+
+/// What was written last is kept up to so many bytes, for who asks for it.
+const RECENT_BYTES: usize = 128 << 10;
 
 /// No level is set for a time.
 const NONE: u8 = u8::MAX;
@@ -55,6 +59,25 @@ pub(super) struct Logger {
     work: RwLock<Work>,
     sampler: Mutex<Sampler>,
     losses: Arc<Lost>,
+    recent: Mutex<Recent>,
+}
+
+/// The lines that were written last.
+#[derive(Default)]
+struct Recent {
+    lines: VecDeque<Arc<str>>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn keep(&mut self, line: Arc<str>) {
+        self.bytes += line.len();
+        self.lines.push_back(line);
+        while self.bytes > RECENT_BYTES {
+            let Some(first) = self.lines.pop_front() else { return };
+            self.bytes -= first.len();
+        }
+    }
 }
 
 /// What a change of the settings replaces.
@@ -74,6 +97,7 @@ impl Default for LogHandle {
             work: RwLock::default(),
             sampler: Mutex::default(),
             losses: Arc::default(),
+            recent: Mutex::default(),
         }))
     }
 }
@@ -151,6 +175,11 @@ impl LogHandle {
         counters.blocked.add(state.counters.blocked.value());
         counters.failed.add(state.counters.failed.value());
         state.counters = counters;
+    }
+
+    /// The lines that were written last, the oldest first: at most 128 KiB of them.
+    pub fn recent(&self) -> Vec<Arc<str>> {
+        self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
     }
 
     /// Waits until every output has written what it was given, for `patience` at most; whether all did.
@@ -243,6 +272,7 @@ impl Logger {
         for (_, sink) in &work.sinks {
             sink.push(line.clone());
         }
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(line);
         if let Some(also) = &work.options.also {
             also.take(&record);
         }
@@ -313,5 +343,23 @@ impl Losses for Lost {
         if state.outputs.is_empty() {
             state.outputs = outputs;
         }
+    }
+}
+
+#[cfg(test)]
+mod recent_tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept_within_a_bound() {
+        let mut recent = Recent::default();
+        for number in 0..300 {
+            recent.keep(format!("{number:04} {}", "x".repeat(1019)).into());
+        }
+        assert_eq!(recent.lines.len(), 128);
+        assert!(recent.lines.back().is_some_and(|line| line.starts_with("0299")));
+        assert!(recent.bytes <= RECENT_BYTES);
+        recent.keep("y".repeat(RECENT_BYTES + 1).into());
+        assert_eq!((recent.lines.len(), recent.bytes), (0, 0), "one line is longer than everything");
     }
 }

@@ -1,0 +1,6 @@
+//! The command as a process of its own, against a real service.
+
+mod fleet;
+mod git_ops;
+mod rig;
+mod session;

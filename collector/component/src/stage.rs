@@ -111,6 +111,12 @@ pub trait Stage: Send + Any {
     /// What is inside now.
     fn held(&self) -> Held;
 
+    /// Whether what it holds goes out once there is enough of it, as in a batch: then what is held tells how much is behind
+    /// what the backend takes. Data that waits for its time says nothing of that.
+    fn fills_up(&self) -> bool {
+        true
+    }
+
     /// Takes over the state of the shard that stood here under the former configuration. What it cannot
     /// use it must leave in `old` for that to drain.
     fn adopt(&mut self, _old: &mut dyn Stage) -> Adoption {

@@ -66,6 +66,8 @@ pub(crate) struct StageNode {
     give_up: CancellationToken,
     /// Ends the timers.
     stopped: CancellationToken,
+    /// Whether what shards hold tells how far they are behind.
+    fills_up: bool,
     /// Callers that are about to put fragments into inboxes.
     entering: AtomicUsize,
     /// Set once this node takes nothing more; the node that took its place, if any, takes what still comes.
@@ -127,8 +129,10 @@ impl StageNode {
         clock: Clock,
         admission: &Admission,
     ) -> Arc<StageNode> {
+        let fills_up = spec.shards.iter().all(|shard| shard.fills_up());
         let node = Arc::new(StageNode {
             status,
+            fills_up,
             outlet,
             meter,
             partition: spec.partition,
@@ -191,9 +195,10 @@ impl StageNode {
 
     /// Whether more comes in than a backend that works takes off: every core delivers, one more batch waits
     /// for that, and the next one is half full. Then senders wait a little, so that what is held stays small.
-    /// A backend that fails is no reason to wait: what it does not take is held.
+    /// A backend that fails is no reason to wait: what it does not take is held. Nor is what a stage holds for its time.
     fn is_ahead(&self) -> bool {
-        if self.undelivered.load(Ordering::Relaxed) <= self.host.cores.count()
+        if !self.fills_up
+            || self.undelivered.load(Ordering::Relaxed) <= self.host.cores.count()
             || self.retrying.load(Ordering::Relaxed) > 0
         {
             return false;

@@ -4,6 +4,7 @@
 //! letting a trace out is copying. The records of a trace are linked from the newest to the oldest.
 
 mod interned;
+mod places;
 mod pool;
 mod segments;
 mod traces;

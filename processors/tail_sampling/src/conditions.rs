@@ -263,6 +263,12 @@ impl Conditions {
     }
 }
 
+/// Whether a span has failed.
+pub(crate) fn is_error(span: &[u8]) -> bool {
+    let status = Fields::new(span).filter(|field| field.number() == field::STATUS).last();
+    status.is_some_and(|status| status_code(status.body) == STATUS_ERROR)
+}
+
 /// The code in the body of a status.
 fn status_code(status: &[u8]) -> u64 {
     Fields::new(status).filter(|field| field.number() == field::STATUS_CODE).last().map_or(0, |f| f.scalar)

@@ -34,6 +34,8 @@ pub(crate) struct Kept {
 pub(crate) enum Remembered {
     Kept(Kept),
     Dropped,
+    /// Nobody decided: it was not let in while memory was short.
+    NotAdmitted,
 }
 
 /// The decisions of a shard.
@@ -41,7 +43,10 @@ pub(crate) struct Decided {
     young: HashMap<[u8; 16], Kept>,
     old: HashMap<[u8; 16], Kept>,
     most_kept: usize,
+    most_dropped: usize,
     dropped: Fingerprints,
+    /// Traces that were not let in; there only once there was one.
+    refused: Option<Fingerprints>,
 }
 
 impl Decided {
@@ -51,7 +56,9 @@ impl Decided {
             young: HashMap::new(),
             old: HashMap::new(),
             most_kept: size(most_kept),
+            most_dropped: size(most_dropped),
             dropped: Fingerprints::new(size(most_dropped)),
+            refused: None,
         }
     }
 
@@ -59,7 +66,11 @@ impl Decided {
     pub(crate) fn resize(&mut self, most_kept: u64, most_dropped: u64) {
         let size = |most: u64| usize::try_from(most).unwrap_or(usize::MAX).max(1);
         self.most_kept = size(most_kept);
-        self.dropped.resize(size(most_dropped));
+        self.most_dropped = size(most_dropped);
+        self.dropped.resize(self.most_dropped);
+        if let Some(refused) = &mut self.refused {
+            refused.resize(self.most_dropped);
+        }
     }
 
     /// Takes over what another one remembers of kept traces.
@@ -80,6 +91,11 @@ impl Decided {
         self.dropped.insert(id);
     }
 
+    /// Remembers a trace that was not let in.
+    pub(crate) fn refuse(&mut self, id: &[u8; 16]) {
+        self.refused.get_or_insert_with(|| Fingerprints::new(self.most_dropped)).insert(id);
+    }
+
     /// What was decided about a trace. One that is asked for stays longer.
     pub(crate) fn recall(&mut self, id: &[u8; 16]) -> Option<Remembered> {
         if let Some(kept) = self.young.get(id) {
@@ -89,7 +105,11 @@ impl Decided {
             self.keep(*id, kept.clone());
             return Some(Remembered::Kept(kept));
         }
-        self.dropped.contains(id).then_some(Remembered::Dropped)
+        if self.dropped.contains(id) {
+            return Some(Remembered::Dropped);
+        }
+        let is_refused = self.refused.as_ref().is_some_and(|refused| refused.contains(id));
+        is_refused.then_some(Remembered::NotAdmitted)
     }
 }
 
@@ -122,6 +142,16 @@ mod tests {
         assert!(decided.young.len() + decided.old.len() <= 20);
         assert_eq!(decided.recall(&0_u128.to_be_bytes()), None);
         assert_eq!(decided.recall(&99_u128.to_be_bytes()), Some(Remembered::Kept(kept("p"))));
+    }
+
+    #[test]
+    fn what_was_not_let_in_is_told_apart_until_it_is_decided() {
+        let mut decided = Decided::new(10, 10);
+        decided.refuse(&[1; 16]);
+        assert_eq!(decided.recall(&[1; 16]), Some(Remembered::NotAdmitted));
+        decided.drop(&[1; 16]);
+        assert_eq!(decided.recall(&[1; 16]), Some(Remembered::Dropped));
+        assert_eq!(decided.recall(&[2; 16]), None);
     }
 
     #[test]

@@ -200,9 +200,10 @@ impl TraceFacts {
         stated.unwrap_or_else(|| Randomness::of_trace(&self.id))
     }
 
-    /// The threshold by which the trace was let in while memory was short.
+    /// The threshold by which the trace was let in while memory was short. None once it has an error: one that had not been
+    /// let in would be from there on, so it stands for itself.
     pub fn admitted(&self) -> Option<Threshold> {
-        self.sampling.as_ref().and_then(|state| state.admitted)
+        self.sampling.as_ref().and_then(|state| state.admitted).filter(|_| !self.has_error)
     }
 }
 

@@ -242,6 +242,11 @@ impl Stage for TailStage {
         }
     }
 
+    /// Spans wait for their time, and what is let out is a small part of what comes in.
+    fn fills_up(&self) -> bool {
+        false
+    }
+
     /// Buffer, decisions and limiters go on, whatever changed; traces that wait are decided by the policies that first
     /// saw them. What this shard has taken in already joins that.
     fn adopt(&mut self, old: &mut dyn Stage) -> Adoption {

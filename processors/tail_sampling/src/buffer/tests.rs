@@ -165,3 +165,43 @@ fn an_index_of_many_traces_finds_each() {
     }
     assert_eq!(traces.slots().count(), traces.len());
 }
+
+#[test]
+fn the_table_of_traces_shrinks_with_their_number() {
+    let mut traces = Traces::default();
+    let slots: Vec<Slot> = (0..200_000).map(|n| traces.insert(facts(n), 1)).collect();
+    assert!(traces.room() >= 200_000);
+    let slots: Vec<(u64, Slot)> = (0..).zip(slots).collect();
+    let (stay, leave): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(n, _)| *n >= 199_000);
+    for (_, slot) in &leave {
+        traces.remove(*slot);
+        assert_eq!(traces.due(*slot), Entry::GONE, "whether or not its memory is there still");
+        assert!(!traces.begin_moving(*slot, 7), "a record that is dead may name it still");
+    }
+    assert!(traces.room() <= 3 * 4096, "{} places", traces.room());
+    assert!(traces.index_room() <= 20_000, "{} places in the index", traces.index_room());
+    for (n, slot) in stay {
+        assert_eq!(traces.find(&u128::from(n).to_be_bytes()), Some(slot));
+    }
+    let again: Vec<Slot> = (0..50_000).map(|n| traces.insert(facts(n), 1)).collect();
+    assert!((0..50_000).all(|n| traces.find(&u128::from(n as u64).to_be_bytes()) == Some(again[n])));
+}
+
+#[test]
+fn places_that_empty_in_any_order_are_filled_again() {
+    // Of traces that begin together one in two stays, forty times: memory follows what lives.
+    let mut traces = Traces::default();
+    let mut number = 0;
+    for _ in 0..40 {
+        let slots: Vec<Slot> = traces.slots().collect();
+        slots.into_iter().step_by(2).for_each(|slot| drop(traces.remove(slot)));
+        for _ in 0..20_000 {
+            traces.insert(facts(number), 1);
+            number += 1;
+        }
+        assert!(traces.room() <= traces.len() * 4 / 3 + 3 * 4096, "{} for {}", traces.room(), traces.len());
+        let mut seen = 0;
+        traces.look_around(usize::MAX, |_, _| seen += 1);
+        assert_eq!(seen, traces.len());
+    }
+}

@@ -5,6 +5,7 @@ use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
 
+use super::places::Places;
 use super::segments::RecordRef;
 use crate::facts::TraceFacts;
 
@@ -20,8 +21,8 @@ pub(crate) struct Entry {
     pub(crate) head: RecordRef,
     /// The tick of the wheel at which it is decided; [`Entry::GONE`] where the place is free.
     pub(crate) due: u32,
-    /// The pass that moved its records last.
-    pass: u32,
+    /// The pass that moved its records last; in a free place, the next free one of its chunk.
+    pub(super) pass: u32,
 }
 
 impl Entry {
@@ -43,34 +44,31 @@ impl Place {
     }
 }
 
-/// Parts of the index: each grows by itself, so that no insertion waits for all of it to grow.
+/// Parts of the index: each grows and shrinks by itself, so that nothing waits for all of it.
 const PARTS: usize = 64;
-const CHUNK_BITS: u32 = 12;
-const CHUNK: usize = 1 << CHUNK_BITS;
+/// A part that is filled to less than one in so many shrinks.
+const SPARSE: usize = 8;
+/// And has this many places at least.
+const LEAST_PLACES: usize = 64;
 
+/// The traces of a shard. Memory follows their number, up and down.
 pub(crate) struct Traces {
-    /// Entries never move.
-    chunks: Vec<Vec<Entry>>,
-    free: Vec<u32>,
+    places: Places,
     index: Vec<HashTable<Place>>,
     seeds: (u64, u64),
     len: usize,
     pass: u32,
-    /// Where the next look for victims begins.
-    hand: u32,
 }
 
 impl Default for Traces {
     fn default() -> Traces {
         let random = RandomState::new();
         Traces {
-            chunks: Vec::new(),
-            free: Vec::new(),
+            places: Places::default(),
             index: (0..PARTS).map(|_| HashTable::new()).collect(),
             seeds: (random.hash_one(0), random.hash_one(1)),
             len: 0,
             pass: 0,
-            hand: 0,
         }
     }
 }
@@ -96,51 +94,51 @@ impl Traces {
         self.index[part].find(wanted.spread(), same).map(|place| Slot(place.slot))
     }
 
+    /// The entry in a slot; none where no trace is.
+    #[inline]
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.places.get(slot).filter(|entry| entry.due != Entry::GONE)
+    }
+
+    /// When the trace in a slot is due; [`Entry::GONE`] where none is.
+    #[inline]
+    pub(crate) fn due(&self, slot: Slot) -> u32 {
+        self.places.get(slot).map_or(Entry::GONE, |entry| entry.due)
+    }
+
     /// Whether the trace of that identifier is in a slot still.
     #[inline]
     pub(crate) fn is_at(&self, slot: Slot, id: &[u8; 16]) -> bool {
-        self[slot].due != Entry::GONE && self[slot].facts.id == *id
+        self.get(slot).is_some_and(|entry| entry.facts.id == *id)
     }
 
     /// Adds a trace that is not there.
     pub(crate) fn insert(&mut self, facts: TraceFacts, due: u32) -> Slot {
         let (part, place) = locate(self.seeds, &facts.id);
-        let entry = Entry { facts, head: RecordRef::NONE, due, pass: self.pass };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self[Slot(slot)] = entry;
-                slot
-            }
-            None => {
-                if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-                    self.chunks.push(Vec::with_capacity(CHUNK));
-                }
-                let count = self.chunks.len();
-                let chunk = &mut self.chunks[count - 1];
-                chunk.push(entry);
-                ((count - 1) << CHUNK_BITS) as u32 + chunk.len() as u32 - 1
-            }
-        };
-        let place = Place { slot, ..place };
+        let slot = self.places.take(Entry { facts, head: RecordRef::NONE, due, pass: self.pass });
+        let place = Place { slot: slot.0, ..place };
         self.index[part].insert_unique(place.spread(), place, Place::spread);
         self.len += 1;
-        Slot(slot)
+        slot
     }
 
-    /// Takes a trace out.
+    /// Takes a trace out that is there.
     pub(crate) fn remove(&mut self, slot: Slot) -> (TraceFacts, RecordRef) {
-        let id = self[slot].facts.id;
-        let (part, place) = locate(self.seeds, &id);
-        if let Ok(found) = self.index[part].find_entry(place.spread(), |other| other.slot == slot.0) {
-            found.remove();
-            self.free.push(slot.0);
-            self.len -= 1;
-        }
         let entry = &mut self[slot];
-        entry.due = Entry::GONE;
         let head = std::mem::replace(&mut entry.head, RecordRef::NONE);
         let empty = TraceFacts::new([0; 16], std::time::Duration::ZERO, 0);
-        (std::mem::replace(&mut entry.facts, empty), head)
+        let facts = std::mem::replace(&mut entry.facts, empty);
+        let (part, place) = locate(self.seeds, &facts.id);
+        let index = &mut self.index[part];
+        if let Ok(found) = index.find_entry(place.spread(), |other| other.slot == slot.0) {
+            found.remove();
+            if index.len() < index.capacity() / SPARSE && index.capacity() > LEAST_PLACES {
+                index.shrink_to(2 * index.len(), Place::spread);
+            }
+            self.places.give_back(slot);
+            self.len -= 1;
+        }
+        (facts, head)
     }
 
     /// A number for the next pass over a segment.
@@ -151,40 +149,31 @@ impl Traces {
 
     /// Whether the trace in a slot is there and was not met in this pass.
     pub(crate) fn begin_moving(&mut self, slot: Slot, pass: u32) -> bool {
-        let entry = &mut self[slot];
-        let is_new = entry.due != Entry::GONE && entry.pass != pass;
-        entry.pass = pass;
-        is_new
+        let entry = self.places.get_mut(slot).filter(|entry| entry.due != Entry::GONE && entry.pass != pass);
+        entry.map(|entry| entry.pass = pass).is_some()
     }
 
     /// The next `count` places, going round; with what is there.
-    pub(crate) fn look_around(&mut self, count: usize, mut visit: impl FnMut(Slot, &Entry)) {
-        let places = match self.chunks.last() {
-            Some(last) => ((self.chunks.len() - 1) * CHUNK + last.len()) as u32,
-            None => return,
-        };
-        for _ in 0..count.min(places as usize) {
-            self.hand = if self.hand + 1 >= places { 0 } else { self.hand + 1 };
-            let entry = at(&self.chunks, self.hand);
-            if entry.due != Entry::GONE {
-                visit(Slot(self.hand), entry);
-            }
-        }
+    pub(crate) fn look_around(&mut self, count: usize, visit: impl FnMut(Slot, &Entry)) {
+        self.places.look_around(count, visit);
     }
 
     /// All traces that are there.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
-        let places = self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
-            let first = (number * CHUNK) as u32;
-            chunk.iter().enumerate().map(move |(index, entry)| (first + index as u32, entry))
-        });
-        places.filter(|(_, entry)| entry.due != Entry::GONE).map(|(slot, _)| Slot(slot))
+        self.places.slots()
     }
-}
 
-#[inline]
-fn at(chunks: &[Vec<Entry>], slot: u32) -> &Entry {
-    &chunks[(slot >> CHUNK_BITS) as usize][slot as usize & (CHUNK - 1)]
+    /// Entries for which there is memory.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.places.room()
+    }
+
+    /// Traces for which the index has memory.
+    #[cfg(test)]
+    pub(crate) fn index_room(&self) -> usize {
+        self.index.iter().map(HashTable::capacity).sum()
+    }
 }
 
 impl Index<Slot> for Traces {
@@ -192,13 +181,13 @@ impl Index<Slot> for Traces {
 
     #[inline]
     fn index(&self, slot: Slot) -> &Entry {
-        at(&self.chunks, slot.0)
+        self.places.get(slot).expect("a trace that is there has a place")
     }
 }
 
 impl IndexMut<Slot> for Traces {
     #[inline]
     fn index_mut(&mut self, slot: Slot) -> &mut Entry {
-        &mut self.chunks[(slot.0 >> CHUNK_BITS) as usize][slot.0 as usize & (CHUNK - 1)]
+        self.places.get_mut(slot).expect("a trace that is there has a place")
     }
 }

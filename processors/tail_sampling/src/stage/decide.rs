@@ -64,7 +64,7 @@ impl TailStage {
                 round.done += 1;
                 left -= 1;
                 // One that is not due then was decided, or became due earlier.
-                if self.buffer.traces[slot].due != round.tick {
+                if self.buffer.traces.due(slot) != round.tick {
                     continue;
                 }
                 if is_drain && self.rules.drops_pending {
@@ -99,7 +99,7 @@ impl TailStage {
     fn look_ahead(&self, slots: &[Slot]) {
         let mut bytes = 0;
         for slot in slots.iter().take(AHEAD) {
-            let entry = &self.buffer.traces[*slot];
+            let Some(entry) = self.buffer.traces.get(*slot) else { continue };
             std::hint::black_box(self.buffer.traces.find(&entry.facts.id));
             let records = self.buffer.records(entry.head).take(RECORDS_AHEAD);
             bytes += records.map(|at| u64::from(self.buffer.segments.header(at).len)).sum::<u64>();
@@ -115,10 +115,9 @@ impl TailStage {
         let Some(round) = self.round.take() else { return };
         let now = self.now;
         for slot in &round.traces {
-            let entry = &self.buffer.traces[*slot];
-            if entry.due != round.tick {
+            let Some(entry) = self.buffer.traces.get(*slot).filter(|entry| entry.due == round.tick) else {
                 continue;
-            }
+            };
             if let Some(generation) = numbered(&mut self.generations, entry.facts.generation) {
                 generation.preview(&entry.facts, now);
             }
@@ -247,7 +246,7 @@ impl TailStage {
     /// Decides about the trace that is due first.
     pub(super) fn decide_oldest(&mut self) {
         while let Some((tick, slot)) = self.wheel.take_one() {
-            if self.buffer.traces[slot].due == tick {
+            if self.buffer.traces.due(slot) == tick {
                 self.decide(slot, Some(Early::Traces));
                 return;
             }

@@ -11,7 +11,7 @@ use phoenix_sampling::Threshold;
 
 use super::{TailStage, reason};
 use crate::buffer::{Entry, ResourceId, ScopeId, Slot};
-use crate::conditions::Ottl;
+use crate::conditions::{Ottl, is_error};
 use crate::decided::{Kept, Remembered};
 use crate::facts::TraceFacts;
 use crate::generation::numbered;
@@ -117,7 +117,7 @@ impl TailStage {
             }
             self.buffer.interned.let_resource_go(resource);
             for (slot, facts) in std::mem::take(&mut self.fresh) {
-                if self.buffer.traces[slot].due != Entry::GONE {
+                if self.buffer.traces.due(slot) != Entry::GONE {
                     self.decide_at_ingest(slot, &facts);
                 }
             }
@@ -192,10 +192,14 @@ impl TailStage {
             .or_else(|| self.buffer.traces.find(&id))
             .map(|slot| Target::Waiting { slot, is_new: false });
         if target.is_none() && has_id {
-            target = self.decided.recall(&id).map(|remembered| match remembered {
-                Remembered::Kept(kept) => Target::Kept(Box::new(kept)),
-                Remembered::Dropped => Target::Dropped,
-            });
+            target = match self.decided.recall(&id) {
+                Some(Remembered::Kept(kept)) => Some(Target::Kept(Box::new(kept))),
+                Some(Remembered::Dropped) => Some(Target::Dropped),
+                // With an error it begins once more: errors are not what memory is saved at.
+                Some(Remembered::NotAdmitted) if has_error(place.entry, start, &id) => None,
+                Some(Remembered::NotAdmitted) => Some(Target::Dropped),
+                None => None,
+            };
         }
         let target = target.unwrap_or_else(|| Target::Waiting { slot: self.begin_trace(id), is_new: true });
         let (mut had_root, mut fresh) = (false, None);
@@ -351,7 +355,7 @@ impl TailStage {
         self.leave_generation(facts.generation);
         self.metrics.decided(Outcome::NotSampled);
         if facts.id != [0; 16] {
-            self.decided.drop(&facts.id);
+            self.decided.refuse(&facts.id);
         }
     }
 
@@ -365,6 +369,12 @@ impl TailStage {
             self.generations.pop_front();
         }
     }
+}
+
+/// Whether one of the spans of a trace that follow each other from a place in a scope's entry on has failed.
+fn has_error(entry: &[u8], start: usize, id: &[u8; 16]) -> bool {
+    let spans = Fields::new(&entry[start..]).take_while(|field| field.is_len(2));
+    spans.map(|field| field.body).take_while(|span| trace_id(span) == *id).any(is_error)
 }
 
 /// Evaluates OTTL conditions for a span, as far as they have neither held nor failed for its trace.

@@ -132,6 +132,35 @@ fn new_traces_are_sampled_without_bias_while_memory_is_short() {
     assert!((estimate / n as f64 - 1.0).abs() < 0.05, "{estimate} for {n}, {part} kept");
 }
 
+#[test]
+fn errors_of_traces_that_were_not_let_in_are_kept() {
+    let policies = "policies: [{name: p, type: status_code, status_code: {status_codes: [ERROR]}}]";
+    let mut tail = Tail::new(&format!("{{{SMALL}, {policies}}}"));
+    // Errors that come in one request, as many as fit, and then new traces.
+    tail.send(&(0..100).map(|n| error(id(n))).collect::<Vec<Value>>());
+    let each = tail.harness.held().bytes / 100;
+    let many = (100..1_740_000 / each as u64).map(|n| error(id(n)));
+    let newcomers: Vec<Value> = (0..500).map(|n| plain(id(100_000 + n))).collect();
+    tail.send(&many.chain(newcomers.iter().cloned()).collect::<Vec<Value>>());
+    let stressed = tail.host.metrics.sum("phoenix_processor_tail_sampling_stress_sampled", &[]);
+    assert!(stressed > 100, "{stressed} of the new ones are not let in");
+    // What comes of them without an error is dropped still; what comes with one is kept, and so is what follows that.
+    tail.send(&newcomers);
+    let failed: Vec<Value> = (0..500).map(|n| error(id(100_000 + n))).collect();
+    tail.send(&failed);
+    tail.send(&newcomers);
+    tail.harness.drain();
+    let kept = tail.kept();
+    for n in 0..500 {
+        let spans = &kept[&format!("{:032x}", id(100_000 + n))];
+        assert!(spans.iter().any(|span| span["status"]["code"] == 2), "{n}: {spans:?}");
+        assert!(spans.iter().all(|span| span.get("traceState").is_none()), "all errors are kept: {spans:?}");
+    }
+    let late = tail.sum("early_releases_from_cache_decision", &[("sampled", "false")]);
+    assert!(late >= stressed, "{late} of them came again without an error");
+    tail.harness.books().assert_balanced();
+}
+
 fn request_of(spans: &[Value]) -> Value {
     request("shop", spans)
 }

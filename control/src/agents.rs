@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 
 use crate::args;
 use crate::audit::{self, Caller};
-use crate::configurations::expect_revision;
 use crate::error::{Error, Result};
 use crate::ids::{Secret, new_id, same, sha256};
 use crate::principals::{NewSecret, check_name, snapshot};
 use crate::selector::Labels;
+use crate::store::record::{Record, expect_revision};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -195,25 +195,29 @@ pub struct EnrolmentToken {
     pub max_uses: Option<i64>,
 }
 
-const TOKEN: &str = "id, name, labels, created_by, created_at, expires_at, revoked_at, uses, max_uses";
+impl Record for EnrolmentToken {
+    const TABLE: &'static str = "enrolment_tokens";
+    const NOUN: &'static str = "enrolment token";
+    const COLUMNS: &'static str =
+        "id, name, labels, created_by, created_at, expires_at, revoked_at, uses, max_uses";
 
-fn token(row: &Row) -> EnrolmentToken {
-    EnrolmentToken {
-        id: row.text(0),
-        name: row.text(1),
-        labels: labels_of(row, [2, usize::MAX, usize::MAX]),
-        created_by: row.text(3),
-        created_at: rfc3339(row.int(4)),
-        expires_at: row.maybe_int(5).map(rfc3339),
-        revoked_at: row.maybe_int(6).map(rfc3339),
-        uses: row.int(7),
-        max_uses: row.maybe_int(8),
+    fn read(row: &Row) -> Result<EnrolmentToken> {
+        Ok(EnrolmentToken {
+            id: row.text(0),
+            name: row.text(1),
+            labels: labels_of(row, [2, usize::MAX, usize::MAX]),
+            created_by: row.text(3),
+            created_at: rfc3339(row.int(4)),
+            expires_at: row.maybe_int(5).map(rfc3339),
+            revoked_at: row.maybe_int(6).map(rfc3339),
+            uses: row.int(7),
+            max_uses: row.maybe_int(8),
+        })
     }
-}
 
-pub(crate) fn tokens(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<EnrolmentToken>> {
-    let sql = format!("SELECT {TOKEN} FROM enrolment_tokens WHERE id > ?1 ORDER BY id LIMIT ?2");
-    Ok(tx.query(&sql, args![after, limit])?.iter().map(token).collect())
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 pub(crate) fn add_token(

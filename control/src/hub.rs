@@ -3,6 +3,7 @@
 //! What is only known here (who is there, when they were last heard of) is not written with each heartbeat.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use phoenix_opamp::ServerToAgent;
@@ -42,6 +43,10 @@ struct Shared {
     changed: Notify,
     /// There are tasks to hand out.
     work: Notify,
+    /// Other instances are to hear of it.
+    told: Notify,
+    tells_change: AtomicBool,
+    tells_work: AtomicBool,
 }
 
 /// What a new session gets.
@@ -162,9 +167,23 @@ impl Hub {
         gone
     }
 
-    /// What agents are to have may be another now.
+    /// What agents are to have may be another now; other instances hear of it, too.
     pub(crate) fn changed(&self) {
+        self.look_at_changes();
+        self.0.tells_change.store(true, Ordering::Release);
+        self.0.told.notify_one();
+    }
+
+    /// The same, heard of another instance.
+    pub(crate) fn look_at_changes(&self) {
         self.0.changed.notify_one();
+    }
+
+    /// Waits until other instances are to hear of something: of changes, of work.
+    pub(crate) async fn until_told(&self) -> (bool, bool) {
+        self.0.told.notified().await;
+        let taken = |flag: &AtomicBool| flag.swap(false, Ordering::AcqRel);
+        (taken(&self.0.tells_change), taken(&self.0.tells_work))
     }
 
     /// Waits until that is so.
@@ -172,8 +191,15 @@ impl Hub {
         self.0.changed.notified().await;
     }
 
-    /// There are new tasks.
+    /// There are new tasks; other instances hear of it, too.
     pub(crate) fn work_came(&self) {
+        self.look_for_work();
+        self.0.tells_work.store(true, Ordering::Release);
+        self.0.told.notify_one();
+    }
+
+    /// The same, heard of another instance, or for agents of this one alone.
+    pub(crate) fn look_for_work(&self) {
         self.0.work.notify_one();
     }
 

@@ -7,13 +7,13 @@ use super::page::{FIRST, Page, Paging};
 use crate::agents::{self, Agent, AgentDetails};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::roles::Permission;
 use crate::selector::Labels;
 use crate::time::now_ms;
 
 /// Lists agents.
-#[utoipa::path(get, path = "/agents", tag = "agents", params(Paging), responses((status = 200, body = Page<Agent>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/agents", tag = "agents", params(Paging), responses((status = 200, body = Page<Agent>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -39,7 +39,7 @@ async fn details(app: &App, id: String) -> Result<Tagged<AgentDetails>> {
 
 /// Tells of an agent: health, effective configuration, components, failures.
 #[utoipa::path(get, path = "/agents/{id}", tag = "agents", params(("id" = String, Path)),
-    responses((status = 200, body = AgentDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = AgentDetails)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
@@ -51,7 +51,7 @@ pub(crate) async fn get(
 
 /// Sets the labels that operators give an agent; it may come to another group by that.
 #[utoipa::path(put, path = "/agents/{id}/labels", tag = "agents", params(("id" = String, Path), ("If-Match" = String, Header)),
-    request_body = Labels, responses((status = 200, body = AgentDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    request_body = Labels, responses((status = 200, body = AgentDetails)))]
 pub(crate) async fn label(
     State(app): State<App>,
     caller: Caller,
@@ -67,7 +67,7 @@ pub(crate) async fn label(
 }
 
 /// Locks an agent out, and ends its connection.
-#[utoipa::path(post, path = "/agents/{id}/revoke", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/agents/{id}/revoke", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn revoke(
     State(app): State<App>,
     caller: Caller,
@@ -82,7 +82,7 @@ pub(crate) async fn revoke(
 
 /// Forgets the credential of an agent and ends its connection; it enrols again with a token. For one that lost its
 /// storage, or whose credential may be known to others.
-#[utoipa::path(delete, path = "/agents/{id}/credential", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/agents/{id}/credential", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn forget_credential(
     State(app): State<App>,
     caller: Caller,
@@ -96,7 +96,7 @@ pub(crate) async fn forget_credential(
 }
 
 /// Forgets which configurations failed on an agent, so that they are offered again.
-#[utoipa::path(delete, path = "/agents/{id}/failures", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/agents/{id}/failures", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn forgive(
     State(app): State<App>,
     caller: Caller,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use phoenix_control::serve::{self, Options, Running};
+use phoenix_control::store::Pooling;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -52,6 +53,7 @@ impl Answer {
 pub(crate) fn options(folder: &std::path::Path) -> Options {
     Options {
         database: format!("sqlite:{}", folder.join("control.db").display()),
+        pooling: Pooling::default(),
         listen: "127.0.0.1:0".to_owned(),
         opamp_listen: "127.0.0.1:0".to_owned(),
         heartbeat_seconds: 1,

@@ -185,6 +185,7 @@ struct Watch {
     /// The last change that agents were offered something for.
     seen_change: i64,
     is_rolling: bool,
+    leads: bool,
 }
 
 impl Watch {
@@ -194,9 +195,11 @@ impl Watch {
             opamp::note_seen(app, gone).await;
         }
         let is_due = |at: Option<Instant>, every| at.is_none_or(|at| now - at >= every);
-        if app.db.is_shared() && is_due(self.beat_at, BEAT) {
+        // While there is something to lead, whoever does not looks more often whether it may.
+        let every = if self.is_rolling && !self.leads { LOOK } else { BEAT };
+        if app.db.is_shared() && is_due(self.beat_at, every) {
             let instance = app.instance.clone();
-            app.db.beside(move |tx| instances::beat(tx, &instance)).await?;
+            self.leads = app.db.beside(move |tx| instances::beat(tx, &instance)).await?;
             self.beat_at = Some(now);
         }
         let is_safety = is_due(self.looked_at, SAFETY);

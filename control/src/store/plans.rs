@@ -31,6 +31,7 @@ struct Explained<'t> {
 }
 
 impl Explained<'_> {
+    #[expect(clippy::print_stdout, reason = "the plans are what a failing test is read with")]
     fn explain(&mut self, sql: &str, args: &[Value]) -> Result<()> {
         self.statements += 1;
         let (command, column) = match self.tx.dialect() {

@@ -24,6 +24,7 @@ pub(crate) async fn sqlite() -> TestDb {
 }
 
 /// A new database in PostgreSQL; none, and a word about it, where no server is named.
+#[expect(clippy::print_stderr, reason = "says that it is skipped")]
 pub(crate) async fn postgres() -> Option<TestDb> {
     let Ok(server) = std::env::var("PHOENIX_TEST_POSTGRES") else {
         eprintln!("skipped over PostgreSQL: PHOENIX_TEST_POSTGRES names none (.ci/with-postgres starts one)");

@@ -9,6 +9,7 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{Secret, new_id, same, sha256};
+use crate::instances;
 use crate::principals::{NewSecret, check_name, snapshot};
 use crate::selector::Labels;
 use crate::store::record::{Record, expect_revision};
@@ -69,7 +70,7 @@ pub struct AgentDetails {
     pub failures: BTreeMap<String, String>,
 }
 
-pub(crate) const AGENT: &str = "id, name, labels, extra_labels, capabilities, enrolled_with, enrolled_at, last_seen_at, revoked_at, healthy, reported_hash, reported_status, reported_error, revision, enrolled_labels";
+pub(crate) const AGENT: &str = "id, name, labels, extra_labels, capabilities, enrolled_with, enrolled_at, last_seen_at, revoked_at, healthy, reported_hash, reported_status, reported_error, revision, enrolled_labels, (SELECT i.seen_at FROM instances i WHERE i.id = connected_to)";
 
 pub(crate) fn labels_of(row: &Row, columns: [usize; 3]) -> Labels {
     let mut labels = Labels::new();
@@ -81,8 +82,10 @@ pub(crate) fn labels_of(row: &Row, columns: [usize; 3]) -> Labels {
     labels
 }
 
-/// `seen` is when a connected agent was last heard of.
-pub(crate) fn agent(row: &Row, seen: Option<i64>) -> Agent {
+/// `here` is when an agent that is connected to this instance was last heard of, `now` the time of the database.
+pub(crate) fn agent(row: &Row, here: Option<i64>, now: i64) -> Agent {
+    let elsewhere = row.maybe_int(15).filter(|seen| now - seen < instances::LEASE_MS);
+    let seen = here.or(elsewhere);
     let bits = row.int(4) as u64;
     let named = phoenix_opamp::agent::NAMES.iter().filter(|(bit, _)| bits & bit != 0);
     Agent {
@@ -150,7 +153,7 @@ pub(crate) fn label(
 /// Locks an agent out.
 pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
     row(tx, id)?;
-    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, revision = revision + 1
+    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, connected_to = NULL, revision = revision + 1
          WHERE id = ?1 AND revoked_at IS NULL";
     if tx.execute(sql, args![id, now])? > 0 {
         audit::record(tx, caller, now, "agent.revoke", id, id, "")?;
@@ -161,7 +164,7 @@ pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Re
 /// Forgets the credential of an agent, which may then enrol again: after it lost its storage.
 pub(crate) fn forget_credential(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
     row(tx, id)?;
-    tx.execute("UPDATE agents SET credential_hash = NULL WHERE id = ?1", args![id])?;
+    tx.execute("UPDATE agents SET credential_hash = NULL, connected_to = NULL WHERE id = ?1", args![id])?;
     audit::record(tx, caller, now, "agent.forget_credential", id, id, "")
 }
 

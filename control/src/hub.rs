@@ -47,6 +47,7 @@ struct Shared {
     told: Notify,
     tells_change: AtomicBool,
     tells_work: AtomicBool,
+    tells_expelled: Mutex<Vec<String>>,
 }
 
 /// What a new session gets.
@@ -107,8 +108,16 @@ impl Hub {
         current.then(|| table.sessions.remove(agent).map(|session| session.last_seen))?
     }
 
-    /// Ends the session of an agent that is locked out.
+    /// Ends the session of an agent that is locked out, wherever it is connected.
     pub(crate) fn expel(&self, agent: &str) {
+        self.expel_here(agent);
+        let mut told = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push(agent.to_owned());
+        self.0.told.notify_one();
+    }
+
+    /// The same, heard of another instance.
+    pub(crate) fn expel_here(&self, agent: &str) {
         self.table().sessions.remove(agent);
     }
 
@@ -179,11 +188,17 @@ impl Hub {
         self.0.changed.notify_one();
     }
 
-    /// Waits until other instances are to hear of something: of changes, of work.
-    pub(crate) async fn until_told(&self) -> (bool, bool) {
+    /// Waits until other instances are to hear of something: `change`, `work`, or `expel` and an agent.
+    pub(crate) async fn until_told(&self) -> Vec<String> {
         self.0.told.notified().await;
-        let taken = |flag: &AtomicBool| flag.swap(false, Ordering::AcqRel);
-        (taken(&self.0.tells_change), taken(&self.0.tells_work))
+        let expelled = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
+        let mut told: Vec<String> = expelled.iter().map(|agent| format!("expel {agent}")).collect();
+        for (flag, what) in [(&self.0.tells_change, "change"), (&self.0.tells_work, "work")] {
+            if flag.swap(false, Ordering::AcqRel) {
+                told.push(what.to_owned());
+            }
+        }
+        told
     }
 
     /// Waits until that is so.

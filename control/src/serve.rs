@@ -123,15 +123,13 @@ async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationTo
 /// Hints other instances at what happened here, a moment's events at once.
 async fn tell_others(app: App, stop: CancellationToken) {
     loop {
-        let (change, work) = tokio::select! {
+        let told = tokio::select! {
             () = stop.cancelled() => return,
             told = app.hub.until_told() => told,
         };
-        for what in
-            [(change, "change"), (work, "work")].into_iter().filter_map(|(is, what)| is.then_some(what))
-        {
-            if let Err(error) = app.db.hint(format!("{what} {}", app.instance)).await {
-                tracing::warn!(%error, "other instances could not be told of a {what}; they will look by themselves");
+        for what in told {
+            if let Err(error) = app.db.hint(format!("{} {what}", app.instance)).await {
+                tracing::warn!(%error, what, "other instances could not be told; they will look by themselves");
             }
         }
         tokio::time::sleep(HINTS_APART).await;
@@ -140,15 +138,18 @@ async fn tell_others(app: App, stop: CancellationToken) {
 
 async fn hear_others(app: App, stop: CancellationToken) {
     let hear = |hint: &str| {
-        let (what, from) = hint.split_once(' ').unwrap_or((hint, ""));
+        let (from, what) = hint.split_once(' ').unwrap_or_default();
         if from == app.instance {
             return;
         }
-        if what != "work" {
-            app.hub.look_at_changes();
-        }
-        if what != "change" {
-            app.hub.look_for_work();
+        match what.split_once(' ') {
+            Some(("expel", agent)) => app.hub.expel_here(agent),
+            _ if what == "work" => app.hub.look_for_work(),
+            _ if what == "change" => app.hub.look_at_changes(),
+            _ => {
+                app.hub.look_at_changes();
+                app.hub.look_for_work();
+            }
         }
     };
     app.db.listen(stop, hear).await;

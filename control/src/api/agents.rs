@@ -21,17 +21,17 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Agent>>> {
     caller.require(Permission::View)?;
     let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let rows = app.db.read(move |tx| agents::rows(tx, &after, limit)).await?;
-    let found = rows.iter().map(|row| agents::agent(row, app.hub.seen(&row.text(0)))).collect();
+    let (rows, now) = app.db.read(move |tx| Ok((agents::rows(tx, &after, limit)?, tx.clock()?))).await?;
+    let found = rows.iter().map(|row| agents::agent(row, app.hub.seen(&row.text(0)), now)).collect();
     Ok(Json(Page::new(found, limit, |agent: &Agent| agent.id.clone())))
 }
 
 async fn details(app: &App, id: String) -> Result<Tagged<AgentDetails>> {
-    let (row, failures) =
-        app.db.read(move |tx| Ok((agents::row(tx, &id)?, agents::failures(tx, &id)?))).await?;
-    let agent = agents::agent(&row, app.hub.seen(&row.text(0)));
-    let (health, components) = (row.json(15), row.json(17));
-    let effective_config = row.maybe_text(16);
+    let (row, failures, now) =
+        app.db.read(move |tx| Ok((agents::row(tx, &id)?, agents::failures(tx, &id)?, tx.clock()?))).await?;
+    let agent = agents::agent(&row, app.hub.seen(&row.text(0)), now);
+    let (health, components) = (row.json(16), row.json(18));
+    let effective_config = row.maybe_text(17);
     let revision = agent.revision;
     let details = AgentDetails { agent, health, effective_config, components, failures };
     Ok(Tagged(StatusCode::OK, revision, details))

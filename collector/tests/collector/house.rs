@@ -34,8 +34,9 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),
     ("phoenix-series", &["phoenix-pdata"]),
+    ("phoenix-analytics", &["phoenix-pdata", "phoenix-series"]),
     ("phoenix-opamp", &[]),
-    ("phoenix-control", &["phoenix-collector", "phoenix-opamp"]),
+    ("phoenix-control", &["phoenix-analytics", "phoenix-collector", "phoenix-opamp"]),
     (
         "phoenix-statements",
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod admin;
+mod analyze;
 mod auth;
 mod backend;
 mod bad_input;

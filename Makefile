@@ -28,7 +28,7 @@ build: ## Builds the release binary.
 
 test: ## Installs what the tests need and runs them all.
 	@.ci/install-test-tools
-	$(CARGO) test --workspace
+	.ci/with-postgres $(CARGO) test --workspace
 
 lint: ## Checks formatting and lints, as CI does.
 	$(CARGO) fmt --all --check

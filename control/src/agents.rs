@@ -7,11 +7,12 @@ use utoipa::ToSchema;
 
 use crate::args;
 use crate::audit::{self, Caller};
-use crate::configurations::expect_revision;
 use crate::error::{Error, Result};
 use crate::ids::{Secret, new_id, same, sha256};
+use crate::instances;
 use crate::principals::{NewSecret, check_name, snapshot};
 use crate::selector::Labels;
+use crate::store::record::{Record, expect_revision};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -71,7 +72,7 @@ pub struct AgentDetails {
     pub failures: BTreeMap<String, String>,
 }
 
-pub(crate) const AGENT: &str = "id, name, labels, extra_labels, capabilities, enrolled_with, enrolled_at, last_seen_at, revoked_at, healthy, reported_hash, reported_status, reported_error, revision, enrolled_labels";
+pub(crate) const AGENT: &str = "id, name, labels, extra_labels, capabilities, enrolled_with, enrolled_at, last_seen_at, revoked_at, healthy, reported_hash, reported_status, reported_error, revision, enrolled_labels, (SELECT i.seen_at FROM instances i WHERE i.id = connected_to)";
 
 pub(crate) fn labels_of(row: &Row, columns: [usize; 3]) -> Labels {
     let mut labels = Labels::new();
@@ -83,8 +84,10 @@ pub(crate) fn labels_of(row: &Row, columns: [usize; 3]) -> Labels {
     labels
 }
 
-/// `seen` is when a connected agent was last heard of.
-pub(crate) fn agent(row: &Row, seen: Option<i64>) -> Agent {
+/// `here` is when an agent that is connected to this instance was last heard of, `now` the time of the database.
+pub(crate) fn agent(row: &Row, here: Option<i64>, now: i64) -> Agent {
+    let elsewhere = row.maybe_int(15).filter(|seen| now - seen < instances::LEASE_MS);
+    let seen = here.or(elsewhere);
     let bits = row.int(4) as u64;
     let named = phoenix_opamp::agent::NAMES.iter().filter(|(bit, _)| bits & bit != 0);
     Agent {
@@ -152,7 +155,7 @@ pub(crate) fn label(
 /// Locks an agent out.
 pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
     row(tx, id)?;
-    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, revision = revision + 1
+    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, connected_to = NULL, revision = revision + 1
          WHERE id = ?1 AND revoked_at IS NULL";
     if tx.execute(sql, args![id, now])? > 0 {
         audit::record(tx, caller, now, "agent.revoke", id, id, "")?;
@@ -163,7 +166,7 @@ pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Re
 /// Forgets the credential of an agent, which may then enrol again: after it lost its storage.
 pub(crate) fn forget_credential(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
     row(tx, id)?;
-    tx.execute("UPDATE agents SET credential_hash = NULL WHERE id = ?1", args![id])?;
+    tx.execute("UPDATE agents SET credential_hash = NULL, connected_to = NULL WHERE id = ?1", args![id])?;
     audit::record(tx, caller, now, "agent.forget_credential", id, id, "")
 }
 
@@ -197,25 +200,29 @@ pub struct EnrolmentToken {
     pub max_uses: Option<i64>,
 }
 
-const TOKEN: &str = "id, name, labels, created_by, created_at, expires_at, revoked_at, uses, max_uses";
+impl Record for EnrolmentToken {
+    const TABLE: &'static str = "enrolment_tokens";
+    const NOUN: &'static str = "enrolment token";
+    const COLUMNS: &'static str =
+        "id, name, labels, created_by, created_at, expires_at, revoked_at, uses, max_uses";
 
-fn token(row: &Row) -> EnrolmentToken {
-    EnrolmentToken {
-        id: row.text(0),
-        name: row.text(1),
-        labels: labels_of(row, [2, usize::MAX, usize::MAX]),
-        created_by: row.text(3),
-        created_at: rfc3339(row.int(4)),
-        expires_at: row.maybe_int(5).map(rfc3339),
-        revoked_at: row.maybe_int(6).map(rfc3339),
-        uses: row.int(7),
-        max_uses: row.maybe_int(8),
+    fn read(row: &Row) -> Result<EnrolmentToken> {
+        Ok(EnrolmentToken {
+            id: row.text(0),
+            name: row.text(1),
+            labels: labels_of(row, [2, usize::MAX, usize::MAX]),
+            created_by: row.text(3),
+            created_at: rfc3339(row.int(4)),
+            expires_at: row.maybe_int(5).map(rfc3339),
+            revoked_at: row.maybe_int(6).map(rfc3339),
+            uses: row.int(7),
+            max_uses: row.maybe_int(8),
+        })
     }
-}
 
-pub(crate) fn tokens(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<EnrolmentToken>> {
-    let sql = format!("SELECT {TOKEN} FROM enrolment_tokens WHERE id > ?1 ORDER BY id LIMIT ?2");
-    Ok(tx.query(&sql, args![after, limit])?.iter().map(token).collect())
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 pub(crate) fn add_token(

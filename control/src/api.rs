@@ -21,24 +21,26 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi as _;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, PathItem, Ref, RefOr, Response as OpenApiResponse, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// Largest body of a request, in bytes: the longest text of a configuration, escaped as JSON.
 pub(crate) const MAX_BODY: usize = 2 * crate::configurations::MAX_TEXT;
 
-/// What every answer that refuses looks like is `Problem`.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Phoenix control",
         description = "Configurations, rollouts and agents of a fleet of collectors. Errors are `application/problem+json` (RFC 9457). Lists are paged by `cursor`. What is changed names the state that was seen with `If-Match`. A `POST` with an `Idempotency-Key` is done once, however often it is sent."
     ),
-    security(("bearer" = []), ("session" = []))
+    security(("bearer" = []), ("session" = [])),
+    components(schemas(Problem))
 )]
 struct Document;
 
@@ -91,12 +93,26 @@ fn assembled() -> (Router<App>, utoipa::openapi::OpenApi) {
     let whole = Document::openapi();
     document.info = whole.info;
     document.security = whole.security;
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        operation.responses.responses.insert("default".to_owned(), RefOr::T(refusal()));
+    }
     let components = document.components.get_or_insert_default();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme("bearer", bearer);
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(gate::COOKIE)));
     components.add_security_scheme("session", cookie);
     (router, document)
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let all = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
+    all.into_iter().filter_map(Option::as_mut)
+}
+
+/// What every answer that refuses looks like.
+fn refusal() -> OpenApiResponse {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description("why not").content("application/problem+json", problem).build()
 }
 
 async fn nothing_here() -> Error {

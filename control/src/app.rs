@@ -8,9 +8,11 @@ use phoenix_opamp::AgentConfigMap;
 use crate::configurations;
 use crate::error::Result;
 use crate::hub::Hub;
+use crate::ids::new_id;
 use crate::limits::Limiter;
 use crate::passwords::Passwords;
 use crate::store::{Db, Tx};
+use crate::time::now_ms;
 use crate::validation;
 
 /// Offers that are kept in memory: versions never change.
@@ -24,8 +26,10 @@ pub struct App(Arc<Inner>);
 pub struct Inner {
     /// The database.
     pub db: Db,
-    /// The connected agents.
+    /// The agents that are connected to this instance.
     pub hub: Hub,
+    /// Tells this instance from others over the same database.
+    pub instance: String,
     /// Hashes of passwords.
     pub passwords: Passwords,
     /// How much each client may ask.
@@ -59,6 +63,7 @@ impl App {
         App(Arc::new(Inner {
             db,
             hub: Hub::default(),
+            instance: new_id("ins", now_ms()),
             passwords: Passwords::default(),
             limiter: Limiter::new(requests_per_second, requests_per_second * 2),
             login_limiter: Limiter::new(1, 10),

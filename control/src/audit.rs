@@ -88,6 +88,8 @@ pub(crate) fn record(
 ) -> Result<()> {
     let hash_of = |text: &str| if text.is_empty() { String::new() } else { sha256(text) };
     let (before, after) = (hash_of(before), hash_of(after));
+    // One entry follows another, whoever else writes.
+    tx.alone()?;
     let last = tx.one("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", &[])?;
     let (seq, previous) = last.map_or((1, String::new()), |row| (row.int(0) + 1, row.text(1)));
     let parts = [caller.actor.as_str(), action, target, &before, &after, &caller.request_id];
@@ -151,12 +153,13 @@ pub(crate) fn verify(tx: &mut dyn Tx) -> Result<Verification> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Db;
+    use crate::store::{Db, Pooling};
 
     #[tokio::test]
     async fn tampering_shows() {
         let folder = tempfile::tempdir().expect("made");
-        let db = Db::open(folder.path().join("db").to_str().expect("UTF-8")).expect("opened");
+        let db =
+            Db::open(folder.path().join("db").to_str().expect("UTF-8"), &Pooling::default()).expect("opened");
         db.write(|tx| {
             for number in 0..5 {
                 record(tx, &Caller::system(), number, "do", &format!("it {number}"), "", "x")?;

@@ -11,6 +11,7 @@ use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{new_id, sha256};
 use crate::principals::{check_name, snapshot};
+use crate::store::record::{Record, expect_revision, find, find_seen, taken};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 use crate::validation::Layer;
@@ -39,17 +40,29 @@ pub struct Configuration {
     pub revision: i64,
 }
 
-const CONFIGURATION: &str = "id, name, description, parent_id, latest, created_at, revision";
+impl Record for Configuration {
+    const TABLE: &'static str = "configurations";
+    const NOUN: &'static str = "configuration";
+    const COLUMNS: &'static str = "id, name, description, parent_id, latest, created_at, revision";
 
-fn configuration(row: &Row) -> Configuration {
-    Configuration {
-        id: row.text(0),
-        name: row.text(1),
-        description: row.text(2),
-        parent_id: row.maybe_text(3),
-        latest: row.int(4),
-        created_at: rfc3339(row.int(5)),
-        revision: row.int(6),
+    fn read(row: &Row) -> Result<Configuration> {
+        Ok(Configuration {
+            id: row.text(0),
+            name: row.text(1),
+            description: row.text(2),
+            parent_id: row.maybe_text(3),
+            latest: row.int(4),
+            created_at: rfc3339(row.int(5)),
+            revision: row.int(6),
+        })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn revision(&self) -> i64 {
+        self.revision
     }
 }
 
@@ -79,32 +92,29 @@ pub struct Version {
     pub text: Option<String>,
 }
 
-const VERSION: &str =
-    "id, configuration_id, number, message, author, previous, parent_version_id, content_hash, created_at";
+impl Record for Version {
+    const TABLE: &'static str = "versions";
+    const NOUN: &'static str = "version";
+    const COLUMNS: &'static str = "id, configuration_id, number, message, author, previous, parent_version_id, content_hash, created_at, text";
 
-fn version(row: &Row) -> Version {
-    Version {
-        id: row.text(0),
-        configuration_id: row.text(1),
-        number: row.int(2),
-        message: row.text(3),
-        author: row.text(4),
-        previous: row.maybe_int(5),
-        parent_version_id: row.maybe_text(6),
-        content_hash: row.text(7),
-        created_at: rfc3339(row.int(8)),
-        text: row.maybe_text(9),
+    fn read(row: &Row) -> Result<Version> {
+        Ok(Version {
+            id: row.text(0),
+            configuration_id: row.text(1),
+            number: row.int(2),
+            message: row.text(3),
+            author: row.text(4),
+            previous: row.maybe_int(5),
+            parent_version_id: row.maybe_text(6),
+            content_hash: row.text(7),
+            created_at: rfc3339(row.int(8)),
+            text: row.maybe_text(9),
+        })
     }
-}
 
-pub(crate) fn list(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<Configuration>> {
-    let sql = format!("SELECT {CONFIGURATION} FROM configurations WHERE id > ?1 ORDER BY id LIMIT ?2");
-    Ok(tx.query(&sql, args![after, limit])?.iter().map(configuration).collect())
-}
-
-pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> Result<Configuration> {
-    let row = tx.one(&format!("SELECT {CONFIGURATION} FROM configurations WHERE id = ?1"), args![id])?;
-    row.as_ref().map(configuration).ok_or_else(|| Error::NotFound(format!("configuration {id}")))
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 pub(crate) fn create(
@@ -117,7 +127,7 @@ pub(crate) fn create(
 ) -> Result<Configuration> {
     check_name("name", name)?;
     if let Some(parent) = parent_id
-        && let Err(Error::NotFound(_)) = find(tx, parent)
+        && let Err(Error::NotFound(_)) = find::<Configuration>(tx, parent)
     {
         return Err(Error::field("parent_id", "there is no such configuration"));
     }
@@ -127,11 +137,8 @@ pub(crate) fn create(
          VALUES (?1, ?2, ?3, ?4, 0, ?5, 1)",
         args![&id, name, description, parent_id, now],
     )
-    .map_err(|error| match error {
-        Error::Conflict(_) => Error::Conflict(format!("there is a configuration {name:?} already")),
-        error => error,
-    })?;
-    let made = find(tx, &id)?;
+    .map_err(taken::<Configuration>(name))?;
+    let made: Configuration = find(tx, &id)?;
     audit::record(tx, caller, now, "configuration.create", &id, "", &snapshot(&made))?;
     Ok(made)
 }
@@ -144,38 +151,31 @@ pub(crate) fn change(
     revision: i64,
     description: &str,
 ) -> Result<Configuration> {
-    let before = find(tx, id)?;
-    expect_revision(before.revision, revision)?;
+    let before: Configuration = find_seen(tx, id, revision)?;
     tx.execute(
         "UPDATE configurations SET description = ?2, revision = revision + 1 WHERE id = ?1",
         args![id, description],
     )?;
-    let after = find(tx, id)?;
+    let after: Configuration = find(tx, id)?;
     audit::record(tx, caller, now, "configuration.change", id, &snapshot(&before), &snapshot(&after))?;
     Ok(after)
 }
 
-pub(crate) fn expect_revision(found: i64, expected: i64) -> Result<()> {
-    if found == expected { Ok(()) } else { Err(Error::Precondition(format!("\"{found}\""))) }
-}
-
 pub(crate) fn versions(tx: &mut dyn Tx, id: &str, before: i64, limit: i64) -> Result<Vec<Version>> {
-    find(tx, id)?;
+    find::<Configuration>(tx, id)?;
+    // Without the texts.
+    let columns = Version::COLUMNS.trim_end_matches(", text");
     let sql = format!(
-        "SELECT {VERSION} FROM versions WHERE configuration_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3"
+        "SELECT {columns} FROM versions WHERE configuration_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3"
     );
-    Ok(tx.query(&sql, args![id, before, limit])?.iter().map(version).collect())
+    tx.query(&sql, args![id, before, limit])?.iter().map(Version::read).collect()
 }
 
 pub(crate) fn find_version(tx: &mut dyn Tx, id: &str, number: i64) -> Result<Version> {
-    let sql = format!("SELECT {VERSION}, text FROM versions WHERE configuration_id = ?1 AND number = ?2");
+    let sql =
+        format!("SELECT {} FROM versions WHERE configuration_id = ?1 AND number = ?2", Version::COLUMNS);
     let row = tx.one(&sql, args![id, number])?;
-    row.as_ref().map(version).ok_or_else(|| Error::NotFound(format!("version {number} of {id}")))
-}
-
-pub(crate) fn version_by_id(tx: &mut dyn Tx, id: &str) -> Result<Version> {
-    let row = tx.one(&format!("SELECT {VERSION}, text FROM versions WHERE id = ?1"), args![id])?;
-    row.as_ref().map(version).ok_or_else(|| Error::NotFound(format!("version {id}")))
+    Version::read(&row.ok_or_else(|| Error::NotFound(format!("version {number} of {id}")))?)
 }
 
 /// The texts of a version, what is laid over comes first.
@@ -199,7 +199,7 @@ pub(crate) fn layers(tx: &mut dyn Tx, version_id: &str) -> Result<Vec<Layer>> {
 /// What a new version is laid over: the latest version of the parent and its texts.
 pub(crate) fn base(tx: &mut dyn Tx, configuration: &Configuration) -> Result<(Option<String>, Vec<Layer>)> {
     let Some(parent) = &configuration.parent_id else { return Ok((None, Vec::new())) };
-    let parent = find(tx, parent)?;
+    let parent: Configuration = find(tx, parent)?;
     if parent.latest == 0 {
         return Err(Error::Conflict(format!("the parent {} has no version yet", parent.name)));
     }
@@ -220,7 +220,7 @@ pub(crate) fn add_version(
     message: &str,
     parent_version_id: Option<&String>,
 ) -> Result<Version> {
-    let found = find(tx, id)?;
+    let found: Configuration = find(tx, id)?;
     if let Some(revision) = revision {
         expect_revision(found.revision, revision)?;
     }

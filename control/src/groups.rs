@@ -7,11 +7,12 @@ use utoipa::ToSchema;
 
 use crate::args;
 use crate::audit::{self, Caller};
-use crate::configurations::{expect_revision, version_by_id};
+use crate::configurations::Version;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 use crate::principals::{check_name, snapshot};
 use crate::selector::{Labels, Selector};
+use crate::store::record::{Record, find, find_seen, taken};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -34,28 +35,30 @@ pub struct Group {
     pub revision: i64,
 }
 
-const GROUP: &str = "id, name, selector, priority, live_version_id, created_at, revision";
+impl Record for Group {
+    const TABLE: &'static str = "agent_groups";
+    const NOUN: &'static str = "group";
+    const COLUMNS: &'static str = "id, name, selector, priority, live_version_id, created_at, revision";
 
-fn group(row: &Row) -> Group {
-    Group {
-        id: row.text(0),
-        name: row.text(1),
-        selector: row.text(2),
-        priority: row.int(3),
-        live_version_id: row.maybe_text(4),
-        created_at: rfc3339(row.int(5)),
-        revision: row.int(6),
+    fn read(row: &Row) -> Result<Group> {
+        Ok(Group {
+            id: row.text(0),
+            name: row.text(1),
+            selector: row.text(2),
+            priority: row.int(3),
+            live_version_id: row.maybe_text(4),
+            created_at: rfc3339(row.int(5)),
+            revision: row.int(6),
+        })
     }
-}
 
-pub(crate) fn list(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<Group>> {
-    let sql = format!("SELECT {GROUP} FROM agent_groups WHERE id > ?1 ORDER BY id LIMIT ?2");
-    Ok(tx.query(&sql, args![after, limit])?.iter().map(group).collect())
-}
+    fn id(&self) -> &str {
+        &self.id
+    }
 
-pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> Result<Group> {
-    let row = tx.one(&format!("SELECT {GROUP} FROM agent_groups WHERE id = ?1"), args![id])?;
-    row.as_ref().map(group).ok_or_else(|| Error::NotFound(format!("group {id}")))
+    fn revision(&self) -> i64 {
+        self.revision
+    }
 }
 
 pub(crate) fn create(
@@ -73,11 +76,8 @@ pub(crate) fn create(
         "INSERT INTO agent_groups (id, name, selector, priority, created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
         args![&id, name, selector, priority, now],
     )
-    .map_err(|error| match error {
-        Error::Conflict(_) => Error::Conflict(format!("there is a group {name:?} already")),
-        error => error,
-    })?;
-    let made = find(tx, &id)?;
+    .map_err(taken::<Group>(name))?;
+    let made: Group = find(tx, &id)?;
     audit::record(tx, caller, now, "group.create", &id, "", &snapshot(&made))?;
     Ok(made)
 }
@@ -91,22 +91,20 @@ pub(crate) fn change(
     selector: Option<&String>,
     priority: Option<i64>,
 ) -> Result<Group> {
-    let before = find(tx, id)?;
-    expect_revision(before.revision, revision)?;
+    let before: Group = find_seen(tx, id, revision)?;
     let selector = selector.unwrap_or(&before.selector);
     Selector::parse(selector)?;
     tx.execute(
         "UPDATE agent_groups SET selector = ?2, priority = ?3, revision = revision + 1 WHERE id = ?1",
         args![id, selector, priority.unwrap_or(before.priority)],
     )?;
-    let after = find(tx, id)?;
+    let after: Group = find(tx, id)?;
     audit::record(tx, caller, now, "group.change", id, &snapshot(&before), &snapshot(&after))?;
     Ok(after)
 }
 
 pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
-    let before = find(tx, id)?;
-    expect_revision(before.revision, revision)?;
+    let before: Group = find_seen(tx, id, revision)?;
     let rollouts = tx.one("SELECT count(*) FROM rollouts WHERE group_id = ?1", args![id])?;
     if rollouts.is_some_and(|row| row.int(0) > 0) {
         return Err(Error::Conflict("the group has a history of rollouts, which is kept".to_owned()));
@@ -116,7 +114,7 @@ pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revis
 }
 
 pub(crate) fn set_live(tx: &mut dyn Tx, id: &str, version_id: &str) -> Result<()> {
-    version_by_id(tx, version_id)?;
+    find::<Version>(tx, version_id)?;
     let sql = "UPDATE agent_groups SET live_version_id = ?2, revision = revision + 1 WHERE id = ?1";
     tx.execute(sql, args![id, version_id])?;
     Ok(())
@@ -148,9 +146,10 @@ impl Assignment {
     }
 
     fn read(tx: &mut dyn Tx, agent_id: Option<&str>) -> Result<Assignment> {
-        let sql = format!("SELECT {GROUP} FROM agent_groups ORDER BY priority DESC, name");
+        let sql = format!("SELECT {} FROM agent_groups ORDER BY priority DESC, name", Group::COLUMNS);
         let mut groups = Vec::new();
-        for group in tx.query(&sql, &[])?.iter().map(group) {
+        for row in tx.query(&sql, &[])? {
+            let group = Group::read(&row)?;
             groups.push((Selector::parse(&group.selector)?, group));
         }
         let mut rollouts = BTreeMap::new();

@@ -3,6 +3,7 @@
 //! What is only known here (who is there, when they were last heard of) is not written with each heartbeat.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use phoenix_opamp::ServerToAgent;
@@ -42,6 +43,11 @@ struct Shared {
     changed: Notify,
     /// There are tasks to hand out.
     work: Notify,
+    /// Other instances are to hear of it.
+    told: Notify,
+    tells_change: AtomicBool,
+    tells_work: AtomicBool,
+    tells_expelled: Mutex<Vec<String>>,
 }
 
 /// What a new session gets.
@@ -125,8 +131,16 @@ impl Hub {
         current.then(|| table.sessions.remove(agent).map(|session| session.last_seen))?
     }
 
-    /// Ends the session of an agent that is locked out.
+    /// Ends the session of an agent that is locked out, wherever it is connected.
     pub(crate) fn expel(&self, agent: &str) {
+        self.expel_here(agent);
+        let mut told = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push(agent.to_owned());
+        self.0.told.notify_one();
+    }
+
+    /// The same, heard of another instance.
+    pub(crate) fn expel_here(&self, agent: &str) {
         self.table().sessions.remove(agent);
     }
 
@@ -185,9 +199,29 @@ impl Hub {
         gone
     }
 
-    /// What agents are to have may be another now.
+    /// What agents are to have may be another now; other instances hear of it, too.
     pub(crate) fn changed(&self) {
+        self.look_at_changes();
+        self.0.tells_change.store(true, Ordering::Release);
+        self.0.told.notify_one();
+    }
+
+    /// The same, heard of another instance.
+    pub(crate) fn look_at_changes(&self) {
         self.0.changed.notify_one();
+    }
+
+    /// Waits until other instances are to hear of something: `change`, `work`, or `expel` and an agent.
+    pub(crate) async fn until_told(&self) -> Vec<String> {
+        self.0.told.notified().await;
+        let expelled = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
+        let mut told: Vec<String> = expelled.iter().map(|agent| format!("expel {agent}")).collect();
+        for (flag, what) in [(&self.0.tells_change, "change"), (&self.0.tells_work, "work")] {
+            if flag.swap(false, Ordering::AcqRel) {
+                told.push(what.to_owned());
+            }
+        }
+        told
     }
 
     /// Waits until that is so.
@@ -195,8 +229,15 @@ impl Hub {
         self.0.changed.notified().await;
     }
 
-    /// There are new tasks.
+    /// There are new tasks; other instances hear of it, too.
     pub(crate) fn work_came(&self) {
+        self.look_for_work();
+        self.0.tells_work.store(true, Ordering::Release);
+        self.0.told.notify_one();
+    }
+
+    /// The same, heard of another instance, or for agents of this one alone.
+    pub(crate) fn look_for_work(&self) {
         self.0.work.notify_one();
     }
 

@@ -14,6 +14,7 @@ pub mod error;
 pub mod groups;
 pub mod hub;
 pub mod ids;
+pub mod instances;
 pub mod limits;
 pub mod opamp;
 pub mod passwords;

@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use phoenix_control::serve::{self, Options};
+use phoenix_control::store::Pooling;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Keeps the configurations of a fleet of collectors, and rolls them out.
@@ -33,9 +36,23 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// The database: `sqlite:PATH`.
-    #[arg(long, default_value = "sqlite:phoenix-control.db")]
+    /// The database: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/NAME`, which several instances may share.
+    #[arg(
+        long,
+        env = "PHOENIX_CONTROL_DATABASE",
+        hide_env_values = true,
+        default_value = "sqlite:phoenix-control.db"
+    )]
     database: String,
+    /// Most connections to PostgreSQL; one more listens.
+    #[arg(long, default_value_t = Pooling::default().connections, value_parser = connections)]
+    database_connections: usize,
+    /// Seconds that a transaction waits for one of them.
+    #[arg(long, default_value_t = Pooling::default().wait.as_secs(), value_parser = clap::value_parser!(u64).range(1..=300))]
+    database_wait_seconds: u64,
+    /// Certificates (PEM) that PostgreSQL's is checked with; the system's without.
+    #[arg(long)]
+    database_ca: Option<PathBuf>,
     /// Where the API listens.
     #[arg(long, default_value = "localhost:8080")]
     listen: String,
@@ -48,6 +65,13 @@ struct Serve {
     /// Requests that one client may make per second, on average; twice as many at once.
     #[arg(long, default_value_t = 100)]
     requests_per_second: u32,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 2..=1000) => Ok(count),
+        _ => Err("must be 2 to 1000".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -82,6 +106,11 @@ fn run(asked: Serve) -> anyhow::Result<()> {
     runtime.block_on(async {
         let options = Options {
             database: asked.database,
+            pooling: Pooling {
+                connections: asked.database_connections,
+                wait: Duration::from_secs(asked.database_wait_seconds),
+                ca: asked.database_ca,
+            },
             listen: asked.listen,
             opamp_listen: asked.opamp_listen,
             heartbeat_seconds: asked.heartbeat_seconds,

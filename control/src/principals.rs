@@ -8,6 +8,7 @@ use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{Secret, new_id, same, sha256};
 use crate::roles::Role;
+use crate::store::record::{Record, find, find_seen, taken};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -33,22 +34,34 @@ pub struct User {
     pub revision: i64,
 }
 
-const USER: &str = "id, name, role, disabled, created_at, revision";
-
 fn role(row: &Row, column: usize) -> Result<Role> {
     let name = row.text(column);
     Role::parse(&name).ok_or_else(|| Error::Internal(format!("a role {name:?} in the database")))
 }
 
-fn user(row: &Row) -> Result<User> {
-    Ok(User {
-        id: row.text(0),
-        name: row.text(1),
-        role: role(row, 2)?,
-        disabled: row.yes(3),
-        created_at: rfc3339(row.int(4)),
-        revision: row.int(5),
-    })
+impl Record for User {
+    const TABLE: &'static str = "users";
+    const NOUN: &'static str = "user";
+    const COLUMNS: &'static str = "id, name, role, disabled, created_at, revision";
+
+    fn read(row: &Row) -> Result<User> {
+        Ok(User {
+            id: row.text(0),
+            name: row.text(1),
+            role: role(row, 2)?,
+            disabled: row.yes(3),
+            created_at: rfc3339(row.int(4)),
+            revision: row.int(5),
+        })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
 }
 
 /// The text by which the audit log knows a state.
@@ -63,16 +76,6 @@ pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
         return Err(Error::field(field, "must have 1 to 100 letters, digits, spaces or one of . _ - @"));
     }
     Ok(())
-}
-
-pub(crate) fn users(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<User>> {
-    let sql = format!("SELECT {USER} FROM users WHERE id > ?1 ORDER BY id LIMIT ?2");
-    tx.query(&sql, args![after, limit])?.iter().map(user).collect()
-}
-
-pub(crate) fn find_user(tx: &mut dyn Tx, id: &str) -> Result<User> {
-    let row = tx.one(&format!("SELECT {USER} FROM users WHERE id = ?1"), args![id])?;
-    row.as_ref().map(user).transpose()?.ok_or_else(|| Error::NotFound(format!("user {id}")))
 }
 
 /// Adds a user whose password has `password_hash`.
@@ -91,11 +94,8 @@ pub(crate) fn add_user(
          VALUES (?1, ?2, ?3, ?4, 0, ?5, 1)",
         args![&id, name, role.name(), password_hash, now],
     )
-    .map_err(|error| match error {
-        Error::Conflict(_) => Error::Conflict(format!("there is a user {name:?} already")),
-        error => error,
-    })?;
-    let user = find_user(tx, &id)?;
+    .map_err(taken::<User>(name))?;
+    let user: User = find(tx, &id)?;
     audit::record(tx, caller, now, "user.create", &id, "", &snapshot(&user))?;
     Ok(user)
 }
@@ -112,10 +112,7 @@ pub(crate) fn change_user(
     disabled: Option<bool>,
     password_hash: Option<&String>,
 ) -> Result<User> {
-    let before = find_user(tx, id)?;
-    if before.revision != revision {
-        return Err(Error::Precondition(format!("\"{}\"", before.revision)));
-    }
+    let before: User = find_seen(tx, id, revision)?;
     let (role, disabled) = (role.unwrap_or(before.role), disabled.unwrap_or(before.disabled));
     tx.execute(
         "UPDATE users SET role = ?2, disabled = ?3, revision = revision + 1 WHERE id = ?1",
@@ -128,16 +125,13 @@ pub(crate) fn change_user(
         tx.execute("DELETE FROM sessions WHERE user_id = ?1", args![id])?;
     }
     keep_an_admin(tx)?;
-    let after = find_user(tx, id)?;
+    let after: User = find(tx, id)?;
     audit::record(tx, caller, now, "user.change", id, &snapshot(&before), &snapshot(&after))?;
     Ok(after)
 }
 
 pub(crate) fn remove_user(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
-    let before = find_user(tx, id)?;
-    if before.revision != revision {
-        return Err(Error::Precondition(format!("\"{}\"", before.revision)));
-    }
+    let before: User = find_seen(tx, id, revision)?;
     tx.execute("DELETE FROM sessions WHERE user_id = ?1", args![id])?;
     tx.execute("DELETE FROM users WHERE id = ?1", args![id])?;
     keep_an_admin(tx)?;
@@ -157,8 +151,8 @@ fn keep_an_admin(tx: &mut dyn Tx) -> Result<()> {
 
 /// What a login is checked against: the user, and the hash of the password.
 pub(crate) fn login(tx: &mut dyn Tx, name: &str) -> Result<Option<(User, String)>> {
-    let sql = format!("SELECT {USER}, password_hash FROM users WHERE name = ?1 AND disabled = 0");
-    tx.one(&sql, args![name])?.map(|row| Ok((user(&row)?, row.text(6)))).transpose()
+    let sql = format!("SELECT {}, password_hash FROM users WHERE name = ?1 AND disabled = 0", User::COLUMNS);
+    tx.one(&sql, args![name])?.map(|row| Ok((User::read(&row)?, row.text(6)))).transpose()
 }
 
 pub(crate) fn open_session(tx: &mut dyn Tx, caller: &Caller, now: i64, user: &User) -> Result<Secret> {
@@ -204,19 +198,28 @@ pub struct ApiKey {
     pub last_used_at: Option<String>,
 }
 
-const KEY: &str = "id, name, role, created_by, created_at, expires_at, revoked_at, last_used_at";
+impl Record for ApiKey {
+    const TABLE: &'static str = "api_keys";
+    const NOUN: &'static str = "API key";
+    const COLUMNS: &'static str =
+        "id, name, role, created_by, created_at, expires_at, revoked_at, last_used_at";
 
-fn key(row: &Row) -> Result<ApiKey> {
-    Ok(ApiKey {
-        id: row.text(0),
-        name: row.text(1),
-        role: role(row, 2)?,
-        created_by: row.text(3),
-        created_at: rfc3339(row.int(4)),
-        expires_at: row.maybe_int(5).map(rfc3339),
-        revoked_at: row.maybe_int(6).map(rfc3339),
-        last_used_at: row.maybe_int(7).map(rfc3339),
-    })
+    fn read(row: &Row) -> Result<ApiKey> {
+        Ok(ApiKey {
+            id: row.text(0),
+            name: row.text(1),
+            role: role(row, 2)?,
+            created_by: row.text(3),
+            created_at: rfc3339(row.int(4)),
+            expires_at: row.maybe_int(5).map(rfc3339),
+            revoked_at: row.maybe_int(6).map(rfc3339),
+            last_used_at: row.maybe_int(7).map(rfc3339),
+        })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// A key that was made, with its secret, which is not shown again.
@@ -226,11 +229,6 @@ pub struct NewSecret {
     pub id: String,
     /// What to send as `Authorization: Bearer …`. Not shown again.
     pub token: String,
-}
-
-pub(crate) fn keys(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<ApiKey>> {
-    let sql = format!("SELECT {KEY} FROM api_keys WHERE id > ?1 ORDER BY id LIMIT ?2");
-    tx.query(&sql, args![after, limit])?.iter().map(key).collect()
 }
 
 pub(crate) fn add_key(

@@ -13,11 +13,12 @@ use utoipa::ToSchema;
 use crate::agents::labels_of;
 use crate::args;
 use crate::audit::{self, Caller};
-use crate::configurations::{self, expect_revision};
+use crate::configurations::{self, Version};
 use crate::error::{Error, FieldProblem, Result};
-use crate::groups::{self, Assignment};
+use crate::groups::{self, Assignment, Group};
 use crate::ids::{new_id, sha256};
 use crate::principals::snapshot;
+use crate::store::record::{Record, expect_revision, find};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 use crate::validation;
@@ -96,38 +97,40 @@ pub struct Rollout {
     settled_ms: Option<i64>,
 }
 
-const ROLLOUT: &str = "id, group_id, from_version_id, to_version_id, stages, gates, stage, state, reason, stage_since, created_by, created_at, finished_at, revision, settled_since";
+impl Record for Rollout {
+    const TABLE: &'static str = "rollouts";
+    const NOUN: &'static str = "rollout";
+    const COLUMNS: &'static str = "id, group_id, from_version_id, to_version_id, stages, gates, stage, state, reason, stage_since, created_by, created_at, finished_at, revision, settled_since";
 
-fn rollout(row: &Row) -> Result<Rollout> {
-    let read = |error: serde_json::Error| Error::Internal(format!("a rollout in the database: {error}"));
-    Ok(Rollout {
-        id: row.text(0),
-        group_id: row.text(1),
-        from_version_id: row.maybe_text(2),
-        to_version_id: row.text(3),
-        stages: serde_json::from_str(&row.text(4)).map_err(read)?,
-        gates: serde_json::from_str(&row.text(5)).map_err(read)?,
-        stage: row.int(6),
-        state: row.text(7),
-        reason: row.text(8),
-        stage_since: rfc3339(row.int(9)),
-        created_by: row.text(10),
-        created_at: rfc3339(row.int(11)),
-        finished_at: row.maybe_int(12).map(rfc3339),
-        revision: row.int(13),
-        since_ms: row.int(9),
-        settled_ms: row.maybe_int(14),
-    })
-}
+    fn read(row: &Row) -> Result<Rollout> {
+        let read = |error: serde_json::Error| Error::Internal(format!("a rollout in the database: {error}"));
+        Ok(Rollout {
+            id: row.text(0),
+            group_id: row.text(1),
+            from_version_id: row.maybe_text(2),
+            to_version_id: row.text(3),
+            stages: serde_json::from_str(&row.text(4)).map_err(read)?,
+            gates: serde_json::from_str(&row.text(5)).map_err(read)?,
+            stage: row.int(6),
+            state: row.text(7),
+            reason: row.text(8),
+            stage_since: rfc3339(row.int(9)),
+            created_by: row.text(10),
+            created_at: rfc3339(row.int(11)),
+            finished_at: row.maybe_int(12).map(rfc3339),
+            revision: row.int(13),
+            since_ms: row.int(9),
+            settled_ms: row.maybe_int(14),
+        })
+    }
 
-pub(crate) fn list(tx: &mut dyn Tx, before: &str, limit: i64) -> Result<Vec<Rollout>> {
-    let sql = format!("SELECT {ROLLOUT} FROM rollouts WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
-    tx.query(&sql, args![before, limit])?.iter().map(rollout).collect()
-}
+    fn id(&self) -> &str {
+        &self.id
+    }
 
-pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> Result<Rollout> {
-    let row = tx.one(&format!("SELECT {ROLLOUT} FROM rollouts WHERE id = ?1"), args![id])?;
-    row.as_ref().map(rollout).transpose()?.ok_or_else(|| Error::NotFound(format!("rollout {id}")))
+    fn revision(&self) -> i64 {
+        self.revision
+    }
 }
 
 fn check(stages: &[Stage], gates: &Gates) -> Result<()> {
@@ -166,9 +169,8 @@ pub(crate) fn start(
     connected: &BTreeSet<String>,
 ) -> Result<Rollout> {
     check(stages, gates)?;
-    let group = groups::find(tx, group_id).map_err(|_| Error::field("group_id", "there is no such group"))?;
-    configurations::version_by_id(tx, version_id)
-        .map_err(|_| Error::field("version_id", "there is no such version"))?;
+    let group: Group = find(tx, group_id).map_err(|_| Error::field("group_id", "there is no such group"))?;
+    find::<Version>(tx, version_id).map_err(|_| Error::field("version_id", "there is no such version"))?;
     if group.live_version_id.as_deref() == Some(version_id) {
         return Err(Error::Conflict("the group has this version already".to_owned()));
     }
@@ -191,7 +193,7 @@ pub(crate) fn start(
         Error::Conflict(_) => Error::Conflict("the group has a rollout under way already".to_owned()),
         error => error,
     })?;
-    let made = find(tx, &id)?;
+    let made: Rollout = find(tx, &id)?;
     expose(tx, &made, connected)?;
     audit::record(tx, caller, now, "rollout.start", &id, "", &snapshot(&made))?;
     Ok(made)
@@ -287,8 +289,8 @@ pub(crate) fn observe(
 
 /// Takes the next step of every rollout, where there is one to take; says whether anything changed.
 pub(crate) fn advance(tx: &mut dyn Tx, now: i64, connected: &BTreeSet<String>) -> Result<bool> {
-    let sql = format!("SELECT {ROLLOUT} FROM rollouts WHERE state = 'running'");
-    let open: Vec<Rollout> = tx.query(&sql, &[])?.iter().map(rollout).collect::<Result<_>>()?;
+    let sql = format!("SELECT {} FROM rollouts WHERE state = 'running'", Rollout::COLUMNS);
+    let open: Vec<Rollout> = tx.query(&sql, &[])?.iter().map(Rollout::read).collect::<Result<_>>()?;
     let mut changed = false;
     for rollout in open {
         // Agents that joined since, or came back, take their part in the stage.
@@ -320,7 +322,7 @@ fn carry_out(
         Decision::Next => {
             let sql = "UPDATE rollouts SET stage = stage + 1, stage_since = ?2, settled_since = NULL, revision = revision + 1 WHERE id = ?1";
             tx.execute(sql, args![&rollout.id, now])?;
-            let next = find(tx, &rollout.id)?;
+            let next: Rollout = find(tx, &rollout.id)?;
             expose(tx, &next, connected)?;
             audit::record(tx, caller, now, "rollout.stage", &rollout.id, &snapshot(rollout), &snapshot(&next))
         }
@@ -343,7 +345,7 @@ fn set_state(
 ) -> Result<()> {
     let sql = "UPDATE rollouts SET state = ?2, reason = ?3, stage_since = ?4, settled_since = NULL, revision = revision + 1 WHERE id = ?1";
     tx.execute(sql, args![&rollout.id, state, reason, now])?;
-    let after = find(tx, &rollout.id)?;
+    let after: Rollout = find(tx, &rollout.id)?;
     let action = format!("rollout.{state}");
     audit::record(tx, caller, now, &action, &rollout.id, &snapshot(rollout), &snapshot(&after))
 }
@@ -380,7 +382,7 @@ pub(crate) fn order(
     revision: Option<i64>,
     order: Order,
 ) -> Result<Rollout> {
-    let found = find(tx, id)?;
+    let found: Rollout = find(tx, id)?;
     if let Some(revision) = revision {
         expect_revision(found.revision, revision)?;
     }

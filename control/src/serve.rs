@@ -1,7 +1,7 @@
 //! The running service: listeners, and the work that goes on beside them.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -11,20 +11,28 @@ use crate::app::App;
 use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::roles::Role;
-use crate::store::Db;
+use crate::store::{Db, Pooling};
 use crate::time::now_ms;
-use crate::{api, opamp, principals, rollouts};
+use crate::{api, instances, opamp, principals, rollouts};
 
 /// How often rollouts and silent agents are looked at where nothing happens.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often an instance says that it is there: a third of its lease.
+const BEAT: Duration = Duration::from_secs(10);
+/// How often it looks whether there was a change that it was not told of.
+const SAFETY: Duration = Duration::from_secs(30);
+/// Between two hints to other instances.
+const HINTS_APART: Duration = Duration::from_millis(20);
 /// How long requests under way have at a stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// How the service runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `sqlite:PATH`.
+    /// `sqlite:PATH`, or `postgres://…`.
     pub database: String,
+    /// How a shared database is connected to.
+    pub pooling: Pooling,
     /// Where the API listens.
     pub listen: String,
     /// Where agents connect to.
@@ -75,8 +83,8 @@ pub async fn start(options: &Options) -> Result<Running> {
     if !(1..=3600).contains(&options.heartbeat_seconds) {
         return Err(Error::field("heartbeat", "must be 1s to 1h"));
     }
-    let url = options.database.clone();
-    let opened = tokio::task::spawn_blocking(move || Db::open(&url)).await;
+    let (url, pooling) = (options.database.clone(), options.pooling.clone());
+    let opened = tokio::task::spawn_blocking(move || Db::open(&url, &pooling)).await;
     let db = opened.map_err(|panic| Error::Internal(format!("the database: {panic}")))??;
     let (api_listener, api_address) = listen(&options.listen).await?;
     let (opamp_listener, opamp_address) = listen(&options.opamp_listen).await?;
@@ -87,7 +95,11 @@ pub async fn start(options: &Options) -> Result<Running> {
     tasks.spawn(serve(api_listener, api::router(app.clone()), stop.clone()));
     tasks.spawn(serve(opamp_listener, opamp::router(app.clone(), stop.clone()), stop.clone()));
     tasks.spawn(drive(app.clone(), stop.clone()));
-    tasks.spawn(opamp::drive_tasks(app, stop.clone()));
+    tasks.spawn(opamp::drive_tasks(app.clone(), stop.clone()));
+    if app.db.is_shared() {
+        tasks.spawn(tell_others(app.clone(), stop.clone()));
+        tasks.spawn(hear_others(app, stop.clone()));
+    }
     tracing::info!(api = %api_address, opamp = %opamp_address, "phoenix-control is up");
     Ok(Running { api: api_address, opamp: opamp_address, first_key, stop, tasks })
 }
@@ -108,37 +120,123 @@ async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationTo
     }
 }
 
+/// Hints other instances at what happened here, a moment's events at once.
+async fn tell_others(app: App, stop: CancellationToken) {
+    loop {
+        let told = tokio::select! {
+            () = stop.cancelled() => return,
+            told = app.hub.until_told() => told,
+        };
+        for what in told {
+            if let Err(error) = app.db.hint(format!("{} {what}", app.instance)).await {
+                tracing::warn!(%error, what, "other instances could not be told; they will look by themselves");
+            }
+        }
+        tokio::time::sleep(HINTS_APART).await;
+    }
+}
+
+async fn hear_others(app: App, stop: CancellationToken) {
+    let hear = |hint: &str| {
+        let (from, what) = hint.split_once(' ').unwrap_or_default();
+        if from == app.instance {
+            return;
+        }
+        match what.split_once(' ') {
+            Some(("expel", agent)) => app.hub.expel_here(agent),
+            _ if what == "work" => app.hub.look_for_work(),
+            _ if what == "change" => app.hub.look_at_changes(),
+            _ => {
+                app.hub.look_at_changes();
+                app.hub.look_for_work();
+            }
+        }
+    };
+    app.db.listen(stop, hear).await;
+}
+
 /// Takes the steps of rollouts, offers configurations, and notes who is gone.
 async fn drive(app: App, stop: CancellationToken) {
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut watch = Watch::default();
     loop {
         let is_news = tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = app.hub.until_changed() => true,
             _ = looks.tick() => false,
         };
-        if let Err(error) = step(&app, is_news).await {
+        if let Err(error) = watch.step(&app, is_news, Instant::now()).await {
             tracing::error!(%error, "a step of the rollouts failed; it is tried again");
         }
     }
+    let instance = app.instance.clone();
+    if app.db.is_shared()
+        && let Err(error) = app.db.beside(move |tx| instances::leave(tx, &instance)).await
+    {
+        tracing::warn!(%error, "others will find out by themselves that this instance stopped");
+    }
 }
 
-async fn step(app: &App, is_news: bool) -> Result<()> {
-    let gone = app.hub.expire(now_ms());
-    if !gone.is_empty() {
-        opamp::note_seen(app, gone).await;
+/// What was looked at, and when.
+#[derive(Default)]
+struct Watch {
+    beat_at: Option<Instant>,
+    looked_at: Option<Instant>,
+    /// The last change that agents were offered something for.
+    seen_change: i64,
+    is_rolling: bool,
+    leads: bool,
+}
+
+impl Watch {
+    async fn step(&mut self, app: &App, is_news: bool, now: Instant) -> Result<()> {
+        let gone = app.hub.expire(now_ms());
+        if !gone.is_empty() {
+            opamp::note_seen(app, gone).await;
+        }
+        let is_due = |at: Option<Instant>, every| at.is_none_or(|at| now - at >= every);
+        // While there is something to lead, whoever does not looks more often whether it may.
+        let every = if self.is_rolling && !self.leads { LOOK } else { BEAT };
+        if app.db.is_shared() && is_due(self.beat_at, every) {
+            let instance = app.instance.clone();
+            self.leads = app.db.beside(move |tx| instances::beat(tx, &instance)).await?;
+            self.beat_at = Some(now);
+        }
+        let is_safety = is_due(self.looked_at, SAFETY);
+        if !is_news && !is_safety && !self.is_rolling {
+            return Ok(());
+        }
+        // Every change is audited, so the log tells whether there was one.
+        let sql =
+            "SELECT (SELECT count(*) FROM rollouts WHERE state = 'running'), (SELECT max(seq) FROM audit)";
+        let seen = app.db.read(move |tx| tx.one(sql, &[])).await?;
+        let (rolling, last) = seen.map_or((0, 0), |row| (row.int(0), row.int(1)));
+        self.looked_at = Some(now);
+        self.is_rolling = rolling > 0;
+        let mut advanced = false;
+        if self.is_rolling {
+            let (instance, here, is_shared) = (app.instance.clone(), app.hub.connected(), app.db.is_shared());
+            advanced = app
+                .db
+                .write(move |tx| {
+                    if is_shared && !instances::leads(tx, &instance)? {
+                        return Ok(false);
+                    }
+                    let connected = instances::connected(tx, &instance, &here)?;
+                    rollouts::advance(tx, now_ms(), &connected)
+                })
+                .await?;
+        }
+        if advanced {
+            app.hub.changed();
+        }
+        if is_news || last != self.seen_change {
+            opamp::reconcile(app).await?;
+            self.seen_change = last;
+        }
+        Ok(())
     }
-    let connected = app.hub.connected();
-    let open = app.db.read(|tx| tx.one("SELECT count(*) FROM rollouts WHERE state = 'running'", &[])).await?;
-    let mut advanced = false;
-    if open.is_some_and(|row| row.int(0) > 0) {
-        advanced = app.db.write(move |tx| rollouts::advance(tx, now_ms(), &connected)).await?;
-    }
-    if is_news || advanced {
-        opamp::reconcile(app).await?;
-    }
-    Ok(())
 }
 
 impl Running {

@@ -4,17 +4,22 @@
 //! `?1`, `?2`, …; columns hold 64-bit numbers and texts, nothing else.
 //!
 //! - SQLite: one connection writes, in `BEGIN IMMEDIATE`; a few read beside it (WAL).
+//! - PostgreSQL: several instances share it; one of them writes at a time, under a lock. What happens often and concerns
+//!   one agent alone goes beside it ([`Db::beside`]).
 //! - A function may be run again where the database asks for that, so it has no effect outside.
 
+mod hints;
 mod migrations;
-#[cfg(test)]
-mod plans;
+mod postgres;
+pub(crate) mod record;
 mod sqlite;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
+use postgres::Mode;
 
 /// An argument, or what a column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,21 +44,22 @@ impl From<bool> for Value {
     }
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::Text(text.to_owned())
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        // PostgreSQL has no text with a zero byte in it.
+        Value::Text(if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text })
     }
 }
 
-impl From<String> for Value {
-    fn from(text: String) -> Value {
-        Value::Text(text)
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        text.to_owned().into()
     }
 }
 
 impl From<&String> for Value {
     fn from(text: &String) -> Value {
-        Value::Text(text.clone())
+        text.clone().into()
     }
 }
 
@@ -124,6 +130,47 @@ pub trait Tx {
     /// # Errors
     /// Where the database cannot answer.
     fn query(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>>;
+
+    /// Whose SQL is spoken, where it is not the same.
+    fn dialect(&self) -> Dialect;
+
+    /// From here on no other transaction does the same, until this one ends.
+    ///
+    /// # Errors
+    /// Where the database cannot answer.
+    fn alone(&mut self) -> Result<()>;
+
+    /// The time of the database, in milliseconds since 1970: the clocks of instances may be apart.
+    ///
+    /// # Errors
+    /// Where the database cannot answer.
+    fn clock(&mut self) -> Result<i64>;
+}
+
+/// Whose SQL is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite's.
+    Sqlite,
+    /// PostgreSQL's.
+    Postgres,
+}
+
+/// How a database that is shared is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pooling {
+    /// Most connections; one more listens.
+    pub connections: usize,
+    /// How long a transaction waits for one.
+    pub wait: Duration,
+    /// The certificates (PEM) that sign the database's; the system's without.
+    pub ca: Option<PathBuf>,
+}
+
+impl Default for Pooling {
+    fn default() -> Pooling {
+        Pooling { connections: 10, wait: Duration::from_secs(5), ca: None }
+    }
 }
 
 impl dyn Tx + '_ {
@@ -138,24 +185,36 @@ impl dyn Tx + '_ {
 
 /// The database. Clones share it.
 #[derive(Clone)]
-pub struct Db(Arc<sqlite::Sqlite>);
+pub struct Db(Arc<Backend>);
+
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
 
 impl Db {
-    /// Opens the database of a URL, and brings its schema up to date: `sqlite:PATH`, or a plain path.
+    /// Opens the database of a URL, and brings its schema up to date: `sqlite:PATH`, a plain path, or
+    /// `postgres://USER:PASSWORD@HOST/NAME`. Blocks; over PostgreSQL not on a thread of the runtime, but within one.
     ///
     /// # Errors
     /// Where it cannot be opened, or is newer than this program.
-    pub fn open(url: &str) -> Result<Db> {
-        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            return Err(Error::Unavailable("PostgreSQL is not supported yet: use `sqlite:PATH`".to_owned()));
-        }
-        let path = url.strip_prefix("sqlite:").unwrap_or(url);
-        let sqlite = sqlite::Sqlite::open(Path::new(path))?;
-        sqlite.write(|tx| migrations::migrate(tx))?;
-        Ok(Db(Arc::new(sqlite)))
+    pub fn open(url: &str, pooling: &Pooling) -> Result<Db> {
+        let backend = if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Backend::Postgres(postgres::Postgres::open(url, pooling)?)
+        } else {
+            Backend::Sqlite(sqlite::Sqlite::open(Path::new(url.strip_prefix("sqlite:").unwrap_or(url)))?)
+        };
+        backend.run(Mode::Write, |tx| migrations::migrate(tx))?;
+        Ok(Db(Arc::new(backend)))
     }
 
-    /// Runs `work` in a transaction that changes something; all of it counts or nothing.
+    /// Whether other instances may work with it.
+    pub fn is_shared(&self) -> bool {
+        matches!(*self.0, Backend::Postgres(_))
+    }
+
+    /// Runs `work` in a transaction that changes something; all of it counts or nothing, and no other one runs at the
+    /// same time.
     ///
     /// # Errors
     /// Those of `work`, and where the database fails.
@@ -163,8 +222,18 @@ impl Db {
         &self,
         work: impl Fn(&mut dyn Tx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let db = self.0.clone();
-        off_the_runtime(move || db.write(work)).await
+        self.run(Mode::Write, work).await
+    }
+
+    /// The same for what changes nothing that others change: it does not wait for them.
+    ///
+    /// # Errors
+    /// Those of `work`, and where the database fails.
+    pub async fn beside<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut dyn Tx) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(Mode::Beside, work).await
     }
 
     /// Runs `work`, which only asks, over one state of the database.
@@ -175,8 +244,26 @@ impl Db {
         &self,
         work: impl Fn(&mut dyn Tx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.run(Mode::Read, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        mode: Mode,
+        work: impl Fn(&mut dyn Tx) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let db = self.0.clone();
-        off_the_runtime(move || db.read(work)).await
+        off_the_runtime(move || db.run(mode, work)).await
+    }
+}
+
+impl Backend {
+    fn run<T>(&self, mode: Mode, work: impl Fn(&mut dyn Tx) -> Result<T>) -> Result<T> {
+        match (self, mode) {
+            (Backend::Postgres(postgres), mode) => postgres.run(mode, work),
+            (Backend::Sqlite(sqlite), Mode::Read) => sqlite.read(work),
+            (Backend::Sqlite(sqlite), Mode::Write | Mode::Beside) => sqlite.write(work),
+        }
     }
 }
 
@@ -188,71 +275,8 @@ async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> Result<T> + S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open(folder: &tempfile::TempDir) -> Result<Db> {
-        Db::open(&format!("sqlite:{}", folder.path().join("a/control.db").display()))
-    }
-
-    #[tokio::test]
-    async fn what_fails_leaves_nothing_and_what_is_written_stays() {
-        let folder = tempfile::tempdir().expect("made");
-        let db = open(&folder).expect("opened");
-        let insert = "INSERT INTO schema_steps (step) VALUES (?1)";
-        let failed: Result<()> = db
-            .write(|tx| {
-                tx.execute(insert, args![100i64])?;
-                Err(Error::Conflict("no".to_owned()))
-            })
-            .await;
-        assert_eq!(failed, Err(Error::Conflict("no".to_owned())));
-        let twice = db.write(|tx| tx.execute(insert, args![1i64])).await;
-        assert!(matches!(twice, Err(Error::Conflict(_))), "{twice:?}");
-        let count = |db: Db| async move {
-            db.read(|tx| tx.one("SELECT count(*), max(step) FROM schema_steps", &[])).await
-        };
-        let before = count(db.clone()).await.expect("read").expect("a row");
-        assert_eq!(before.int(0), before.int(1), "one row for each step");
-        drop(db);
-        let again = open(&folder).expect("opened again, and no step is taken twice");
-        assert_eq!(count(again).await.expect("read").expect("a row"), before);
-    }
-
-    #[tokio::test]
-    async fn a_database_of_a_later_program_is_left_alone() {
-        let folder = tempfile::tempdir().expect("made");
-        let db = open(&folder).expect("opened");
-        db.write(|tx| tx.execute("INSERT INTO schema_steps (step) VALUES (?1)", args![999i64]))
-            .await
-            .expect("written");
-        drop(db);
-        assert!(open(&folder).is_err_and(|error| error.to_string().contains("newer")));
-        assert!(
-            Db::open("postgres://localhost/x").is_err_and(|error| error.to_string().contains("PostgreSQL"))
-        );
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn writers_take_turns() {
-        let folder = tempfile::tempdir().expect("made");
-        let db = open(&folder).expect("opened");
-        db.write(|tx| tx.execute("CREATE TABLE counters (n BIGINT)", &[])).await.expect("made");
-        db.write(|tx| tx.execute("INSERT INTO counters (n) VALUES (0)", &[])).await.expect("written");
-        let add = |db: Db| async move {
-            db.write(|tx| {
-                let found = tx.one("SELECT n FROM counters", &[])?.map_or(0, |row| row.int(0));
-                tx.execute("UPDATE counters SET n = ?1", args![found + 1])
-            })
-            .await
-            .expect("written");
-        };
-        let mut all = tokio::task::JoinSet::new();
-        for _ in 0..50 {
-            all.spawn(add(db.clone()));
-        }
-        all.join_all().await;
-        let total = db.read(|tx| tx.one("SELECT n FROM counters", &[])).await.expect("read");
-        assert_eq!(total.map(|row| row.int(0)), Some(50));
-    }
-}
+mod contract;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+pub(crate) mod rig;

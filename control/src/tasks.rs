@@ -11,7 +11,8 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
-use crate::store::{Row, Tx};
+use crate::store::record::{Record, find};
+use crate::store::{Dialect, Row, Tx};
 use crate::time::rfc3339;
 
 /// How long an agent has a task before it is taken from it.
@@ -86,25 +87,33 @@ pub struct Task {
     pub finished_at: Option<String>,
 }
 
-const TASK: &str = "id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, result, error, created_by, created_at, finished_at";
+impl Record for Task {
+    const TABLE: &'static str = "tasks";
+    const NOUN: &'static str = "task";
+    const COLUMNS: &'static str = "id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, result, error, created_by, created_at, finished_at";
 
-fn task(row: &Row) -> Task {
-    Task {
-        id: row.text(0),
-        agent_id: row.text(1),
-        kind: row.text(2),
-        payload: row.json(3),
-        priority: row.int(4),
-        state: row.text(5),
-        run_at: rfc3339(row.int(6)),
-        attempt: row.int(7),
-        max_attempts: row.int(8),
-        fence: row.int(9),
-        result: row.json(10),
-        error: row.maybe_text(11),
-        created_by: row.text(12),
-        created_at: rfc3339(row.int(13)),
-        finished_at: row.maybe_int(14).map(rfc3339),
+    fn read(row: &Row) -> Result<Task> {
+        Ok(Task {
+            id: row.text(0),
+            agent_id: row.text(1),
+            kind: row.text(2),
+            payload: row.json(3),
+            priority: row.int(4),
+            state: row.text(5),
+            run_at: rfc3339(row.int(6)),
+            attempt: row.int(7),
+            max_attempts: row.int(8),
+            fence: row.int(9),
+            result: row.json(10),
+            error: row.maybe_text(11),
+            created_by: row.text(12),
+            created_at: rfc3339(row.int(13)),
+            finished_at: row.maybe_int(14).map(rfc3339),
+        })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
     }
 }
 
@@ -174,25 +183,12 @@ pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, ne
     find(tx, &id)
 }
 
-pub(crate) fn find(tx: &mut dyn Tx, id: &str) -> Result<Task> {
-    let row = tx.one(&format!("SELECT {TASK} FROM tasks WHERE id = ?1"), args![id])?;
-    row.as_ref().map(task).ok_or_else(|| Error::NotFound(format!("task {id}")))
-}
-
-/// Newest first; of one agent where `agent_id` is not empty.
-pub(crate) fn list(tx: &mut dyn Tx, agent_id: &str, before: &str, limit: i64) -> Result<Vec<Task>> {
-    let rows = match agent_id {
-        "" => {
-            let sql = format!("SELECT {TASK} FROM tasks WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
-            tx.query(&sql, args![before, limit])?
-        }
-        agent => {
-            let sql =
-                format!("SELECT {TASK} FROM tasks WHERE agent_id = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2");
-            tx.query(&sql, args![before, limit, agent])?
-        }
-    };
-    Ok(rows.iter().map(task).collect())
+/// Those of one agent, the newest first.
+pub(crate) fn of_agent(tx: &mut dyn Tx, agent_id: &str, before: &str, limit: i64) -> Result<Vec<Task>> {
+    let columns = Task::COLUMNS;
+    let sql =
+        format!("SELECT {columns} FROM tasks WHERE agent_id = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2");
+    tx.query(&sql, args![before, limit, agent_id])?.iter().map(Task::read).collect()
 }
 
 /// The agents that have something to do now, or whose lease ran out.
@@ -203,6 +199,10 @@ pub(crate) fn agents_with_work(tx: &mut dyn Tx, now: i64) -> Result<Vec<String>>
 
 /// Hands out the next task of an agent; none while one is under way.
 pub(crate) fn claim(tx: &mut dyn Tx, now: i64, agent_id: &str) -> Result<Option<Task>> {
+    // Whoever claims for the same agent elsewhere waits here, and then sees what is under way.
+    if tx.dialect() == Dialect::Postgres {
+        tx.one("SELECT id FROM agents WHERE id = ?1 FOR UPDATE", args![agent_id])?;
+    }
     let under_way =
         tx.one("SELECT id FROM tasks WHERE agent_id = ?1 AND state = 'leased'", args![agent_id])?;
     if under_way.is_some() {
@@ -241,10 +241,11 @@ pub(crate) fn complete(
     jitter: f64,
 ) -> Result<bool> {
     let sql = format!(
-        "SELECT {TASK} FROM tasks WHERE id = ?1 AND agent_id = ?2 AND fence = ?3 AND state = 'leased'"
+        "SELECT {} FROM tasks WHERE id = ?1 AND agent_id = ?2 AND fence = ?3 AND state = 'leased'",
+        Task::COLUMNS
     );
     let Some(row) = tx.one(&sql, args![&outcome.id, agent_id, outcome.fence])? else { return Ok(false) };
-    let found = task(&row);
+    let found = Task::read(&row)?;
     match (&outcome.error, &outcome.result) {
         (None, result) => {
             let result = result.as_ref().map_or_else(String::new, ToString::to_string);
@@ -277,8 +278,11 @@ fn fail(tx: &mut dyn Tx, now: i64, task: &Task, error: &str, retryable: bool, ji
 
 /// Takes back what was leased for too long.
 pub(crate) fn reap(tx: &mut dyn Tx, now: i64, jitter: f64) -> Result<usize> {
-    let sql = format!("SELECT {TASK} FROM tasks WHERE state = 'leased' AND lease_until <= ?1 LIMIT 1000");
-    let expired: Vec<Task> = tx.query(&sql, args![now])?.iter().map(task).collect();
+    let sql = format!(
+        "SELECT {} FROM tasks WHERE state = 'leased' AND lease_until <= ?1 LIMIT 1000",
+        Task::COLUMNS
+    );
+    let expired: Vec<Task> = tx.query(&sql, args![now])?.iter().map(Task::read).collect::<Result<_>>()?;
     for task in &expired {
         fail(tx, now, task, "the agent did not answer within its lease", true, jitter)?;
     }
@@ -287,7 +291,7 @@ pub(crate) fn reap(tx: &mut dyn Tx, now: i64, jitter: f64) -> Result<usize> {
 
 /// Puts a dead task back, with all its attempts.
 pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
-    let found = find(tx, id)?;
+    let found: Task = find(tx, id)?;
     if found.state != "dead" {
         return Err(Error::Conflict(format!("the task is {}, only dead ones are put back", found.state)));
     }
@@ -299,7 +303,7 @@ pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> R
 
 /// Takes a task back that nobody has begun.
 pub(crate) fn cancel(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
-    let found = find(tx, id)?;
+    let found: Task = find(tx, id)?;
     if found.state != "ready" {
         return Err(Error::Conflict(format!("the task is {}", found.state)));
     }
@@ -314,13 +318,14 @@ mod tests {
 
     use super::*;
     use crate::agents::{self, Admission};
-    use crate::store::Db;
+    use crate::store::{Db, Pooling};
 
     const AGENT: &str = "0a";
 
     async fn queue() -> (tempfile::TempDir, Db) {
         let folder = tempfile::tempdir().expect("made");
-        let db = Db::open(folder.path().join("db").to_str().expect("UTF-8")).expect("opened");
+        let db =
+            Db::open(folder.path().join("db").to_str().expect("UTF-8"), &Pooling::default()).expect("opened");
         db.write(|tx| {
             let token = agents::add_token(
                 tx,
@@ -365,7 +370,7 @@ mod tests {
 
     async fn state(db: &Db, id: &str) -> String {
         let id = id.to_owned();
-        db.read(move |tx| find(tx, &id)).await.expect("there").state
+        db.read(move |tx| find::<Task>(tx, &id)).await.expect("there").state
     }
 
     #[tokio::test]

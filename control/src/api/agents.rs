@@ -7,13 +7,13 @@ use super::page::{FIRST, Page, Paging};
 use crate::agents::{self, Agent, AgentDetails};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::roles::Permission;
 use crate::selector::Labels;
 use crate::time::now_ms;
 
 /// Lists agents.
-#[utoipa::path(get, path = "/agents", tag = "agents", params(Paging), responses((status = 200, body = Page<Agent>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/agents", tag = "agents", params(Paging), responses((status = 200, body = Page<Agent>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -21,17 +21,17 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Agent>>> {
     caller.require(Permission::View)?;
     let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let rows = app.db.read(move |tx| agents::rows(tx, &after, limit)).await?;
-    let found = rows.iter().map(|row| agents::agent(row, app.hub.seen(&row.text(0)))).collect();
+    let (rows, now) = app.db.read(move |tx| Ok((agents::rows(tx, &after, limit)?, tx.clock()?))).await?;
+    let found = rows.iter().map(|row| agents::agent(row, app.hub.seen(&row.text(0)), now)).collect();
     Ok(Json(Page::new(found, limit, |agent: &Agent| agent.id.clone())))
 }
 
 async fn details(app: &App, id: String) -> Result<Tagged<AgentDetails>> {
-    let (row, failures) =
-        app.db.read(move |tx| Ok((agents::row(tx, &id)?, agents::failures(tx, &id)?))).await?;
-    let agent = agents::agent(&row, app.hub.seen(&row.text(0)));
-    let (health, components) = (row.json(15), row.json(17));
-    let effective_config = row.maybe_text(16);
+    let (row, failures, now) =
+        app.db.read(move |tx| Ok((agents::row(tx, &id)?, agents::failures(tx, &id)?, tx.clock()?))).await?;
+    let agent = agents::agent(&row, app.hub.seen(&row.text(0)), now);
+    let (health, components) = (row.json(16), row.json(18));
+    let effective_config = row.maybe_text(17);
     let operator_labels = agents::labels_of(&row, [3, usize::MAX, usize::MAX]);
     let revision = agent.revision;
     let details = AgentDetails { agent, operator_labels, health, effective_config, components, failures };
@@ -40,7 +40,7 @@ async fn details(app: &App, id: String) -> Result<Tagged<AgentDetails>> {
 
 /// Tells of an agent: health, effective configuration, components, failures.
 #[utoipa::path(get, path = "/agents/{id}", tag = "agents", params(("id" = String, Path)),
-    responses((status = 200, body = AgentDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = AgentDetails)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
@@ -52,7 +52,7 @@ pub(crate) async fn get(
 
 /// Sets the labels that operators give an agent; it may come to another group by that.
 #[utoipa::path(put, path = "/agents/{id}/labels", tag = "agents", params(("id" = String, Path), ("If-Match" = String, Header)),
-    request_body = Labels, responses((status = 200, body = AgentDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    request_body = Labels, responses((status = 200, body = AgentDetails)))]
 pub(crate) async fn label(
     State(app): State<App>,
     caller: Caller,
@@ -68,7 +68,7 @@ pub(crate) async fn label(
 }
 
 /// Locks an agent out, and ends its connection.
-#[utoipa::path(post, path = "/agents/{id}/revoke", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/agents/{id}/revoke", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn revoke(
     State(app): State<App>,
     caller: Caller,
@@ -83,7 +83,7 @@ pub(crate) async fn revoke(
 
 /// Forgets the credential of an agent and ends its connection; it enrols again with a token. For one that lost its
 /// storage, or whose credential may be known to others.
-#[utoipa::path(delete, path = "/agents/{id}/credential", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/agents/{id}/credential", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn forget_credential(
     State(app): State<App>,
     caller: Caller,
@@ -97,7 +97,7 @@ pub(crate) async fn forget_credential(
 }
 
 /// Forgets which configurations failed on an agent, so that they are offered again.
-#[utoipa::path(delete, path = "/agents/{id}/failures", tag = "agents", params(("id" = String, Path)), responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/agents/{id}/failures", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn forgive(
     State(app): State<App>,
     caller: Caller,

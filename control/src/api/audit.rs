@@ -6,11 +6,11 @@ use super::page::{Page, Paging};
 use crate::app::App;
 use crate::args;
 use crate::audit::{self, COLUMNS, Caller, Entry, Verification};
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::roles::Permission;
 
 /// Lists the audit log, the newest first.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(Paging), responses((status = 200, body = Page<Entry>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/audit", tag = "audit", params(Paging), responses((status = 200, body = Page<Entry>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -29,7 +29,7 @@ pub(crate) async fn list(
 }
 
 /// Checks that the audit log is as it was written.
-#[utoipa::path(get, path = "/audit/verification", tag = "audit", responses((status = 200, body = Verification), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/audit/verification", tag = "audit", responses((status = 200, body = Verification)))]
 pub(crate) async fn verify(State(app): State<App>, caller: Caller) -> Result<Json<Verification>> {
     caller.require(Permission::Administer)?;
     Ok(Json(app.db.read(|tx| audit::verify(tx)).await?))

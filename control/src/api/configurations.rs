@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{FIRST, Page, Paging};
+use super::page::{Page, Paging, page};
 use crate::app::App;
 use crate::audit::Caller;
 use crate::configurations::{self, Configuration, MAX_TEXT, Version};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Result};
 use crate::roles::Permission;
+use crate::store::record::find;
 use crate::time::now_ms;
 use crate::validation::{self, Difference, Layer, Provenance, Validation};
 
@@ -46,21 +47,19 @@ fn check_description(text: &str) -> Result<()> {
 
 /// Lists configurations.
 #[utoipa::path(get, path = "/configurations", tag = "configurations", params(Paging),
-    responses((status = 200, body = Page<Configuration>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Configuration>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Configuration>>> {
     caller.require(Permission::View)?;
-    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let found = app.db.read(move |tx| configurations::list(tx, &after, limit)).await?;
-    Ok(Json(Page::new(found, limit, |one| one.id.clone())))
+    page::<Configuration>(&app, &paging).await
 }
 
 /// Makes a configuration, without a version yet.
 #[utoipa::path(post, path = "/configurations", tag = "configurations", request_body = NewConfiguration,
-    responses((status = 201, body = Configuration), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = Configuration)))]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -74,26 +73,26 @@ pub(crate) async fn create(
             configurations::create(tx, &caller, now_ms(), &new.name, &new.description, new.parent_id.as_ref())
         })
         .await?;
-    Ok(Tagged(StatusCode::CREATED, made.revision, made))
+    Ok(Tagged::created(made))
 }
 
 /// Tells of a configuration.
 #[utoipa::path(get, path = "/configurations/{id}", tag = "configurations", params(("id" = String, Path)),
-    responses((status = 200, body = Configuration), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Configuration)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Tagged<Configuration>> {
     caller.require(Permission::View)?;
-    let found = app.db.read(move |tx| configurations::find(tx, &id)).await?;
-    Ok(Tagged(StatusCode::OK, found.revision, found))
+    let found: Configuration = app.db.read(move |tx| find(tx, &id)).await?;
+    Ok(Tagged::ok(found))
 }
 
 /// Changes what is said of a configuration.
 #[utoipa::path(patch, path = "/configurations/{id}", tag = "configurations",
     params(("id" = String, Path), ("If-Match" = String, Header)), request_body = ConfigurationChange,
-    responses((status = 200, body = Configuration), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Configuration)))]
 pub(crate) async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -108,7 +107,7 @@ pub(crate) async fn change(
         .db
         .write(move |tx| configurations::change(tx, &caller, now_ms(), &id, revision, &change.description))
         .await?;
-    Ok(Tagged(StatusCode::OK, after.revision, after))
+    Ok(Tagged::ok(after))
 }
 
 /// A text to be checked.
@@ -130,7 +129,7 @@ fn check_length(text: &str) -> Result<()> {
 
 /// Checks a text without keeping it: every mistake with line, column and help.
 #[utoipa::path(post, path = "/configurations/validate", tag = "configurations", request_body = Draft,
-    responses((status = 200, body = Validation), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Validation)))]
 pub(crate) async fn validate(
     State(app): State<App>,
     caller: Caller,
@@ -143,7 +142,7 @@ pub(crate) async fn validate(
         Some(parent) => {
             app.db
                 .read(move |tx| {
-                    let found = configurations::find(tx, &parent)
+                    let found: Configuration = find(tx, &parent)
                         .map_err(|_| Error::field("parent_id", "there is no such configuration"))?;
                     let version = configurations::find_version(tx, &parent, found.latest)?;
                     configurations::layers(tx, &version.id)
@@ -157,7 +156,7 @@ pub(crate) async fn validate(
 
 /// Lists versions, the newest first.
 #[utoipa::path(get, path = "/configurations/{id}/versions", tag = "configurations",
-    params(("id" = String, Path), Paging), responses((status = 200, body = Page<Version>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    params(("id" = String, Path), Paging), responses((status = 200, body = Page<Version>)))]
 pub(crate) async fn versions(
     State(app): State<App>,
     caller: Caller,
@@ -203,7 +202,7 @@ pub(crate) struct AddedVersion {
 /// Adds a version. One with mistakes is refused with all of them, each with line and column.
 #[utoipa::path(post, path = "/configurations/{id}/versions", tag = "configurations",
     params(("id" = String, Path), DryRun, ("If-Match" = Option<String>, Header)), request_body = NewVersion,
-    responses((status = 201, body = AddedVersion), (status = 200, body = AddedVersion, description = "a dry run"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = AddedVersion), (status = 200, body = AddedVersion, description = "a dry run")))]
 pub(crate) async fn add_version(
     State(app): State<App>,
     caller: Caller,
@@ -221,7 +220,7 @@ pub(crate) async fn add_version(
     let (name, parent_version, mut layers) = app
         .db
         .read(move |tx| {
-            let found = configurations::find(tx, &of)?;
+            let found: Configuration = find(tx, &of)?;
             let (parent_version, layers) = configurations::base(tx, &found)?;
             Ok((found.name, parent_version, layers))
         })
@@ -247,7 +246,7 @@ pub(crate) async fn add_version(
 
 /// Tells of a version, with its text.
 #[utoipa::path(get, path = "/configurations/{id}/versions/{number}", tag = "configurations",
-    params(("id" = String, Path), ("number" = i64, Path)), responses((status = 200, body = Version), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    params(("id" = String, Path), ("number" = i64, Path)), responses((status = 200, body = Version)))]
 pub(crate) async fn version(
     State(app): State<App>,
     caller: Caller,
@@ -270,7 +269,7 @@ pub(crate) struct Effective {
 
 /// Merges a version with what it is laid over, and tells where each value was written.
 #[utoipa::path(get, path = "/configurations/{id}/versions/{number}/effective", tag = "configurations",
-    params(("id" = String, Path), ("number" = i64, Path)), responses((status = 200, body = Effective), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    params(("id" = String, Path), ("number" = i64, Path)), responses((status = 200, body = Effective)))]
 pub(crate) async fn effective(
     State(app): State<App>,
     caller: Caller,
@@ -312,7 +311,7 @@ pub(crate) struct Diff {
 
 /// Compares two versions by their meaning, and tells what a collector would make of the change.
 #[utoipa::path(get, path = "/configurations/{id}/diff", tag = "configurations",
-    params(("id" = String, Path), Between), responses((status = 200, body = Diff), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    params(("id" = String, Path), Between), responses((status = 200, body = Diff)))]
 pub(crate) async fn diff(
     State(app): State<App>,
     caller: Caller,

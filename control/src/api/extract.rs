@@ -13,6 +13,7 @@ use super::MAX_BODY;
 use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::roles::Permission;
+use crate::store::record::Record;
 
 impl Caller {
     /// Refuses who may not.
@@ -131,6 +132,23 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 
 /// An answer with its ETag.
 pub(crate) struct Tagged<T>(pub(crate) StatusCode, pub(crate) i64, pub(crate) T);
+
+impl<T: Record> Tagged<T> {
+    /// What is there.
+    pub(crate) fn ok(record: T) -> Tagged<T> {
+        Tagged(StatusCode::OK, record.revision(), record)
+    }
+
+    /// What was made.
+    pub(crate) fn created(record: T) -> Tagged<T> {
+        Tagged(StatusCode::CREATED, record.revision(), record)
+    }
+
+    /// What was begun.
+    pub(crate) fn accepted(record: T) -> Tagged<T> {
+        Tagged(StatusCode::ACCEPTED, record.revision(), record)
+    }
+}
 
 impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {

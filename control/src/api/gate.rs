@@ -142,7 +142,7 @@ async fn note_use(app: &App, caller: &Caller, now: i64) {
     let Some(id) = caller.actor.strip_prefix("key:").and_then(|rest| rest.split(':').next()) else { return };
     if app.is_use_to_be_noted(id, now) {
         let id = id.to_owned();
-        if let Err(error) = app.db.write(move |tx| principals::note_use(tx, now, &id)).await {
+        if let Err(error) = app.db.beside(move |tx| principals::note_use(tx, now, &id)).await {
             tracing::warn!(%error, "the use of a key could not be noted");
         }
     }

@@ -6,14 +6,15 @@ use utoipa::ToSchema;
 
 use super::configurations::{Diff, compare};
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{FIRST, Page, Paging};
+use super::page::{Page, Paging, page};
 use crate::agents::labels_of;
 use crate::app::App;
 use crate::audit::Caller;
 use crate::configurations::layers;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Result};
 use crate::groups::{self, Assignment, Group};
 use crate::roles::Permission;
+use crate::store::record::find;
 use crate::time::now_ms;
 
 /// A group as it is asked for.
@@ -41,20 +42,18 @@ pub(crate) struct GroupChange {
 }
 
 /// Lists groups.
-#[utoipa::path(get, path = "/groups", tag = "groups", params(Paging), responses((status = 200, body = Page<Group>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/groups", tag = "groups", params(Paging), responses((status = 200, body = Page<Group>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Group>>> {
     caller.require(Permission::View)?;
-    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let found = app.db.read(move |tx| groups::list(tx, &after, limit)).await?;
-    Ok(Json(Page::new(found, limit, |group| group.id.clone())))
+    page::<Group>(&app, &paging).await
 }
 
 /// Makes a group.
-#[utoipa::path(post, path = "/groups", tag = "groups", request_body = NewGroup, responses((status = 201, body = Group), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/groups", tag = "groups", request_body = NewGroup, responses((status = 201, body = Group)))]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -66,24 +65,24 @@ pub(crate) async fn create(
         .write(move |tx| groups::create(tx, &caller, now_ms(), &new.name, &new.selector, new.priority))
         .await?;
     app.hub.changed();
-    Ok(Tagged(StatusCode::CREATED, made.revision, made))
+    Ok(Tagged::created(made))
 }
 
 /// Tells of a group.
-#[utoipa::path(get, path = "/groups/{id}", tag = "groups", params(("id" = String, Path)), responses((status = 200, body = Group), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/groups/{id}", tag = "groups", params(("id" = String, Path)), responses((status = 200, body = Group)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Tagged<Group>> {
     caller.require(Permission::View)?;
-    let found = app.db.read(move |tx| groups::find(tx, &id)).await?;
-    Ok(Tagged(StatusCode::OK, found.revision, found))
+    let found: Group = app.db.read(move |tx| find(tx, &id)).await?;
+    Ok(Tagged::ok(found))
 }
 
 /// Changes a group. Agents that come to it by this get its version at once.
 #[utoipa::path(patch, path = "/groups/{id}", tag = "groups", params(("id" = String, Path), ("If-Match" = String, Header)),
-    request_body = GroupChange, responses((status = 200, body = Group), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    request_body = GroupChange, responses((status = 200, body = Group)))]
 pub(crate) async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -101,12 +100,12 @@ pub(crate) async fn change(
         })
         .await?;
     app.hub.changed();
-    Ok(Tagged(StatusCode::OK, after.revision, after))
+    Ok(Tagged::ok(after))
 }
 
 /// Removes a group that never had a rollout.
 #[utoipa::path(delete, path = "/groups/{id}", tag = "groups", params(("id" = String, Path), ("If-Match" = String, Header)),
-    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -144,7 +143,7 @@ pub(crate) struct GroupPlan {
 
 /// Tells what a version would change for a group, and changes nothing.
 #[utoipa::path(post, path = "/groups/{id}/plan", tag = "groups", params(("id" = String, Path)), request_body = PlanRequest,
-    responses((status = 200, body = GroupPlan), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = GroupPlan)))]
 pub(crate) async fn plan(
     State(app): State<App>,
     caller: Caller,
@@ -155,7 +154,7 @@ pub(crate) async fn plan(
     let (agents, old, new) = app
         .db
         .read(move |tx| {
-            let group = groups::find(tx, &id)?;
+            let group: Group = find(tx, &id)?;
             let new = layers(tx, &asked.version_id)
                 .map_err(|_| Error::field("version_id", "there is no such version"))?;
             let old = match &group.live_version_id {

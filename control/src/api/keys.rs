@@ -7,11 +7,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::extract::{Body, Path, Query};
-use super::page::{FIRST, Page, Paging};
+use super::page::{Page, Paging, page};
 use crate::agents::{self, EnrolmentToken};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Result};
 use crate::principals::{self, ApiKey, NewSecret};
 use crate::roles::{Permission, Role};
 use crate::selector::Labels;
@@ -54,21 +54,19 @@ fn moment(text: Option<&String>) -> Result<Option<i64>> {
 
 /// Lists API keys.
 #[utoipa::path(get, path = "/api-keys", tag = "credentials", params(Paging),
-    responses((status = 200, body = Page<ApiKey>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<ApiKey>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<ApiKey>>> {
     caller.require(Permission::Administer)?;
-    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let keys = app.db.read(move |tx| principals::keys(tx, &after, limit)).await?;
-    Ok(Json(Page::new(keys, limit, |key| key.id.clone())))
+    page::<ApiKey>(&app, &paging).await
 }
 
 /// Makes an API key; the answer alone holds its secret.
 #[utoipa::path(post, path = "/api-keys", tag = "credentials", request_body = NewKey,
-    responses((status = 201, body = NewSecret), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = NewSecret)))]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -85,7 +83,7 @@ pub(crate) async fn create(
 
 /// Revokes an API key.
 #[utoipa::path(delete, path = "/api-keys/{id}", tag = "credentials", params(("id" = String, Path)),
-    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub(crate) async fn revoke(
     State(app): State<App>,
     caller: Caller,
@@ -98,21 +96,19 @@ pub(crate) async fn revoke(
 
 /// Lists enrolment tokens.
 #[utoipa::path(get, path = "/enrolment-tokens", tag = "credentials", params(Paging),
-    responses((status = 200, body = Page<EnrolmentToken>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<EnrolmentToken>)))]
 pub(crate) async fn list_tokens(
     State(app): State<App>,
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<EnrolmentToken>>> {
     caller.require(Permission::Administer)?;
-    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let tokens = app.db.read(move |tx| agents::tokens(tx, &after, limit)).await?;
-    Ok(Json(Page::new(tokens, limit, |token| token.id.clone())))
+    page::<EnrolmentToken>(&app, &paging).await
 }
 
 /// Makes a token that agents enrol with; the answer alone holds its secret.
 #[utoipa::path(post, path = "/enrolment-tokens", tag = "credentials", request_body = NewToken,
-    responses((status = 201, body = NewSecret), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = NewSecret)))]
 pub(crate) async fn create_token(
     State(app): State<App>,
     caller: Caller,
@@ -131,7 +127,7 @@ pub(crate) async fn create_token(
 
 /// Revokes an enrolment token; agents that came with it stay.
 #[utoipa::path(delete, path = "/enrolment-tokens/{id}", tag = "credentials", params(("id" = String, Path)),
-    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub(crate) async fn revoke_token(
     State(app): State<App>,
     caller: Caller,

@@ -1,7 +1,12 @@
+//! Lists in pages.
+
+use axum::Json;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::app::App;
 use crate::error::{Error, Result};
+use crate::store::record::{self, Record};
 
 /// Most items of a page.
 const MAX_LIMIT: i64 = 500;
@@ -69,4 +74,18 @@ impl<T> Page<T> {
         let next_cursor = items.last().filter(|_| is_full).map(place);
         Page { items, next_cursor }
     }
+}
+
+/// A page of records, the oldest first.
+pub(crate) async fn page<T: Record + Send + 'static>(app: &App, paging: &Paging) -> Result<Json<Page<T>>> {
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let found = app.db.read(move |tx| record::list::<T>(tx, &after, limit)).await?;
+    Ok(Json(Page::new(found, limit, |one| one.id().to_owned())))
+}
+
+/// A page of records, the newest first.
+pub(crate) async fn newest<T: Record + Send + 'static>(app: &App, paging: &Paging) -> Result<Json<Page<T>>> {
+    let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
+    let found = app.db.read(move |tx| record::newest::<T>(tx, &before, limit)).await?;
+    Ok(Json(Page::new(found, limit, |one| one.id().to_owned())))
 }

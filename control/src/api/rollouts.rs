@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{LAST, Page, Paging};
+use super::page::{Page, Paging, newest};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::{Problem, Result};
+use crate::error::Result;
+use crate::instances;
 use crate::roles::Permission;
 use crate::rollouts::{self, Gates, Order, Progress, Rollout, Stage};
+use crate::store::record::find;
 use crate::time::now_ms;
 
 /// A rollout as it is asked for.
@@ -44,53 +46,53 @@ pub(crate) struct RolloutDetails {
 }
 
 /// Lists rollouts, the newest first.
-#[utoipa::path(get, path = "/rollouts", tag = "rollouts", params(Paging), responses((status = 200, body = Page<Rollout>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/rollouts", tag = "rollouts", params(Paging), responses((status = 200, body = Page<Rollout>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Rollout>>> {
     caller.require(Permission::View)?;
-    let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
-    let found = app.db.read(move |tx| rollouts::list(tx, &before, limit)).await?;
-    Ok(Json(Page::new(found, limit, |rollout| rollout.id.clone())))
+    newest::<Rollout>(&app, &paging).await
 }
 
 /// Starts a rollout.
 #[utoipa::path(post, path = "/rollouts", tag = "rollouts", request_body = NewRollout,
-    responses((status = 202, body = Rollout), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Rollout)))]
 pub(crate) async fn start(
     State(app): State<App>,
     caller: Caller,
     Body(new): Body<NewRollout>,
 ) -> Result<Tagged<Rollout>> {
     caller.require(Permission::Deploy)?;
-    let connected = app.hub.connected();
+    let (instance, here) = (app.instance.clone(), app.hub.connected());
     let started = app
         .db
         .write(move |tx| {
+            let connected = instances::connected(tx, &instance, &here)?;
             let (group, version) = (&new.group_id, &new.version_id);
             rollouts::start(tx, &caller, now_ms(), group, version, &new.stages, &new.gates, &connected)
         })
         .await?;
     app.hub.changed();
-    Ok(Tagged(StatusCode::ACCEPTED, started.revision, started))
+    Ok(Tagged::accepted(started))
 }
 
 /// Tells of a rollout and how its agents are.
 #[utoipa::path(get, path = "/rollouts/{id}", tag = "rollouts", params(("id" = String, Path)),
-    responses((status = 200, body = RolloutDetails), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = RolloutDetails)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Tagged<RolloutDetails>> {
     caller.require(Permission::View)?;
-    let connected = app.hub.connected();
+    let (instance, here) = (app.instance.clone(), app.hub.connected());
     let (rollout, progress) = app
         .db
         .read(move |tx| {
-            let rollout = rollouts::find(tx, &id)?;
+            let connected = instances::connected(tx, &instance, &here)?;
+            let rollout: Rollout = find(tx, &id)?;
             let (_, progress) = rollouts::observe(tx, &rollout, &connected)?;
             Ok((rollout, progress))
         })
@@ -109,7 +111,7 @@ pub(crate) struct NewOrder {
 /// Pauses a rollout, resumes it, or takes it back.
 #[utoipa::path(post, path = "/rollouts/{id}/orders", tag = "rollouts",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = NewOrder,
-    responses((status = 200, body = Rollout), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Rollout)))]
 pub(crate) async fn order(
     State(app): State<App>,
     caller: Caller,
@@ -122,5 +124,5 @@ pub(crate) async fn order(
     let after =
         app.db.write(move |tx| rollouts::order(tx, &caller, now_ms(), &id, revision, asked.order)).await?;
     app.hub.changed();
-    Ok(Tagged(StatusCode::OK, after.revision, after))
+    Ok(Tagged::ok(after))
 }

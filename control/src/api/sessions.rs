@@ -9,7 +9,7 @@ use super::extract::Body;
 use super::gate::{COOKIE, RequestId, address, session_of};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Result};
 use crate::principals::{self, SESSION_MS, csrf_token};
 use crate::roles::Role;
 use crate::time::{now_ms, rfc3339};
@@ -37,7 +37,7 @@ pub(crate) struct Session {
 
 /// Logs in.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = Login, security(()),
-    responses((status = 201, body = Session), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = Session)))]
 pub(crate) async fn open(State(app): State<App>, request: Request) -> Result<Response> {
     let now = now_ms();
     let allowance = app.login_limiter.take(&address(&request), now);
@@ -75,7 +75,7 @@ pub(crate) async fn open(State(app): State<App>, request: Request) -> Result<Res
 
 /// Logs out.
 #[utoipa::path(delete, path = "/sessions/current", tag = "sessions",
-    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub(crate) async fn close(State(app): State<App>, _caller: Caller, headers: HeaderMap) -> Result<Response> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
@@ -98,7 +98,7 @@ pub(crate) struct Me {
 
 /// Tells who asks.
 #[utoipa::path(get, path = "/me", tag = "sessions",
-    responses((status = 200, body = Me), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Me)))]
 pub(crate) async fn me(caller: Caller) -> Json<Me> {
     Json(Me { actor: caller.actor, role: caller.role })
 }

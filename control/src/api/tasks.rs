@@ -3,34 +3,29 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::extract::{Body, Path, Query};
-use super::page::{LAST, Page, Paging};
+use super::page::{LAST, Page, Paging, newest};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::roles::Permission;
+use crate::store::record::find;
 use crate::tasks::{self, NewTask, Task};
 use crate::time::now_ms;
 
-async fn page(app: &App, agent: String, paging: &Paging) -> Result<Json<Page<Task>>> {
-    let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
-    let found = app.db.read(move |tx| tasks::list(tx, &agent, &before, limit)).await?;
-    Ok(Json(Page::new(found, limit, |task| task.id.clone())))
-}
-
 /// Lists tasks, the newest first.
-#[utoipa::path(get, path = "/tasks", tag = "tasks", params(Paging), responses((status = 200, body = Page<Task>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/tasks", tag = "tasks", params(Paging), responses((status = 200, body = Page<Task>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Task>>> {
     caller.require(Permission::View)?;
-    page(&app, String::new(), &paging).await
+    newest(&app, &paging).await
 }
 
 /// Lists the tasks of an agent, the newest first.
 #[utoipa::path(get, path = "/agents/{id}/tasks", tag = "tasks", params(("id" = String, Path), Paging),
-    responses((status = 200, body = Page<Task>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<Task>)))]
 pub(crate) async fn of_agent(
     State(app): State<App>,
     caller: Caller,
@@ -38,12 +33,14 @@ pub(crate) async fn of_agent(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Task>>> {
     caller.require(Permission::View)?;
-    page(&app, id, &paging).await
+    let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
+    let found = app.db.read(move |tx| tasks::of_agent(tx, &id, &before, limit)).await?;
+    Ok(Json(Page::new(found, limit, |task: &Task| task.id.clone())))
 }
 
 /// Gives an agent a task.
 #[utoipa::path(post, path = "/agents/{id}/tasks", tag = "tasks", params(("id" = String, Path)), request_body = NewTask,
-    responses((status = 202, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 202, body = Task)))]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -57,18 +54,18 @@ pub(crate) async fn create(
 }
 
 /// Tells of a task.
-#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::View)?;
-    Ok(Json(app.db.read(move |tx| tasks::find(tx, &id)).await?))
+    Ok(Json(app.db.read(move |tx| find(tx, &id)).await?))
 }
 
 /// Puts a task back that failed for good.
-#[utoipa::path(post, path = "/tasks/{id}/requeue", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/tasks/{id}/requeue", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task)))]
 pub(crate) async fn requeue(
     State(app): State<App>,
     caller: Caller,
@@ -81,7 +78,7 @@ pub(crate) async fn requeue(
 }
 
 /// Takes a task back that is not under way.
-#[utoipa::path(post, path = "/tasks/{id}/cancel", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task), (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/tasks/{id}/cancel", tag = "tasks", params(("id" = String, Path)), responses((status = 200, body = Task)))]
 pub(crate) async fn cancel(
     State(app): State<App>,
     caller: Caller,

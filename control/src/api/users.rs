@@ -5,12 +5,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{FIRST, Page, Paging};
+use super::page::{Page, Paging, page};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::principals::{self, User};
 use crate::roles::{Permission, Role};
+use crate::store::record::find;
 use crate::time::now_ms;
 
 /// A user as an administrator makes one.
@@ -39,21 +40,19 @@ pub(crate) struct UserChange {
 
 /// Lists users.
 #[utoipa::path(get, path = "/users", tag = "users", params(Paging),
-    responses((status = 200, body = Page<User>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Page<User>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<User>>> {
     caller.require(Permission::Administer)?;
-    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let users = app.db.read(move |tx| principals::users(tx, &after, limit)).await?;
-    Ok(Json(Page::new(users, limit, |user| user.id.clone())))
+    page::<User>(&app, &paging).await
 }
 
 /// Adds a user.
 #[utoipa::path(post, path = "/users", tag = "users", request_body = NewUser,
-    responses((status = 201, body = User), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, body = User)))]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -65,25 +64,25 @@ pub(crate) async fn create(
         .db
         .write(move |tx| principals::add_user(tx, &caller, now_ms(), &new.name, new.role, &hash))
         .await?;
-    Ok(Tagged(StatusCode::CREATED, user.revision, user))
+    Ok(Tagged::created(user))
 }
 
 /// Tells of a user.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path)),
-    responses((status = 200, body = User), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = User)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Tagged<User>> {
     caller.require(Permission::Administer)?;
-    let user = app.db.read(move |tx| principals::find_user(tx, &id)).await?;
-    Ok(Tagged(StatusCode::OK, user.revision, user))
+    let user: User = app.db.read(move |tx| find(tx, &id)).await?;
+    Ok(Tagged::ok(user))
 }
 
 /// Changes a user.
 #[utoipa::path(patch, path = "/users/{id}", tag = "users", params(("id" = String, Path), ("If-Match" = String, Header)),
-    request_body = UserChange, responses((status = 200, body = User), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    request_body = UserChange, responses((status = 200, body = User)))]
 pub(crate) async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -104,12 +103,12 @@ pub(crate) async fn change(
             principals::change_user(tx, &caller, now_ms(), &id, revision, role, disabled, hash.as_ref())
         })
         .await?;
-    Ok(Tagged(StatusCode::OK, user.revision, user))
+    Ok(Tagged::ok(user))
 }
 
 /// Removes a user.
 #[utoipa::path(delete, path = "/users/{id}", tag = "users", params(("id" = String, Path), ("If-Match" = String, Header)),
-    responses((status = 204), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204)))]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,

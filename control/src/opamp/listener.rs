@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::message::{agent_id, refused, serve};
 use crate::agents::{self, Admission};
 use crate::app::App;
-use crate::args;
 use crate::error::{Error, Result};
 use crate::hub::NotWaiting;
+use crate::instances;
 use crate::time::now_ms;
 
 /// Largest message of an agent.
@@ -246,9 +246,10 @@ fn refusal(uid: &[u8], error: &Error) -> ServerToAgent {
 
 /// Writes down when agents that are gone were last heard of.
 pub(crate) async fn note_seen(app: &App, gone: Vec<(String, i64)>) {
-    let noted = app.db.write(move |tx| {
+    let instance = app.instance.clone();
+    let noted = app.db.beside(move |tx| {
         for (id, seen) in &gone {
-            tx.execute("UPDATE agents SET last_seen_at = ?2 WHERE id = ?1", args![id, *seen])?;
+            instances::detach(tx, &instance, id, *seen)?;
         }
         Ok(())
     });

@@ -16,6 +16,7 @@ use crate::args;
 use crate::error::{Error, Result};
 use crate::hub::Heard;
 use crate::ids::{hex, sha256};
+use crate::instances;
 use crate::selector::Labels;
 use crate::store::Tx;
 use crate::tasks::{self, Outcome};
@@ -68,7 +69,7 @@ pub(crate) async fn serve(
         let takes = offered.capabilities.iter().any(|name| name == TASKS);
         app.hub.set_takes_tasks(id, takes);
         if takes {
-            app.hub.work_came();
+            app.hub.look_for_work();
         }
     }
     let is_full = message.agent_description.is_some();
@@ -86,11 +87,19 @@ pub(crate) async fn serve(
     let said = message.clone();
     let (offer, credential, wants_components) = app
         .db
-        .write(move |tx| {
-            note(tx, now, &owner, &said)?;
+        .beside(move |tx| {
             let capabilities = Set(said.capabilities);
-            let takes_credentials = capabilities.has(agent::ACCEPTS_OPAMP_CONNECTION_SETTINGS);
-            let credential = match is_first && !has_own && takes_credentials {
+            let gets_credential =
+                is_first && !has_own && capabilities.has(agent::ACCEPTS_OPAMP_CONNECTION_SETTINGS);
+            if gets_credential {
+                // It is audited: whoever waits for that waits before they hold the agent.
+                tx.alone()?;
+            }
+            note(tx, now, &owner, &said)?;
+            if is_first {
+                instances::attach(tx, &serving.instance, &owner)?;
+            }
+            let credential = match gets_credential {
                 true => Some(agents::new_credential(tx, now, &owner)?),
                 false => None,
             };
@@ -258,10 +267,10 @@ async fn complete_task(app: &App, id: &str, now: i64, data: &[u8]) -> Result<()>
     let outcome: Outcome = serde_json::from_slice(data)
         .map_err(|error| Error::BadRequest(format!("the result of a task cannot be read: {error}")))?;
     let owner = id.to_owned();
-    let counted = app.db.write(move |tx| tasks::complete(tx, now, &owner, &outcome, rand::random())).await?;
+    let counted = app.db.beside(move |tx| tasks::complete(tx, now, &owner, &outcome, rand::random())).await?;
     if !counted {
         tracing::warn!(agent = id, "a result came too late and was put aside");
     }
-    app.hub.work_came();
+    app.hub.look_for_work();
     Ok(())
 }

@@ -127,7 +127,7 @@ async fn hand_out(app: &App) -> Result<()> {
         .await?;
     for id in app.hub.takers(waiting) {
         let owner = id.clone();
-        let Some(task) = app.db.write(move |tx| tasks::claim(tx, now, &owner)).await? else { continue };
+        let Some(task) = app.db.beside(move |tx| tasks::claim(tx, now, &owner)).await? else { continue };
         let data = json!({"id": task.id, "fence": task.fence, "kind": task.kind, "payload": task.payload});
         let message = CustomMessage {
             capability: TASKS.to_owned(),

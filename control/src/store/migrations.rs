@@ -1,11 +1,12 @@
 //! The schema, as steps that are taken once each, in order.
 
-use super::Tx;
+use super::{Dialect, Tx};
 use crate::args;
 use crate::error::{Error, Result};
 
 /// Each step's statements, separated by `;`. A step that was released is never changed: a later one corrects it.
-const STEPS: &[&str] = &[include_str!("../../migrations/0001_schema.sql")];
+const STEPS: &[&str] =
+    &[include_str!("../../migrations/0001_schema.sql"), include_str!("../../migrations/0002_instances.sql")];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {
     tx.execute("CREATE TABLE IF NOT EXISTS schema_steps (step BIGINT PRIMARY KEY)", &[])?;
@@ -18,6 +19,11 @@ pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {
         )));
     }
     for (index, step) in STEPS.iter().enumerate().skip(done) {
+        let step = match tx.dialect() {
+            Dialect::Sqlite => (*step).to_owned(),
+            // Texts are compared by their bytes, as SQLite does: identifiers sort by time, whatever the locale.
+            Dialect::Postgres => step.replace(" TEXT", " TEXT COLLATE \"C\""),
+        };
         for statement in step.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
             tx.execute(statement, &[])?;
         }

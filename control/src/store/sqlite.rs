@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Row, Tx, Value};
+use super::{Dialect, Row, Tx, Value};
 use crate::error::{Error, Result};
 
 /// Connections that read at the same time; a further one is opened and closed again.
@@ -134,5 +134,18 @@ impl Tx for SqliteTx<'_> {
             read.push(Row(values));
         }
         Ok(read)
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn alone(&mut self) -> Result<()> {
+        // There is one writer.
+        Ok(())
+    }
+
+    fn clock(&mut self) -> Result<i64> {
+        Ok(crate::time::now_ms())
     }
 }

@@ -279,3 +279,39 @@ async fn a_service_that_is_killed_goes_on_where_it_was() {
     assert_eq!(rig.get("/audit/verification").await.body["intact"], true);
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_share_a_fleet_and_one_goes_on_for_another() {
+    let Some((one, two)) = Rig::start_two().await else { return };
+    let (token, group) = (one.token().await, one.group().await);
+    let mut agent = Agent::connect(&two, Kind::WebSocket, 1, &token).await.expect("let in");
+    agent.say_all().await;
+    // Locked out by one, an agent of the other is put out.
+    let mut other = Agent::connect(&two, Kind::WebSocket, 2, &token).await.expect("let in");
+    other.say_all().await;
+    let path = format!("/agents/{}", other.id());
+    assert_eq!(one.post(&format!("{path}/revoke"), json!({})).await.status, 204);
+    two.until(&path, |agent| agent["connected"] == false).await;
+    // Asked of one, the agent is connected to the other.
+    let version = one.version("base", GOOD).await;
+    let rollout = format!("/rollouts/{}", one.roll_out(&group, &version, once()).await);
+    let offer = agent.offer(Duration::from_secs(10)).await.expect("offered");
+    agent.report(&offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    one.until(&rollout, |rollout| rollout["state"] == "succeeded").await;
+    let path = format!("/agents/{}/tasks", agent.id());
+    let made = one.post(&path, json!({"kind": "diagnostics"})).await.body;
+    let task = agent.task(Duration::from_secs(10)).await.expect("handed out");
+    assert_eq!(task["id"], made["id"]);
+    agent.finish(&json!({"id": task["id"], "fence": task["fence"], "result": {"fine": true}})).await;
+    let path = format!("/agents/{}", agent.id());
+    assert_eq!(one.get(&path).await.body["connected"], true, "connected elsewhere");
+    // The one that took the steps of the rollout stops, and another takes them.
+    one.stop().await;
+    let next = two.version("other", &GOOD.replace("debug: {}", "debug: {verbosity: basic}")).await;
+    let rollout = format!("/rollouts/{}", two.roll_out(&group, &next, once()).await);
+    let offer = agent.offer(Duration::from_secs(20)).await.expect("offered");
+    agent.report(&offer.config_hash, RemoteConfigStatuses::Applied, "").await;
+    two.until(&rollout, |rollout| rollout["state"] == "succeeded").await;
+    assert_eq!(two.get("/audit/verification").await.body["intact"], true);
+    two.stop().await;
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use phoenix_control::serve::{self, Options, Running};
+use phoenix_control::store::Pooling;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -52,6 +53,7 @@ impl Answer {
 pub(crate) fn options(folder: &std::path::Path) -> Options {
     Options {
         database: format!("sqlite:{}", folder.join("control.db").display()),
+        pooling: Pooling::default(),
         listen: "127.0.0.1:0".to_owned(),
         opamp_listen: "127.0.0.1:0".to_owned(),
         heartbeat_seconds: 1,
@@ -99,6 +101,36 @@ impl Rig {
         let key = running.first_key.clone().expect("the first start makes a key");
         let (api, opamp) = (running.api, running.opamp);
         Rig { folder, api, opamp, key, service: Service::Inside(running) }
+    }
+
+    /// Starts two instances over a new database in PostgreSQL; none where no server is named.
+    #[expect(clippy::print_stderr, reason = "says that it is skipped")]
+    pub(crate) async fn start_two() -> Option<(Rig, Rig)> {
+        let Ok(server) = std::env::var("PHOENIX_TEST_POSTGRES") else {
+            eprintln!("skipped: PHOENIX_TEST_POSTGRES names no server (.ci/with-postgres starts one)");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("made");
+        // A name that no other test has.
+        let name = format!("control_{}_{}", std::process::id(), free_address().port());
+        let (client, connection) =
+            tokio_postgres::connect(&server, tokio_postgres::NoTls).await.expect("the server answers");
+        tokio::spawn(connection);
+        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("made");
+        let base = server.rsplit_once('/').expect("names a database").0;
+        let options = Options { database: format!("{base}/{name}"), ..options(folder.path()) };
+        let first = serve::start(&options).await.expect("started");
+        let key = first.first_key.clone().expect("the first start makes a key");
+        let second = serve::start(&options).await.expect("started");
+        assert!(second.first_key.is_none(), "there is a key");
+        let rig = |running: Running, folder| Rig {
+            folder,
+            api: running.api,
+            opamp: running.opamp,
+            key: key.clone(),
+            service: Service::Inside(running),
+        };
+        Some((rig(first, folder), rig(second, tempfile::tempdir().expect("made"))))
     }
 
     /// Starts the service as a process of its own.

@@ -1,0 +1,74 @@
+//! The instances of the service that share a database: who is there, where agents are connected, and who does what
+//! only one is to do.
+//!
+//! All times are the database's own. An instance that says nothing for [`LEASE_MS`] counts as gone, with its agents,
+//! until those come to another; what it led another leads.
+
+use std::collections::BTreeSet;
+
+use crate::args;
+use crate::error::Result;
+use crate::store::Tx;
+
+/// How long an instance counts as there after it was heard of.
+pub const LEASE_MS: i64 = 30_000;
+/// Instances that were silent for so long are forgotten.
+const FORGOTTEN_MS: i64 = 24 * 3600 * 1000;
+/// The lease of whoever takes the steps of rollouts.
+const ROLLOUTS: &str = "rollouts";
+
+/// Says that `instance` is there; and whether it leads.
+pub(crate) fn beat(tx: &mut dyn Tx, instance: &str) -> Result<bool> {
+    let now = tx.clock()?;
+    let sql =
+        "INSERT INTO instances (id, seen_at) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET seen_at = ?2";
+    tx.execute(sql, args![instance, now])?;
+    tx.execute("DELETE FROM instances WHERE seen_at < ?1", args![now - FORGOTTEN_MS])?;
+    let sql = "INSERT INTO leases (name, holder, until) VALUES (?1, ?2, ?3)
+         ON CONFLICT (name) DO UPDATE SET holder = ?2, until = ?3 WHERE leases.holder = ?2 OR leases.until < ?4";
+    Ok(tx.execute(sql, args![ROLLOUTS, instance, now + LEASE_MS, now])? > 0)
+}
+
+/// Whether `instance` leads now: asked in the transaction that only the leader may do.
+pub(crate) fn leads(tx: &mut dyn Tx, instance: &str) -> Result<bool> {
+    let now = tx.clock()?;
+    let sql = "SELECT 1 FROM leases WHERE name = ?1 AND holder = ?2 AND until >= ?3";
+    Ok(tx.one(sql, args![ROLLOUTS, instance, now])?.is_some())
+}
+
+/// `instance` stops: others need not wait.
+pub(crate) fn leave(tx: &mut dyn Tx, instance: &str) -> Result<()> {
+    tx.execute("DELETE FROM instances WHERE id = ?1", args![instance])?;
+    tx.execute("DELETE FROM leases WHERE holder = ?1", args![instance])?;
+    Ok(())
+}
+
+/// An agent is connected to `instance`.
+pub(crate) fn attach(tx: &mut dyn Tx, instance: &str, agent: &str) -> Result<()> {
+    let sql =
+        "UPDATE agents SET connected_to = ?2 WHERE id = ?1 AND (connected_to IS NULL OR connected_to <> ?2)";
+    tx.execute(sql, args![agent, instance])?;
+    Ok(())
+}
+
+/// An agent was last heard of, and is not connected to `instance` any more.
+pub(crate) fn detach(tx: &mut dyn Tx, instance: &str, agent: &str, seen: i64) -> Result<()> {
+    let sql = "UPDATE agents SET last_seen_at = ?2 WHERE id = ?1 AND last_seen_at < ?2";
+    tx.execute(sql, args![agent, seen])?;
+    let sql = "UPDATE agents SET connected_to = NULL WHERE id = ?1 AND connected_to = ?2";
+    tx.execute(sql, args![agent, instance])?;
+    Ok(())
+}
+
+/// Every agent that is connected: `here`, and to other instances.
+pub(crate) fn connected(
+    tx: &mut dyn Tx,
+    instance: &str,
+    here: &BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let since = tx.clock()? - LEASE_MS;
+    let sql = "SELECT a.id FROM instances i JOIN agents a ON a.connected_to = i.id WHERE i.seen_at > ?1 AND i.id <> ?2";
+    let mut all = here.clone();
+    all.extend(tx.query(sql, args![since, instance])?.iter().map(|row| row.text(0)));
+    Ok(all)
+}

@@ -1,0 +1,200 @@
+//! What the rest of the service relies on, whatever database it is over.
+
+use super::rig::{TestDb, all, open};
+use super::{Dialect, record};
+use crate::agents::{self, Admission};
+use crate::audit::{self, Caller};
+use crate::error::{Error, Result};
+use crate::instances::{self, LEASE_MS};
+use crate::selector::Labels;
+use crate::tasks::{self, NewTask, Task, TaskKind};
+
+const INSERT: &str = "INSERT INTO schema_steps (step) VALUES (?1)";
+
+async fn steps(test: &TestDb) -> super::Row {
+    let sql = "SELECT count(*), max(step) FROM schema_steps";
+    test.db.read(move |tx| tx.one(sql, &[])).await.expect("read").expect("a row")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_leaves_nothing_and_what_is_written_stays() {
+    for test in all().await {
+        let failed: Result<()> = test
+            .db
+            .write(|tx| {
+                tx.execute(INSERT, args![100i64])?;
+                Err(Error::Conflict("no".to_owned()))
+            })
+            .await;
+        assert_eq!(failed, Err(Error::Conflict("no".to_owned())));
+        let twice = test.db.write(|tx| tx.execute(INSERT, args![1i64])).await;
+        assert!(matches!(twice, Err(Error::Conflict(_))), "{twice:?}");
+        let before = steps(&test).await;
+        assert_eq!(before.int(0), before.int(1), "one row for each step");
+        let again = open(&test.url).await.expect("opened again, and no step is taken twice");
+        drop(again);
+        assert_eq!(steps(&test).await, before);
+        test.db.write(|tx| tx.execute(INSERT, args![999i64])).await.expect("written");
+        let newer = open(&test.url).await;
+        assert!(newer.is_err_and(|error| error.to_string().contains("newer")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_take_turns_over_every_instance() {
+    for test in all().await {
+        let other = open(&test.url).await.expect("a second instance");
+        test.db.write(|tx| tx.execute("CREATE TABLE counters (n BIGINT)", &[])).await.expect("made");
+        test.db.write(|tx| tx.execute("INSERT INTO counters (n) VALUES (0)", &[])).await.expect("written");
+        let mut adding = tokio::task::JoinSet::new();
+        for number in 0..40 {
+            let db = if number % 2 == 0 { test.db.clone() } else { other.clone() };
+            adding.spawn(async move {
+                db.write(|tx| {
+                    let found = tx.one("SELECT n FROM counters", &[])?.map_or(0, |row| row.int(0));
+                    tx.execute("UPDATE counters SET n = ?1", args![found + 1])?;
+                    audit::record(tx, &Caller::system(), 0, "count", "counters", "", "x")
+                })
+                .await
+                .expect("written");
+            });
+        }
+        adding.join_all().await;
+        let total = test.db.read(|tx| tx.one("SELECT n FROM counters", &[])).await.expect("read");
+        assert_eq!(total.map(|row| row.int(0)), Some(40));
+        let checked = test.db.read(|tx| audit::verify(tx)).await.expect("read");
+        assert_eq!((checked.entries, checked.intact), (40, true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_are_kept_and_sort_by_their_bytes() {
+    for test in all().await {
+        let sorted = test.db.write(|tx| {
+            for id in ["b", "B", "~", "ä", "zero\0byte"] {
+                let sql = "INSERT INTO leases (name, holder, until) VALUES (?1, ?1, 0)";
+                tx.execute(sql, args![id])?;
+            }
+            let rows = tx.query("SELECT name FROM leases ORDER BY name", &[])?;
+            Ok(rows.iter().map(|row| row.text(0)).collect::<Vec<_>>())
+        });
+        assert_eq!(sorted.await.expect("sorted"), ["B", "b", "zero\u{fffd}byte", "~", "ä"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_instance_leads_and_another_takes_over() {
+    for test in all().await {
+        let beat = |instance: &'static str| test.db.beside(move |tx| instances::beat(tx, instance));
+        let leads = |instance: &'static str| test.db.write(move |tx| instances::leads(tx, instance));
+        assert_eq!((beat("one").await, beat("two").await), (Ok(true), Ok(false)));
+        assert_eq!((leads("one").await, leads("two").await), (Ok(true), Ok(false)));
+        assert_eq!(beat("one").await, Ok(true), "it goes on");
+        // It dies: its lease runs out.
+        let sql = "UPDATE leases SET until = until - ?1";
+        test.db.write(move |tx| tx.execute(sql, args![LEASE_MS + 1])).await.expect("aged");
+        assert_eq!(
+            (leads("one").await, beat("two").await, leads("two").await),
+            (Ok(false), Ok(true), Ok(true))
+        );
+        assert_eq!(beat("one").await, Ok(false), "back too late");
+        test.db.beside(|tx| instances::leave(tx, "two")).await.expect("left");
+        assert_eq!(beat("one").await, Ok(true), "nobody waits for one that stopped");
+    }
+}
+
+async fn enrolled(test: &TestDb, agents: &'static [&'static str]) {
+    let enrolled = test.db.write(move |tx| {
+        let token = agents::add_token(tx, &Caller::system(), 0, "t", &Labels::new(), None, None)?;
+        for agent in agents {
+            agents::enrol(tx, 0, agent, &Admission::Token(token.id.clone()))?;
+        }
+        Ok(())
+    });
+    enrolled.await.expect("enrolled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_of_an_instance_that_died_are_gone() {
+    for test in all().await {
+        enrolled(&test, &["0a", "0b"]).await;
+        let connected = || test.db.read(|tx| instances::connected(tx, "one", &["0b".to_owned()].into()));
+        test.db
+            .beside(|tx| {
+                instances::beat(tx, "two")?;
+                instances::attach(tx, "two", "0a")
+            })
+            .await
+            .expect("attached");
+        assert_eq!(connected().await.expect("read").len(), 2);
+        let sql = "UPDATE instances SET seen_at = seen_at - ?1";
+        test.db.write(move |tx| tx.execute(sql, args![LEASE_MS + 1])).await.expect("aged");
+        assert_eq!(connected().await, Ok(["0b".to_owned()].into()));
+        // It comes to another, and what the former one says of it later counts no more.
+        test.db
+            .beside(|tx| {
+                instances::beat(tx, "three")?;
+                instances::attach(tx, "three", "0a")?;
+                instances::detach(tx, "two", "0a", 5)
+            })
+            .await
+            .expect("attached");
+        assert_eq!(connected().await.expect("read").len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_handed_out_once_whoever_asks() {
+    for test in all().await {
+        enrolled(&test, &["0a"]).await;
+        let other = open(&test.url).await.expect("a second instance");
+        for round in 0..10i64 {
+            let added = test.db.write(move |tx| {
+                let payload = serde_json::Value::Null;
+                let new =
+                    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 1 };
+                tasks::add(tx, &Caller::system(), round, "0a", &new)?;
+                tasks::add(tx, &Caller::system(), round, "0a", &new)
+            });
+            added.await.expect("added");
+            let mut claiming = tokio::task::JoinSet::new();
+            for number in 0..8 {
+                let db = if number % 2 == 0 { test.db.clone() } else { other.clone() };
+                claiming.spawn(async move { db.beside(move |tx| tasks::claim(tx, round, "0a")).await });
+            }
+            let claimed: Vec<_> =
+                claiming.join_all().await.into_iter().collect::<Result<_>>().expect("asked");
+            assert_eq!(claimed.iter().flatten().count(), 1, "one of an agent at a time");
+            let sql = "UPDATE tasks SET state = 'done'";
+            test.db.write(move |tx| tx.execute(sql, &[])).await.expect("ended");
+        }
+        let newest = test.db.read(|tx| record::newest::<Task>(tx, "~", 500)).await.expect("read");
+        assert_eq!(newest.len(), 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_reach_every_instance() {
+    for test in all().await {
+        if test.db.read(|tx| Ok(tx.dialect())).await == Ok(Dialect::Sqlite) {
+            continue;
+        }
+        let other = open(&test.url).await.expect("a second instance");
+        let stop = tokio_util::sync::CancellationToken::new();
+        let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let stopping = stop.clone();
+        let listening = tokio::spawn(async move {
+            other.listen(stopping, move |hint| heard.send(hint.to_owned()).expect("heard")).await;
+        });
+        assert_eq!(hears.recv().await.as_deref(), Some(""), "it may have missed some");
+        test.db.hint("change one".to_owned()).await.expect("told");
+        assert_eq!(hears.recv().await.as_deref(), Some("change one"));
+        // Its connection is cut: it comes back, and looks by itself.
+        let sql = "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND query LIKE 'LISTEN%') cut";
+        test.db.beside(move |tx| tx.one(sql, &[])).await.expect("cut");
+        assert_eq!(hears.recv().await.as_deref(), Some(""));
+        stop.cancel();
+        listening.await.expect("ended");
+    }
+}

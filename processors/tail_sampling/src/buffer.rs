@@ -10,7 +10,7 @@ mod segments;
 mod traces;
 
 pub(crate) use interned::{Interned, ResourceId, ScopeId};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{FILL, Pool, live_bytes};
 pub(crate) use segments::{RecordRef, Segments};
 pub(crate) use traces::{Entry, Slot, Traces};
 

@@ -4,6 +4,9 @@ mod policy;
 use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
+use crate::buffer::live_bytes;
+use crate::headroom::Shortfall;
+
 pub use beyond::{
     BaselineConfig, BudgetConfig, EmaDynamicConfig, EmaThroughputConfig, ErrorFingerprintConfig,
     FairShareConfig, KOfNConfig, LatencyQuantileConfig, NoveltyConfig, OrConfig, PriorityConfig,
@@ -36,8 +39,8 @@ pub struct TailSamplingConfig {
     pub decision_wait_after_root_received: GoDuration,
     /// The most traces that wait; more are decided early. Without it memory alone is the limit.
     pub num_traces: Option<u64>,
-    /// How many traces are expected.
-    #[described(no_effect = "memory grows as it is needed")]
+    /// How many new traces are expected: memory grows as it is needed, and a `decision_wait` that it cannot last for is warned
+    /// of.
     pub expected_new_traces_per_sec: u64,
     /// Parts of the processor that work in parallel, each with its share of the traces. Limits are shared, not divided.
     #[described(min = 1, max = 64)]
@@ -222,7 +225,21 @@ impl Settings for TailSamplingConfig {
             "evaluation",
             "first_match needs sampling_strategy trace-complete: spans that are still to come may match earlier",
         );
+        self.warn_of_headroom(problems);
         crate::plan::validate(self, problems);
+    }
+}
+
+impl TailSamplingConfig {
+    /// Warns of a wait that memory cannot last for, as far as the settings alone say how much there is.
+    fn warn_of_headroom(&self, problems: &mut Problems) {
+        let of_memory = match self.buffer.max_bytes {
+            0 => None,
+            max_bytes => Shortfall::of_memory(self, live_bytes(max_bytes)),
+        };
+        for shortfall in [of_memory, Shortfall::of_traces(self)].into_iter().flatten() {
+            problems.warn_with_help("decision_wait", shortfall.message(), shortfall.help());
+        }
     }
 }
 

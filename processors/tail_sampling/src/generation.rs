@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use phoenix_component::Now;
 use phoenix_sampling::{Threshold, Vote as Chance};
@@ -9,7 +10,7 @@ use phoenix_telemetry::{Counter, Metrics};
 
 use crate::config::{Evaluation, PolicyType};
 use crate::facts::TraceFacts;
-use crate::metrics::{Outcome, PolicyMetrics};
+use crate::metrics::{Outcome, PolicyMetrics, TIMED_ONE_IN};
 use crate::plan::{Named, Plan};
 use crate::policy::{Foreseen, Moment, Verdict, Vote};
 
@@ -45,6 +46,10 @@ pub(crate) struct Generation {
     errors: Counter,
     parts: Vec<Vec<Arc<str>>>,
     wants_preview: bool,
+    /// Traces until one is timed.
+    until_timed: u32,
+    /// The policies are timed for the trace at hand.
+    is_timed: bool,
     /// Room to work in.
     votes: Vec<Chance>,
 }
@@ -78,6 +83,8 @@ impl Generation {
             parts: plan.policies.iter().map(parts).collect(),
             wants_preview: plan.policies.iter().any(|named| named.policy.wants_preview()),
             plan,
+            until_timed: 0,
+            is_timed: false,
             votes: Vec::new(),
         }
     }
@@ -124,6 +131,8 @@ impl Generation {
 
     /// Asks the policies, and decides.
     pub(crate) fn decide(&mut self, trace: &TraceFacts, now: Now) -> Decision {
+        self.is_timed = self.until_timed == 0;
+        self.until_timed = self.until_timed.checked_sub(1).unwrap_or(TIMED_ONE_IN - 1);
         match self.plan.evaluation {
             Evaluation::Votes => self.decide_by_votes(trace, moment(now)),
             Evaluation::FirstMatch => self.decide_by_first(trace, moment(now)),
@@ -133,13 +142,19 @@ impl Generation {
     /// What one policy says, counted; none where it failed, or is not to be heard.
     fn ask(&mut self, index: usize, trace: &TraceFacts, now: Moment) -> Option<Verdict> {
         let named = &mut self.plan.policies[index];
+        // What is measured decides nothing: the policies only know the time that is handed in.
+        let began = self.is_timed.then(Instant::now);
         let verdict = named.policy.decide(trace, now);
+        if let Some(began) = began {
+            self.metrics[index].timed(began.elapsed());
+        }
         let outcome = match verdict.vote {
             Vote::Sampled | Vote::InvertSampled => Outcome::Sampled,
             Vote::NotSampled | Vote::InvertNotSampled => Outcome::NotSampled,
             Vote::Dropped => Outcome::Dropped,
             Vote::Error => {
                 self.errors.add(1);
+                self.metrics[index].failed();
                 return None;
             }
         };

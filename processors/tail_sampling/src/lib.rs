@@ -15,6 +15,7 @@ mod config;
 mod decided;
 pub mod facts;
 mod generation;
+mod headroom;
 mod metrics;
 mod partition;
 pub mod plan;
@@ -39,6 +40,7 @@ pub use config::*;
 
 use buffer::{Buffer, Pool};
 use generation::Generation;
+use headroom::Shortfall;
 use metrics::TailMetrics;
 use partition::ByTrace;
 use plan::{Plan, Shared};
@@ -95,6 +97,17 @@ pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> Stag
     let (component, id) = (id, id.to_string());
     let id = id.as_str();
     let pool = Arc::new(Pool::new(host.budget.clone(), config.buffer.max_bytes, config.num_traces));
+    if config.buffer.max_bytes == 0
+        && let Some(shortfall) = Shortfall::of_memory(config, pool.limit() as u64)
+    {
+        // Only now is it known what half of the collector's memory is; the rest was said when the settings were checked.
+        tracing::warn!(
+            headroom_seconds = shortfall.headroom.as_secs_f64(),
+            "decision_wait of {id} {}; {}",
+            shortfall.message(),
+            shortfall.help()
+        );
+    }
     let metrics = TailMetrics::new(&host.metrics, id, &pool);
     let runner = Arc::new(Runner::new(&host.metrics, "processor", id));
     let (mut shared, shards) = (Shared::default(), u64::from(config.num_shards.max(1)));

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use phoenix_telemetry::{Counter, Description, Histogram, InstrumentKind, Level, Measure, Metrics, Value};
 
@@ -37,6 +38,16 @@ const ERRORS: Description = describe(
     "otelcol_processor_tail_sampling_sampling_policy_evaluation_error",
     "{errors}",
     "Count of sampling policy evaluation errors.",
+);
+const EXECUTIONS: Description = describe(
+    "otelcol_processor_tail_sampling_sampling_policy_execution_count",
+    "{executions}",
+    "Total number of executions of a specific sampling policy.",
+);
+const EXECUTION_TIME: Description = describe(
+    "otelcol_processor_tail_sampling_sampling_policy_execution_time_sum",
+    "µs",
+    "Total time (in microseconds) spent executing a specific sampling policy, estimated from one trace in 64.",
 );
 const TOO_EARLY: Description = describe(
     "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early",
@@ -151,11 +162,19 @@ impl Outcome {
     }
 }
 
+/// Of so many traces one is timed, and stands for all of them: reading the clock takes as long as most policies.
+pub(crate) const TIMED_ONE_IN: u32 = 64;
+
 /// Traces and spans by outcome, of one policy; added up, and counted from time to time.
 #[derive(Debug)]
 pub(crate) struct PolicyMetrics {
     counters: [(Counter, Counter); 3],
+    executions: Counter,
+    execution_time: Counter,
     tally: [(u64, u64); 3],
+    failed: u64,
+    /// What was spent and not counted yet.
+    spent: Duration,
 }
 
 impl PolicyMetrics {
@@ -171,7 +190,25 @@ impl PolicyMetrics {
             let attributes = [("processor", id), ("policy", policy.as_str()), sampled, decision];
             (normal.quiet_counter(SAMPLED, &attributes), normal.quiet_counter(SAMPLED_SPANS, &attributes))
         });
-        PolicyMetrics { counters, tally: Default::default() }
+        let attributes = [("processor", id), ("policy", policy.as_str())];
+        PolicyMetrics {
+            counters,
+            executions: normal.quiet_counter(EXECUTIONS, &attributes),
+            execution_time: normal.quiet_counter(EXECUTION_TIME, &attributes),
+            tally: Default::default(),
+            failed: 0,
+            spent: Duration::ZERO,
+        }
+    }
+
+    /// It could not tell.
+    pub(crate) fn failed(&mut self) {
+        self.failed += 1;
+    }
+
+    /// One trace of [`TIMED_ONE_IN`] took so long.
+    pub(crate) fn timed(&mut self, elapsed: Duration) {
+        self.spent += elapsed * TIMED_ONE_IN;
     }
 
     pub(crate) fn count(&mut self, outcome: Outcome, spans: u64) {
@@ -181,12 +218,22 @@ impl PolicyMetrics {
     }
 
     pub(crate) fn settle(&mut self) {
+        let mut executions = std::mem::take(&mut self.failed);
         for (tally, counters) in self.tally.iter_mut().zip(&self.counters) {
             let (traces, spans) = std::mem::take(tally);
             if traces > 0 {
                 counters.0.add(traces);
                 counters.1.add(spans);
+                executions += traces;
             }
+        }
+        if executions > 0 {
+            self.executions.add(executions);
+        }
+        let micros = self.spent.as_micros() as u64;
+        if micros > 0 {
+            self.execution_time.add(micros);
+            self.spent -= Duration::from_micros(micros);
         }
     }
 }

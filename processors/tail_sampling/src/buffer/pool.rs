@@ -13,9 +13,14 @@ pub(crate) const LARGEST_SHARED: usize = SEGMENT / 8;
 /// Empty segments that are kept for the next one who needs one.
 const SPARE: usize = 16;
 /// Segments may be an eighth larger than what lives in them; see [`super::segments`].
-const FILL: f64 = 0.875;
+pub(crate) const FILL: f64 = 0.875;
 /// Without a budget that says more.
 const DEFAULT_LIMIT: usize = 1 << 30;
+
+/// Bytes that may live in so many bytes of memory.
+pub(crate) fn live_bytes(max_bytes: u64) -> u64 {
+    (max_bytes as f64 * FILL) as u64
+}
 
 /// Memory for one segment, charged to the collector's budget.
 #[derive(Debug)]
@@ -77,7 +82,8 @@ impl Pool {
             (0, budget) => budget / 2,
             (given, _) => given,
         };
-        self.limit.store(((max_bytes as f64 * FILL) as usize).max(1), Relaxed);
+        let live = usize::try_from(live_bytes(max_bytes as u64)).unwrap_or(usize::MAX);
+        self.limit.store(live.max(1), Relaxed);
         let most = most_traces.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         self.most_traces.store(most, Relaxed);
     }

@@ -1,4 +1,4 @@
-use phoenix_config::decode_text;
+use phoenix_config::{KeyPath, Problems, decode_checked, decode_text, parse_yaml};
 
 use super::*;
 
@@ -99,5 +99,42 @@ fn bad_settings_are_named() {
     for (settings, keys) in cases {
         let found = decode_text::<TailSamplingConfig>(&settings).expect_err(&settings);
         assert_eq!(found.keys(), keys, "{settings}: {found}");
+    }
+}
+
+/// The warnings for these settings, each with its key.
+fn warnings(settings: &str) -> Vec<(String, String)> {
+    let node = parse_yaml("settings", settings).expect(settings);
+    let mut problems = Problems::in_section(KeyPath::root(), &node, node.location());
+    decode_checked::<TailSamplingConfig>(&node, &mut problems).expect(settings);
+    problems.warnings().map(|found| (found.path.to_string(), found.message.clone())).collect()
+}
+
+#[test]
+fn a_wait_that_memory_cannot_last_for_is_warned_of_with_the_headroom() {
+    // (settings, what the warnings say). A trace of eight spans of 500 bytes takes 4,302 bytes, of which 7/8 of the limit live.
+    let cases: [(&str, &[&str]); 8] = [
+        ("decision_wait: 30s", &[]),
+        ("decision_wait: 24h", &[]),
+        ("decision_wait: 24h, buffer: {max_bytes: 1000000}", &["full after 203.4s at 1 new traces"]),
+        ("decision_wait: 203s, buffer: {max_bytes: 1000000}", &[]),
+        (
+            "decision_wait: 10s, expected_new_traces_per_sec: 1250, buffer: {max_bytes: 61000000}",
+            &["full after 9.9s at 1250 new traces"],
+        ),
+        ("decision_wait: 10s, expected_new_traces_per_sec: 1250, buffer: {max_bytes: 62000000}", &[]),
+        (
+            "decision_wait: 51s, expected_new_traces_per_sec: 1000, num_traces: 50000",
+            &["50000 traces wait after 50.0s"],
+        ),
+        ("decision_wait: 50s, expected_new_traces_per_sec: 1000, num_traces: 50000", &[]),
+    ];
+    for (settings, expected) in cases {
+        let found = warnings(&format!("{{policies: [{{name: a, type: always_sample}}], {settings}}}"));
+        assert_eq!(found.len(), expected.len(), "{settings}: {found:?}");
+        for ((key, message), text) in found.iter().zip(expected) {
+            assert_eq!(key, "decision_wait", "{settings}");
+            assert!(message.contains(text), "{settings}: {message}");
+        }
     }
 }

@@ -492,3 +492,22 @@ fn resources_scopes_and_schemas_come_out_as_they_went_in() {
     tail.advance(2.0);
     assert_eq!(tail.requests(), [phoenix_component::harness::golden::to_json(&batch)]);
 }
+
+#[test]
+fn executions_of_policies_are_counted_and_timed() {
+    let mut tail = Tail::new(&many(
+        "{name: all, type: always_sample}, {name: fails, type: ottl_condition, ottl_condition: {error_mode: propagate, span: ['Substring(attributes[\"k\"], 0, 3) == \"abc\"']}}",
+        "num_shards: 1",
+    ));
+    for trace in 1..=640_u128 {
+        tail.send(&[with_attribute(trace, "k", json!({"stringValue": "a"}))]);
+    }
+    tail.advance(2.0);
+    assert_eq!(tail.sum("sampling_policy_evaluation_error", &[]), 640);
+    for policy in ["all", "fails"] {
+        let of = [("policy", policy)];
+        assert_eq!(tail.sum("sampling_policy_execution_count", &of), 640, "{policy}");
+        // Ten of them were timed, and a clock moves by more than 16 ns with each.
+        assert!(tail.sum("sampling_policy_execution_time_sum", &of) > 0, "{policy}");
+    }
+}

@@ -16,6 +16,8 @@ struct Keep {
     kept: Vec<Fragment>,
     /// Items from which on it lets go by itself; 0 for never.
     enough: usize,
+    /// What it keeps waits for its time, not for more to come.
+    is_patient: bool,
     when_asked: Hook,
 }
 
@@ -44,6 +46,10 @@ impl Stage for Keep {
         Held { items: self.kept.iter().map(|fragment| fragment.batch.items).sum(), bytes: 0 }
     }
 
+    fn fills_up(&self) -> bool {
+        !self.is_patient
+    }
+
     fn adopt(&mut self, old: &mut dyn Stage) -> Adoption {
         self.kept.append(&mut old.as_any().downcast_mut::<Keep>().unwrap().kept);
         Adoption::Kept
@@ -65,7 +71,11 @@ impl phoenix_component::Consumer for Taken {
     }
 }
 
-fn node(host: &Host, taken: &Arc<Taken>, stage: Keep) -> Arc<StageNode> {
+fn node<C: phoenix_component::Consumer + 'static>(
+    host: &Host,
+    taken: &Arc<C>,
+    stage: Keep,
+) -> Arc<StageNode> {
     let outlet = Outlet::unwired(Signal::Traces);
     outlet.wire(Some(taken.clone()));
     let id: phoenix_config::ComponentId = "keep".parse().unwrap();
@@ -165,4 +175,31 @@ async fn what_is_handed_over_comes_before_the_end_of_the_heir() {
         tokio::task::yield_now().await;
     }
     assert_eq!((taken.0.load(Ordering::SeqCst), heir.held()), (1, Held::default()));
+}
+
+/// A backend that takes nothing for as long as the test runs.
+struct Stuck;
+
+impl phoenix_component::Consumer for Stuck {
+    fn consume(self: Arc<Self>, _: Batch) -> phoenix_component::BoxFuture<'static, Result<(), Refusal>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn senders_are_held_up_for_what_fills_up_and_not_for_what_waits_for_its_time() {
+    for is_patient in [false, true] {
+        let host = Host::for_tests();
+        // Every third request lets out what there is, and the next one is held.
+        let keep = Keep { enough: 3, is_patient, ..Keep::default() };
+        let node = node(&host, &Arc::new(Stuck), keep);
+        let rounds = host.cores.count() / 3 + 1;
+        for _ in 0..3 * rounds {
+            node.take(batch()).await.expect("held");
+        }
+        assert_eq!(node.undelivered.load(Ordering::Acquire), 3 * rounds, "more than every core delivers");
+        assert!(!node.is_ahead(), "nothing is held beside that");
+        node.take(batch()).await.expect("held");
+        assert_eq!(node.is_ahead(), !is_patient, "more than half of a batch is held; patient: {is_patient}");
+    }
 }

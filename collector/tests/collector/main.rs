@@ -27,6 +27,7 @@ mod metadata;
 mod own_metrics;
 mod own_telemetry;
 mod prometheus;
+mod replicas;
 mod sampling;
 mod sdk;
 mod signals;

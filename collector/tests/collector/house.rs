@@ -34,6 +34,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),
     ("phoenix-series", &["phoenix-pdata"]),
+    ("phoenix-prometheus", &["phoenix-pdata", "phoenix-series"]),
     ("phoenix-opamp", &[]),
     ("phoenix-control", &["phoenix-collector", "phoenix-opamp"]),
     (
@@ -54,6 +55,7 @@ const COMPONENT: &[&str] = &[
     "phoenix-opamp",
     "phoenix-ottl",
     "phoenix-pdata",
+    "phoenix-prometheus",
     "phoenix-sampling",
     "phoenix-series",
     "phoenix-statements",

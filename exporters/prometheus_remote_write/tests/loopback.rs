@@ -116,13 +116,13 @@ type Seen = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// Answers one request with each of `answers` (a status, and headers with it), then with 204.
 async fn receiver(answers: &[&'static str]) -> (u16, Seen) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("as these tests make it");
+    let port = listener.local_addr().expect("as these tests make it").port();
     let (seen, answers) = (Seen::default(), Arc::new(Mutex::new(VecDeque::from(answers.to_vec()))));
     let all = seen.clone();
     tokio::spawn(async move {
         loop {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.expect("as these tests make it");
             tokio::spawn(serve(stream, all.clone(), answers.clone()));
         }
     });
@@ -141,20 +141,25 @@ async fn serve(mut stream: TcpStream, seen: Seen, answers: Arc<Mutex<VecDeque<&'
             }
         };
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-        let length: usize = length.trim().parse().unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .expect("as these tests make it");
+        let length: usize = length.trim().parse().expect("as these tests make it");
         while bytes.len() < end + length {
-            assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+            assert_ne!(stream.read_buf(&mut bytes).await.expect("as these tests make it"), 0);
         }
-        let body = snap::raw::Decoder::new().decompress_vec(&bytes[end..end + length]).unwrap();
+        let body = snap::raw::Decoder::new()
+            .decompress_vec(&bytes[end..end + length])
+            .expect("as these tests make it");
         bytes.drain(..end + length);
-        seen.lock().unwrap().push((head, body));
-        let answer = answers.lock().unwrap().pop_front().unwrap_or("204 No Content");
+        seen.lock().expect("as these tests make it").push((head, body));
+        let answer = answers.lock().expect("as these tests make it").pop_front().unwrap_or("204 No Content");
         if answer.is_empty() {
             return; // Nothing is answered: the connection ends.
         }
         let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.write_all(answer.as_bytes()).await.expect("as these tests make it");
     }
 }
 
@@ -170,11 +175,12 @@ impl Rig {
         );
         let config: RemoteWriteConfig = serde_json::from_str(&text).expect(&text);
         let (host, shared) = (Host::for_tests(), Shared::default());
-        let id = ComponentId::parse("prometheus_remote_write").unwrap();
+        let id = ComponentId::parse("prometheus_remote_write").expect("as these tests make it");
         let status = StatusReporter::detached(Kind::Exporter, id.clone());
         let cx = CreateContext { id: &id, host: &host, status, shared: &shared };
-        let exporter = RemoteWriteFactory.create(&config, cx, Signal::Metrics).unwrap();
-        exporter.start(&host).await.unwrap();
+        let exporter =
+            RemoteWriteFactory.create(&config, cx, Signal::Metrics).expect("as these tests make it");
+        exporter.start(&host).await.expect("as these tests make it");
         Rig { exporter, host }
     }
 
@@ -230,7 +236,7 @@ fn batch(metrics: Vec<Metric>) -> Batch {
 }
 
 fn name_of(series: &wire::Series) -> &str {
-    &series.labels.iter().find(|label| label.name == "__name__").unwrap().value
+    &series.labels.iter().find(|label| label.name == "__name__").expect("as these tests make it").value
 }
 
 #[tokio::test]

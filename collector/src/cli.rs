@@ -127,6 +127,10 @@ pub(crate) enum Command {
     /// last span ended. Nothing is sent anywhere, and no other component of the configuration is started.
     #[command(after_help = crate::replay::HELP)]
     Sample(Sample),
+    /// Looks at metrics, from the network or from a file, and tells what they cost: the heaviest, what each label multiplies,
+    /// what grows, holds still or is there twice; and proposes rules for the optimizer with what they would save.
+    #[command(after_help = crate::analyze::HELP)]
+    Analyze(Analyze),
     /// Translates the configuration of another sampler to one for Phoenix.
     #[command(subcommand)]
     Convert(Convert),
@@ -229,6 +233,32 @@ pub(crate) struct Sample {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What is analyzed, and how it is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Analyze {
+    /// How long to listen; SIGINT ends it earlier.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = interval, conflicts_with = "input")]
+    pub(crate) duration: Duration,
+    /// A file of requests instead; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Where to listen for OTLP over gRPC.
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4317")]
+    pub(crate) endpoint: String,
+    /// Where to listen for OTLP over HTTP.
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4318")]
+    pub(crate) http_endpoint: String,
+    /// How many of the heaviest metrics are told.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub(crate) top: usize,
+    /// Prints JSON.
+    #[arg(long, conflicts_with = "rules")]
+    pub(crate) json: bool,
+    /// Prints the proposed rules alone, as a file for the optimizer's `catalogs`.
+    #[arg(long)]
+    pub(crate) rules: bool,
 }
 
 /// What is translated.

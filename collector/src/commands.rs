@@ -10,7 +10,9 @@ use phoenix_config::{Kind, Secrets, Severity};
 
 use crate::changes::Exit;
 use crate::cli::{Arguments, Command, Convert, Format, Mode, Sources};
-use crate::{Distribution, Provider, changes, cli, convert, gates, load, probe, reference, replay, run};
+use crate::{
+    Distribution, Provider, analyze, changes, cli, convert, gates, load, probe, reference, replay, run,
+};
 
 /// How long the end of a command waits for its log to be written.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -40,6 +42,9 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
         Some(Command::Ottl(asked)) => print(&try_ottl(asked)?)?,
         Some(Command::Sample(asked)) => {
             print(&replay::replay(&arguments.sources, &registry, &asked, &standard_input()?)?)?;
+        }
+        Some(Command::Analyze(asked)) => {
+            print(&analyze::analyze(&asked, &arguments.sources, distribution.build, registry)?)?;
         }
         Some(Command::Convert(asked)) => print(&convert_rules(asked)?)?,
         Some(Command::Completion { shell }) => print(&completion(distribution.build, shell)?)?,

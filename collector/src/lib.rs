@@ -8,6 +8,7 @@
 extern crate self as phoenix_collector;
 
 mod admin_client;
+mod analyze;
 mod changes;
 pub mod check;
 mod cli;

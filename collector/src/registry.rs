@@ -9,6 +9,7 @@ use phoenix_collector::Registry;
 pub(crate) fn registry() -> Registry {
     Registry {
         receivers: vec![
+            Box::new(phoenix_receiver_host_metrics::HostMetricsFactory),
             Box::new(phoenix_receiver_nop::NopFactory),
             Box::new(phoenix_receiver_otlp::OtlpReceiverFactory),
             Box::new(phoenix_receiver_otlp_json_file::OtlpJsonFileFactory),
@@ -18,6 +19,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_processor_attributes::AttributesFactory),
             Box::new(phoenix_processor_batch::BatchFactory),
             Box::new(phoenix_processor_filter::FilterFactory),
+            Box::new(phoenix_processor_interval::IntervalFactory),
             Box::new(phoenix_processor_memory_limiter::MemoryLimiterFactory),
             Box::new(phoenix_processor_optimizer::OptimizerFactory),
             Box::new(phoenix_processor_probabilistic_sampler::SamplerFactory),

@@ -10,6 +10,7 @@
 //! A component sees neither the engine nor any other component.
 
 mod ack;
+mod adjustments;
 mod admin_endpoint;
 mod admission;
 pub mod auth;
@@ -39,6 +40,7 @@ mod stage;
 mod touch;
 
 pub use ack::{Ack, AckWait};
+pub use adjustments::{Adjustment, AdjustmentBook};
 pub use admin_endpoint::AdminEndpoint;
 pub use admission::{Arrival, ClientKey, RequestLimiter};
 pub use batch::{Batch, ClientInfo};

@@ -35,8 +35,9 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-sampling", &[]),
     ("phoenix-series", &["phoenix-pdata"]),
     ("phoenix-prometheus", &["phoenix-pdata", "phoenix-series"]),
+    ("phoenix-analytics", &["phoenix-pdata", "phoenix-series"]),
     ("phoenix-opamp", &[]),
-    ("phoenix-control", &["phoenix-collector", "phoenix-opamp"]),
+    ("phoenix-control", &["phoenix-analytics", "phoenix-collector", "phoenix-opamp"]),
     (
         "phoenix-statements",
         &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata", "phoenix-telemetry"],

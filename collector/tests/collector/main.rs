@@ -4,6 +4,7 @@
 
 mod accounting;
 mod admin;
+mod analyze;
 mod auth;
 mod backend;
 mod bad_input;
@@ -17,6 +18,7 @@ mod encodings;
 mod examples;
 mod files;
 mod hostile;
+mod hosts;
 mod house;
 mod inside;
 mod limits;

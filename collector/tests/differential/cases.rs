@@ -12,9 +12,32 @@ pub(crate) struct Case {
     pub(crate) signal: String,
     /// By type, in this order.
     pub(crate) processors: Value,
-    /// Settings of a `routing` connector behind them, to the pipelines of [`ROUTES`]; null for none.
-    pub(crate) routing: Value,
+    /// What is behind them in place of the end, if anything is.
+    pub(crate) connector: Option<Connector>,
     pub(crate) inputs: Vec<String>,
+}
+
+/// A connector and its settings.
+#[derive(Clone, Debug)]
+pub(crate) enum Connector {
+    /// To the pipelines of [`ROUTES`].
+    Routing(Value),
+    /// To one pipeline of metrics.
+    Count(Value),
+}
+
+impl Connector {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Connector::Routing(_) => "routing",
+            Connector::Count(_) => "count",
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Value {
+        let (Connector::Routing(settings) | Connector::Count(settings)) = self;
+        settings
+    }
 }
 
 /// The pipelines that a connector routes to.
@@ -24,7 +47,7 @@ impl Case {
     /// The types of its components.
     pub(crate) fn types(&self) -> impl Iterator<Item = &str> {
         let processors = self.processors.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-        processors.chain((!self.routing.is_null()).then_some("routing"))
+        processors.chain(self.connector.as_ref().map(Connector::name))
     }
 }
 
@@ -43,24 +66,29 @@ pub(crate) fn of_the_corpus() -> Vec<Case> {
         Case {
             name: case["case"].as_str().expect("a name").to_owned(),
             processors: case["processors"].clone(),
-            routing: Value::Null,
+            connector: None,
             inputs: vec![inputs::written(&signal).to_owned()],
             signal,
         }
     })
     .collect();
-    let text = include_str!("../../../connectors/routing/tests/data/otelcol.json");
-    let routed = serde_json::from_str::<Vec<Value>>(text).expect("a list of cases");
-    cases.extend(routed.into_iter().map(|case| {
-        let signal = case["from"].as_str().expect("a signal").to_owned();
-        Case {
-            name: case["case"].as_str().expect("a name").to_owned(),
-            processors: json!({}),
-            routing: case["settings"].clone(),
-            inputs: vec![inputs::written(&signal).to_owned()],
-            signal,
-        }
-    }));
+    let connected: [(&str, fn(Value) -> Connector); 2] = [
+        (include_str!("../../../connectors/routing/tests/data/otelcol.json"), Connector::Routing),
+        (include_str!("../../../connectors/count/tests/data/cases.json"), Connector::Count),
+    ];
+    for (text, connector) in connected {
+        let list = serde_json::from_str::<Vec<Value>>(text).expect("a list of cases");
+        cases.extend(list.into_iter().map(|case| {
+            let signal = case["from"].as_str().expect("a signal").to_owned();
+            Case {
+                name: case["case"].as_str().expect("a name").to_owned(),
+                processors: json!({}),
+                connector: Some(connector(case["settings"].clone())),
+                inputs: vec![inputs::written(&signal).to_owned()],
+                signal,
+            }
+        }));
+    }
     cases
 }
 
@@ -72,8 +100,8 @@ pub(crate) fn generated(seed: u64, count: u64) -> Vec<Case> {
 fn one(seed: u64, index: u64) -> Case {
     let random = &mut Random::new(seed.wrapping_mul(1_000_003).wrapping_add(index));
     let signal = random.pick(&["traces", "metrics", "logs"]);
-    let mut routing = Value::Null;
-    let (signal, processors) = match random.below(12) {
+    let mut connector = None;
+    let (signal, processors) = match random.below(13) {
         0 | 1 => (signal, json!({"attributes": attributes(signal, random)})),
         2 => (signal, json!({"resource": {"attributes": actions(random)}})),
         3 => {
@@ -83,14 +111,24 @@ fn one(seed: u64, index: u64) -> Case {
         4 | 5 => (signal, json!({"filter": statements::filter(signal, random)})),
         6 => (signal, json!({"filter": matching_filter(signal, random)})),
         7 | 8 => {
-            routing = statements::routing(signal, random);
+            connector = Some(Connector::Routing(statements::routing(signal, random)));
+            (signal, json!({}))
+        }
+        9 => {
+            connector = Some(Connector::Count(statements::count(signal, random)));
             (signal, json!({}))
         }
         _ => (signal, json!({"transform": statements::transform(signal, random)})),
     };
     let mut inputs = vec![inputs::written(signal).to_owned()];
     inputs.extend((0..3).map(|_| inputs::generated(signal, random)));
-    Case { name: format!("generated {seed}/{index}"), signal: signal.to_owned(), processors, routing, inputs }
+    Case {
+        name: format!("generated {seed}/{index}"),
+        signal: signal.to_owned(),
+        processors,
+        connector,
+        inputs,
+    }
 }
 
 const KEYS: [&str; 10] = ["s", "i", "d", "b", "m", "a", "http.method", "user.id", "n", "service.name"];

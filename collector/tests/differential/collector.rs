@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::cases::{Case, ROUTES};
+use crate::cases::{Case, Connector, ROUTES};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,9 +67,9 @@ fn try_run(program: &Path, cases: &[Case]) -> Result<Vec<Outcome>, String> {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     };
     let outcome = |(index, (statuses, case)): (usize, (Vec<u16>, &Case))| {
-        let out = match case.routing.is_null() {
-            true => written(&index.to_string()),
-            false => {
+        let out = match &case.connector {
+            None | Some(Connector::Count(_)) => written(&index.to_string()),
+            Some(Connector::Routing(_)) => {
                 let of_route = |route: &&str| json!({*route: written(&format!("{index}_{route}"))});
                 ROUTES.iter().map(of_route).collect()
             }
@@ -90,22 +90,33 @@ fn configuration(cases: &[Case], ports: &[u16], folder: &Path) -> Value {
             exporters.insert(format!("file/{name}"), json!({"path": path}));
             format!("file/{name}")
         };
-        let mut end = format!("routing/{index}");
-        if case.routing.is_null() {
-            end = file(&index.to_string());
-        } else {
-            // Names of pipelines are those of the whole configuration.
-            let (signal, mut settings) = (&case.signal, case.routing.to_string());
-            for route in ROUTES {
-                let (before, name) = (format!("\"{signal}/{route}\""), format!("{index}_{route}"));
-                let is_used = settings.contains(&before);
-                settings = settings.replace(&before, &format!("\"{signal}/{name}\""));
-                if is_used {
-                    let pipeline = json!({"receivers": [end], "exporters": [file(&name)]});
-                    pipelines.insert(format!("{signal}/{name}"), pipeline);
-                }
+        let signal = &case.signal;
+        let end = match &case.connector {
+            None => file(&index.to_string()),
+            Some(connector) => format!("{}/{index}", connector.name()),
+        };
+        match &case.connector {
+            None => {}
+            Some(Connector::Count(settings)) => {
+                let pipeline = json!({"receivers": [end], "exporters": [file(&index.to_string())]});
+                // No case has the name.
+                pipelines.insert(format!("metrics/count_{index}"), pipeline);
+                connectors.insert(end.clone(), settings.clone());
             }
-            connectors.insert(end.clone(), serde_json::from_str(&settings).expect("JSON as before"));
+            Some(Connector::Routing(settings)) => {
+                // Names of pipelines are those of the whole configuration.
+                let mut settings = settings.to_string();
+                for route in ROUTES {
+                    let (before, name) = (format!("\"{signal}/{route}\""), format!("{index}_{route}"));
+                    let is_used = settings.contains(&before);
+                    settings = settings.replace(&before, &format!("\"{signal}/{name}\""));
+                    if is_used {
+                        let pipeline = json!({"receivers": [end], "exporters": [file(&name)]});
+                        pipelines.insert(format!("{signal}/{name}"), pipeline);
+                    }
+                }
+                connectors.insert(end.clone(), serde_json::from_str(&settings).expect("JSON as before"));
+            }
         }
         let mut chain = Vec::new();
         for (name, settings) in case.processors.as_object().into_iter().flatten() {
@@ -127,7 +138,11 @@ fn configuration(cases: &[Case], ports: &[u16], folder: &Path) -> Value {
 
 fn post(port: u16, case: &Case, input: &str) -> u16 {
     let url = format!("http://127.0.0.1:{port}/v1/{}", case.signal);
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
+        .build()
+        .into();
     let sent = agent.post(&url).header("content-type", "application/json").send(input);
     sent.map_or(0, |answer| answer.status().as_u16())
 }
@@ -136,8 +151,9 @@ struct Running(Child);
 
 impl Running {
     fn start(program: &Path, config: &Path) -> Running {
-        let mut command = Command::new(program);
-        command.arg("--config").arg(config);
+        // What runs away is ended before the machine is.
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v 8388608; exec \"$0\" --config \"$1\""]).arg(program).arg(config);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         Running(command.spawn().expect("the collector starts"))
     }

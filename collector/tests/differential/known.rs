@@ -2,11 +2,15 @@
 
 use serde_json::Value;
 
-use crate::cases::Case;
+use crate::cases::{Case, Connector};
 use crate::collector::Outcome;
+use crate::corpus;
 
 /// Why both may differ here, if they may.
 pub(crate) fn reason(case: &Case, theirs: &Outcome, ours: &Outcome) -> Option<&'static str> {
+    if let Some(reason) = corpus::newer(case, theirs, ours) {
+        return Some(reason);
+    }
     let (Outcome::Ran { statuses, out }, Outcome::Ran { statuses: our_statuses, out: our_out }) =
         (theirs, ours)
     else {
@@ -19,7 +23,7 @@ pub(crate) fn reason(case: &Case, theirs: &Outcome, ours: &Outcome) -> Option<&'
     if statuses != our_statuses {
         return None;
     }
-    if !case.routing.is_null() {
+    if let Some(Connector::Routing(_)) = case.connector {
         let is_same = out.iter().zip(our_out).all(|(theirs, ours)| routed(theirs) == routed(ours));
         return is_same.then_some(
             "routing sends a pipeline all of a request at once, not once for each set of pipelines, and leaves scopes and \

@@ -243,3 +243,41 @@ pub(crate) fn routing(signal: &str, random: &mut Random) -> Value {
     }
     settings
 }
+
+/// Metrics of a `count` connector for a signal.
+pub(crate) fn count(signal: &str, random: &mut Random) -> Value {
+    let kinds: &[(&str, &str)] = match signal {
+        "traces" => &[("spans", "span"), ("spanevents", "spanevent")],
+        "metrics" => &[("metrics", "metric"), ("datapoints", "datapoint")],
+        _ => &[("logs", "log")],
+    };
+    let metrics = |kind: &str, context: &str, random: &mut Random| -> Value {
+        let one = |number: usize, random: &mut Random| {
+            let mut settings = json!({});
+            if random.one_in(2) {
+                settings["description"] = random.pick(&["", "counted"]).into();
+            }
+            if random.one_in(2) {
+                let conditions = (0..1 + random.below(2)).map(|_| condition(context, random, 0));
+                settings["conditions"] = conditions.collect();
+            }
+            if kind != "metrics" && random.one_in(2) {
+                let key = random.pick(&KEYS);
+                let mut by = json!({"key": key});
+                if random.one_in(2) {
+                    by["default_value"] = random.pick(&["none", "x"]).into();
+                }
+                settings["attributes"] = json!([by]);
+            }
+            (format!("{kind}.{number}"), settings)
+        };
+        (0..1 + random.below(3)).map(|number| one(number, random)).collect::<serde_json::Map<_, _>>().into()
+    };
+    let mut settings = json!({});
+    for (kind, context) in kinds {
+        if !random.one_in(4) {
+            settings[*kind] = metrics(kind, context, random);
+        }
+    }
+    settings
+}

@@ -29,7 +29,7 @@ fn one(seed: u64, index: u64) -> Case {
         name: format!("tail {seed}/{index}"),
         signal: "traces".to_owned(),
         processors: json!({NAME: settings}),
-        routing: Value::Null,
+        connector: None,
         inputs: inputs(random),
     }
 }

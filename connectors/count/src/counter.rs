@@ -1,12 +1,11 @@
 use std::collections::BTreeMap;
 
-use phoenix_attributes::as_text;
 use phoenix_component::factory::CreateContext;
 use phoenix_component::{Batch, BoxFuture, ConnectorFlow, Outlet, Refusal, StartError};
 use phoenix_ottl::{ConditionGroup, Context, Diagnostics, ErrorMode, MatchProgram, Record, sets};
 use phoenix_pdata::view::{
-    AnyValue, Attributes, Event, ExponentialPoint, HistogramPoint, LogRecord, Metric, NumberPoint, Resource,
-    Scope, Span, SummaryPoint, Text, View as _,
+    Attributes, Event, ExponentialPoint, HistogramPoint, LogRecord, Metric, NumberPoint, Resource, Scope,
+    Span, SummaryPoint, View as _,
 };
 use phoenix_pdata::write::{put_attribute, put_bytes, put_message};
 use phoenix_pdata::{Payload, Signal, count_items};
@@ -22,6 +21,8 @@ const ATTRIBUTES: u32 = 7;
 #[derive(Debug)]
 pub(crate) struct Counter {
     metrics: Vec<CountMetric>,
+    /// By kind of record: the program that finds them all.
+    kinds: Vec<(Context, MatchProgram)>,
     to: Outlet,
     runner: Runner,
 }
@@ -69,8 +70,12 @@ impl Counter {
         cx: &CreateContext<'_>,
         to: Outlet,
     ) -> Result<Counter, StartError> {
-        let mut metrics = Vec::new();
+        let (mut metrics, mut kinds) = (Vec::new(), Vec::new());
         for (_, signal, context, counts) in config.lists() {
+            if signal == from && !counts.is_empty() {
+                let everything = program(&CountSettings::default(), signal, context);
+                kinds.push((context, everything.map_err(StartError::because)?));
+            }
             for (name, settings) in counts.iter().filter(|_| signal == from) {
                 let attributes = settings.attributes.iter().map(|attribute| By {
                     key: attribute.key.clone(),
@@ -86,19 +91,24 @@ impl Counter {
             }
         }
         let runner = Runner::new(&cx.host.metrics, "connector", &cx.id.to_string());
-        Ok(Counter { metrics, to, runner })
+        Ok(Counter { metrics, kinds, to, runner })
     }
 
     /// The metrics for a request, or an empty payload where nothing was counted.
     fn count(&self, batch: &Batch) -> Result<Payload, Refusal> {
         self.runner.run(batch.client.as_deref(), |env| {
             let mut resources = Resources::default();
+            for (context, everything) in &self.kinds {
+                everything.each_match(&batch.payload, env, |record| {
+                    resources.of(&record).saw(*context, times(*context, &record));
+                })?;
+            }
             for (index, metric) in self.metrics.iter().enumerate() {
                 let mut scratch = Vec::new();
                 metric.program.each_match(&batch.payload, env, |record| {
                     scratch.clear();
                     if metric.put_attributes(&record, &mut scratch) {
-                        resources.count(&record, index, &scratch, metric.times(&record));
+                        resources.of(&record).count(index, &scratch);
                     }
                 })?;
             }
@@ -117,12 +127,12 @@ struct OfResource {
     place: usize,
     /// By metric, then by the encoded attributes.
     counts: BTreeMap<usize, BTreeMap<Vec<u8>, u64>>,
-    /// From the first to the last time of what was counted, by what was counted.
-    times: BTreeMap<usize, (u64, u64)>,
+    /// From the first to the last time of its records, counted or not, by their kind; zero where they have none.
+    times: Vec<(Context, (u64, u64))>,
 }
 
 impl Resources {
-    fn count(&mut self, record: &Record<'_>, metric: usize, attributes: &[u8], times: (u64, u64)) {
+    fn of(&mut self, record: &Record<'_>) -> &mut OfResource {
         let place = record.resource.as_ptr().addr();
         let found = self.0.iter().rposition(|known| known.place == place && known.body == record.resource);
         let index = found.unwrap_or_else(|| {
@@ -130,20 +140,55 @@ impl Resources {
                 body: record.resource.to_vec(),
                 place,
                 counts: BTreeMap::new(),
-                times: BTreeMap::new(),
+                times: Vec::new(),
             });
             self.0.len() - 1
         });
-        let of_resource = &mut self.0[index];
-        let counts = of_resource.counts.entry(metric).or_default();
+        &mut self.0[index]
+    }
+
+    fn encoded(&self, metrics: &[CountMetric], now_unix_nanos: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        for of_resource in self.0.iter().filter(|of_resource| !of_resource.counts.is_empty()) {
+            let counted: Vec<Counted<'_>> = of_resource
+                .counts
+                .iter()
+                .map(|(index, counts)| Counted {
+                    name: &metrics[*index].name,
+                    description: &metrics[*index].description,
+                    times: of_resource
+                        .times(metrics[*index].context)
+                        .unwrap_or((now_unix_nanos, now_unix_nanos)),
+                    points: counts
+                        .iter()
+                        .map(|(attributes, count)| Point { attributes, count: *count })
+                        .collect(),
+                })
+                .collect();
+            put_resource(&mut out, Resource::new(&of_resource.body), &counted);
+        }
+        out
+    }
+}
+
+impl OfResource {
+    fn count(&mut self, metric: usize, attributes: &[u8]) {
+        let counts = self.counts.entry(metric).or_default();
         match counts.get_mut(attributes) {
             Some(count) => *count += 1,
             None => {
                 counts.insert(attributes.to_vec(), 1);
             }
         }
-        let known = of_resource.times.entry(metric).or_insert((0, 0));
-        for time in [times.0, times.1].into_iter().filter(|time| *time != 0) {
+    }
+
+    fn saw(&mut self, context: Context, (first, last): (u64, u64)) {
+        let index = self.times.iter().position(|(known, _)| *known == context).unwrap_or_else(|| {
+            self.times.push((context, (0, 0)));
+            self.times.len() - 1
+        });
+        let (_, known) = &mut self.times[index];
+        for time in [first, last].into_iter().filter(|time| *time != 0) {
             *known = match *known {
                 (0, _) => (time, time),
                 (first, last) => (first.min(time), last.max(time)),
@@ -151,25 +196,9 @@ impl Resources {
         }
     }
 
-    fn encoded(&self, metrics: &[CountMetric], now_unix_nanos: u64) -> Vec<u8> {
-        let mut out = Vec::new();
-        for of_resource in &self.0 {
-            let counted: Vec<Counted<'_>> = of_resource
-                .counts
-                .iter()
-                .map(|(index, counts)| Counted {
-                    name: &metrics[*index].name,
-                    description: &metrics[*index].description,
-                    times: of_resource.times.get(index).copied().filter(|(first, _)| *first != 0),
-                    points: counts
-                        .iter()
-                        .map(|(attributes, count)| Point { attributes, count: *count })
-                        .collect(),
-                })
-                .collect();
-            put_resource(&mut out, Resource::new(&of_resource.body), &counted, now_unix_nanos);
-        }
-        out
+    fn times(&self, context: Context) -> Option<(u64, u64)> {
+        let found = self.times.iter().find(|(known, (first, _))| *known == context && *first != 0);
+        found.map(|(_, times)| *times)
     }
 }
 
@@ -187,12 +216,7 @@ impl CountMetric {
                 .flatten()
                 .find_map(|attributes| attributes.get(&by.key));
             match (found, &by.default) {
-                (Some(value @ (AnyValue::Int(_) | AnyValue::Double(_))), _) => {
-                    put_attribute(out, ATTRIBUTES, &by.key, &value);
-                }
-                (Some(value), _) => {
-                    put_attribute(out, ATTRIBUTES, &by.key, &AnyValue::String(Text::new(&as_text(&value))));
-                }
+                (Some(value), _) => put_attribute(out, ATTRIBUTES, &by.key, &value),
                 (None, Some(default)) => put_message(out, ATTRIBUTES, |out| {
                     put_bytes(out, 1, by.key.as_bytes());
                     put_bytes(out, 2, default);
@@ -219,23 +243,23 @@ impl CountMetric {
             _ => return None,
         })
     }
+}
 
-    /// When what is counted was, from and to; zero where that is not known.
-    fn times(&self, record: &Record<'_>) -> (u64, u64) {
-        match self.context {
-            Context::Span => {
-                let span = Span::new(record.record);
-                (span.start_time_unix_nano(), span.end_time_unix_nano())
-            }
-            Context::SpanEvent => twice(Event::new(record.record).time_unix_nano()),
-            Context::Log => twice(LogRecord::new(record.record).time_unix_nano()),
-            // The time of a data point has one number in all kinds.
-            Context::DataPoint if data_kind(record.parent) == 10 => {
-                twice(ExponentialPoint::new(record.record).time_unix_nano())
-            }
-            Context::DataPoint => twice(NumberPoint::new(record.record).time_unix_nano()),
-            _ => (0, 0),
+/// When a record was, from and to; zero where that is not known.
+fn times(context: Context, record: &Record<'_>) -> (u64, u64) {
+    match context {
+        Context::Span => {
+            let span = Span::new(record.record);
+            (span.start_time_unix_nano(), span.end_time_unix_nano())
         }
+        Context::SpanEvent => twice(Event::new(record.record).time_unix_nano()),
+        Context::Log => twice(LogRecord::new(record.record).time_unix_nano()),
+        // The time of a data point has one number in all kinds.
+        Context::DataPoint if data_kind(record.parent) == 10 => {
+            twice(ExponentialPoint::new(record.record).time_unix_nano())
+        }
+        Context::DataPoint => twice(NumberPoint::new(record.record).time_unix_nano()),
+        _ => (0, 0),
     }
 }
 

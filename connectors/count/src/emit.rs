@@ -17,18 +17,13 @@ pub(crate) struct Point<'a> {
 pub(crate) struct Counted<'a> {
     pub(crate) name: &'a str,
     pub(crate) description: &'a str,
-    /// From the first to the last time of what was counted, if that is known.
-    pub(crate) times: Option<(u64, u64)>,
+    /// From the first to the last time of what was counted; when it was counted, if it has none.
+    pub(crate) times: (u64, u64),
     pub(crate) points: Vec<Point<'a>>,
 }
 
 /// Appends the metrics of one resource to a request.
-pub(crate) fn put_resource(
-    out: &mut Vec<u8>,
-    resource: Resource<'_>,
-    metrics: &[Counted<'_>],
-    now_unix_nanos: u64,
-) {
+pub(crate) fn put_resource(out: &mut Vec<u8>, resource: Resource<'_>, metrics: &[Counted<'_>]) {
     put_message(out, 1, |out| {
         put_message(out, 1, |out| {
             for attribute in resource.attributes().bodies() {
@@ -38,13 +33,13 @@ pub(crate) fn put_resource(
         put_message(out, 2, |out| {
             put_message(out, 1, |out| put_bytes(out, 1, SCOPE.as_bytes()));
             for metric in metrics {
-                put_message(out, 2, |out| put_metric(out, metric, now_unix_nanos));
+                put_message(out, 2, |out| put_metric(out, metric));
             }
         });
     });
 }
 
-fn put_metric(out: &mut Vec<u8>, metric: &Counted<'_>, now_unix_nanos: u64) {
+fn put_metric(out: &mut Vec<u8>, metric: &Counted<'_>) {
     put_bytes(out, 1, metric.name.as_bytes());
     if !metric.description.is_empty() {
         put_bytes(out, 2, metric.description.as_bytes());
@@ -52,13 +47,8 @@ fn put_metric(out: &mut Vec<u8>, metric: &Counted<'_>, now_unix_nanos: u64) {
     put_message(out, 7, |out| {
         for point in &metric.points {
             put_message(out, 1, |out| {
-                match metric.times {
-                    Some((first, last)) => {
-                        put_fixed64(out, 2, first);
-                        put_fixed64(out, 3, last);
-                    }
-                    None => put_fixed64(out, 3, now_unix_nanos),
-                }
+                put_fixed64(out, 2, metric.times.0);
+                put_fixed64(out, 3, metric.times.1);
                 put_fixed64(out, 6, point.count);
                 out.extend_from_slice(point.attributes);
             });

@@ -1,14 +1,15 @@
 //! What is answered to which request.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode, request};
 use phoenix_component::{
-    ApplyConditions, ChangeError, Collector, ComponentStatus, ConfigRequest, DecisionBook, Host, LogLevel,
-    PipelineStatus, TraceDecision,
+    Adjustment, AdjustmentBook, ApplyConditions, ChangeError, Collector, ComponentStatus, ConfigRequest,
+    DecisionBook, Host, LogLevel, PipelineStatus, TraceDecision,
 };
 use phoenix_transport::http::server::{BodyError, HttpService, Request};
 use phoenix_transport::http::side;
@@ -40,9 +41,10 @@ pub(crate) enum Route {
     Apply,
     LogLevel,
     Decisions,
+    Adjustments,
 }
 
-const ROUTES: [(&str, Route, &[Method], &str); 10] = [
+const ROUTES: [(&str, Route, &[Method], &str); 11] = [
     ("/", Route::Index, &[Method::GET], "this list"),
     ("/v1/version", Route::Version, &[Method::GET], "what runs"),
     ("/v1/status", Route::Status, &[Method::GET], "status of every component and pipeline"),
@@ -58,6 +60,7 @@ const ROUTES: [(&str, Route, &[Method], &str); 10] = [
         "level of the log, for a time",
     ),
     ("/v1/decisions", Route::Decisions, &[Method::GET], "what samplers decided about ?trace_id=…"),
+    ("/v1/adjustments", Route::Adjustments, &[Method::GET], "how optimizers kept to their targets, and why"),
 ];
 
 /// What is wrong, as JSON.
@@ -125,6 +128,18 @@ struct SamplerDecision {
     processor: String,
     #[serde(flatten)]
     decision: TraceDecision,
+}
+
+#[derive(Serialize)]
+struct AdjustmentsBody {
+    optimizers: Vec<Adjusted>,
+}
+
+#[derive(Serialize)]
+struct Adjusted {
+    processor: String,
+    /// The oldest first.
+    adjustments: Vec<Adjustment>,
 }
 
 #[derive(Deserialize)]
@@ -215,6 +230,7 @@ impl AdminService {
                 Err(refused) => refused,
             },
             (Route::Decisions, _) => self.decisions(&head),
+            (Route::Adjustments, _) => self.adjustments(),
             (Route::LogLevel, Method::PUT) => match parse::<LevelBody>(&head, &body) {
                 Ok(LevelBody { level, for_seconds }) => {
                     let time = Duration::from_secs(for_seconds);
@@ -254,6 +270,16 @@ impl AdminService {
             Some(SamplerDecision { processor: id.to_string(), decision: book.find(&trace_id)? })
         });
         json(StatusCode::OK, &DecisionsBody { samplers: books.len(), decisions: decisions.collect() })
+    }
+
+    /// How each processor with targets was adjusted lately.
+    fn adjustments(&self) -> Response<Bytes> {
+        let books = self.host.capabilities.all::<AdjustmentBook>();
+        let adjusted = |(id, book): &(_, Arc<AdjustmentBook>)| Adjusted {
+            processor: ToString::to_string(id),
+            adjustments: book.all(),
+        };
+        json(StatusCode::OK, &AdjustmentsBody { optimizers: books.iter().map(adjusted).collect() })
     }
 
     fn status(&self, collector: &dyn Collector) -> StatusBody {

@@ -1,5 +1,6 @@
 //! The stage as the engine uses it.
 
+mod bad_input;
 mod conformance;
 mod lasting;
 mod limits;

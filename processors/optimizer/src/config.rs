@@ -1,5 +1,6 @@
 //! Settings.
 
+mod control;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -7,6 +8,8 @@ mod tests;
 use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
+pub use control::{AimdSettings, ClassSettings, ControlSettings, LawName, PiSettings, TargetSettings};
+pub(crate) use control::{MAX_LEVEL, MAX_PROTECTED};
 pub use rule::{
     CapValues, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, LimitScope, LimitSeries,
     MatchSettings, MetricType, Mode, NormalizeSettings, RuleConfig, TemporalityName, TopKSettings,
@@ -29,6 +32,8 @@ pub struct OptimizerConfig {
     pub max_series: usize,
     /// Whether the first point that is seen of a cumulative stream counts.
     pub initial_value: InitialValue,
+    /// Targets, and how rules with `at_level` are carried out to keep to them.
+    pub control: Option<ControlSettings>,
     /// Rules that come with Phoenix: a later rule of the same name takes the place of an earlier one.
     pub presets: Vec<Preset>,
     /// Files of rules, `rules: [...]` each: a later file takes the place of earlier rules of the same name.
@@ -71,6 +76,7 @@ impl Default for OptimizerConfig {
             idle: GoDuration::from_secs(600),
             max_series: 1_000_000,
             initial_value: InitialValue::Auto,
+            control: None,
             presets: Vec::new(),
             catalogs: Vec::new(),
             rules: Vec::new(),
@@ -135,9 +141,12 @@ impl Settings for OptimizerConfig {
                 "must be at most half of the processor's `idle`",
             );
         }
+        if let Some(control) = &self.control {
+            problems.within("control", |problems| control.validate(problems, self.interval, self.idle));
+        }
         if !problems.has_errors() {
             let merged = self.merged(&[]);
-            for conflict in conflicts::find(&merged) {
+            for conflict in conflicts::find(&merged, self.control.as_ref()) {
                 let own = self.rules.iter().position(|rule| rule.name == conflict.rule);
                 let key = own.map_or("presets".to_owned(), |index| format!("rules::{index}"));
                 problems.error(&key, conflict.message);

@@ -1,6 +1,6 @@
 //! What contradicts itself among rules, found before any of them runs.
 
-use crate::config::{Mode, RuleConfig};
+use crate::config::{ControlSettings, MAX_PROTECTED, Mode, RuleConfig};
 use crate::pattern::{NamePattern, any};
 use crate::rules;
 
@@ -14,13 +14,13 @@ pub(crate) struct Conflict {
 }
 
 /// Looks at every pair of rules, in the order in which they run.
-pub(crate) fn find(configured: &[RuleConfig]) -> Vec<Conflict> {
+pub(crate) fn find(configured: &[RuleConfig], control: Option<&ControlSettings>) -> Vec<Conflict> {
     let mut running: Vec<&RuleConfig> = configured.iter().filter(|rule| rule.mode != Mode::Off).collect();
     running.sort_by_cached_key(|rule| rules::order(rule));
     let running: Vec<Prepared<'_>> = running.into_iter().map(Prepared::new).collect();
-    let mut found = Vec::new();
+    let mut found: Vec<Conflict> = running.iter().filter_map(|rule| level(rule.config, control)).collect();
     for (index, later) in running.iter().enumerate() {
-        for earlier in running[..index].iter().filter(|rule| rule.config.mode == Mode::Enforce) {
+        for earlier in running[..index].iter().filter(|rule| runs_with(rule, later)) {
             let message = unreachable(earlier, later)
                 .or_else(|| contradiction(earlier, later))
                 .or_else(|| label_gone(earlier, later))
@@ -32,6 +32,33 @@ pub(crate) fn find(configured: &[RuleConfig]) -> Vec<Conflict> {
         }
     }
     found
+}
+
+/// Whether the earlier rule is carried out whenever the later one is.
+fn runs_with(earlier: &Prepared<'_>, later: &Prepared<'_>) -> bool {
+    let (earlier, later) = (earlier.config, later.config);
+    earlier.mode == Mode::Enforce
+        && (earlier.at_level == 0 || earlier.class == later.class && earlier.at_level <= later.at_level)
+}
+
+/// What is wrong with the level of a rule.
+fn level(rule: &RuleConfig, control: Option<&ControlSettings>) -> Option<Conflict> {
+    if rule.at_level == 0 {
+        return None;
+    }
+    let class = control.map(|control| control.classes.iter().find(|class| class.name == rule.class));
+    let message = match class {
+        None => "has a level, but there is no `control` that would reach it".to_owned(),
+        Some(None) => format!("is of class {:?}, which `control::classes` does not have", rule.class),
+        Some(Some(class)) if class.protected && rule.drop => {
+            format!("drops data, and its class {:?} is protected", rule.class)
+        }
+        Some(Some(class)) if class.protected && rule.at_level > MAX_PROTECTED => {
+            format!("has a level above {MAX_PROTECTED}, and its class {:?} is protected", rule.class)
+        }
+        Some(Some(_)) => return None,
+    };
+    Some(Conflict { rule: rule.name.clone(), message })
 }
 
 /// A rule, and its patterns.

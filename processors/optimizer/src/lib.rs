@@ -10,10 +10,12 @@
 //!
 //! There is one shard: rankings and limits are about all series of a metric.
 
+mod adjuster;
 mod compress;
 mod config;
 mod conflicts;
 mod contribute;
+mod control;
 mod edit;
 mod error;
 mod kind;
@@ -37,15 +39,18 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError, Touch, Unpartitioned};
+use phoenix_component::{
+    Acknowledge, AdjustmentBook, Change, Offer, Processor, StageSpec, StartError, Touch, Unpartitioned,
+};
 use phoenix_config::{Described, Node, PipelineId, Problems, Shape, decode_text};
 use phoenix_pdata::Signal;
 use phoenix_telemetry::Metrics;
 
 pub use config::{
-    CapValues, Catalog, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, InitialValue, LimitScope,
-    LimitSeries, MatchSettings, MetricType, Mode, NormalizeSettings, OptimizerConfig, Preset, RuleConfig,
-    TemporalityName, TopKSettings,
+    AimdSettings, CapValues, Catalog, ClassSettings, ControlSettings, DeadBand, GaugeFunction, HashBuckets,
+    HistogramSettings, InitialValue, LawName, LimitScope, LimitSeries, MatchSettings, MetricType, Mode,
+    NormalizeSettings, OptimizerConfig, PiSettings, Preset, RuleConfig, TargetSettings, TemporalityName,
+    TopKSettings,
 };
 
 pub use error::StartFailure;
@@ -104,7 +109,9 @@ impl ProcessorFactory for OptimizerFactory {
         // One seed for all, so that a successor knows the identities of its predecessor.
         static SEED: OnceLock<u64> = OnceLock::new();
         let seed = *SEED.get_or_init(rand::random);
-        let stage = stage(config, &catalogs, seed, &cx.host.metrics, &id);
+        let book = config.control.is_some().then(|| AdjustmentBook::open(&cx.host.capabilities, cx.id));
+        let outside = Outside { book, load: control::host_load };
+        let stage = stage_within(config, &catalogs, seed, &cx.host.metrics, &id, outside);
         stage.map(Processor::Stage).map_err(StartError::because)
     }
 }
@@ -115,6 +122,14 @@ fn catalog(path: &str) -> Result<Catalog, StartFailure> {
         .map_err(|source| StartFailure::Unreadable { path: path.to_owned(), source })?;
     decode_text::<Catalog>(&text)
         .map_err(|problems| StartFailure::Invalid { path: path.to_owned(), problems: problems.to_string() })
+}
+
+/// What a stage asks and tells besides its data.
+pub struct Outside {
+    /// Where adjustments are noted.
+    pub book: Option<(Arc<AdjustmentBook>, Offer)>,
+    /// The load of the host for each processor, where it is known.
+    pub load: fn() -> Option<f64>,
 }
 
 /// The stage of one pipeline; `seed` keeps identities from being guessed, `id` names it in the metrics.
@@ -128,16 +143,34 @@ pub fn stage(
     metrics: &Metrics,
     id: &str,
 ) -> Result<StageSpec, StartFailure> {
+    stage_within(config, catalogs, seed, metrics, id, Outside { book: None, load: || None })
+}
+
+/// The same, with something outside.
+///
+/// # Errors
+/// The rules of presets, catalogs and settings contradict each other.
+pub fn stage_within(
+    config: &OptimizerConfig,
+    catalogs: &[Catalog],
+    seed: u64,
+    metrics: &Metrics,
+    id: &str,
+    outside: Outside,
+) -> Result<StageSpec, StartFailure> {
     let merged = config.merged(catalogs);
-    if let Some(conflicts::Conflict { rule, message }) = conflicts::find(&merged).into_iter().next() {
+    if let Some(conflicts::Conflict { rule, message }) =
+        conflicts::find(&merged, config.control.as_ref()).into_iter().next()
+    {
         return Err(StartFailure::Conflict { rule, message });
     }
     let rules = Arc::new(RuleSet::new(merged));
     let names = rules.rules().iter().map(|rule| rule.config.name.as_str());
-    let metrics = OptimizerMetrics::new(metrics, id, names);
+    let classes = config.control.iter().flat_map(|control| &control.classes).map(|class| class.name.as_str());
+    let metrics = OptimizerMetrics::new(metrics, id, names, classes);
     Ok(StageSpec {
         partition: Arc::new(Unpartitioned),
-        shards: vec![Box::new(OptimizerStage::new(config, rules, seed, metrics))],
+        shards: vec![Box::new(OptimizerStage::new(config, rules, seed, metrics, outside))],
         acknowledge: Acknowledge::Held,
     })
 }

@@ -20,7 +20,7 @@ const TRACKED: Description = Description {
 const RULE_POINTS: Description = Description {
     name: "phoenix_processor_optimizer_rule_points",
     unit: "{point}",
-    text: "Data points that a rule matched, dropped, or put into other series.",
+    text: "Data points that a rule matched, dropped, put into other series, or that were over its limit.",
 };
 const RULE_SERIES: Description = Description {
     name: "phoenix_processor_optimizer_rule_series",
@@ -41,6 +41,17 @@ const RESETS: Description = Description {
     name: "phoenix_processor_optimizer_resets",
     unit: "{reset}",
     text: "Times that a stream that is aggregated started again.",
+};
+
+const LEVEL: Description = Description {
+    name: "phoenix_processor_optimizer_level",
+    unit: "1",
+    text: "The level of a class of rules: how much is given up to keep to the targets.",
+};
+const ADJUSTMENTS: Description = Description {
+    name: "phoenix_processor_optimizer_adjustments",
+    unit: "{adjustment}",
+    text: "Times that a level was changed, by direction.",
 };
 
 /// Why a point could not be put into another series.
@@ -100,6 +111,7 @@ pub(crate) struct RuleMetrics {
     pub(crate) matched: Counter,
     pub(crate) dropped: Counter,
     pub(crate) folded: Counter,
+    pub(crate) overflowed: Counter,
     pub(crate) series_in: Gauge,
     pub(crate) series_out: Gauge,
     pub(crate) quantile_error: Gauge,
@@ -117,6 +129,10 @@ pub(crate) struct OptimizerMetrics {
     pub(crate) resets: Counter,
     ignored: Vec<Counter>,
     pub(crate) rules: Vec<RuleMetrics>,
+    /// By class.
+    pub(crate) levels: Vec<Gauge>,
+    pub(crate) adjusted_up: Counter,
+    pub(crate) adjusted_down: Counter,
 }
 
 impl OptimizerMetrics {
@@ -124,6 +140,7 @@ impl OptimizerMetrics {
         metrics: &Metrics,
         id: &str,
         rules: impl Iterator<Item = &'r str>,
+        classes: impl Iterator<Item = &'r str>,
     ) -> OptimizerMetrics {
         let normal = metrics.at(Level::Normal);
         let counter =
@@ -139,6 +156,7 @@ impl OptimizerMetrics {
                 matched: points("matched"),
                 dropped: points("dropped"),
                 folded: points("folded"),
+                overflowed: points("overflowed"),
                 series_in: series("in"),
                 series_out: series("out"),
                 quantile_error: normal.gauge(QUANTILE_ERROR, &[("processor", id), ("rule", name)]),
@@ -156,6 +174,11 @@ impl OptimizerMetrics {
                 .map(|reason| normal.quiet_counter(IGNORED, &[("processor", id), ("reason", reason.name())]))
                 .into(),
             rules: rules.map(rule).collect(),
+            levels: classes
+                .map(|class| normal.gauge(LEVEL, &[("processor", id), ("class", class)]))
+                .collect(),
+            adjusted_up: normal.quiet_counter(ADJUSTMENTS, &[("processor", id), ("direction", "up")]),
+            adjusted_down: normal.quiet_counter(ADJUSTMENTS, &[("processor", id), ("direction", "down")]),
         }
     }
 

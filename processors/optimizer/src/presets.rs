@@ -40,6 +40,6 @@ mod tests {
             assert!(!catalog.rules.is_empty());
             all.extend(rules(preset));
         }
-        assert_eq!(conflicts::find(&all), []);
+        assert_eq!(conflicts::find(&all, None), []);
     }
 }

@@ -13,17 +13,17 @@ use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::{put_bytes, put_message};
 
 use crate::config::{
-    DeadBand, GaugeFunction, HistogramSettings, LimitScope, Mode, RuleConfig, TemporalityName, TopKSettings,
+    DeadBand, GaugeFunction, HistogramSettings, LimitSeries, Mode, RuleConfig, TemporalityName, TopKSettings,
 };
 use crate::kind::Kind;
 use crate::labels::{Normalization, Step};
 use crate::pattern::{NamePattern, any};
 
 /// What rules are sorted by, in the order in which they run.
-pub(crate) fn order(rule: &RuleConfig) -> (Reverse<i32>, Reverse<u32>, String) {
+pub(crate) fn order(rule: &RuleConfig) -> (Reverse<i32>, Reverse<u8>, Reverse<u32>, String) {
     let names = NamePattern::all(&rule.matches.metrics);
     let specificity = names.iter().map(NamePattern::specificity).max().unwrap_or(0);
-    (Reverse(rule.priority), Reverse(specificity), rule.name.clone())
+    (Reverse(rule.priority), Reverse(rule.at_level), Reverse(specificity), rule.name.clone())
 }
 
 /// A rule.
@@ -219,7 +219,7 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) gauges: Option<GaugeFunction>,
     pub(crate) top_k: Option<TopK>,
-    pub(crate) limit: Option<(u16, usize, LimitScope)>,
+    pub(crate) limit: Option<(u16, LimitSeries)>,
     pub(crate) interval: Option<Duration>,
     pub(crate) dead_band: Option<(u16, DeadBand)>,
     pub(crate) histograms: Option<(u16, HistogramSettings)>,
@@ -298,7 +298,7 @@ impl Plan {
             });
         }
         if self.limit.is_none() {
-            self.limit = config.limit_series.as_ref().map(|limit| (index, limit.limit, limit.per));
+            self.limit = config.limit_series.clone().map(|limit| (index, limit));
         }
         if self.interval.is_none() && config.interval.is_positive() {
             self.interval = Some(config.interval.as_duration());

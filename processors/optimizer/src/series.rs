@@ -28,6 +28,8 @@ pub(crate) struct Series {
     pub(crate) last: Last,
     /// Whether it goes on: neither ended nor silent since.
     pub(crate) is_live: bool,
+    /// Whether it goes where it goes because of a limit.
+    pub(crate) is_over: bool,
     /// Which of the ranking metrics it is of.
     pub(crate) ranks: Option<u8>,
 }

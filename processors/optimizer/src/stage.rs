@@ -9,6 +9,8 @@ use phoenix_component::{Ack, Adoption, Batch, Drained, Fragment, Held, Now, Outp
 use phoenix_pdata::{Payload, Signal, rewrite};
 use phoenix_series::Slot;
 
+use crate::Outside;
+use crate::adjuster::Adjuster;
 use crate::config::OptimizerConfig;
 use crate::metrics::OptimizerMetrics;
 use crate::output::Writer;
@@ -38,6 +40,7 @@ pub(crate) struct OptimizerStage {
     queue: Vec<Slot>,
     is_draining: bool,
     metrics: OptimizerMetrics,
+    adjuster: Option<Adjuster>,
 }
 
 /// The end of the interval that runs now.
@@ -53,11 +56,18 @@ impl OptimizerStage {
         rules: Arc<RuleSet>,
         seed: u64,
         metrics: OptimizerMetrics,
+        outside: Outside,
     ) -> OptimizerStage {
+        let adjuster = config.control.as_ref().map(|control| Adjuster::new(control, &rules, outside));
+        let mut state = State::new(config, seed);
+        if let Some(adjuster) = &adjuster {
+            state.rest(adjuster.resting(&rules));
+        }
         OptimizerStage {
+            adjuster,
             config: config.clone(),
             rules,
-            state: State::new(config, seed),
+            state,
             remembered: Remembered::default(),
             rounds: Vec::new(),
             queue: Vec::new(),
@@ -68,7 +78,8 @@ impl OptimizerStage {
 
     /// There is something to do at the end of the intervals.
     fn schedule(&mut self, now: Duration) {
-        if self.state.series.is_empty() && self.state.outputs.is_empty() && self.state.counted.is_empty() {
+        let is_idle = self.state.series.is_empty() && self.state.outputs.is_empty();
+        if is_idle && self.state.counted.is_empty() && self.adjuster.is_none() {
             return;
         }
         let own = self.config.interval.as_duration();
@@ -112,6 +123,9 @@ impl OptimizerStage {
             self.metrics.bytes_out.add(request.len() as u64);
             out.produced(points);
             let payload = Payload::from(Bytes::from(request));
+            if let Some(adjuster) = &mut self.adjuster {
+                adjuster.meter.left(&payload, points, &mut self.state.hasher);
+            }
             out.send(Batch { waiting: 0, ..Batch::new(Signal::Metrics, payload, points) }, Ack::none());
         }
     }
@@ -123,6 +137,15 @@ impl OptimizerStage {
         let last_words = self.state.forget(idle);
         self.report();
         last_words
+    }
+
+    /// Carries out more or fewer rules, if the targets ask for that.
+    fn adjust(&mut self, now: Now) {
+        let Some(adjuster) = &mut self.adjuster else { return };
+        if adjuster.adjust(now, &self.rules, &self.metrics) {
+            self.state.rest(adjuster.resting(&self.rules));
+            self.remembered = Remembered::default();
+        }
     }
 
     fn report(&self) {
@@ -163,6 +186,9 @@ impl Stage for OptimizerStage {
         self.metrics.bytes_in.add(batch.payload.len() as u64);
         let seconds = u32::try_from(now.monotonic.as_secs()).unwrap_or(u32::MAX);
         self.state.at(now.unix_nanos, seconds);
+        if let Some(adjuster) = &mut self.adjuster {
+            adjuster.meter.came(&batch.payload, batch.items, &mut self.state.hasher);
+        }
         let mut walk = Walk {
             state: &mut self.state,
             remembered: &mut self.remembered,
@@ -184,6 +210,9 @@ impl Stage for OptimizerStage {
         }
         self.metrics.points_out.add(batch.items);
         self.metrics.bytes_out.add(batch.payload.len() as u64);
+        if let Some(adjuster) = &mut self.adjuster {
+            adjuster.meter.left(&batch.payload, batch.items, &mut self.state.hasher);
+        }
         out.send(batch, ack);
     }
 
@@ -192,6 +221,7 @@ impl Stage for OptimizerStage {
         self.state.at(now.unix_nanos, seconds);
         let mut ready = Vec::new();
         let own = self.config.interval.as_duration();
+        let mut is_over = false;
         for index in 0..self.rounds.len() {
             let Round { interval, due } = self.rounds[index];
             if due > now.monotonic {
@@ -202,13 +232,18 @@ impl Stage for OptimizerStage {
             ready.extend(pending.map(|(_, slots)| std::mem::take(slots)).unwrap_or_default());
             if interval == own {
                 ready.extend(self.tidy());
+                is_over = true;
             }
         }
         if !ready.is_empty() {
             self.enqueue(ready);
         }
         self.send(out);
-        if self.state.series.is_empty() && self.state.outputs.is_empty() && self.queue.is_empty() {
+        if is_over {
+            self.adjust(now);
+        }
+        let is_idle = self.state.series.is_empty() && self.state.outputs.is_empty();
+        if is_idle && self.queue.is_empty() && self.adjuster.is_none() {
             self.rounds.clear();
         }
     }
@@ -243,6 +278,12 @@ impl Stage for OptimizerStage {
         // What came here before the state did, since requests are led here first.
         let newer = std::mem::replace(&mut self.state, std::mem::replace(&mut old.state, fresh));
         self.state.change(&self.config, &old.rules, &self.rules);
+        if let Some(adjuster) = &mut self.adjuster {
+            if let Some(before) = &mut old.adjuster {
+                adjuster.go_on_from(before);
+            }
+            self.state.rest(adjuster.resting(&self.rules));
+        }
         self.remembered = Remembered::default();
         old.remembered = Remembered::default();
         self.queue.extend(std::mem::take(&mut old.queue));

@@ -3,6 +3,7 @@
 mod aggregation;
 mod data;
 mod histograms;
+mod levels;
 mod limits;
 mod passing;
 mod processes;

@@ -19,6 +19,10 @@ pub struct RuleConfig {
     pub priority: i32,
     /// Whether it is carried out.
     pub mode: Mode,
+    /// From which level of its class on it is carried out; 0 for always. See `control`.
+    pub at_level: u8,
+    /// The class whose level that is.
+    pub class: String,
     /// Which series it is about.
     #[serde(rename = "match")]
     pub matches: MatchSettings,
@@ -193,6 +197,9 @@ pub struct LimitSeries {
     pub limit: usize,
     /// Whether the limit is for each resource, or for the metric over all of them.
     pub per: LimitScope,
+    /// So many new ones a minute, and at once, have a series of their own; 0 for any number. What comes faster is with the
+    /// others for as long as it lives.
+    pub new_per_minute: u32,
 }
 
 /// What a limit of series is for.
@@ -265,6 +272,8 @@ impl Default for RuleConfig {
             name: String::new(),
             priority: 0,
             mode: Mode::Enforce,
+            at_level: 0,
+            class: "default".to_owned(),
             matches: MatchSettings::default(),
             keep: false,
             drop: false,
@@ -303,7 +312,7 @@ impl Default for HashBuckets {
 
 impl Default for LimitSeries {
     fn default() -> LimitSeries {
-        LimitSeries { limit: 2000, per: LimitScope::Resource }
+        LimitSeries { limit: 2000, per: LimitScope::Resource, new_per_minute: 0 }
     }
 }
 
@@ -393,6 +402,11 @@ impl RuleConfig {
     pub(crate) fn validate(&self, problems: &mut Problems) {
         problems.require(!self.name.is_empty(), "name", "must not be empty");
         problems.require(self.acts(), "name", "the rule does nothing: give it an action");
+        problems.require(
+            self.at_level <= super::MAX_LEVEL,
+            "at_level",
+            format!("must be at most {}", super::MAX_LEVEL),
+        );
         let alone = self.aggregates() || self.limit_series.is_some() || self.interval.is_positive();
         let alone = alone || self.dead_band.is_some() || self.histograms.is_some();
         problems.require(!(self.drop && self.keep), "drop", "cannot be used together with `keep`");

@@ -163,6 +163,7 @@ fn a_tracked_series_takes_less_than_200_bytes() {
                 place: Default::default(),
                 last: Default::default(),
                 is_live: false,
+                is_over: false,
                 ranks: None,
             };
             assert!(table.insert(key, series).is_ok());
@@ -170,4 +171,28 @@ fn a_tracked_series_takes_less_than_200_bytes() {
         let each = table.memory() as u64 / count;
         assert!(each <= 170, "{each} bytes for each of {count}");
     }
+}
+
+#[test]
+fn new_series_that_come_too_fast_are_added_up_and_counted() {
+    let mut fixture =
+        optimizer("{name: l, match: {types: [counter]}, limit_series: {limit: 100, new_per_minute: 6}}");
+    let point = |name: &'static str, at: i64| (name, at - 10, at, 1.0);
+    let names = ["a=0", "a=1", "a=2", "a=3", "a=4", "a=5", "a=6", "a=7"];
+    let first: Vec<_> = names.iter().map(|name| point(name, 10)).collect();
+    let passed = fixture.send("", deltas("m", &first));
+    assert_eq!(passed.len(), 6, "as many at once as a minute lets in");
+    let let_out = fixture.advance(10);
+    assert_eq!(
+        short(&let_out),
+        [("|otel.metric.overflow={\"boolValue\":true}", 0, 10, "2")],
+        "and no total shrinks"
+    );
+    // Ten seconds make room for one more, and those that were over stay so.
+    let second: Vec<_> = ["a=6", "a=8", "a=9"].iter().map(|name| point(name, 20)).collect();
+    let passed = fixture.send("", deltas("m", &second));
+    assert_eq!(passed.len(), 1, "{passed:?}");
+    let overflowed =
+        fixture.metrics.sum("phoenix_processor_optimizer_rule_points", &[("outcome", "overflowed")]);
+    assert_eq!(overflowed, 4);
 }

@@ -1,0 +1,175 @@
+//! Takes data points: each into its stream, and in the order of their times into series.
+
+use phoenix_component::Now;
+use phoenix_series::Slot;
+
+use super::Aggregator;
+use super::tally::{Fate, Tally};
+use crate::intake::{Origin, Point, Unusable};
+use crate::plan::{Delivery, Outcome};
+use crate::stream::{Beginning, Events, Standing};
+use crate::value::Sample;
+use crate::watermark::Partition;
+
+impl Aggregator {
+    /// Takes one data point, if a rule wants it.
+    pub(super) fn take<'a>(
+        &mut self,
+        origin: &Origin<'a>,
+        rules: u64,
+        partition: Partition,
+        point: impl Point<'a>,
+        now: Now,
+        tally: &mut Tally,
+    ) -> Fate {
+        let attributes = point.attributes();
+        let attributes_id = self.hasher.attributes(&attributes);
+        let key = self.hasher.ordered([origin.id, attributes_id]);
+        let known = self.streams.find(key);
+        let current = known.filter(|slot| {
+            self.streams.get(*slot).is_some_and(|stream| stream.generation == self.generation)
+        });
+        let slot = match current {
+            Some(slot) => slot,
+            None => match self.resolve(known, key, origin, rules, attributes, attributes_id, &point) {
+                Ok(Some(slot)) => slot,
+                Ok(None) => return Fate::Stays,
+                Err(reason) => {
+                    tally.drop(reason);
+                    return Fate::Leaves;
+                }
+            },
+        };
+        let Some(stream) = self.streams.get(slot) else { return Fate::Stays };
+        if stream.targets.is_empty() {
+            return Fate::Stays;
+        }
+        let keeps = |plan: u16| self.plans[usize::from(plan)].shape.rule.keep_input;
+        let fate = match stream.targets.iter().any(|target| keeps(target.plan)) {
+            true => Fate::Stays,
+            false => Fate::Leaves,
+        };
+        let result = self.accept(slot, partition, point, now, &mut tally.events);
+        if fate == Fate::Leaves {
+            match result {
+                Ok(()) => tally.absorbed += 1,
+                Err(reason) => tally.drop(reason),
+            }
+        }
+        fate
+    }
+
+    /// Puts a data point into its stream, and takes what the watermark has passed.
+    pub(super) fn accept<'a>(
+        &mut self,
+        slot: Slot,
+        partition: Partition,
+        point: impl Point<'a>,
+        now: Now,
+        events: &mut Events,
+    ) -> Result<(), &'static str> {
+        let value = point.value(&mut self.pool).map_err(|unusable| match unusable {
+            Unusable::NotFinite => "not_finite",
+            Unusable::Invalid => "invalid",
+        })?;
+        let mut sample = Sample { place: point.place(), value };
+        let latest = now.unix_nanos.saturating_add(self.settings.max_future);
+        if self.settings.max_future > 0 && sample.place.time > latest {
+            self.metrics.future.add(1);
+            sample.place.time = latest;
+            sample.place.start = sample.place.start.min(latest);
+        }
+        let time = sample.place.time;
+        self.watermark.observe(partition, time, now.monotonic);
+        let limit = self.limit().min(self.watermark.current());
+        let Some(stream) = self.streams.get_mut(slot) else { return Ok(()) };
+        match stream.place(time) {
+            Standing::Duplicate => {
+                self.pool.give_back(sample.value);
+                Err("duplicate")
+            }
+            Standing::Overtaken if stream.fill_gap(sample.place) => {
+                match self.deliver_overtaken(slot, sample) {
+                    true => Ok(()),
+                    false => Err("late"),
+                }
+            }
+            Standing::Overtaken => {
+                self.pool.give_back(sample.value);
+                Err("out_of_order")
+            }
+            Standing::Newer => {
+                if !stream.waiting.insert(&mut sample) {
+                    self.pool.give_back(sample.value);
+                    return Err("duplicate");
+                }
+                match self.release(slot, limit, events) {
+                    Some(Outcome::Late) if time <= limit => Err("late"),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Up to when data points can be taken: the next end of a window.
+    pub(super) fn limit(&self) -> u64 {
+        match &self.closing {
+            Some(closing) => closing.end,
+            None => self.plans.iter().map(|plan| plan.next_end).min().unwrap_or(0),
+        }
+    }
+
+    /// Takes the data points of a stream up to a time. Returns what became of the last one.
+    pub(super) fn release(&mut self, slot: Slot, limit: u64, events: &mut Events) -> Option<Outcome> {
+        let beginning = Beginning { first_sample: self.settings.first_sample, horizon: self.horizon };
+        let stream = self.streams.get_mut(slot)?;
+        let mut outcome = None;
+        while let Some(mut sample) = stream.waiting.pop(limit) {
+            let (before, time, revives) = (stream.last.place.time, sample.place.time, stream.ended);
+            let meaning = stream.meaning;
+            let change = stream.take(&mut sample, beginning, events);
+            let ended_already = revives && stream.ended;
+            let mut best = Outcome::Late;
+            for target in &stream.targets {
+                if ended_already || time <= target.since {
+                    best = Outcome::Taken;
+                    continue;
+                }
+                let delivery = Delivery {
+                    time,
+                    before,
+                    since: target.since,
+                    meaning,
+                    revives: revives && !stream.ended,
+                };
+                let found = self.plans[usize::from(target.plan)].take(target.slot, &change, delivery);
+                if found != Outcome::Late {
+                    best = found;
+                }
+            }
+            outcome = Some(best);
+            self.pool.give_back(sample.value);
+        }
+        outcome
+    }
+
+    /// Takes an increment that newer ones have overtaken. False where it is too late for everybody.
+    pub(super) fn deliver_overtaken(&mut self, slot: Slot, sample: Sample) -> bool {
+        let Some(stream) = self.streams.get(slot) else { return false };
+        let change = crate::stream::Change::Increment { value: &sample.value, from: sample.place.start };
+        let mut taken = false;
+        for target in &stream.targets {
+            let plan = &mut self.plans[usize::from(target.plan)];
+            // The stream has been seen in this window already.
+            let delivery = Delivery {
+                time: sample.place.time,
+                before: stream.last.place.time,
+                since: target.since,
+                meaning: stream.meaning,
+                revives: false,
+            };
+            taken |= plan.take(target.slot, &change, delivery) != Outcome::Late;
+        }
+        taken
+    }
+}

@@ -1,0 +1,141 @@
+//! Series that are seen for the first time, and where they go from then on.
+
+use std::sync::Arc;
+
+use phoenix_series::{Fingerprint, Place as Instant, Slot};
+
+use super::{Around, State};
+use crate::kind::Reading;
+use crate::labels::Labels;
+use crate::rules::{Plan, RuleSet};
+use crate::series::{Goes, Last, OUTDATED, Series};
+
+impl State {
+    /// Makes the state of a series that was not seen before.
+    ///
+    /// # Errors
+    /// There is no room; what would become of it.
+    pub(super) fn admit(
+        &mut self,
+        key: Fingerprint,
+        around: &Around<'_>,
+        reading: &Reading<'_>,
+        rules: &RuleSet,
+    ) -> Result<Slot, Arc<Plan>> {
+        let plan = self.plan_of(around, reading, rules);
+        for index in &plan.shadow {
+            let alone =
+                self.shadows.entry(*index).or_insert_with(|| Plan::alone(rules, *index).into()).clone();
+            let left = self.projected(&alone, around, reading);
+            let counted = self.counted.entry(*index).or_default();
+            if let Some(left) = left {
+                counted.left.insert(left.half());
+            }
+        }
+        let series = Series {
+            plan: plan.clone(),
+            goes: Goes::On,
+            group: None,
+            limit: None,
+            version: OUTDATED,
+            seen: self.now.seconds,
+            place: Instant::default(),
+            last: Last::None,
+            is_live: false,
+            is_over: false,
+            ranks: None,
+        };
+        self.series.insert(key, series).map_err(|_| plan)
+    }
+
+    pub(super) fn plan_of(
+        &mut self,
+        around: &Around<'_>,
+        reading: &Reading<'_>,
+        rules: &RuleSet,
+    ) -> Arc<Plan> {
+        if let Some(plan) = around.plan {
+            return plan.clone();
+        }
+        let matched = rules.about_point(around.candidates, &around.place, &reading.attributes, reading.body);
+        self.plan(rules, &matched)
+    }
+
+    /// The identity that a series would have under a plan, as far as labels alone say; none where it would end.
+    fn projected(&mut self, plan: &Plan, around: &Around<'_>, reading: &Reading<'_>) -> Option<Fingerprint> {
+        if plan.drop.is_some() {
+            return None;
+        }
+        let mut labels = Labels::new(&reading.attributes, &around.place.resource_attributes);
+        for step in &plan.steps {
+            labels.apply(step);
+        }
+        let (point, resource) = labels.fingerprints(&mut self.hasher);
+        let group = self.hasher.ordered([resource, around.keys[1], around.keys[2]]);
+        Some(self.hasher.ordered([group, point]))
+    }
+
+    /// Looks anew where a series goes, if what that depends on has changed.
+    pub(super) fn refresh(
+        &mut self,
+        slot: Slot,
+        key: Fingerprint,
+        around: &Around<'_>,
+        reading: &Reading<'_>,
+        rules: &RuleSet,
+    ) {
+        let Some(series) = self.series.get(slot) else { return };
+        let is_current =
+            series.version == self.ranked || series.plan.top_k.is_none() && series.version != OUTDATED;
+        if is_current {
+            return;
+        }
+        let was_aggregated = matches!(series.goes, Goes::Into(_));
+        let was_outdated = series.version == OUTDATED;
+        let plan = if was_outdated { self.plan_of(around, reading, rules) } else { series.plan.clone() };
+        self.leave(slot);
+        let target = self.target(key, &plan, around, reading, false);
+        let ranks = target
+            .group
+            .and_then(|(rule, _)| self.rankings.get(&rule)?.metric(around.place.metric.name().as_bytes()));
+        if let Goes::Into(output) = target.goes
+            && let Some(output) = self.outputs.get_mut(output)
+        {
+            output.contributors += 1;
+            // Series whose increments go elsewhere from now on still go on.
+            output.live += u32::from(self.series.get(slot).is_some_and(|series| series.is_live));
+        }
+        let version = self.ranked;
+        let forgotten = &mut self.forgotten;
+        if let Some(series) = self.series.get_mut(slot) {
+            // What goes on by itself is not followed: where it is aggregated again, it begins anew.
+            if was_aggregated && target.goes == Goes::On {
+                *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
+                (series.last, series.place, series.is_live) = (Last::None, Instant::default(), false);
+            }
+            series.plan = plan;
+            series.goes = target.goes;
+            series.group = target.group.map(|(_, group)| group);
+            series.limit = target.limit;
+            series.is_over = target.is_over;
+            series.ranks = ranks;
+            series.version = version;
+        }
+    }
+
+    /// Takes a series out of where it goes.
+    pub(super) fn leave(&mut self, slot: Slot) {
+        let Some(series) = self.series.get_mut(slot) else { return };
+        if let Some(limit) = series.limit.take()
+            && let Some(count) = self.limits.get_mut(limit)
+        {
+            count.count = count.count.saturating_sub(1);
+        }
+        if let Goes::Into(output) = std::mem::replace(&mut series.goes, Goes::On)
+            && let Some(output) = self.outputs.get_mut(output)
+        {
+            output.contributors = output.contributors.saturating_sub(1);
+            output.live = output.live.saturating_sub(u32::from(series.is_live));
+        }
+    }
+}

@@ -115,7 +115,10 @@ impl Writer {
     /// Appends a series with what is in `tail`.
     fn series(&mut self, family: &Family<'_>, suffix: &str, labels: &LabelSet, extra: Extra<'_>) {
         let of_labels = labels.len(family.name, suffix, extra);
-        self.make_room(of_labels + self.tail.len() + 16);
+        // In version 2 exemplars in `tail` refer to symbols of this request already: room was made before them.
+        if self.version == Version::One {
+            self.make_room(of_labels + self.tail.len() + 16);
+        }
         self.current.series += 1;
         match self.version {
             Version::One => {
@@ -187,7 +190,7 @@ impl Sink for Writer {
         sample: Sample,
         exemplars: &[Exemplar],
     ) {
-        // Symbols of exemplars must not end up in the request before.
+        // Symbols of exemplars must not end up in the request before; an estimate, with room to spare.
         self.make_room(labels.len(family.name, suffix, extra) + 64 + 512 * exemplars.len());
         self.tail.clear();
         let has_start = self.version == Version::Two && sample.start_ms != 0 && family.kind != Kind::Gauge;

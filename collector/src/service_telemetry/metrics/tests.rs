@@ -1,3 +1,5 @@
+use phoenix_telemetry::view::Aggregation;
+
 use super::*;
 
 fn read(text: &str) -> Result<MetricsPlan, String> {

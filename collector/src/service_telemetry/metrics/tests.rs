@@ -1,3 +1,4 @@
+use phoenix_telemetry::InstrumentKind;
 use phoenix_telemetry::view::Aggregation;
 
 use super::*;

@@ -236,7 +236,7 @@ pub(crate) enum Tasks {
     /// Gives an agent a task.
     Run {
         agent: String,
-        /// diagnostics, log_level, reload, restart, tap.
+        /// diagnostics, log_level, reload, restart.
         kind: String,
         /// A setting of the task. May be repeated: `level=debug`.
         #[arg(long = "set", value_name = "KEY=VALUE", value_parser = label)]

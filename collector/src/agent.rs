@@ -18,7 +18,7 @@ What only this machine knows can be written into any configuration, and shows in
 ${agent:cores}, ${agent:memory_limit_mib}, ${agent:host_name}, ${agent:host_id}, ${agent:os}, ${agent:arch}.";
 
 /// Where the token is, where no file is named.
-const TOKEN: &str = "PHOENIX_ENROLMENT_TOKEN";
+pub(crate) const TOKEN: &str = "PHOENIX_ENROLMENT_TOKEN";
 /// The path that is meant where a URL has none.
 const PATH: &str = "/v1/opamp";
 /// The name of the extension.

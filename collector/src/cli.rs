@@ -103,6 +103,10 @@ pub(crate) enum Command {
     /// where the server is away.
     #[command(after_help = crate::agent::HELP)]
     Agent(Agent),
+    /// Runs another collector as a child, with a configuration from a control service: writes its files, starts it, looks
+    /// after its health, starts it again, and goes back where a configuration fails.
+    #[command(after_help = crate::supervise::HELP)]
+    Supervise(Supervise),
     /// Lists the components of this binary, as YAML.
     Components,
     /// Lists the feature gates, or tells of one.
@@ -253,6 +257,33 @@ pub(crate) struct Agent {
     /// A file with the authority of the server's certificate.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// How another collector is run.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Supervise {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    #[command(flatten)]
+    pub(crate) child: Child,
+}
+
+/// What is run.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Child {
+    /// Where the child tells its health, for example the endpoint of its health_check extension; without, it is well
+    /// while it runs.
+    #[arg(long, value_name = "URL")]
+    pub(crate) health_url: Option<String>,
+    /// How long the child may take to stop before it is killed.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) stop_timeout: Duration,
+    /// Does not let `validate` of the child look at a configuration before the child is stopped.
+    #[arg(long)]
+    pub(crate) no_validate: bool,
+    /// The child and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// What is replayed.

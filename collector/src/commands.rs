@@ -11,7 +11,8 @@ use phoenix_config::{Kind, Secrets, Severity};
 use crate::changes::Exit;
 use crate::cli::{Arguments, Command, Convert, Format, Mode, Sources};
 use crate::{
-    Distribution, Provider, agent, analyze, changes, cli, convert, gates, load, probe, reference, replay, run,
+    Distribution, Provider, agent, analyze, changes, cli, convert, gates, load, probe, reference, replay,
+    run, supervise,
 };
 
 /// How long the end of a command waits for its log to be written.
@@ -24,12 +25,16 @@ pub(crate) fn execute(mut arguments: Arguments, distribution: Distribution) -> a
     match arguments.command {
         None => {
             let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
-            run::run(arguments.sources, distribution.build, registry, timeout, watch)?;
+            run::run(arguments.sources, distribution.build, registry, timeout, watch, None)?;
         }
         Some(Command::Agent(asked)) => {
             let (timeout, watch) = (arguments.shutdown_timeout, arguments.watch_config);
             let sources = agent::sources(arguments.sources, &asked)?;
-            run::run(sources, distribution.build, registry, timeout, watch)?;
+            run::run(sources, distribution.build, registry, timeout, watch, None)?;
+        }
+        Some(Command::Supervise(asked)) => {
+            let (sources, child) = supervise::prepare(arguments.sources, asked)?;
+            run::run(sources, distribution.build, registry, arguments.shutdown_timeout, None, Some(child))?;
         }
         Some(Command::Validate { probe, probe_timeout }) => {
             validate(&arguments.sources, &registry, probe.then_some(probe_timeout))?;

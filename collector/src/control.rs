@@ -289,7 +289,7 @@ fn own_level(level: LogLevel) -> logs::LogLevel {
     }
 }
 
-fn level_state(state: logs::LevelState) -> LogLevelState {
+pub(crate) fn level_state(state: logs::LevelState) -> LogLevelState {
     let level = |level: logs::LogLevel| match level {
         logs::LogLevel::Debug => LogLevel::Debug,
         logs::LogLevel::Info => LogLevel::Info,
@@ -302,6 +302,21 @@ fn level_state(state: logs::LevelState) -> LogLevelState {
         configured: level(state.configured),
         reverts_in_seconds: state.remaining.map(|left| left.as_secs_f64().ceil() as u64),
     }
+}
+
+/// Sets the level for a time, or back.
+pub(crate) fn set_level(logs: &logs::LogHandle, level: Option<(LogLevel, Duration)>) -> LogLevelState {
+    match level {
+        Some((level, time)) => {
+            logs.set_level(own_level(level), std::time::Instant::now().checked_add(time));
+            tracing::info!(level = level.name(), seconds = time.as_secs(), "log level set for a time");
+        }
+        None => {
+            logs.reset_level();
+            tracing::info!("the log level is as configured again");
+        }
+    }
+    level_state(logs.level())
 }
 
 impl Collector for Control {
@@ -381,17 +396,6 @@ impl Collector for Control {
     }
 
     fn set_log_level(&self, level: Option<(LogLevel, Duration)>) -> LogLevelState {
-        let logs = &self.0.engine.host().logs;
-        match level {
-            Some((level, time)) => {
-                logs.set_level(own_level(level), std::time::Instant::now().checked_add(time));
-                tracing::info!(level = level.name(), seconds = time.as_secs(), "log level set for a time");
-            }
-            None => {
-                logs.reset_level();
-                tracing::info!("the log level is as configured again");
-            }
-        }
-        self.log_level()
+        set_level(&self.0.engine.host().logs, level)
     }
 }

@@ -31,6 +31,7 @@ mod registry;
 mod replay;
 mod run;
 mod service_telemetry;
+mod supervise;
 mod watch;
 
 use std::ffi::OsString;

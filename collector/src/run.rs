@@ -21,14 +21,16 @@ use crate::control::Control;
 use crate::load;
 use crate::own_metrics::OwnMetrics;
 use crate::service_telemetry::OwnTelemetry;
+use crate::supervise::{self, Supervised};
 
-/// Runs until a signal says stop.
+/// Runs until a signal says stop; with `child`, extensions see that instead of this process.
 pub(crate) fn run(
     sources: Sources,
     build: BuildInfo,
     registry: Registry,
     shutdown_timeout: Duration,
     watch_config: Option<Duration>,
+    child: Option<supervise::Plan>,
 ) -> anyhow::Result<()> {
     let loaded = load::load(&load::Request::of(&sources), &registry)?;
     // Half of what a start touches is done with here; kept until the end of the start, it would be a sidecar's peak.
@@ -67,11 +69,21 @@ pub(crate) fn run(
         let engine = Engine::new(Arc::new(registry), host, options);
         tracing::info!(version = build.version, io_threads = count as u64, "starting {}", build.command);
         let control = Control::new(engine.clone(), sources, telemetry, own_metrics);
-        engine.host().collector.set(Arc::new(control.clone()));
+        let child = child.map(|plan| Supervised::new(plan, engine.host()));
+        match &child {
+            Some(child) => {
+                engine.host().collector.set(Arc::new(child.clone()));
+                child.start().await?;
+            }
+            None => engine.host().collector.set(Arc::new(control.clone())),
+        }
         control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
         control.settle();
         let stopped = until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;
+        if let Some(child) = child {
+            child.stop().await;
+        }
         control.stop_telemetry().await;
         stopped
     });

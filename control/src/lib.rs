@@ -25,5 +25,6 @@ pub mod selector;
 pub mod serve;
 pub mod store;
 pub mod tasks;
+pub mod telemetry;
 pub mod time;
 pub mod validation;

@@ -36,7 +36,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-series", &["phoenix-pdata"]),
     ("phoenix-analytics", &["phoenix-pdata", "phoenix-series"]),
     ("phoenix-opamp", &[]),
-    ("phoenix-control", &["phoenix-analytics", "phoenix-collector", "phoenix-opamp"]),
+    ("phoenix-control", &["phoenix-analytics", "phoenix-collector", "phoenix-opamp", "phoenix-telemetry"]),
     ("phoenix-cli", &["phoenix-config"]),
     (
         "phoenix-statements",

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::roles::Role;
 use crate::selector::Labels;
 use crate::tasks::{self, NewTask, Outcome, Task, TaskKind};
-use crate::{configurations, groups, instances, principals};
+use crate::{configurations, groups, instances, principals, telemetry};
 
 /// Tables that grow with the fleet or with time.
 const LARGE: [&str; 9] = [
@@ -112,6 +112,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
         &Outcome { id, fence: 1, result: None, error: None, retryable: false },
         0.5,
     )?;
+    telemetry::count(tx)?;
     record::newest::<Task>(tx, "~", 10)?;
     tasks::of_agent(tx, "0a", "~", 10)?;
     let made = configurations::create(tx, &caller, 0, "base", "", None)?;

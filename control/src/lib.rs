@@ -11,6 +11,7 @@ pub mod app;
 pub mod audit;
 pub mod configurations;
 pub mod error;
+pub mod freezes;
 pub mod groups;
 pub mod hub;
 pub mod ids;

@@ -21,7 +21,7 @@ const LOOKS_APART: Duration = Duration::from_secs(5);
 const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// Done and cancelled ones are history, which only grows: `task_results` counts it.
 const TASK_STATES: [&str; 3] = ["ready", "leased", "dead"];
-const ROLLOUT_STATES: [&str; 5] = ["running", "paused", "succeeded", "rolled_back", "cancelled"];
+const ROLLOUT_STATES: [&str; 6] = ["waiting", "running", "paused", "succeeded", "rolled_back", "cancelled"];
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const fn describe(name: &'static str, unit: &'static str, text: &'static str) -> Description {

@@ -9,6 +9,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0001_schema.sql"),
     include_str!("../../migrations/0002_instances.sql"),
     include_str!("../../migrations/0003_dead_tasks.sql"),
+    include_str!("../../migrations/0004_freezes_and_approval.sql"),
 ];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {

@@ -101,6 +101,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     let payload = serde_json::Value::Null;
     let new = NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3 };
     tasks::add(tx, &caller, 0, "0a", &new)?;
+    tasks::glance(tx, 1)?;
     tasks::agents_with_work(tx, 1)?;
     let task = tasks::claim(tx, 1, "0a")?;
     tasks::reap(tx, 1, 0.5)?;

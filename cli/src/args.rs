@@ -212,6 +212,8 @@ pub(crate) enum Rollout {
     Pause { id: String },
     /// Goes on with it.
     Resume { id: String },
+    /// Lets one begin that somebody else started and that waits for a second person.
+    Approve { id: String },
     /// Takes it back.
     Back { id: String },
     /// Waits for its end; exits with 2 where it does not succeed.

@@ -68,7 +68,7 @@ impl Seen {
     /// The rollout of a group that has not ended.
     fn open_rollout(&self, group: &str) -> Option<&Value> {
         let mut of_group = self.rollouts.iter().filter(|rollout| rollout["group_id"] == group);
-        of_group.find(|rollout| matches!(text(rollout, "state"), "running" | "paused"))
+        of_group.find(|rollout| matches!(text(rollout, "state"), "waiting" | "running" | "paused"))
     }
 
     /// Whether the last rollout of this version to this group was taken back.

@@ -20,6 +20,7 @@ pub(crate) fn run(client: &Client, asked: &Rollout, out: &Output) -> anyhow::Res
         Rollout::Get { id } => out.value(&client.get(&format!("/rollouts/{id}"))?)?,
         Rollout::Pause { id } => order(client, id, "pause", out)?,
         Rollout::Resume { id } => order(client, id, "resume", out)?,
+        Rollout::Approve { id } => order(client, id, "approve", out)?,
         Rollout::Back { id } => order(client, id, "roll_back", out)?,
         Rollout::Wait { id, timeout } => return wait(client, id, *timeout, out),
         Rollout::Start { group, configuration, version, stages, wait: waits } => {
@@ -62,7 +63,7 @@ pub(crate) fn wait(client: &Client, id: &str, patience: Duration, out: &Output) 
             out.text(&format!("{line}\n"))?;
             told = line;
         }
-        if !matches!(state, "running" | "paused") {
+        if !matches!(state, "waiting" | "running" | "paused") {
             if !out.is_table() {
                 out.value(&rollout)?;
             }

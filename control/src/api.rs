@@ -9,6 +9,7 @@ mod gate;
 mod groups;
 mod idempotency;
 mod keys;
+mod metrics;
 mod page;
 mod rollouts;
 mod sessions;
@@ -137,8 +138,10 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/docs", get(docs::page))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::show))
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(gate::name_request))
+        .layer(from_fn_with_state(app.clone(), metrics::measure))
         .with_state(app)
 }

@@ -12,6 +12,7 @@ use crate::ids::new_id;
 use crate::limits::Limiter;
 use crate::passwords::Passwords;
 use crate::store::{Db, Tx};
+use crate::telemetry::Telemetry;
 use crate::time::now_ms;
 use crate::validation;
 
@@ -36,6 +37,8 @@ pub struct Inner {
     pub limiter: Limiter,
     /// How much each address may try to log in.
     pub login_limiter: Limiter,
+    /// What the service says of itself.
+    pub telemetry: Telemetry,
     /// How often agents are to be heard of, in seconds.
     pub heartbeat_seconds: u64,
     offers: Mutex<HashMap<String, Offer>>,
@@ -60,10 +63,12 @@ impl std::ops::Deref for App {
 impl App {
     /// The service over `db`.
     pub fn new(db: Db, heartbeat_seconds: u64, requests_per_second: u32) -> App {
+        let (hub, instance) = (Hub::default(), new_id("ins", now_ms()));
         App(Arc::new(Inner {
+            telemetry: Telemetry::new(&instance, &db, &hub),
             db,
-            hub: Hub::default(),
-            instance: new_id("ins", now_ms()),
+            hub,
+            instance,
             passwords: Passwords::default(),
             limiter: Limiter::new(requests_per_second, requests_per_second * 2),
             login_limiter: Limiter::new(1, 10),

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::configurations::Version;
 use crate::error::{Error, Result};
+use crate::freezes::{self, Freeze};
 use crate::ids::new_id;
 use crate::principals::{check_name, snapshot};
+use crate::roles::Permission;
 use crate::selector::{Labels, Selector};
 use crate::store::record::{Record, find, find_seen, taken};
 use crate::store::{Row, Tx};
@@ -29,6 +31,10 @@ pub struct Group {
     pub priority: i64,
     /// The version that its agents run, outside of a rollout; rollouts change it.
     pub live_version_id: Option<String>,
+    /// Whether a second person must approve each rollout.
+    pub requires_approval: bool,
+    /// When it is left as it is.
+    pub freezes: Vec<Freeze>,
     /// When it was made.
     pub created_at: String,
     /// Goes up with each change; the ETag.
@@ -38,7 +44,8 @@ pub struct Group {
 impl Record for Group {
     const TABLE: &'static str = "agent_groups";
     const NOUN: &'static str = "group";
-    const COLUMNS: &'static str = "id, name, selector, priority, live_version_id, created_at, revision";
+    const COLUMNS: &'static str =
+        "id, name, selector, priority, live_version_id, created_at, revision, requires_approval, freezes";
 
     fn read(row: &Row) -> Result<Group> {
         Ok(Group {
@@ -47,6 +54,9 @@ impl Record for Group {
             selector: row.text(2),
             priority: row.int(3),
             live_version_id: row.maybe_text(4),
+            requires_approval: row.yes(7),
+            freezes: serde_json::from_str(&row.text(8))
+                .map_err(|error| Error::Internal(format!("a group in the database: {error}")))?,
             created_at: rfc3339(row.int(5)),
             revision: row.int(6),
         })
@@ -61,6 +71,27 @@ impl Record for Group {
     }
 }
 
+/// What is to change of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupChange {
+    /// Which agents.
+    pub selector: Option<String>,
+    /// Which group wins.
+    pub priority: Option<i64>,
+    /// Whether a second person must approve each rollout; for administrators.
+    pub requires_approval: Option<bool>,
+    /// When it is left as it is; for administrators.
+    pub freezes: Option<Vec<Freeze>>,
+}
+
+/// Refuses who may not bring agents from one group to another: that is as good as a rollout to them, so where one needs
+/// a second person, it takes an administrator.
+pub(crate) fn require_moving(tx: &mut dyn Tx, caller: &Caller) -> Result<()> {
+    let guarded = tx.one("SELECT 1 FROM agent_groups WHERE requires_approval = 1 LIMIT 1", &[])?;
+    caller.require(if guarded.is_some() { Permission::Administer } else { Permission::Deploy })
+}
+
 pub(crate) fn create(
     tx: &mut dyn Tx,
     caller: &Caller,
@@ -69,6 +100,7 @@ pub(crate) fn create(
     selector: &str,
     priority: i64,
 ) -> Result<Group> {
+    require_moving(tx, caller)?;
     check_name("name", name)?;
     Selector::parse(selector)?;
     let id = new_id("grp", now);
@@ -88,15 +120,29 @@ pub(crate) fn change(
     now: i64,
     id: &str,
     revision: i64,
-    selector: Option<&String>,
-    priority: Option<i64>,
+    change: &GroupChange,
 ) -> Result<Group> {
     let before: Group = find_seen(tx, id, revision)?;
-    let selector = selector.unwrap_or(&before.selector);
+    if change.selector.is_some() || change.priority.is_some() {
+        require_moving(tx, caller)?;
+    }
+    if change.requires_approval.is_some() || change.freezes.is_some() {
+        caller.require(Permission::Administer)?;
+    }
+    let selector = change.selector.as_ref().unwrap_or(&before.selector);
     Selector::parse(selector)?;
+    let freezes = change.freezes.as_ref().unwrap_or(&before.freezes);
+    freezes::check(freezes)?;
     tx.execute(
-        "UPDATE agent_groups SET selector = ?2, priority = ?3, revision = revision + 1 WHERE id = ?1",
-        args![id, selector, priority.unwrap_or(before.priority)],
+        "UPDATE agent_groups SET selector = ?2, priority = ?3, requires_approval = ?4, freezes = ?5,
+         revision = revision + 1 WHERE id = ?1",
+        args![
+            id,
+            selector,
+            change.priority.unwrap_or(before.priority),
+            change.requires_approval.unwrap_or(before.requires_approval),
+            snapshot(freezes)
+        ],
     )?;
     let after: Group = find(tx, id)?;
     audit::record(tx, caller, now, "group.change", id, &snapshot(&before), &snapshot(&after))?;
@@ -104,6 +150,7 @@ pub(crate) fn change(
 }
 
 pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
+    require_moving(tx, caller)?;
     let before: Group = find_seen(tx, id, revision)?;
     let rollouts = tx.one("SELECT count(*) FROM rollouts WHERE group_id = ?1", args![id])?;
     if rollouts.is_some_and(|row| row.int(0) > 0) {
@@ -118,6 +165,16 @@ pub(crate) fn set_live(tx: &mut dyn Tx, id: &str, version_id: &str) -> Result<()
     let sql = "UPDATE agent_groups SET live_version_id = ?2, revision = revision + 1 WHERE id = ?1";
     tx.execute(sql, args![id, version_id])?;
     Ok(())
+}
+
+impl Group {
+    /// Refuses while it is frozen.
+    pub(crate) fn require_thawed(&self, now: i64) -> Result<()> {
+        match freezes::frozen_until(&self.freezes, now) {
+            None => Ok(()),
+            Some(end) => Err(Error::Conflict(format!("the group is frozen until {}", rfc3339(end)))),
+        }
+    }
 }
 
 struct OpenRollout {

@@ -186,6 +186,13 @@ impl Hub {
         self.table().sessions.keys().cloned().collect()
     }
 
+    /// How many are there: over sockets, and by polling.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let table = self.table();
+        let polling = table.sessions.values().filter(|session| session.polls_every_ms.is_some()).count();
+        (table.sessions.len() - polling, polling)
+    }
+
     /// Lets agents go that poll and have not for three times as long as they should.
     pub(crate) fn expire(&self, now: i64) -> Vec<(String, i64)> {
         let mut gone = Vec::new();

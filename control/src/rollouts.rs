@@ -15,6 +15,7 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::configurations::{self, Version};
 use crate::error::{Error, FieldProblem, Result};
+use crate::freezes;
 use crate::groups::{self, Assignment, Group};
 use crate::ids::{new_id, sha256};
 use crate::principals::snapshot;
@@ -77,7 +78,7 @@ pub struct Rollout {
     pub gates: Gates,
     /// The step that it is in, from 0.
     pub stage: i64,
-    /// `running`, `paused`, `succeeded`, `rolled_back` or `cancelled`.
+    /// `waiting` (for a second person), `running`, `paused`, `succeeded`, `rolled_back` or `cancelled`.
     pub state: String,
     /// Why it is so.
     pub reason: String,
@@ -85,7 +86,9 @@ pub struct Rollout {
     pub stage_since: String,
     /// Who started it.
     pub created_by: String,
-    /// When.
+    /// Who approved it, where that was needed.
+    pub approved_by: Option<String>,
+    /// When it was started.
     pub created_at: String,
     /// When it ended.
     pub finished_at: Option<String>,
@@ -100,7 +103,7 @@ pub struct Rollout {
 impl Record for Rollout {
     const TABLE: &'static str = "rollouts";
     const NOUN: &'static str = "rollout";
-    const COLUMNS: &'static str = "id, group_id, from_version_id, to_version_id, stages, gates, stage, state, reason, stage_since, created_by, created_at, finished_at, revision, settled_since";
+    const COLUMNS: &'static str = "id, group_id, from_version_id, to_version_id, stages, gates, stage, state, reason, stage_since, created_by, created_at, finished_at, revision, settled_since, approved_by";
 
     fn read(row: &Row) -> Result<Rollout> {
         let read = |error: serde_json::Error| Error::Internal(format!("a rollout in the database: {error}"));
@@ -116,6 +119,7 @@ impl Record for Rollout {
             reason: row.text(8),
             stage_since: rfc3339(row.int(9)),
             created_by: row.text(10),
+            approved_by: row.maybe_text(15),
             created_at: rfc3339(row.int(11)),
             finished_at: row.maybe_int(12).map(rfc3339),
             revision: row.int(13),
@@ -157,6 +161,13 @@ fn check(stages: &[Stage], gates: &Gates) -> Result<()> {
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
 
+fn under_way(error: Error) -> Error {
+    match error {
+        Error::Conflict(_) => Error::Conflict("the group has a rollout under way already".to_owned()),
+        error => error,
+    }
+}
+
 #[allow(clippy::too_many_arguments, reason = "one column each")]
 pub(crate) fn start(
     tx: &mut dyn Tx,
@@ -174,10 +185,12 @@ pub(crate) fn start(
     if group.live_version_id.as_deref() == Some(version_id) {
         return Err(Error::Conflict("the group has this version already".to_owned()));
     }
+    group.require_thawed(now)?;
+    let state = if group.requires_approval { "waiting" } else { "running" };
     let id = new_id("rol", now);
     tx.execute(
         "INSERT INTO rollouts (id, group_id, from_version_id, to_version_id, stages, gates, stage, state, reason, stage_since, created_by, created_at, revision)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 'running', '', ?7, ?8, ?7, 1)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?9, '', ?7, ?8, ?7, 1)",
         args![
             &id,
             group_id,
@@ -186,15 +199,15 @@ pub(crate) fn start(
             snapshot(&stages),
             snapshot(gates),
             now,
-            &caller.actor
+            &caller.actor,
+            state
         ],
     )
-    .map_err(|error| match error {
-        Error::Conflict(_) => Error::Conflict("the group has a rollout under way already".to_owned()),
-        error => error,
-    })?;
+    .map_err(under_way)?;
     let made: Rollout = find(tx, &id)?;
-    expose(tx, &made, connected)?;
+    if made.state == "running" {
+        expose(tx, &made, connected)?;
+    }
     audit::record(tx, caller, now, "rollout.start", &id, "", &snapshot(&made))?;
     Ok(made)
 }
@@ -293,10 +306,18 @@ pub(crate) fn advance(tx: &mut dyn Tx, now: i64, connected: &BTreeSet<String>) -
     let open: Vec<Rollout> = tx.query(&sql, &[])?.iter().map(Rollout::read).collect::<Result<_>>()?;
     let mut changed = false;
     for rollout in open {
-        // Agents that joined since, or came back, take their part in the stage.
-        expose(tx, &rollout, connected)?;
+        let group: Group = find(tx, &rollout.group_id)?;
+        let is_frozen = freezes::frozen_until(&group.freezes, now).is_some();
+        if !is_frozen {
+            // Agents that joined since, or came back, take their part in the stage.
+            expose(tx, &rollout, connected)?;
+        }
         let (observed, _) = observe(tx, &rollout, connected)?;
-        let decision = machine::decide(&rollout.position(), &observed, now);
+        let mut decision = machine::decide(&rollout.position(), &observed, now);
+        // What is healthy waits; what is not is taken back in a freeze, too.
+        if is_frozen && decision == Decision::Next {
+            decision = Decision::Wait { settled_since: rollout.settled_ms };
+        }
         changed |= !matches!(decision, Decision::Wait { .. });
         carry_out(tx, &Caller::system(), now, &rollout, decision, connected)?;
     }
@@ -370,7 +391,9 @@ pub enum Order {
     Pause,
     /// Goes on.
     Resume,
-    /// The group goes back to the former version.
+    /// Begins, as a second person says.
+    Approve,
+    /// The group goes back to the former version; one that waits is cancelled.
     RollBack,
 }
 
@@ -389,13 +412,58 @@ pub(crate) fn order(
     let reason = format!("by {}", caller.actor);
     match (order, found.state.as_str()) {
         (Order::Pause, "running") => set_state(tx, caller, now, &found, "paused", &reason)?,
-        (Order::Resume, "paused") => set_state(tx, caller, now, &found, "running", &reason)?,
+        (Order::Resume, "paused") => {
+            find::<Group>(tx, &found.group_id)?.require_thawed(now)?;
+            set_state(tx, caller, now, &found, "running", &reason)?;
+        }
+        (Order::Approve, "waiting") => approve(tx, caller, now, &found)?,
+        (Order::RollBack, "waiting") => finish(tx, caller, now, &found, "cancelled", &reason)?,
         (Order::RollBack, "running" | "paused") => {
             finish(tx, caller, now, &found, "rolled_back", &reason)?;
         }
         (_, state) => return Err(Error::Conflict(format!("the rollout is {state}"))),
     }
     find(tx, id)
+}
+
+/// A second person says yes: the rollout begins, with the next look at what is running.
+fn approve(tx: &mut dyn Tx, caller: &Caller, now: i64, waiting: &Rollout) -> Result<()> {
+    let group: Group = find(tx, &waiting.group_id)?;
+    group.require_thawed(now)?;
+    if is_same_person(tx, &caller.actor, &waiting.created_by)? {
+        return Err(Error::Forbidden(
+            "somebody else than who started the rollout must approve it".to_owned(),
+        ));
+    }
+    if group.live_version_id != waiting.from_version_id {
+        let message = "the group has another version by now: cancel the rollout and start it anew";
+        return Err(Error::Conflict(message.to_owned()));
+    }
+    let sql = "UPDATE rollouts SET approved_by = ?2, state = 'running' WHERE id = ?1";
+    tx.execute(sql, args![&waiting.id, &caller.actor]).map_err(under_way)?;
+    set_state(tx, caller, now, waiting, "running", &format!("approved by {}", caller.actor))
+}
+
+/// Whether two actors are one, or one is a key that the other made.
+fn is_same_person(tx: &mut dyn Tx, one: &str, other: &str) -> Result<bool> {
+    Ok(makers(tx, one)?.contains(other) || makers(tx, other)?.contains(one))
+}
+
+/// An actor, and where that is a key, who made it, and so on.
+fn makers(tx: &mut dyn Tx, actor: &str) -> Result<BTreeSet<String>> {
+    let (mut makers, mut next) = (BTreeSet::new(), Some(actor.to_owned()));
+    // A key is made by somebody who was there before, so this ends.
+    while let Some(actor) = next {
+        next = match actor.strip_prefix("key:").and_then(|rest| rest.split(':').next()) {
+            None => None,
+            Some(id) => {
+                let row = tx.one("SELECT created_by FROM api_keys WHERE id = ?1", args![id])?;
+                row.map(|row| row.text(0))
+            }
+        };
+        makers.insert(actor);
+    }
+    Ok(makers)
 }
 
 impl Rollout {
@@ -410,3 +478,6 @@ impl Rollout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,13 +13,15 @@ mod migrations;
 mod postgres;
 pub(crate) mod record;
 mod sqlite;
+mod usage;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use postgres::Mode;
+pub(crate) use usage::{Connections, Usage};
 
 /// An argument, or what a column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +187,12 @@ impl dyn Tx + '_ {
 
 /// The database. Clones share it.
 #[derive(Clone)]
-pub struct Db(Arc<Backend>);
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    backend: Backend,
+    usage: Usage,
+}
 
 enum Backend {
     Sqlite(sqlite::Sqlite),
@@ -205,12 +212,25 @@ impl Db {
             Backend::Sqlite(sqlite::Sqlite::open(Path::new(url.strip_prefix("sqlite:").unwrap_or(url)))?)
         };
         backend.run(Mode::Write, |tx| migrations::migrate(tx))?;
-        Ok(Db(Arc::new(backend)))
+        Ok(Db(Arc::new(Inner { backend, usage: Usage::default() })))
     }
 
     /// Whether other instances may work with it.
     pub fn is_shared(&self) -> bool {
-        matches!(*self.0, Backend::Postgres(_))
+        matches!(self.0.backend, Backend::Postgres(_))
+    }
+
+    /// What was done over it.
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// Its pool of connections, where it has one.
+    pub(crate) fn connections(&self) -> Option<Connections> {
+        match &self.0.backend {
+            Backend::Postgres(postgres) => Some(postgres.connections()),
+            Backend::Sqlite(_) => None,
+        }
     }
 
     /// Runs `work` in a transaction that changes something; all of it counts or nothing, and no other one runs at the
@@ -252,8 +272,10 @@ impl Db {
         mode: Mode,
         work: impl Fn(&mut dyn Tx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let db = self.0.clone();
-        off_the_runtime(move || db.run(mode, work)).await
+        let (db, begun) = (self.0.clone(), Instant::now());
+        let done = off_the_runtime(move || db.backend.run(mode, work)).await;
+        self.0.usage.note(mode, begun.elapsed(), &done);
+        done
     }
 }
 

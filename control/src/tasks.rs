@@ -191,6 +191,27 @@ pub(crate) fn of_agent(tx: &mut dyn Tx, agent_id: &str, before: &str, limit: i64
     tx.query(&sql, args![before, limit, agent_id])?.iter().map(Task::read).collect()
 }
 
+/// What there is to do for whoever hands tasks out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Glance {
+    /// A task is due, or a lease ran out.
+    pub(crate) is_due: bool,
+    /// When the next one is, or the next lease runs out.
+    pub(crate) next_at: Option<i64>,
+}
+
+/// Finds out with one question, however many agents wait.
+pub(crate) fn glance(tx: &mut dyn Tx, now: i64) -> Result<Glance> {
+    let sql = "SELECT (SELECT min(run_at) FROM tasks WHERE state = 'ready'),
+         (SELECT min(run_at) FROM tasks WHERE state = 'ready' AND run_at > ?1),
+         (SELECT min(lease_until) FROM tasks WHERE state = 'leased')";
+    let row = tx.one(sql, args![now])?;
+    let moment = |column| row.as_ref().and_then(|row| row.maybe_int(column));
+    let is_due = [moment(0), moment(2)].into_iter().flatten().any(|at| at <= now);
+    let next_at = [moment(1), moment(2)].into_iter().flatten().filter(|at| *at > now).min();
+    Ok(Glance { is_due, next_at })
+}
+
 /// The agents that have something to do now, or whose lease ran out.
 pub(crate) fn agents_with_work(tx: &mut dyn Tx, now: i64) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT agent_id FROM tasks WHERE state = 'ready' AND run_at <= ?1";
@@ -390,6 +411,22 @@ mod tests {
         assert!(end(&db, 2 * LEASE_MS, &second, None, false).await);
         assert_eq!(state(&db, &id).await, "done");
         assert!(!end(&db, 2 * LEASE_MS, &second, None, false).await, "done is done");
+    }
+
+    #[tokio::test]
+    async fn a_glance_tells_what_is_due_and_when_to_look_again() {
+        let (_folder, db) = queue().await;
+        let look = async |now| {
+            let found = db.read(move |tx| glance(tx, now)).await.expect("asked");
+            (found.is_due, found.next_at)
+        };
+        assert_eq!(look(0).await, (false, None));
+        put(&db, 0, NewTask { run_at: Some(rfc3339(5_000)), ..new(0, 3) }).await;
+        assert_eq!(look(4_999).await, (false, Some(5_000)));
+        assert_eq!(look(5_000).await, (true, None));
+        take(&db, 5_000).await.expect("a task");
+        assert_eq!(look(5_000).await, (false, Some(5_000 + LEASE_MS)));
+        assert_eq!(look(5_000 + LEASE_MS).await, (true, None));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use crate::agents::{self, Agent, AgentDetails};
 use crate::app::App;
 use crate::audit::Caller;
 use crate::error::Result;
+use crate::groups;
 use crate::roles::Permission;
 use crate::selector::Labels;
 use crate::time::now_ms;
@@ -62,7 +63,11 @@ pub(crate) async fn label(
 ) -> Result<Tagged<AgentDetails>> {
     caller.require(Permission::Deploy)?;
     let (revision, of) = (seen.required()?, id.clone());
-    app.db.write(move |tx| agents::label(tx, &caller, now_ms(), &of, revision, &labels)).await?;
+    let labelled = app.db.write(move |tx| {
+        groups::require_moving(tx, &caller)?;
+        agents::label(tx, &caller, now_ms(), &of, revision, &labels)
+    });
+    labelled.await?;
     app.hub.changed();
     details(&app, id).await
 }

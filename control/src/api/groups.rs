@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::audit::Caller;
 use crate::configurations::layers;
 use crate::error::{Error, Result};
-use crate::groups::{self, Assignment, Group};
+use crate::groups::{self, Assignment, Group, GroupChange};
 use crate::roles::Permission;
 use crate::store::record::find;
 use crate::time::now_ms;
@@ -29,16 +29,6 @@ pub(crate) struct NewGroup {
     /// An agent that several groups mean belongs to the one with the highest.
     #[serde(default)]
     priority: i64,
-}
-
-/// What is to change of a group.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct GroupChange {
-    /// Which agents.
-    selector: Option<String>,
-    /// Which group wins.
-    priority: Option<i64>,
 }
 
 /// Lists groups.
@@ -92,13 +82,7 @@ pub(crate) async fn change(
 ) -> Result<Tagged<Group>> {
     caller.require(Permission::Deploy)?;
     let revision = seen.required()?;
-    let after = app
-        .db
-        .write(move |tx| {
-            let selector = change.selector.as_ref();
-            groups::change(tx, &caller, now_ms(), &id, revision, selector, change.priority)
-        })
-        .await?;
+    let after = app.db.write(move |tx| groups::change(tx, &caller, now_ms(), &id, revision, &change)).await?;
     app.hub.changed();
     Ok(Tagged::ok(after))
 }

@@ -56,7 +56,7 @@ pub(crate) async fn list(
     newest::<Rollout>(&app, &paging).await
 }
 
-/// Starts a rollout.
+/// Starts a rollout. Where the group requires approval, it waits for a second person.
 #[utoipa::path(post, path = "/rollouts", tag = "rollouts", request_body = NewRollout,
     responses((status = 202, body = Rollout)))]
 pub(crate) async fn start(
@@ -108,7 +108,7 @@ pub(crate) struct NewOrder {
     order: Order,
 }
 
-/// Pauses a rollout, resumes it, or takes it back.
+/// Pauses a rollout, resumes it, takes it back, or approves one that somebody else started.
 #[utoipa::path(post, path = "/rollouts/{id}/orders", tag = "rollouts",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = NewOrder,
     responses((status = 200, body = Rollout)))]

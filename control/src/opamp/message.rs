@@ -266,8 +266,13 @@ fn component_json((kind, details): (&String, &ComponentDetails)) -> Value {
 async fn complete_task(app: &App, id: &str, now: i64, data: &[u8]) -> Result<()> {
     let outcome: Outcome = serde_json::from_slice(data)
         .map_err(|error| Error::BadRequest(format!("the result of a task cannot be read: {error}")))?;
-    let owner = id.to_owned();
+    let (owner, went_wrong) = (id.to_owned(), outcome.error.is_some());
     let counted = app.db.beside(move |tx| tasks::complete(tx, now, &owner, &outcome, rand::random())).await?;
+    app.telemetry.task_ended(match (counted, went_wrong) {
+        (false, _) => "late",
+        (true, true) => "failed",
+        (true, false) => "done",
+    });
     if !counted {
         tracing::warn!(agent = id, "a result came too late and was put aside");
     }

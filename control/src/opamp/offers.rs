@@ -19,8 +19,8 @@ use crate::time::now_ms;
 
 /// Agents that are looked at in one transaction.
 const CHUNK: i64 = 500;
-/// How often tasks are looked for where nobody says that there are any.
-const SAFETY_POLL: Duration = Duration::from_secs(15);
+/// How often tasks are looked for where nobody says that there are any, and none is due before.
+const SAFETY_POLL: Duration = Duration::from_secs(30);
 
 const STATE: &str =
     "a.id, a.labels, a.enrolled_labels, a.extra_labels, a.capabilities, a.reported_hash, a.reported_status";
@@ -104,16 +104,30 @@ pub(crate) async fn reconcile(app: &App) -> Result<()> {
 
 /// Hands tasks out until it is told to stop.
 pub(crate) async fn drive_tasks(app: App, stop: CancellationToken) {
+    let mut pause = SAFETY_POLL;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = app.hub.until_work() => {}
-            () = tokio::time::sleep(SAFETY_POLL) => {}
+            () = tokio::time::sleep(pause) => {}
         }
-        if let Err(error) = hand_out(&app).await {
+        let now = now_ms();
+        let looked = look_for_tasks(&app, now).await;
+        pause = looked.unwrap_or_else(|error| {
             tracing::error!(%error, "tasks could not be handed out");
-        }
+            SAFETY_POLL
+        });
     }
+}
+
+/// Hands out what is due; says how long until there may be more.
+async fn look_for_tasks(app: &App, now: i64) -> Result<Duration> {
+    let found = app.db.read(move |tx| tasks::glance(tx, now)).await?;
+    if found.is_due {
+        hand_out(app).await?;
+    }
+    let until_next = found.next_at.and_then(|at| u64::try_from(at - now).ok()).map(Duration::from_millis);
+    Ok(until_next.unwrap_or(SAFETY_POLL).min(SAFETY_POLL))
 }
 
 async fn hand_out(app: &App) -> Result<()> {
@@ -145,4 +159,38 @@ async fn hand_out(app: &App) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::store::rig::all;
+
+    #[tokio::test]
+    async fn idle_agents_cost_one_question_in_thirty_seconds_however_many_wait() {
+        for test in all().await {
+            let app = App::new(test.db.clone(), 30, 100);
+            let asked = || app.db.usage().by_mode().map(|(_, transactions)| transactions.all.value());
+            let before = asked();
+            tokio::time::pause();
+            let stop = CancellationToken::new();
+            let driving = tokio::spawn(drive_tasks(app.clone(), stop.clone()));
+            let end = Instant::now() + Duration::from_secs(305);
+            let mut waiting = tokio::task::JoinSet::new();
+            for number in 0..1000 {
+                let (hub, agent) = (app.hub.clone(), format!("agent {number}"));
+                hub.polling(&agent, 0, 30_000);
+                waiting.spawn(async move { hub.wait(&agent, 0, end).await });
+            }
+            assert!(waiting.join_all().await.into_iter().all(|waited| waited == Ok(None)));
+            stop.cancel();
+            driving.await.expect("ended");
+            let after = asked();
+            let [reads, writes, beside] = std::array::from_fn(|mode| after[mode] - before[mode]);
+            assert_eq!((reads, writes, beside), (10, 0, 0), "305 s, 1000 agents");
+            tokio::time::resume();
+        }
+    }
 }

@@ -33,7 +33,7 @@ impl Db {
     /// Hands hints to `take` until it is told to stop. A connection that is new may have missed some: that is an empty
     /// hint.
     pub async fn listen(&self, stop: CancellationToken, take: impl Fn(&str)) {
-        let Backend::Postgres(postgres) = &*self.0 else { return };
+        let Backend::Postgres(postgres) = &self.0.backend else { return };
         let (config, tls) = postgres.apart();
         loop {
             let listened = async {

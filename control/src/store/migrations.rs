@@ -5,8 +5,12 @@ use crate::args;
 use crate::error::{Error, Result};
 
 /// Each step's statements, separated by `;`. A step that was released is never changed: a later one corrects it.
-const STEPS: &[&str] =
-    &[include_str!("../../migrations/0001_schema.sql"), include_str!("../../migrations/0002_instances.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../migrations/0001_schema.sql"),
+    include_str!("../../migrations/0002_instances.sql"),
+    include_str!("../../migrations/0003_dead_tasks.sql"),
+    include_str!("../../migrations/0004_freezes_and_approval.sql"),
+];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {
     tx.execute("CREATE TABLE IF NOT EXISTS schema_steps (step BIGINT PRIMARY KEY)", &[])?;

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::roles::Role;
 use crate::selector::Labels;
 use crate::tasks::{self, NewTask, Outcome, Task, TaskKind};
-use crate::{configurations, groups, instances, principals};
+use crate::{configurations, groups, instances, principals, telemetry};
 
 /// Tables that grow with the fleet or with time.
 const LARGE: [&str; 9] = [
@@ -101,6 +101,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     let payload = serde_json::Value::Null;
     let new = NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3 };
     tasks::add(tx, &caller, 0, "0a", &new)?;
+    tasks::glance(tx, 1)?;
     tasks::agents_with_work(tx, 1)?;
     let task = tasks::claim(tx, 1, "0a")?;
     tasks::reap(tx, 1, 0.5)?;
@@ -112,6 +113,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
         &Outcome { id, fence: 1, result: None, error: None, retryable: false },
         0.5,
     )?;
+    telemetry::count(tx)?;
     record::newest::<Task>(tx, "~", 10)?;
     tasks::of_agent(tx, "0a", "~", 10)?;
     let made = configurations::create(tx, &caller, 0, "base", "", None)?;

@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Dialect, Pooling, Row, Tx, Value};
+use super::{Connections, Dialect, Pooling, Row, Tx, Value};
 use crate::args;
 use crate::error::{Error, Result};
 
@@ -33,7 +33,7 @@ pub(super) struct Postgres {
 
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// Changes something; the only one that does.
     Write,
     /// Changes something that others leave alone.
@@ -161,6 +161,12 @@ impl Postgres {
         let done = done?;
         self.runtime.block_on(transaction.commit()).map_err(|error| failed(&error))?;
         Ok(done)
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        let status = self.pool.status();
+        let idle = status.available.min(status.size);
+        Connections { most: status.max_size, used: status.size - idle, idle, waiting: status.waiting }
     }
 
     /// A connection of its own, for listening.

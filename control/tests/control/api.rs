@@ -243,3 +243,41 @@ async fn the_document_describes_what_is_served() {
     }
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_tells_how_it_is_without_naming_anybody() {
+    let rig = Rig::start().await;
+    let group = rig.post("/groups", json!({"name": "secret-name"})).await.body;
+    let path = format!("/groups/{}", group["id"].as_str().expect("an id"));
+    for (method, path, token, status) in [
+        ("GET", path.as_str(), rig.key.as_str(), 200),
+        ("GET", "/groups/grp_none", &rig.key, 404),
+        ("GET", "/groups/grp_none", "", 401),
+        ("BREW", "/groups", &rig.key, 405),
+        ("GET", "/made/up", &rig.key, 404),
+    ] {
+        assert_eq!(rig.request(method, path, token, &[], None).await.status, status, "{method} {path}");
+    }
+    let (head, text) = rig.outside("/metrics").await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/plain; version=0.0.4"), "{head}");
+    let of = |method: &str, route: &str, status: u16| {
+        format!(r#"phoenix_control_requests_total{{method="{method}",route="{route}",status="{status}"}} 1"#)
+    };
+    for line in [
+        of("POST", "/api/v1/groups", 201),
+        of("GET", "/api/v1/groups/{id}", 200),
+        of("GET", "/api/v1/groups/{id}", 404),
+        of("GET", "/api/v1/groups/{id}", 401),
+        of("_OTHER", "/api/v1/groups", 405),
+        of("GET", "none", 404),
+        r#"phoenix_control_request_duration_seconds_count{method="GET",route="/api/v1/groups/{id}"} 3"#
+            .into(),
+        r#"phoenix_control_agents_connected{transport="websocket"} 0"#.into(),
+        r#"phoenix_control_rollouts{state="running"} 0"#.into(),
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+    }
+    assert!(text.contains("phoenix_control_build_info{") && text.contains(r#"version="0."#), "{text}");
+    assert!(!text.contains("grp_") && !text.contains("secret-name"), "{text}");
+    rig.stop().await;
+}

@@ -26,7 +26,7 @@ impl Rig {
     }
 
     /// Asks until `path` answers what `holds`.
-    async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..300 {
             last = self.get(path).await.body;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod approval;
 mod collector;
 mod fleet;
 mod rig;

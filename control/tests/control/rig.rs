@@ -11,6 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) const GOOD: &str = "receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:0'}}}}\nexporters: {debug: {}}\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}\n";
 
+/// What follows the path of each request.
+const REST: &str = "HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
+
 pub(crate) struct Rig {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) api: SocketAddr,
@@ -228,7 +231,7 @@ impl Rig {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Answer {
-        let mut head = format!("{method} /api/v1{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        let mut head = format!("{method} /api/v1{path} {REST}");
         if !token.is_empty() {
             head += &format!("authorization: Bearer {token}\r\n");
         }
@@ -237,6 +240,17 @@ impl Rig {
         }
         let body = body.unwrap_or_default();
         head += &format!("content-length: {}\r\n\r\n", body.len());
+        let (head, body) = self.send(&head, body).await;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head, body: serde_json::from_str(&body).unwrap_or_default() }
+    }
+
+    /// Head and text of what is served beside the API.
+    pub(crate) async fn outside(&self, path: &str) -> (String, String) {
+        self.send(&format!("GET {path} {REST}\r\n"), &[]).await
+    }
+
+    async fn send(&self, head: &str, body: &[u8]) -> (String, String) {
         let mut stream = tokio::net::TcpStream::connect(self.api).await.expect("connected");
         stream.write_all(head.as_bytes()).await.expect("written");
         // A body that is too long may be refused before it is read to its end.
@@ -245,7 +259,6 @@ impl Rig {
         let _ = stream.read_to_end(&mut read).await;
         let text = String::from_utf8(read).expect("UTF-8");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text.as_str(), ""));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Answer { status, head: head.to_owned(), body: serde_json::from_str(body).unwrap_or_default() }
+        (head.to_owned(), body.to_owned())
     }
 }

@@ -1,0 +1,1 @@
+CREATE INDEX tasks_dead ON tasks (id) WHERE state = 'dead'

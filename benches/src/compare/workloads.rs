@@ -152,8 +152,9 @@ const TRICKLE: Shape = Shape { rate: Some(100), connections: 1, exact_ids: true,
 /// Half a minute of 5,000 traces a second, of which some 50,000 wait.
 const SPREAD: Shape = Shape { rate: Some(400), spread_traces: true, ..shape(Traces, 100, 12_000) };
 
-/// 100,000 series that report every ten seconds of their own time, thirty times, as fast as they are taken.
-const METRICS_100K: Shape = Shape { series: true, prepared: 1000, ..METRICS_100 };
+/// 100,000 series that report every ten seconds of their own time, thirty times, ten times as fast: 100,000 data points a second.
+const METRICS_100K: Shape =
+    Shape { rate: Some(1000), retry: true, series: true, prepared: 1000, ..METRICS_100 };
 
 const READY: Backend = Backend { delay_ms: 0, at_once: None };
 /// Takes a batch of 8192 every 200 ms: some 40,000 items a second, which leaves two cores for everybody else.
@@ -193,7 +194,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     load("metrics-100", "pass-through, 100 data points a request", &[only("pass-through", METRICS_100)]),
     load(
         "metrics-100k",
-        "pass-through, 100,000 series that report every 10 s, five minutes of them",
+        "pass-through, 100,000 series that report every 10 s, five minutes in half a minute",
         &[only("pass-through", METRICS_100K)],
     ),
     load(

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use phoenix_control::serve::{self, Options, Running};
+use phoenix_control::store::Pooling;
 use phoenix_opamp::{
     AgentDescription, AgentToServer, ComponentHealth, CustomCapabilities, CustomMessage, KeyValue,
     RemoteConfigStatus, RemoteConfigStatuses, ServerToAgent, agent, decode_frame, encode_frame,
@@ -49,6 +50,7 @@ impl Rig {
         let folder = tempfile::tempdir().expect("made");
         let options = Options {
             database: format!("sqlite:{}", folder.path().join("control.db").display()),
+            pooling: Pooling::default(),
             listen: "127.0.0.1:0".to_owned(),
             opamp_listen: "127.0.0.1:0".to_owned(),
             heartbeat_seconds: 30,

@@ -7,9 +7,9 @@ pub mod golden;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use phoenix_config::{ComponentId, Kind};
+use phoenix_config::{ComponentId, KeyPath, Kind, Location, Problems, Resolver, YamlProvider};
 
-use crate::factory::{CreateContext, Shared};
+use crate::factory::{CreateContext, Factory, Shared};
 use crate::{
     Ack, AckWait, Acknowledge, Batch, Drained, Dropped, Fragment, Held, Host, Now, Output, Refusal,
     StageSpec, StatusReporter, Transform,
@@ -258,4 +258,20 @@ pub fn with_context<R>(kind: Kind, id: &str, create: impl FnOnce(CreateContext<'
     let (host, shared) = (Host::for_tests(), Shared::default());
     let status = StatusReporter::detached(kind, id.clone());
     create(CreateContext { id: &id, host: &host, status, shared: &shared })
+}
+
+/// Asserts that a factory takes its section of the first YAML example in a README.
+///
+/// # Panics
+/// If there is no such example or section, or what the factory says of it.
+pub fn assert_example_is_valid(factory: &dyn Factory, readme: &str, section: &str) {
+    let yaml =
+        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let resolver = Resolver::new().with(YamlProvider);
+    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
+    let path = KeyPath::parse(section);
+    let section = root.at(&path).expect("the section");
+    let mut problems = Problems::in_section(path, section, &Location::nowhere());
+    assert!(factory.parse(section, &mut problems).is_some(), "{problems}");
+    assert!(problems.is_empty(), "{problems}");
 }

@@ -23,6 +23,7 @@ mod collector;
 mod contracts;
 mod cores;
 mod decisions;
+mod extension_factory;
 pub mod factory;
 pub mod files;
 mod forwards;

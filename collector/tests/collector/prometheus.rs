@@ -1,4 +1,5 @@
-//! A real Prometheus scrapes own metrics, and rules as people write them for otelcol say what they should.
+//! A real Prometheus scrapes own metrics, and rules as people write them for otelcol say what they should. It also
+//! takes what `prometheus_remote_write` sends.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exponential_histogram_data_point::Buckets, metric,
+    number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +125,8 @@ impl Prometheus {
         let child = Command::new(program)
             .arg("--config.file=prometheus.yaml")
             .arg("--storage.tsdb.path=data")
+            .arg("--web.enable-remote-write-receiver")
+            .arg("--enable-feature=native-histograms")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -283,4 +295,154 @@ async fn prometheus_scrapes_and_rules_written_for_otelcol_fire_where_they_should
     for load in loads {
         load.await.expect("no panic");
     }
+}
+
+fn number(nanos: u64, value: f64, flags: u32) -> NumberDataPoint {
+    NumberDataPoint {
+        start_time_unix_nano: nanos - 60_000_000_000,
+        time_unix_nano: nanos,
+        value: Some(number_data_point::Value::AsDouble(value)),
+        flags,
+        ..Default::default()
+    }
+}
+
+/// One metric of each kind, of a service; `ended` is the flags of the gauge.
+fn metrics(nanos: u64, ended: u32) -> ExportMetricsServiceRequest {
+    let attribute = |key: &str, value: &str| {
+        let value = any_value::Value::StringValue(value.to_owned());
+        KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    };
+    let attributes = vec![
+        attribute("service.name", "api"),
+        attribute("service.namespace", "shop"),
+        attribute("service.instance.id", "i1"),
+        attribute("host.name", "h"),
+    ];
+    let histogram = HistogramDataPoint {
+        time_unix_nano: nanos,
+        count: 6,
+        sum: Some(4.5),
+        bucket_counts: vec![1, 2, 3],
+        explicit_bounds: vec![0.5, 1.0],
+        ..Default::default()
+    };
+    // Bounds of powers of the square root of two, far finer than needed.
+    let exponential = ExponentialHistogramDataPoint {
+        time_unix_nano: nanos,
+        count: 7,
+        sum: Some(20.0),
+        scale: 10,
+        zero_count: 1,
+        positive: Some(Buckets { offset: 1023, bucket_counts: vec![6] }),
+        ..Default::default()
+    };
+    let all = [
+        ("queue.fill", "1", metric::Data::Gauge(Gauge { data_points: vec![number(nanos, 3.0, ended)] })),
+        (
+            "requests",
+            "{request}",
+            metric::Data::Sum(Sum {
+                data_points: vec![number(nanos, 7.0, 0)],
+                aggregation_temporality: 2,
+                is_monotonic: true,
+            }),
+        ),
+        (
+            "latency",
+            "s",
+            metric::Data::Histogram(Histogram { data_points: vec![histogram], aggregation_temporality: 2 }),
+        ),
+        (
+            "sizes",
+            "By",
+            metric::Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: vec![exponential],
+                aggregation_temporality: 2,
+            }),
+        ),
+    ];
+    let metrics = all.into_iter().map(|(name, unit, data)| Metric {
+        name: name.into(),
+        unit: unit.into(),
+        data: Some(data),
+        ..Default::default()
+    });
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource { attributes, ..Default::default() }),
+            scope_metrics: vec![ScopeMetrics { metrics: metrics.collect(), ..Default::default() }],
+            ..Default::default()
+        }],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_takes_what_is_written_and_answers_queries_about_it() {
+    let Some(program) = tool("prometheus") else {
+        eprintln!("skipped: there is no Prometheus; .ci/install-test-tools unpacks it");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("made");
+    let prometheus = Prometheus::start(&program, folder.path(), "groups: []\n", &[]);
+    let otlp = free_port();
+    // The second asks for version 2, which this Prometheus does not know, and gets version 1.
+    let yaml = format!(
+        "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{otlp}'}}}}}}}}
+exporters:
+  prometheusremotewrite:
+    endpoint: http://127.0.0.1:{port}/api/v1/write
+    disable_scope_info: true
+  prometheus_remote_write/two:
+    endpoint: http://127.0.0.1:{port}/api/v1/write
+    protobuf_message: io.prometheus.write.v2.Request
+    namespace: two
+service:
+  pipelines:
+    metrics: {{receivers: [otlp], exporters: [prometheusremotewrite, prometheus_remote_write/two]}}
+",
+        port = prometheus.port,
+    );
+    let _running = collector().arg(format!("--config=yaml:{yaml}")).start_with_metrics();
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        u64::try_from(since.as_nanos()).expect("before 2554")
+    };
+    let mut client =
+        MetricsServiceClient::connect(format!("http://127.0.0.1:{otlp}")).await.expect("connected");
+    client.export(metrics(now(), 0)).await.expect("taken");
+    // (expression, its value)
+    let values = [
+        ("queue_fill_ratio{job='shop/api'}", 3.0),
+        ("requests_total", 7.0),
+        ("latency_seconds_count", 6.0),
+        ("latency_seconds_sum", 4.5),
+        ("latency_seconds_bucket{le='0.5'}", 1.0),
+        ("latency_seconds_bucket{le='+Inf'}", 6.0),
+        ("histogram_count(sizes_bytes)", 7.0),
+        ("histogram_sum(sizes_bytes)", 20.0),
+        ("target_info{host_name='h'}", 1.0),
+        ("two_requests_total", 7.0),
+        ("histogram_count(two_sizes_bytes)", 7.0),
+    ];
+    for (expression, expected) in values {
+        prometheus
+            .until(expression, |prometheus| match prometheus.value(expression, "i1") {
+                Some(value) if value == expected => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await;
+    }
+    // The six are in (1.998, 2]: the median cannot be elsewhere, however the buckets were scaled down.
+    let median = prometheus.value("histogram_quantile(0.6, sizes_bytes)", "i1").expect("a median");
+    assert!((1.99..=2.0).contains(&median), "{median}");
+
+    client.export(metrics(now(), 1)).await.expect("taken");
+    prometheus
+        .until("the end of the gauge", |prometheus| match prometheus.value("queue_fill_ratio", "i1") {
+            None if prometheus.value("requests_total", "i1").is_some() => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
 }

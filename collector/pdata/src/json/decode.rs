@@ -3,17 +3,20 @@
 //! `None` stands for "refused" throughout: what is wrong is noted where it is found, the path to it on the
 //! way back.
 
+mod length;
+mod numbers;
+
 use std::borrow::Cow;
 
 use super::error::Found;
-use super::number::{self, Integer};
+use super::number;
 use super::radix::{from_base64, from_hex};
 use super::scan::{plain, space};
 use super::text::unescape;
 use super::{JsonError, JsonReason};
-use crate::schema::{Enumeration, Field, Kind, Message, Number, Presence, Role};
+use crate::schema::{Field, Kind, Message, Presence, Role};
 use crate::wire::{MAX_DEPTH, Wire, key as tag};
-use crate::write::{put_key, put_varint, varint, varint_len};
+use crate::write::{put_key, put_varint, varint_len};
 use crate::{Counts, Signal};
 
 /// Reads a request into `out`, which is empty. `strict` is whether half of a surrogate pair is refused.
@@ -491,137 +494,6 @@ impl<'a> Decoder<'a> {
         Some(after)
     }
 
-    /// Reads a number of eight bytes, as it is on the wire.
-    #[inline(always)]
-    fn fixed64(&mut self, kind: Number, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
-        match kind {
-            Number::Double => self.double(rest),
-            Number::Int64 => {
-                let (value, rest) = self.signed(64, "int64", rest)?;
-                Some((value as u64, rest))
-            }
-            _ => self.unsigned(u64::MAX, "uint64", rest),
-        }
-    }
-
-    /// Reads a number that is a varint on the wire.
-    #[inline(always)]
-    fn varint(&mut self, kind: Number, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
-        match kind {
-            Number::Bool => match rest {
-                [b't', ..] => Some((1, self.literal(rest, b"true")?)),
-                [b'f', ..] => Some((0, self.literal(rest, b"false")?)),
-                _ => self.unexpected(rest, "a boolean"),
-            },
-            Number::Uint32 => self.unsigned(u32::MAX.into(), "uint32", rest),
-            Number::Uint64 => self.unsigned(u64::MAX, "uint64", rest),
-            Number::Int64 | Number::Double => {
-                let (value, rest) = self.signed(64, "int64", rest)?;
-                Some((value as u64, rest))
-            }
-            Number::Int32 => {
-                let (value, rest) = self.signed(32, "int32", rest)?;
-                Some((value as u64, rest))
-            }
-            Number::Sint32 => {
-                let (value, rest) = self.signed(32, "int32", rest)?;
-                let value = value as i32;
-                Some((u64::from((value << 1 ^ value >> 31) as u32), rest))
-            }
-            Number::Enum(names) => self.enumeration(names, rest),
-        }
-    }
-
-    fn enumeration(&mut self, names: &'static Enumeration, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
-        if rest.first() != Some(&b'"') {
-            let (value, rest) = self.signed(32, "an enumeration", rest)?;
-            return Some((value as u64, rest));
-        }
-        let (name, after) = self.token(rest)?;
-        let found = name
-            .strip_prefix(names.prefix.as_bytes())
-            .and_then(|name| names.names.iter().position(|known| known.as_bytes() == name));
-        match found {
-            Some(value) => Some((value as u64, after)),
-            None => self.fail(rest, JsonReason::EnumName(names.prefix)),
-        }
-    }
-
-    #[inline(always)]
-    fn signed(&mut self, bits: u32, name: &'static str, rest: &'a [u8]) -> Option<(i64, &'a [u8])> {
-        let (value, after) = self.integer(rest)?;
-        match value.signed(bits, name) {
-            Ok(value) => Some((value, after)),
-            Err(reason) => self.fail(rest, reason),
-        }
-    }
-
-    #[inline(always)]
-    fn unsigned(&mut self, most: u64, name: &'static str, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
-        let (value, after) = self.integer(rest)?;
-        match value.unsigned(most, name) {
-            Ok(value) => Some((value, after)),
-            Err(reason) => self.fail(rest, reason),
-        }
-    }
-
-    #[inline(always)]
-    fn integer(&mut self, rest: &'a [u8]) -> Option<(Integer, &'a [u8])> {
-        let (read, after) = match rest {
-            [b'"', text @ ..] => {
-                if let Some((magnitude, len)) = number::few_digits(text) {
-                    return Some((Integer { negative: false, magnitude }, &text[len + 1..]));
-                }
-                let len = plain(text);
-                match (number::digits(&text[..len]), text.get(len)) {
-                    (Some(magnitude), Some(b'"')) => {
-                        (Ok(Integer { negative: false, magnitude }), &text[len + 1..])
-                    }
-                    _ => {
-                        let (token, after) = self.token(rest)?;
-                        (number::integer(&token, true), after)
-                    }
-                }
-            }
-            [b'-' | b'0'..=b'9', ..] => {
-                let (token, after) = rest.split_at(number::token(rest));
-                (number::integer(token, false), after)
-            }
-            _ => return self.unexpected(rest, "an integer, as a number or a string"),
-        };
-        match read {
-            Ok(value) => Some((value, after)),
-            Err(reason) => self.fail(rest, reason),
-        }
-    }
-
-    #[inline(always)]
-    fn double(&mut self, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
-        match number::short_decimal(rest) {
-            Some((value, len)) => Some((value.to_bits(), &rest[len..])),
-            None => self.any_double(rest),
-        }
-    }
-
-    #[inline(never)]
-    fn any_double(&mut self, rest: &'a [u8]) -> Option<(u64, &'a [u8])> {
-        let (read, after) = match rest {
-            [b'"', ..] => {
-                let (token, after) = self.token(rest)?;
-                (number::double(&token, true), after)
-            }
-            [b'-' | b'0'..=b'9', ..] => {
-                let (token, after) = rest.split_at(number::token(rest));
-                (number::double(token, false), after)
-            }
-            _ => return self.unexpected(rest, "a number"),
-        };
-        match read {
-            Ok(value) => Some((value.to_bits(), after)),
-            Err(reason) => self.fail(rest, reason),
-        }
-    }
-
     #[inline(always)]
     fn literal(&mut self, rest: &'a [u8], word: &'static [u8]) -> Option<&'a [u8]> {
         match rest.strip_prefix(word) {
@@ -665,67 +537,6 @@ impl<'a> Decoder<'a> {
             }
             _ => self.unexpected(rest, "a value"),
         }
-    }
-
-    /// Skips a number, which may be beyond all ranges.
-    fn double_unlimited(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
-        let (token, after) = rest.split_at(number::token(rest));
-        match number::double(token, false) {
-            Ok(_) | Err(JsonReason::Range(_)) => Some(after),
-            Err(reason) => self.fail(rest, reason),
-        }
-    }
-
-    /// Makes room for the lengths of entries as large as the request may be.
-    fn expect_large(&mut self, len: usize) {
-        let width = varint_len(len as u64) as u8;
-        self.widths[0] = width;
-        self.widths[1] = width;
-        self.widths[2] = 2;
-    }
-
-    /// Leaves room for the length of a message in one at `depth`, and says where.
-    #[inline(always)]
-    fn open(&mut self, depth: u32) -> usize {
-        let start = self.out.len();
-        self.out.resize(start + self.width(depth), 0);
-        start
-    }
-
-    #[inline(always)]
-    fn width(&self, depth: u32) -> usize {
-        self.widths.get(depth as usize).map_or(1, |width| usize::from(*width))
-    }
-
-    /// Writes the length of the message that goes from `start` to the end.
-    #[inline(always)]
-    fn close(&mut self, start: usize, depth: u32) {
-        let width = self.put_len(start, self.width(depth));
-        if let Some(last) = self.widths.get_mut(depth as usize) {
-            *last = width as u8;
-        }
-    }
-
-    /// Writes the length of what follows the `width` bytes from `start` on there, and says how many bytes
-    /// it takes. If these are not as many, what follows is moved.
-    #[inline(always)]
-    fn put_len(&mut self, start: usize, width: usize) -> usize {
-        let (bytes, needed) = varint((self.out.len() - start - width) as u64);
-        if needed != width {
-            self.make_room(start, width, needed);
-        }
-        self.out[start..start + needed].copy_from_slice(&bytes[..needed]);
-        needed
-    }
-
-    #[inline(never)]
-    fn make_room(&mut self, start: usize, width: usize, needed: usize) {
-        let len = self.out.len();
-        if needed > width {
-            self.out.resize(len + needed - width, 0);
-        }
-        self.out.copy_within(start + width..len, start + needed);
-        self.out.truncate(len + needed - width);
     }
 }
 

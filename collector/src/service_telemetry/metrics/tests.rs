@@ -1,3 +1,6 @@
+use phoenix_telemetry::InstrumentKind;
+use phoenix_telemetry::view::Aggregation;
+
 use super::*;
 
 fn read(text: &str) -> Result<MetricsPlan, String> {

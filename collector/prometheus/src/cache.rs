@@ -1,0 +1,64 @@
+//! What was made once, by fingerprint, for as long as it is used.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use phoenix_series::Fingerprint;
+
+/// Two generations of entries: when the younger is full the older is forgotten, and the younger becomes the older.
+/// So an entry that is used stays, and there are never more than twice `limit`.
+#[derive(Debug)]
+pub(crate) struct Cache<T: ?Sized> {
+    young: HashMap<Fingerprint, Arc<T>>,
+    old: HashMap<Fingerprint, Arc<T>>,
+    limit: usize,
+    turns: u64,
+}
+
+impl<T: ?Sized> Cache<T> {
+    pub(crate) fn new(limit: usize) -> Cache<T> {
+        Cache { young: HashMap::new(), old: HashMap::new(), limit: limit.max(1), turns: 0 }
+    }
+
+    /// The entry of `key`, made if it is not there.
+    pub(crate) fn get(&mut self, key: Fingerprint, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        if let Some(found) = self.young.get(&key) {
+            return found.clone();
+        }
+        let entry = self.old.remove(&key).unwrap_or_else(make);
+        if self.young.len() >= self.limit {
+            self.old = std::mem::take(&mut self.young);
+            self.turns += 1;
+        }
+        self.young.insert(key, entry.clone());
+        entry
+    }
+
+    /// How often a generation was forgotten.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_stays_and_there_is_a_bound() {
+        let mut cache: Cache<u64> = Cache::new(10);
+        let mut made = 0;
+        for number in 0..1000_u64 {
+            for key in [number, 0] {
+                let entry = cache.get(u128::from(key).into(), || {
+                    made += 1;
+                    Arc::new(key)
+                });
+                assert_eq!(*entry, key);
+            }
+            assert!(cache.young.len() + cache.old.len() <= 20);
+        }
+        assert_eq!(made, 1000);
+        assert!(cache.turns() > 90);
+    }
+}

@@ -1,0 +1,163 @@
+//! Which labels a series has.
+
+use std::sync::Arc;
+
+use phoenix_pdata::view::{Attributes, Resource, Scope, Text};
+use phoenix_series::Fingerprint;
+
+use super::{Family, Options, Sample, Sink, Translator};
+use crate::{Extra, Kind, LabelSet, text_of};
+
+/// The attributes that `job` and `instance` are made of.
+const IDENTIFYING: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
+
+/// Where metrics come from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) resource: Option<Resource<'a>>,
+    pub(super) scope: Option<Scope<'a>>,
+    pub(super) schema_url: Text<'a>,
+}
+
+type Labels = Vec<(String, String)>;
+
+impl Translator {
+    /// The labels of a point; `key` is that of its origin.
+    pub(super) fn labels_of(
+        &mut self,
+        origin: &Origin<'_>,
+        key: Fingerprint,
+        attributes: &Attributes<'_>,
+    ) -> Arc<LabelSet> {
+        let own = self.hasher.attributes(attributes);
+        let key = self.hasher.ordered([key, own]);
+        let options = &self.options;
+        self.labels.get(key, || Arc::new(of_point(options, origin, attributes)))
+    }
+
+    /// One series for the resource, where something is known of it beside who it is.
+    pub(super) fn target_info<S: Sink>(
+        &mut self,
+        resource: Option<Resource<'_>>,
+        key: Fingerprint,
+        time_ms: i64,
+        sink: &mut S,
+    ) {
+        let Some(resource) = resource else { return };
+        let of_service = of_service(&resource);
+        let is_other = |key: Text<'_>| !IDENTIFYING.iter().any(|known| key == *known);
+        if of_service.is_empty() || !resource.attributes().iter().any(|attribute| is_other(attribute.key())) {
+            return;
+        }
+        let key = self.hasher.ordered([key, self.hasher.bytes(b"target_info")]);
+        let options = &self.options;
+        let labels = self.labels.get(key, || {
+            let mut labels = named(options, &resource.attributes(), is_other);
+            join(&mut labels);
+            override_with(&mut labels, of_service);
+            external(options, &mut labels);
+            Arc::new(LabelSet::new(labels))
+        });
+        let name = self.options.naming.metric("target_info", "", Kind::Info);
+        let help = "Target metadata";
+        let family = Family { name: &name, kind: Kind::Info, help, unit: "" };
+        let sample = Sample { value: 1.0, time_ms, start_ms: 0 };
+        sink.sample(&family, "", &labels, Extra::None, sample, &[]);
+    }
+}
+
+fn of_point(options: &Options, origin: &Origin<'_>, attributes: &Attributes<'_>) -> LabelSet {
+    let mut labels;
+    let resource = origin.resource;
+    if let Some(resource) = resource.filter(|_| options.resource_labels) {
+        let excludes = options.exclude_service_attributes;
+        let is_wanted = |key: Text<'_>| !excludes || !IDENTIFYING.iter().any(|known| key == *known);
+        labels = named(options, &resource.attributes(), is_wanted);
+        // An attribute of the resource takes the place of the point's, as in the original.
+        labels.extend(named(options, attributes, |key| {
+            !is_wanted(key) || !resource.attributes().iter().any(|attribute| attribute.key() == key)
+        }));
+    } else {
+        labels = named(options, attributes, |_| true);
+    }
+    join(&mut labels);
+    if options.scope_labels {
+        override_with(&mut labels, of_scope(options, origin));
+    }
+    if let Some(resource) = resource {
+        override_with(&mut labels, of_service(&resource));
+    }
+    external(options, &mut labels);
+    LabelSet::new(labels)
+}
+
+/// Attributes as labels, by their keys, so that values of one name are joined in that order.
+fn named(options: &Options, attributes: &Attributes<'_>, is_wanted: impl Fn(Text<'_>) -> bool) -> Labels {
+    let wanted = attributes.iter().filter(|attribute| is_wanted(attribute.key()));
+    let mut labels: Labels = wanted
+        .map(|attribute| (attribute.key().to_string_lossy().into_owned(), text_of(&attribute.value())))
+        .collect();
+    labels.sort_by(|a, b| a.0.cmp(&b.0));
+    labels.into_iter().map(|(key, value)| (options.naming.label(&key).into_owned(), value)).collect()
+}
+
+/// Values of one name become one.
+fn join(labels: &mut Labels) {
+    labels.sort_by(|a, b| a.0.cmp(&b.0));
+    labels.dedup_by(|next, first| {
+        let same = next.0 == first.0;
+        if same {
+            first.1.push(';');
+            first.1.push_str(&next.1);
+        }
+        same
+    });
+}
+
+/// Labels that win over those that are there.
+fn override_with(labels: &mut Labels, with: Labels) {
+    labels.retain(|(name, _)| !with.iter().any(|(other, _)| other == name));
+    labels.extend(with);
+}
+
+fn external(options: &Options, labels: &mut Labels) {
+    for (name, value) in &options.external_labels {
+        if !labels.iter().any(|(other, _)| other == name) {
+            labels.push((name.clone(), value.clone()));
+        }
+    }
+}
+
+/// `job` and `instance`.
+fn of_service(resource: &Resource<'_>) -> Labels {
+    let attributes = resource.attributes();
+    let text = |key: &str| attributes.get(key).map(|value| text_of(&value)).filter(|text| !text.is_empty());
+    let mut labels = Labels::new();
+    if let Some(name) = text("service.name") {
+        let job = match text("service.namespace") {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name,
+        };
+        labels.push(("job".to_owned(), job));
+    }
+    if let Some(instance) = text("service.instance.id") {
+        labels.push(("instance".to_owned(), instance));
+    }
+    labels
+}
+
+fn of_scope(options: &Options, origin: &Origin<'_>) -> Labels {
+    let mut labels = Labels::new();
+    if let Some(scope) = origin.scope {
+        let named = named(options, &scope.attributes(), |_| true);
+        labels.extend(named.into_iter().map(|(name, value)| (format!("otel_scope_{name}"), value)));
+        join(&mut labels);
+        let own = [("otel_scope_name", scope.name()), ("otel_scope_version", scope.version())];
+        let own = own.map(|(name, text)| (name.to_owned(), text.to_string_lossy().into_owned()));
+        override_with(&mut labels, own.into());
+    }
+    let url = origin.schema_url.to_string_lossy().into_owned();
+    override_with(&mut labels, vec![("otel_scope_schema_url".to_owned(), url)]);
+    labels.retain(|(_, value)| !value.is_empty());
+    labels
+}

@@ -78,6 +78,10 @@ pub(crate) struct LoadOptions {
     /// Make traces of eight spans, two in each of four requests that follow each other; no trace comes twice.
     #[arg(long)]
     pub(crate) spread_traces: bool,
+    /// Let the data points of the different requests be series that go on: each time a request is sent again its times are
+    /// ten seconds later, and its counters have grown.
+    #[arg(long)]
+    pub(crate) series: bool,
     /// Send a refused request again until it is taken.
     #[arg(long)]
     pub(crate) retry: bool,
@@ -216,6 +220,7 @@ struct Shared {
     items_each: u64,
     unique_ids: bool,
     spread_traces: bool,
+    series: bool,
     retry: bool,
     retry_pause: Duration,
     /// Between the beginnings of two requests.
@@ -264,6 +269,7 @@ impl Shared {
             items_each,
             unique_ids: options.unique_ids,
             spread_traces: options.spread_traces,
+            series: options.series,
             retry: options.retry,
             retry_pause: Duration::from_millis(options.retry_pause_ms),
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
@@ -286,10 +292,13 @@ impl Shared {
     /// The body of a request; if records are numbered or traces spread, by `number`, which is then the request's own.
     fn body(&self, request: u64, number: u64) -> Result<Bytes> {
         let prepared = self.prepared(request);
-        if !self.unique_ids && !self.spread_traces {
+        if !self.unique_ids && !self.spread_traces && !self.series {
             return Ok(prepared.body.clone());
         }
         let mut bytes = prepared.payload.bytes.to_vec();
+        if self.series {
+            prepared.payload.go_on(&mut bytes, request / self.prepared.len() as u64);
+        }
         if self.unique_ids {
             prepared.payload.number(&mut bytes, 1 + number * self.items_each);
         }

@@ -44,6 +44,8 @@ pub(crate) struct Payload {
     id_offsets: Vec<usize>,
     /// Those of trace ids; none but for spans.
     trace_id_offsets: Vec<usize>,
+    /// What grows from report to report, and by how much; none but for data points.
+    growing: Vec<(usize, u64)>,
 }
 
 impl Payload {
@@ -76,7 +78,12 @@ impl Payload {
             wire::each_trace_id(&bytes, |offset| trace_id_offsets.push(offset))
                 .expect("an encoded request is well-formed");
         }
-        Payload { bytes: bytes.into(), items, signal, id_offsets, trace_id_offsets }
+        let mut growing = Vec::new();
+        if signal == Signal::Metrics {
+            wire::each_growing(&bytes, |offset, step| growing.push((offset, step)))
+                .expect("an encoded request is well-formed");
+        }
+        Payload { bytes: bytes.into(), items, signal, id_offsets, trace_id_offsets, growing }
     }
 
     /// Rewrites a request of this module in OTLP/JSON.
@@ -103,6 +110,15 @@ impl Payload {
     pub(crate) fn number(&self, bytes: &mut [u8], first_id: u64) {
         for (id, offset) in (first_id..).zip(&self.id_offsets) {
             wire::write_id(bytes, *offset, self.signal, id);
+        }
+    }
+
+    /// Lets the series of a copy go on to their report `number`: ten seconds later each, with counters that grew.
+    pub(crate) fn go_on(&self, bytes: &mut [u8], number: u64) {
+        for (offset, step) in &self.growing {
+            let place = &mut bytes[*offset..*offset + 8];
+            let before = place.try_into().map_or(0, u64::from_le_bytes);
+            place.copy_from_slice(&before.wrapping_add(number * step).to_le_bytes());
         }
     }
 

@@ -47,6 +47,7 @@ fn load_options(endpoint: String) -> LoadOptions {
         one_each: false,
         unique_ids: true,
         spread_traces: false,
+        series: false,
         retry: false,
         retry_pause_ms: 20,
         seed: 1,
@@ -165,6 +166,48 @@ fn a_filled_payload_comes_close_to_its_limit() {
     let records: usize =
         request.resource_logs.iter().flat_map(|block| &block.scope_logs).map(|s| s.log_records.len()).sum();
     assert_eq!(records as u64, payload.items);
+}
+
+#[test]
+fn series_go_on_ten_seconds_later_and_counters_grow() {
+    use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, metric::Data, number_data_point::Value};
+    let payload = Payload::new(Signal::Metrics, 50, 1);
+    let points = |bytes: &[u8]| -> Vec<(u64, i64, u64, u64)> {
+        let request = ExportMetricsServiceRequest::decode(bytes).unwrap();
+        let scopes = request.resource_metrics.into_iter().flat_map(|block| block.scope_metrics);
+        let numbers = |points: Vec<NumberDataPoint>| {
+            points.into_iter().map(|point| match point.value {
+                Some(Value::AsInt(value)) => (point.time_unix_nano, value, 0, 0),
+                _ => (point.time_unix_nano, 0, 0, 0),
+            })
+        };
+        scopes
+            .flat_map(|scope| scope.metrics)
+            .flat_map(|metric| match metric.data.unwrap() {
+                Data::Sum(sum) => numbers(sum.data_points).collect::<Vec<_>>(),
+                Data::Gauge(gauge) => numbers(gauge.data_points).collect(),
+                Data::Histogram(histogram) => histogram
+                    .data_points
+                    .iter()
+                    .map(|point| (point.time_unix_nano, 0, point.count, point.bucket_counts.iter().sum()))
+                    .collect(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    let first = points(&payload.bytes);
+    let mut bytes = payload.bytes.to_vec();
+    payload.go_on(&mut bytes, 3);
+    let fourth = points(&bytes);
+    assert_eq!(first.len(), 50);
+    let (mut counters, mut histograms) = (0, 0);
+    for (before, after) in first.iter().zip(&fourth) {
+        assert_eq!(after.0 - before.0, 30_000_000_000);
+        assert_eq!(after.2, after.3, "the count is that of the buckets");
+        counters += after.1 - before.1;
+        histograms += after.2 - before.2;
+    }
+    assert_eq!((counters, histograms), (30 * 30, 10 * 3), "three metrics of ten points, and one");
 }
 
 #[test]

@@ -174,6 +174,37 @@ pub(crate) fn each_trace_id(bytes: &[u8], mut visit: impl FnMut(usize)) -> Resul
     })
 }
 
+/// Calls `visit` with the offset of each eight bytes that grow from one report of a data point to the next, and by how much
+/// in ten seconds: its time, the value of a whole number, the count and the first bucket of a histogram.
+///
+/// # Errors
+/// If the bytes are malformed, inside the data points too.
+pub(crate) fn each_growing(bytes: &[u8], mut visit: impl FnMut(usize, u64)) -> Result<(), Malformed> {
+    each_record(bytes, Signal::Metrics, &mut |point| {
+        // In a histogram the fourth field is the count and the sixth its buckets; in a number these are the value.
+        let (mut fourth, mut buckets) = (None, None);
+        each_field(bytes, point, |field| {
+            let start = field.body.start;
+            match (field.number, field.wire_type) {
+                (3, WireType::Fixed64) => visit(start, REPORT_NANOS),
+                (4, WireType::Fixed64) => fourth = Some(start),
+                (6, WireType::Fixed64) => visit(start, 10),
+                (6, WireType::Length) if field.body.len() >= 8 => buckets = Some(start),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if let (Some(count), Some(bucket)) = (fourth, buckets) {
+            visit(count, 1);
+            visit(bucket, 1);
+        }
+        Ok(())
+    })
+}
+
+/// How far the reports of a series are apart.
+const REPORT_NANOS: u64 = 10_000_000_000;
+
 /// Reads the record number at `offset`, as [`write_id`] put it there.
 pub(crate) fn read_id(bytes: &[u8], offset: usize, signal: Signal) -> u64 {
     let raw: [u8; 8] = bytes[offset..offset + 8].try_into().expect("eight bytes");

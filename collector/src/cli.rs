@@ -340,6 +340,17 @@ pub(crate) enum Convert {
         #[arg(long, value_name = "KEY", default_value = "deployment.environment.name")]
         environment_attribute: String,
     },
+    /// Translates VictoriaMetrics' stream aggregation (the file of `-streamAggr.config`) to an `aggregator` processor.
+    ///
+    /// Prints a `processors` section. What has no equivalent, or differs, is said in its comments and on standard error.
+    Vmagent {
+        /// The file; standard input without one.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// What is aggregated passes as well, as with `-streamAggr.keepInput`.
+        #[arg(long)]
+        keep_input: bool,
+    },
 }
 
 #[cfg(feature = "ottl")]

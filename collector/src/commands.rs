@@ -136,16 +136,25 @@ fn try_ottl(asked: cli::Ottl) -> anyhow::Result<String> {
 }
 
 fn convert_rules(asked: Convert) -> anyhow::Result<String> {
-    let Convert::Refinery { file, environment_attribute } = asked;
-    let (name, text) = match &file {
+    let file = match &asked {
+        Convert::Refinery { file, .. } | Convert::Vmagent { file, .. } => file,
+    };
+    let (name, text) = match file {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             (path.display().to_string(), text)
         }
         None => ("standard input".to_owned(), std::io::read_to_string(std::io::stdin())?),
     };
-    let options = convert::RefineryOptions { environment_attribute };
-    let converted = convert::refinery(&name, &text, &options).map_err(load::BadConfig)?;
+    let converted = match asked {
+        Convert::Refinery { environment_attribute, .. } => {
+            convert::refinery(&name, &text, &convert::RefineryOptions { environment_attribute })
+        }
+        Convert::Vmagent { keep_input, .. } => {
+            convert::vmagent(&name, &text, &convert::VmagentOptions { keep_input })
+        }
+    };
+    let converted = converted.map_err(load::BadConfig)?;
     converted.left_out.iter().for_each(|said| warn(&format!("{said}\n")));
     Ok(converted.yaml)
 }

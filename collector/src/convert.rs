@@ -4,6 +4,7 @@ mod conditions;
 mod policies;
 mod rules;
 mod samplers;
+mod vmagent;
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use phoenix_config::{KeyPath, Problems};
 use conditions::{Condition, Scope};
 use policies::Policy;
 use rules::{Refinery, Rule, Rules, Sampler};
+pub use vmagent::{VmagentOptions, vmagent};
 
 /// How a Refinery rules file is read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -129,6 +129,8 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("filter-3", CpuRatio, AtMost(0.9)),
     goal("sampler-10", CpuRatio, AtMost(0.7)),
     goal("transform-50", CpuRatio, AtMost(2.0)),
+    goal("aggregate-by", CpuRatio, AtMost(1.2)),
+    goal("optimizer-drop-label", CpuRatio, AtMost(1.2)),
     goal("traces-tail", CpuRatio, AtMost(0.9)),
     goal("traces-tail-20", CpuRatio, AtMost(1.2)),
     goal("traces-tail", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),

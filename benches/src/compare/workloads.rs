@@ -85,6 +85,8 @@ pub(crate) struct Shape {
     pub(crate) tls: bool,
     /// Spread traces over requests.
     pub(crate) spread_traces: bool,
+    /// Let metrics be series that go on.
+    pub(crate) series: bool,
 }
 
 const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
@@ -106,6 +108,7 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         exact_ids: false,
         tls: false,
         spread_traces: false,
+        series: false,
     }
 }
 
@@ -149,6 +152,10 @@ const TRICKLE: Shape = Shape { rate: Some(100), connections: 1, exact_ids: true,
 /// Half a minute of 5,000 traces a second, of which some 50,000 wait.
 const SPREAD: Shape = Shape { rate: Some(400), spread_traces: true, ..shape(Traces, 100, 12_000) };
 
+/// 100,000 series that report every ten seconds of their own time, thirty times, ten times as fast: 100,000 data points a second.
+const METRICS_100K: Shape =
+    Shape { rate: Some(1000), retry: true, series: true, prepared: 1000, ..METRICS_100 };
+
 const READY: Backend = Backend { delay_ms: 0, at_once: None };
 /// Takes a batch of 8192 every 200 ms: some 40,000 items a second, which leaves two cores for everybody else.
 const SLOW: Backend = Backend { delay_ms: 200, at_once: Some(1) };
@@ -185,6 +192,21 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     load("traces-1000", "pass-through, 1000 spans a request", &[only("pass-through", TRACES_1000)]),
     load("logs-100", "pass-through, 100 log records a request", &[only("pass-through", LOGS_100)]),
     load("metrics-100", "pass-through, 100 data points a request", &[only("pass-through", METRICS_100)]),
+    load(
+        "metrics-100k",
+        "pass-through, 100,000 series that report every 10 s, five minutes in half a minute",
+        &[only("pass-through", METRICS_100K)],
+    ),
+    load(
+        "aggregate-by",
+        "100,000 series, one rule by two labels in windows of a minute; what is aggregated counts as lost",
+        &[variant("", "aggregate-by", METRICS_100K, &[Null, Phoenix])],
+    ),
+    load(
+        "optimizer-drop-label",
+        "100,000 series, twenty rules of which one aggregates a label away; what is aggregated counts as lost",
+        &[variant("", "optimizer-drop-label", METRICS_100K, &[Null, Phoenix])],
+    ),
     load("queue-traces-100", "pass-through with the default queue", &[only("queue", TRACES_100)]),
     load("batch-traces-100", "memory_limiter and batch of 8192", &[only("batch", TRACES_100)]),
     load("batch-logs-100", "memory_limiter and batch of 8192", &[only("batch", LOGS_100)]),
@@ -354,6 +376,8 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "sampler-10" => include_str!("../../configs/sampler-10.yaml"),
         "traces-tail" => include_str!("../../configs/traces-tail.yaml"),
         "traces-tail-20" => include_str!("../../configs/traces-tail-20.yaml"),
+        "aggregate-by" => include_str!("../../configs/aggregate-by.yaml"),
+        "optimizer-drop-label" => include_str!("../../configs/optimizer-drop-label.yaml"),
         "transform-50" => include_str!("../../configs/transform-50.yaml"),
         _ => return None,
     })

@@ -72,7 +72,8 @@ pub(crate) fn of_the_corpus() -> Vec<Case> {
         }
     })
     .collect();
-    let connected: [(&str, fn(Value) -> Connector); 2] = [
+    type Made = fn(Value) -> Connector;
+    let connected: [(&str, Made); 2] = [
         (include_str!("../../../connectors/routing/tests/data/otelcol.json"), Connector::Routing),
         (include_str!("../../../connectors/count/tests/data/cases.json"), Connector::Count),
     ];

@@ -29,17 +29,18 @@ struct Rig {
 
 impl Rig {
     async fn new(settings: &str) -> Rig {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = free.local_addr().unwrap().port();
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("as these tests make it");
+        let port = free.local_addr().expect("as these tests make it").port();
         drop(free);
         let text = format!(r#"{{"endpoint": "127.0.0.1:{port}"{settings}}}"#);
         let config: PrometheusConfig = serde_json::from_str(&text).expect(&text);
         let (host, shared) = (Host::for_tests(), Shared::default());
-        let id = ComponentId::parse("prometheus").unwrap();
+        let id = ComponentId::parse("prometheus").expect("as these tests make it");
         let status = StatusReporter::detached(Kind::Exporter, id.clone());
         let cx = CreateContext { id: &id, host: &host, status, shared: &shared };
-        let exporter = PrometheusFactory.create(&config, cx, Signal::Metrics).unwrap();
-        exporter.start(&host).await.unwrap();
+        let exporter =
+            PrometheusFactory.create(&config, cx, Signal::Metrics).expect("as these tests make it");
+        exporter.start(&host).await.expect("as these tests make it");
         Rig { exporter, host, port }
     }
 
@@ -49,13 +50,13 @@ impl Rig {
 
     /// The head of the answer, and its body.
     async fn get(&self, path: &str, accept: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("as these tests make it");
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.expect("as these tests make it");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        stream.read_to_string(&mut answer).await.expect("as these tests make it");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("as these tests make it");
         (head.to_lowercase(), body.to_owned())
     }
 
@@ -291,6 +292,6 @@ fn what_cannot_be_is_refused_by_name() {
     for (settings, key) in cases {
         let config: PrometheusConfig = serde_json::from_str(settings).expect(settings);
         let problems = Problems::of(|problems| config.validate(problems));
-        assert!(problems.keys().iter().any(|found| *found == key), "{settings}");
+        assert!(problems.keys().contains(&key), "{settings}");
     }
 }

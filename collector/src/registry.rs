@@ -34,6 +34,7 @@ pub(crate) fn registry() -> Registry {
             Box::new(phoenix_exporter_nop::NopFactory),
             Box::new(phoenix_exporter_otlp_grpc::OtlpGrpcFactory),
             Box::new(phoenix_exporter_otlp_http::OtlpHttpFactory),
+            Box::new(phoenix_exporter_prometheus::PrometheusFactory),
             Box::new(phoenix_exporter_prometheus_remote_write::RemoteWriteFactory),
         ],
         connectors: vec![

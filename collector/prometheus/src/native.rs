@@ -57,6 +57,21 @@ impl Native {
         })
     }
 
+    /// Whether it says that its series ended.
+    pub fn is_stale(&self) -> bool {
+        self.sum.to_bits() == STALE_NAN
+    }
+
+    /// How many values it holds.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The sum of them.
+    pub fn sum(&self) -> f64 {
+        self.sum
+    }
+
     /// Appends a `prometheus.Histogram` in field `number`; both versions of remote write have the same.
     pub fn put(&self, out: &mut Vec<u8>, number: u32, time_ms: i64) {
         put_message(out, number, |out| {

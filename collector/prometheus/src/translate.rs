@@ -41,6 +41,8 @@ pub struct Options {
     pub target_info: bool,
     /// Whether there are series that say when others began (`_created`).
     pub created: bool,
+    /// Whether counters and histograms may be deltas; the sink is told, and adds them up.
+    pub deltas: bool,
 }
 
 /// A metric, as Prometheus knows it.
@@ -54,6 +56,8 @@ pub struct Family<'a> {
     pub help: &'a str,
     /// The unit as the sender writes it.
     pub unit: &'a str,
+    /// Whether its values are deltas, which [`Options::deltas`] allows.
+    pub delta: bool,
 }
 
 /// A value in time, in Unix milliseconds; a start of 0 is unknown.
@@ -65,6 +69,13 @@ pub struct Sample {
     pub time_ms: i64,
     /// Since when it counts.
     pub start_ms: i64,
+}
+
+impl Sample {
+    /// Whether it says that its series ended.
+    pub fn is_stale(&self) -> bool {
+        self.value.to_bits() == STALE_NAN
+    }
 }
 
 /// An example of the measurements in a sample.
@@ -84,7 +95,7 @@ pub trait Sink {
     fn sample(
         &mut self,
         family: &Family<'_>,
-        suffix: &str,
+        suffix: &'static str,
         labels: &LabelSet,
         extra: Extra<'_>,
         sample: Sample,
@@ -144,7 +155,7 @@ struct Out<'a, S> {
 impl<S: Sink> Out<'_, S> {
     fn put(
         &mut self,
-        suffix: &str,
+        suffix: &'static str,
         labels: &LabelSet,
         extra: Extra<'_>,
         sample: Sample,
@@ -225,6 +236,11 @@ impl Translator {
                 histogram.aggregation_temporality() == Temporality::Cumulative
             }
         };
+        let delta = match &data {
+            Data::Sum(sum) => sum.is_monotonic() && sum.aggregation_temporality() == Temporality::Delta,
+            Data::Histogram(histogram) => histogram.aggregation_temporality() == Temporality::Delta,
+            Data::Gauge(_) | Data::Summary(_) | Data::ExponentialHistogram(_) => false,
+        };
         let kind = match &data {
             Data::Sum(sum) if sum.is_monotonic() => Kind::Counter,
             Data::Gauge(_) | Data::Sum(_) => Kind::Gauge,
@@ -232,11 +248,11 @@ impl Translator {
             Data::Summary(_) => Kind::Summary,
         };
         let name = self.name(metric, kind);
-        if !is_cumulative || name.is_empty() {
+        if !(is_cumulative || delta && self.options.deltas) || name.is_empty() {
             return data.count() as u64;
         }
         let (help, unit) = (metric.description().to_string_lossy(), metric.unit().to_string_lossy());
-        let family = Family { name: &name, kind, help: &help, unit: &unit };
+        let family = Family { name: &name, kind, help: &help, unit: &unit, delta };
         let mut out = Out { sink, family, created: self.options.created };
         let mut failed = 0;
         macro_rules! each {

@@ -1,5 +1,5 @@
 //! A real Prometheus scrapes own metrics, and rules as people write them for otelcol say what they should. It also
-//! takes what `prometheus_remote_write` sends.
+//! scrapes what `prometheus` shows, and takes what `prometheus_remote_write` sends.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -443,6 +443,72 @@ service:
         .until("the end of the gauge", |prometheus| match prometheus.value("queue_fill_ratio", "i1") {
             None if prometheus.value("requests_total", "i1").is_some() => Ok(()),
             other => Err(format!("{other:?}")),
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_scrapes_what_the_exporter_shows() {
+    let (Some(program), Some(checker)) = (tool("prometheus"), tool("promtool")) else {
+        eprintln!("skipped: there is no Prometheus; .ci/install-test-tools unpacks it");
+        return;
+    };
+    let (otlp, text, open) = (free_port(), free_port(), free_port());
+    let yaml = format!(
+        "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{otlp}'}}}}}}}}
+exporters:
+  prometheus: {{endpoint: '127.0.0.1:{text}'}}
+  prometheus/open: {{endpoint: '127.0.0.1:{open}', enable_open_metrics: true, send_timestamps: true}}
+service:
+  pipelines:
+    metrics: {{receivers: [otlp], exporters: [prometheus, prometheus/open]}}
+"
+    );
+    let _running = collector().arg(format!("--config=yaml:{yaml}")).start_with_metrics();
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        u64::try_from(since.as_nanos()).expect("before 2554")
+    };
+    let mut client =
+        MetricsServiceClient::connect(format!("http://127.0.0.1:{otlp}")).await.expect("connected");
+    client.export(metrics(now(), 0)).await.expect("taken");
+    let linted = promtool(&checker, &["check", "metrics"], &get(text, "/metrics").expect("a scrape"));
+    // 3 would be what Prometheus advises against, such as a metric without a description.
+    assert_ne!(linted.status.code(), Some(1), "{}", String::from_utf8_lossy(&linted.stderr));
+
+    let instances = [text, open].map(|port| format!("127.0.0.1:{port}"));
+    let folder = tempfile::tempdir().expect("made");
+    let prometheus = Prometheus::start(&program, folder.path(), "groups: []\n", &instances);
+    // (expression, its value)
+    let values = [
+        ("queue_fill_ratio{exported_job='shop/api', exported_instance='i1'}", 3.0),
+        ("requests_total", 7.0),
+        ("latency_seconds_count", 6.0),
+        ("latency_seconds_sum", 4.5),
+        ("latency_seconds_bucket{le='0.5'}", 1.0),
+        ("latency_seconds_bucket{le='+Inf'}", 6.0),
+        ("sizes_bytes_count", 7.0),
+        ("sizes_bytes_sum", 20.0),
+        ("target_info{host_name='h'}", 1.0),
+    ];
+    for instance in &instances {
+        for (expression, expected) in values {
+            prometheus
+                .until(expression, |prometheus| match prometheus.value(expression, instance) {
+                    Some(value) if value == expected => Ok(()),
+                    other => Err(format!("{other:?}")),
+                })
+                .await;
+        }
+    }
+    client.export(metrics(now(), 1)).await.expect("taken");
+    prometheus
+        .until("the end of the gauge", |prometheus| {
+            match prometheus.value("queue_fill_ratio", &instances[0]) {
+                None if prometheus.value("requests_total", &instances[0]).is_some() => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
         })
         .await;
 }

@@ -353,6 +353,7 @@ impl RemoteWriteConfig {
             scope_labels: !self.disable_scope_info,
             target_info: self.target_info.enabled,
             created: self.export_created_metric.enabled,
+            deltas: false,
         }
     }
 

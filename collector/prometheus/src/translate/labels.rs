@@ -60,7 +60,7 @@ impl Translator {
         });
         let name = self.options.naming.metric("target_info", "", Kind::Info);
         let help = "Target metadata";
-        let family = Family { name: &name, kind: Kind::Info, help, unit: "" };
+        let family = Family { name: &name, kind: Kind::Info, help, unit: "", delta: false };
         let sample = Sample { value: 1.0, time_ms, start_ms: 0 };
         sink.sample(&family, "", &labels, Extra::None, sample, &[]);
     }

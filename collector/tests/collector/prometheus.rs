@@ -399,6 +399,7 @@ exporters:
     protobuf_message: io.prometheus.write.v2.Request
     namespace: two
 service:
+  telemetry: {{metrics: {{level: none}}}}
   pipelines:
     metrics: {{receivers: [otlp], exporters: [prometheusremotewrite, prometheus_remote_write/two]}}
 ",
@@ -461,6 +462,7 @@ exporters:
   prometheus: {{endpoint: '127.0.0.1:{text}'}}
   prometheus/open: {{endpoint: '127.0.0.1:{open}', enable_open_metrics: true, send_timestamps: true}}
 service:
+  telemetry: {{metrics: {{level: none}}}}
   pipelines:
     metrics: {{receivers: [otlp], exporters: [prometheus, prometheus/open]}}
 "

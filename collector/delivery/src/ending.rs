@@ -47,26 +47,9 @@ impl<P: Push> Inner<P> {
             self.predecessors.fetch_sub(1, Ordering::AcqRel);
             return Adoption::Rebuilt;
         }
-        self.adopted.cancel();
         old.give_up_waiting();
-        self.take_over_backlog(old);
+        self.take_over_backlog(old.queue(), old);
         Adoption::Kept
-    }
-
-    /// Takes over what is on the disk alone, and reading it; behind what waits in memory, which is older.
-    fn take_over_backlog(self: &Arc<Self>, old: &Inner<P>) {
-        let (backlog, shrunk) = {
-            let mut queue = old.queue();
-            (queue.backlog.hand_over(), queue.growth())
-        };
-        let growth = {
-            let mut queue = self.queue();
-            queue.backlog.take_over(backlog);
-            queue.growth()
-        };
-        old.meter.queued(shrunk);
-        self.meter.queued(growth);
-        self.load_more();
     }
 
     /// Takes an element that was accepted under a former configuration: there is always room for it, until

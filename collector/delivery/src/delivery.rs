@@ -88,6 +88,8 @@ pub(crate) struct Inner<P: Push> {
     /// Takes over what this one cannot deliver before it ends.
     pub(crate) successor: OnceLock<Arc<Inner<P>>>,
     pub(crate) started: AtomicBool,
+    /// The successor does not use this one's disk: what is there is sent before the end, as far as there is time.
+    pub(crate) lets_out: AtomicBool,
     /// Those that may still hand something over.
     pub(crate) predecessors: AtomicUsize,
     pub(crate) lost_items: AtomicU64,
@@ -136,6 +138,7 @@ impl<P: Push> Delivery<P> {
                 cancel: CancellationToken::new(),
                 successor: OnceLock::new(),
                 started: AtomicBool::new(false),
+                lets_out: AtomicBool::new(false),
                 predecessors: AtomicUsize::new(0),
                 lost_items: AtomicU64::new(0),
                 lost_requests: AtomicU64::new(0),

@@ -11,6 +11,7 @@ mod reading;
 mod receipt;
 mod record;
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 
 use phoenix_component::{Ack, Batch, Budget, ComponentKey, Host, Refusal, StartError};
@@ -189,7 +190,16 @@ impl<P: Push> Inner<P> {
         let growth = {
             let mut queue = self.queue();
             let left = queue.backlog.hand_over();
-            self.meter.taken_over(-(left.extent().items as i64));
+            let items = left.extent().items;
+            self.meter.taken_over(-(items as i64));
+            if items > 0 && self.lets_out.load(Relaxed) {
+                tracing::warn!(
+                    otelcol.component.id = %self.report.key().id,
+                    client = durable.client.name(),
+                    items,
+                    "what could not be sent in time stays in the former directory, which nobody reads any more"
+                );
+            }
             queue.growth()
         };
         self.meter.queued(growth);

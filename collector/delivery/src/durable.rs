@@ -177,6 +177,8 @@ impl<P: Push> Inner<P> {
             let growth = queue.growth();
             drop(queue);
             self.meter.queued(growth);
+            // Nothing of it is in memory: who waits for the end of that may have it now.
+            self.changed.notify_waiters();
             return self.load_more();
         }
         let receipt = Receipt::of(&durable.client, place.number, Weight::of(extent.items, extent.bytes));

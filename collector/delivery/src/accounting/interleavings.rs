@@ -177,6 +177,8 @@ fn nothing_is_left_behind_in_any_interleaving() {
     let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (first, count) = (setting("PHOENIX_TURNS_SEED"), setting("PHOENIX_TURNS_SEEDS").unwrap_or(600));
     let seeds = first.map_or(0..count, |seed| seed..seed + 1);
+    // One that was rare: an exporter that ended was not told that its last record had been written.
+    let seeds = seeds.chain(first.is_none().then_some(2_819));
     let failed: Vec<u64> =
         seeds.filter(|seed| std::panic::catch_unwind(|| interleave(*seed)).is_err()).collect();
     assert!(failed.is_empty(), "seeds (PHOENIX_TURNS_SEED repeats one): {failed:?}");

@@ -58,6 +58,7 @@ differential: ## Compares what processors make of requests with the Go collector
 
 faults: ## Runs the fault suite in its long form: 200 kills for each setting, 10,000 losses of power.
 	PHOENIX_POWER_SEEDS=10000 $(CARGO) test --package phoenix-storage power
+	PHOENIX_TURNS_SEEDS=20000 $(CARGO) test --package phoenix-delivery interleavings
 	FAULTS_ROUNDS=200 $(CARGO) test --package phoenix-collector --test faults -- --nocapture
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).

@@ -92,6 +92,8 @@ impl Control {
     /// Reads the sources again and applies what changed. A mistake changes nothing.
     pub(crate) async fn reload(&self) {
         tracing::info!("reading the configuration again");
+        // Whatever becomes of the rest: they are files as well, and what is of no use there stays as it was.
+        phoenix_transport::tls::look_again();
         match self.change(ConfigRequest::default(), ApplyConditions::default()).await {
             Ok(_) => {}
             Err(ChangeError::Invalid(report)) => tracing::error!(

@@ -2,6 +2,7 @@
 
 mod batches;
 mod durable;
+mod interleavings;
 mod outages;
 mod properties;
 

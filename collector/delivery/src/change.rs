@@ -4,7 +4,7 @@ use crate::QueueSettings;
 
 /// What a change of settings means for what a queue holds: the successor's queue takes it over, whatever its
 /// size; where either has none, there is no successor, or that does not use the disk that the queue is on, it is
-/// delivered first (what a disk has then stays there). `new` is none where the exporter is removed.
+/// delivered first (what a disk has and cannot be sent by the drain's deadline stays there). `new` is none where the exporter is removed.
 pub fn change(old: Option<&QueueSettings>, new: Option<Option<&QueueSettings>>) -> Change {
     match (old, new) {
         (None, _) => Change::stateless(),

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use phoenix_component::factory::CreateContext;
@@ -73,8 +73,8 @@ pub(crate) struct Inner<P: Push> {
     /// Where it is there, from the start on.
     pub(crate) durable: OnceLock<Durable>,
     signal: Signal,
-    /// Ends the wait for the queue on disk: it is handed over.
-    pub(crate) adopted: CancellationToken,
+    /// Ends the wait for the right to read the queue on disk: it came from a predecessor.
+    pub(crate) reads: CancellationToken,
     /// Told when something left the queue.
     pub(crate) changed: Notify,
     /// Held by the sender whose turn it is to wait for room; the others stand in line for it.
@@ -88,6 +88,8 @@ pub(crate) struct Inner<P: Push> {
     /// Takes over what this one cannot deliver before it ends.
     pub(crate) successor: OnceLock<Arc<Inner<P>>>,
     pub(crate) started: AtomicBool,
+    /// The successor does not use this one's disk: what is there is sent before the end, as far as there is time.
+    pub(crate) lets_out: AtomicBool,
     /// Those that may still hand something over.
     pub(crate) predecessors: AtomicUsize,
     pub(crate) lost_items: AtomicU64,
@@ -128,7 +130,7 @@ impl<P: Push> Delivery<P> {
                 storage: queue.storage,
                 durable: OnceLock::new(),
                 signal: cx.signal,
-                adopted: CancellationToken::new(),
+                reads: CancellationToken::new(),
                 changed: Notify::new(),
                 room: tokio::sync::Mutex::new(()),
                 blocked: AtomicUsize::new(0),
@@ -136,6 +138,7 @@ impl<P: Push> Delivery<P> {
                 cancel: CancellationToken::new(),
                 successor: OnceLock::new(),
                 started: AtomicBool::new(false),
+                lets_out: AtomicBool::new(false),
                 predecessors: AtomicUsize::new(0),
                 lost_items: AtomicU64::new(0),
                 lost_requests: AtomicU64::new(0),
@@ -145,7 +148,7 @@ impl<P: Push> Delivery<P> {
 }
 
 /// What became of a batch that came in.
-enum Entered<P: Push> {
+pub(crate) enum Entered<P: Push> {
     /// The queue has it.
     Taken,
     /// Ends with the delivery.
@@ -172,7 +175,10 @@ impl Drop for Blocked<'_> {
 
 impl<P: Push> Inner<P> {
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        #[cfg(test)]
+        return crate::turns::lock(&self.queue);
+        #[cfg(not(test))]
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Takes a batch into the queue, or says why not.
@@ -233,7 +239,7 @@ impl<P: Push> Inner<P> {
     }
 
     /// Enters the batch and takes it out of `batch`, which is left as it is where there is no room.
-    fn try_enter(self: &Arc<Self>, batch: &mut Option<Batch>) -> Result<Entered<P>, Rejection> {
+    pub(crate) fn try_enter(self: &Arc<Self>, batch: &mut Option<Batch>) -> Result<Entered<P>, Rejection> {
         let queue = self.queue();
         let Some(offered) = batch.as_ref() else { return Ok(Entered::Taken) };
         queue.admit(offered)?;

@@ -11,12 +11,13 @@ mod reading;
 mod receipt;
 mod record;
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 
 use phoenix_component::{Ack, Batch, Budget, ComponentKey, Host, Refusal, StartError};
 use phoenix_config::ComponentId;
 use phoenix_pdata::Signal;
-use phoenix_storage::{AppendError, Client, Store, Weight};
+use phoenix_storage::{AppendError, Client, Place, Store, Weight};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -131,12 +132,12 @@ impl<P: Push> Inner<P> {
         self: &Arc<Self>,
         batch: Batch,
         extent: Extent,
-        outcome: Result<u64, AppendError>,
+        outcome: Result<Place, AppendError>,
     ) -> Result<(), Refusal> {
         let mut queue = self.queue();
         queue.backlog.written(extent);
-        let number = match outcome {
-            Ok(number) => number,
+        let place = match outcome {
+            Ok(place) => place,
             Err(error) => {
                 let growth = queue.growth();
                 drop(queue);
@@ -149,44 +150,38 @@ impl<P: Push> Inner<P> {
                 return Err(refusal);
             }
         };
+        self.stored(queue, batch, extent, place);
+        Ok(())
+    }
+
+    /// A batch is on the disk: it goes on from here, or from the successor that got the right to read.
+    fn stored(
+        self: &Arc<Self>,
+        mut queue: MutexGuard<'_, Queue>,
+        batch: Batch,
+        extent: Extent,
+        place: Place,
+    ) {
+        let Some(durable) = self.durable.get() else { return };
+        // Asked with the lock under which that is handed over: what is counted here before goes with it.
         if let Some(successor) = self.successor.get().filter(|_| !queue.backlog.has_cursor()) {
             let growth = queue.growth();
             drop(queue);
             self.meter.queued(growth);
             self.changed.notify_waiters();
-            successor.heir().stored(batch, extent, number);
-        } else {
-            self.stored_here(queue, batch, extent, number);
+            successor.stored(successor.queue(), batch, extent, place);
+            // Nobody there waits to start its send.
+            return successor.send_waiting();
         }
-        Ok(())
-    }
-
-    /// The last of those that follow each other.
-    fn heir(self: &Arc<Self>) -> &Arc<Self> {
-        self.successor.get().map_or(self, |successor| successor.heir())
-    }
-
-    /// A batch that a predecessor took is on the disk: nobody waits to start its send.
-    fn stored(self: &Arc<Self>, batch: Batch, extent: Extent, number: u64) {
-        self.stored_here(self.queue(), batch, extent, number);
-        self.send_waiting();
-    }
-
-    fn stored_here(
-        self: &Arc<Self>,
-        mut queue: MutexGuard<'_, Queue>,
-        batch: Batch,
-        extent: Extent,
-        number: u64,
-    ) {
-        let Some(durable) = self.durable.get() else { return };
-        if !queue.store(extent, number) {
+        if !queue.store(extent, place) {
             let growth = queue.growth();
             drop(queue);
             self.meter.queued(growth);
+            // Nothing of it is in memory: who waits for the end of that may have it now.
+            self.changed.notify_waiters();
             return self.load_more();
         }
-        let receipt = Receipt::of(&durable.client, number, Weight::of(extent.items, extent.bytes));
+        let receipt = Receipt::of(&durable.client, place.number, Weight::of(extent.items, extent.bytes));
         self.put_waiting(queue, [Element { receipt, ..Element::of(batch, Ack::none()) }]);
     }
 
@@ -197,10 +192,45 @@ impl<P: Push> Inner<P> {
         let growth = {
             let mut queue = self.queue();
             let left = queue.backlog.hand_over();
-            self.meter.taken_over(-(left.extent().items as i64));
+            let items = left.extent().items;
+            self.meter.taken_over(-(items as i64));
+            if items > 0 && self.lets_out.load(Relaxed) {
+                tracing::warn!(
+                    otelcol.component.id = %self.report.key().id,
+                    client = durable.client.name(),
+                    items,
+                    "what could not be sent in time stays in the former directory, which nobody reads any more"
+                );
+            }
             queue.growth()
         };
         self.meter.queued(growth);
+    }
+
+    /// Takes over what is on the disk alone, and reading it, or hands that on to who has followed since; behind what
+    /// waits in memory, which is older. `from` is the queue of the predecessor, locked: at no time nobody reads.
+    pub(crate) fn take_over_backlog(self: &Arc<Self>, mut from: MutexGuard<'_, Queue>, old: &Inner<P>) {
+        let mut queue = self.queue();
+        if let Some(successor) = self.successor.get() {
+            drop(queue);
+            return successor.take_over_backlog(from, old);
+        }
+        let backlog = from.backlog.hand_over();
+        let shrunk = from.growth();
+        if queue.is_closed() {
+            // It stays on the disk, for whoever has the right to read next.
+            self.meter.taken_over(-(backlog.extent().items as i64));
+        } else {
+            queue.backlog.take_over(backlog);
+        }
+        let (growth, reads) = (queue.growth(), queue.backlog.has_cursor());
+        drop((queue, from));
+        old.meter.queued(shrunk);
+        self.meter.queued(growth);
+        if reads {
+            self.reads.cancel();
+        }
+        self.load_more();
     }
 }
 

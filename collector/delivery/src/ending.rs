@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use phoenix_component::{Adoption, Lost, Refusal};
+use phoenix_component::{Adoption, Held, Lost, Refusal};
 use tokio::time::Instant;
 
 use crate::Push;
@@ -26,11 +26,12 @@ impl<P: Push> Inner<P> {
 
     /// Takes over what `old` holds, and what still comes to it.
     pub(crate) fn adopt(self: &Arc<Self>, old: &Arc<Inner<P>>) -> Adoption {
-        if !self.has_queue || !old.has_queue || Arc::ptr_eq(self, old) {
+        // What is on a disk is handed to who has the same; nobody else would ever read it.
+        if old.durable.get().is_some_and(|old| self.durable.get().is_none_or(|new| !new.is_same(old))) {
+            old.lets_out.store(true, Ordering::Relaxed);
             return Adoption::Rebuilt;
         }
-        // What is on a disk is handed to who has the same.
-        if old.durable.get().is_some_and(|old| self.durable.get().is_none_or(|new| !new.is_same(old))) {
+        if !self.has_queue || !old.has_queue || Arc::ptr_eq(self, old) {
             return Adoption::Rebuilt;
         }
         {
@@ -47,26 +48,9 @@ impl<P: Push> Inner<P> {
             self.predecessors.fetch_sub(1, Ordering::AcqRel);
             return Adoption::Rebuilt;
         }
-        self.adopted.cancel();
         old.give_up_waiting();
-        self.take_over_backlog(old);
+        self.take_over_backlog(old.queue(), old);
         Adoption::Kept
-    }
-
-    /// Takes over what is on the disk alone, and reading it; behind what waits in memory, which is older.
-    fn take_over_backlog(self: &Arc<Self>, old: &Inner<P>) {
-        let (backlog, shrunk) = {
-            let mut queue = old.queue();
-            (queue.backlog.hand_over(), queue.growth())
-        };
-        let growth = {
-            let mut queue = self.queue();
-            queue.backlog.take_over(backlog);
-            queue.growth()
-        };
-        old.meter.queued(shrunk);
-        self.meter.queued(growth);
-        self.load_more();
     }
 
     /// Takes an element that was accepted under a former configuration: there is always room for it, until
@@ -120,6 +104,10 @@ impl<P: Push> Inner<P> {
 
     /// Ends it: batches in the making and retries at once, sends at the deadline.
     pub(crate) async fn drain(self: &Arc<Self>, deadline: Instant) -> Lost {
+        if self.lets_out.load(Ordering::Relaxed) {
+            let until = deadline.checked_sub(CANCELLING).unwrap_or(deadline);
+            let _ = tokio::time::timeout_at(until, self.until_empty()).await;
+        }
         self.complete_all();
         self.stop.cancel();
         if self.durable.get().is_some() && self.circuit.is_open() {
@@ -163,6 +151,18 @@ impl<P: Push> Inner<P> {
         self.meter.queued(growth);
         made.iter().for_each(|batch| self.meter.made(batch));
         self.send_waiting();
+    }
+
+    /// Waits until nothing is left, on the disk neither; all goes on as before meanwhile.
+    async fn until_empty(&self) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.queue().held() == Held::default() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Waits until nothing is inside, and refuses everything from then on.

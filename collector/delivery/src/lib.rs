@@ -30,6 +30,8 @@ mod retry;
 mod sampling;
 mod sending;
 mod settings;
+#[cfg(test)]
+mod turns;
 
 pub use change::change;
 pub use delivery::{Delivery, DeliveryContext};

@@ -7,6 +7,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use phoenix_component::{Batch, Held};
+use phoenix_storage::Place;
 use tokio::time::Instant;
 
 use crate::batching::{Batching, Element, Ready, Trigger};
@@ -195,9 +196,9 @@ impl Queue {
     }
 
     /// Counts a record that is on the disk now; whether it goes on from memory.
-    pub(crate) fn store(&mut self, extent: Extent, number: u64) -> bool {
+    pub(crate) fn store(&mut self, extent: Extent, place: Place) -> bool {
         let resident = self.in_memory().bytes;
-        self.backlog.store(extent, number, resident)
+        self.backlog.store(extent, place, resident)
     }
 
     /// What is to be read from the disk, if there is room for it and a use.

@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -16,20 +17,28 @@ pub struct Client {
     log: Mutex<Log>,
     commits: Arc<Commits>,
     reader: Arc<Semaphore>,
+    /// One behind the last record that was answered for.
+    answered: AtomicU64,
     /// Lets go of the directory after everything else.
     _store: Arc<dyn Send + Sync>,
+}
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number.
+    pub number: u64,
+    /// One behind the record before it: the numbers in between are nobody's.
+    pub after: u64,
 }
 
 /// The right to read a client's log: one at a time has it.
 pub struct Claim(#[allow(dead_code, reason = "held, never asked")] OwnedSemaphorePermit);
 
-/// The answer to an append.
-pub type Appended = oneshot::Receiver<Result<u64, AppendError>>;
-
 impl Client {
     pub(crate) fn new(name: &str, log: Log, commits: Arc<Commits>, store: Arc<dyn Send + Sync>) -> Client {
-        let reader = Arc::new(Semaphore::new(1));
-        Client { name: name.to_owned(), log: Mutex::new(log), commits, reader, _store: store }
+        let (reader, answered) = (Arc::new(Semaphore::new(1)), AtomicU64::new(log.end()));
+        Client { name: name.to_owned(), log: Mutex::new(log), commits, reader, answered, _store: store }
     }
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
@@ -62,12 +71,12 @@ impl Client {
         self.log().take_damage()
     }
 
-    /// Appends; `answer` is called by the thread of the directory, for one append after the other, with the number
+    /// Appends; `answer` is called by the thread of the directory, for one append after the other, with the place
     /// of the record. It must not block.
     pub fn append(
         self: &Arc<Self>,
         entry: Entry,
-        answer: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
+        answer: impl FnOnce(Result<Place, AppendError>) + Send + 'static,
     ) {
         self.commits.append(self.clone(), entry, Box::new(answer));
     }
@@ -108,7 +117,12 @@ impl Client {
         loop {
             let Some(plan) = self.log().plan_read(from, until, most) else { return Ok(None) };
             // The disk works without the lock: appends go on meanwhile.
-            let bytes = own(plan.load()?);
+            let bytes = match plan.load() {
+                Ok(bytes) => own(bytes),
+                // And so do marks: the last of its records may have been done.
+                Err(_) if !self.log().has(&plan) => continue,
+                Err(error) => return Err(error),
+            };
             if let Some(chunk) = self.log().finish_read(&plan, &bytes) {
                 return Ok(Some(chunk));
             }
@@ -129,6 +143,9 @@ impl Client {
         let (entries, answers): (Vec<Entry>, Vec<Answer>) = appends.into_iter().unzip();
         let outcomes = self.log().append(&entries);
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // Only the thread that writes comes here.
+            let outcome = outcome
+                .map(|number| Place { after: self.answered.swap(number + 1, Ordering::Relaxed), number });
             // One that panics must not end the thread that writes for everybody.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer(outcome)));
         }

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{Client, Place};
 use crate::{AppendError, Entry, Weight};
 
 /// Longest time for which marks wait for an append to be written with: after a crash what they are of comes
 /// again. The thread looks for them that long after an append, so that they need not wake it.
 const MARKS_WAIT: Duration = Duration::from_millis(20);
 
-pub(crate) type Answer = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
+pub(crate) type Answer = Box<dyn FnOnce(Result<Place, AppendError>) + Send>;
 
 /// What clients have handed over.
 #[derive(Default)]
@@ -19,6 +19,13 @@ pub(crate) struct Commits {
     state: Mutex<State>,
     /// Told when there is something to do for the thread, if it waits.
     work: Condvar,
+}
+
+/// What is to be done at once.
+struct Work {
+    appends: VecDeque<(Arc<Client>, Entry, Answer)>,
+    marks: Vec<(Arc<Client>, u64, Weight)>,
+    flushes: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 #[derive(Default)]
@@ -117,21 +124,45 @@ impl Commits {
                 }
             }
             is_quiet &= state.appends.is_empty();
-            let appends = std::mem::take(&mut state.appends);
-            let marks = std::mem::take(&mut state.marks);
-            let flushes = std::mem::take(&mut state.flushes);
-            if state.is_closed && appends.is_empty() && marks.is_empty() && flushes.is_empty() {
+            let work = state.take_work();
+            if state.is_closed && work.is_empty() {
                 return;
             }
             drop(state);
-            // Marks first: what they free is room for what comes.
-            by_client(marks.into_iter().map(|(client, number, weight)| (client, (number, weight))))
-                .for_each(|(client, marks)| client.write_marks(&marks));
-            by_client(appends.into_iter().map(|(client, entry, answer)| (client, (entry, answer))))
-                .for_each(|(client, appends)| client.write(appends));
-            flushes.into_iter().for_each(|done| done());
+            work.run();
             state = self.state();
         }
+    }
+
+    /// Does once what the thread does again and again, where there is something to do.
+    pub(crate) fn step(&self) {
+        let work = self.state().take_work();
+        work.run();
+    }
+}
+
+impl State {
+    fn take_work(&mut self) -> Work {
+        Work {
+            appends: std::mem::take(&mut self.appends),
+            marks: std::mem::take(&mut self.marks),
+            flushes: std::mem::take(&mut self.flushes),
+        }
+    }
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.appends.is_empty() && self.marks.is_empty() && self.flushes.is_empty()
+    }
+
+    fn run(self) {
+        // Marks first: what they free is room for what comes.
+        by_client(self.marks.into_iter().map(|(client, number, weight)| (client, (number, weight))))
+            .for_each(|(client, marks)| client.write_marks(&marks));
+        by_client(self.appends.into_iter().map(|(client, entry, answer)| (client, (entry, answer))))
+            .for_each(|(client, appends)| client.write(appends));
+        self.flushes.into_iter().for_each(|done| done());
     }
 }
 

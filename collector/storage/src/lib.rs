@@ -20,7 +20,7 @@ mod ranges;
 mod segment;
 mod store;
 
-pub use client::{Appended, Claim, Client};
+pub use client::{Claim, Client, Place};
 pub use error::{AppendError, OpenError};
 pub use log::{Chunk, Damage, Entry, Log, Options, Record};
 #[doc(hidden)]

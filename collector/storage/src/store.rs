@@ -25,7 +25,7 @@ struct Shared {
     dir: PathBuf,
     commits: Arc<Commits>,
     state: Mutex<State>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 struct State {
@@ -36,8 +36,14 @@ struct State {
 /// Ends the thread, and lets go of the lock after that.
 struct Lock {
     commits: Arc<Commits>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     _file: Box<dyn Any + Send + Sync>,
+}
+
+impl Lock {
+    fn thread(&self) -> MutexGuard<'_, Option<std::thread::JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Lock {
@@ -45,7 +51,7 @@ impl Drop for Lock {
         self.commits.close();
         // The thread itself may be what lets go last.
         if let Some(thread) =
-            self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id())
+            self.thread().take().filter(|thread| thread.thread().id() != std::thread::current().id())
         {
             let _ = thread.join();
         }
@@ -88,6 +94,22 @@ impl Store {
         patience: Duration,
         options: Options,
     ) -> Result<Store, OpenError> {
+        let store = Store::by_hand(disk, dir, patience, options)?;
+        let of_thread = store.0.commits.clone();
+        let thread = std::thread::Builder::new().name("storage".to_owned()).spawn(move || of_thread.run());
+        let failed = |source| OpenError::Io { path: dir.to_owned(), source };
+        *store.0.lock.thread() = Some(thread.map_err(failed)?);
+        Ok(store)
+    }
+
+    /// The same without a thread, for tests that say when what was handed over is written: by [`Store::step`].
+    #[doc(hidden)]
+    pub fn by_hand(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        patience: Duration,
+        options: Options,
+    ) -> Result<Store, OpenError> {
         let failed = |source| OpenError::Io { path: dir.to_owned(), source };
         let path = dir.join(LOCK);
         let Some(file) = disk.lock(&path, patience).map_err(failed)? else {
@@ -96,14 +118,15 @@ impl Store {
             return Err(OpenError::Locked { path: dir.to_owned(), owner });
         };
         let commits = Arc::new(Commits::default());
-        let of_thread = commits.clone();
-        let thread = std::thread::Builder::new()
-            .name("storage".to_owned())
-            .spawn(move || of_thread.run())
-            .map_err(failed)?;
-        let lock = Lock { commits: commits.clone(), thread: Some(thread), _file: file };
+        let lock = Lock { commits: commits.clone(), thread: Mutex::default(), _file: file };
         let state = Mutex::new(State { options, clients: HashMap::new() });
-        Ok(Store(Arc::new(Shared { disk, dir: dir.to_owned(), commits, state, _lock: lock })))
+        Ok(Store(Arc::new(Shared { disk, dir: dir.to_owned(), commits, state, lock })))
+    }
+
+    /// Writes what was handed over, where no thread does.
+    #[doc(hidden)]
+    pub fn step(&self) {
+        self.0.commits.step();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

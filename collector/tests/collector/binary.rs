@@ -1,7 +1,7 @@
 //! Runs the binary.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Lines of the log that a test which fails shows.
+const SHOWN: usize = 300;
 
 /// The root of the checkout.
 pub(crate) fn repository() -> PathBuf {
@@ -194,6 +196,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let latest = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+            let _ = writeln!(std::io::stderr(), "the latest of the collector's log:\n{latest}");
+        }
         // Gone already where the test ended it.
         let _ = self.child.kill();
         let _ = self.child.wait();

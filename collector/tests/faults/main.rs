@@ -12,6 +12,7 @@ mod binary;
 #[path = "../collector/load.rs"]
 mod load;
 
+mod clocks;
 mod disks;
 mod kills;
 mod network;

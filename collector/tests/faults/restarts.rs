@@ -53,6 +53,33 @@ async fn one_consumer_sends_in_order_over_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_directory_while_data_comes_in_costs_nothing() {
+    let mut scene = Scene::new("", "num_consumers: 2,").await;
+    let collector = scene.start();
+    let load = scene.load(4);
+    scene.backend.behave(Behaviour::RefuseOneIn(2));
+    load.accepted(100).await;
+    let former = scene.segments();
+    assert!(!former.is_empty());
+    // First the exporter stays as it is and goes on where it was, then it changes and begins in the new one.
+    scene.queue = scene.queue.with_extension("new");
+    for (count, exporter) in ["timeout: 2s", "timeout: 3s"].into_iter().enumerate() {
+        scene.configure(exporter);
+        collector.signal("HUP");
+        collector.wait_for_log_count("configuration applied", count + 1);
+        for_a_while().await;
+    }
+    scene.backend.behave(Behaviour::Accept);
+    let accepted = load.stop().await;
+    scene.closes(accepted).await;
+    assert_eq!(collector.terminate(), 0);
+    assert!(
+        scene.segments().is_empty() && !former.iter().any(|path| path.exists()),
+        "nothing is left in either"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_exporter_keeps_its_backlog_while_data_comes_in() {
     let mut scene = Scene::new("", "num_consumers: 2,").await;
     let collector = scene.start();

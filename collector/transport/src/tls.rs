@@ -2,7 +2,7 @@
 //!
 //! Certificates and keys that are named in the settings are read when a component is built, so that a
 //! mistake shows before anything runs, with the file's name, and again at a handshake once the interval that is
-//! set has passed and they have changed. The system's authorities are read on the first connection that needs
+//! set has passed, or somebody has asked for it, and they have changed. The system's authorities are read on the first connection that needs
 //! them: most collectors never do, and they take megabytes.
 
 use std::io;
@@ -30,6 +30,7 @@ mod verify;
 
 pub(crate) use choices::{CurveChoice, SuiteChoice, Version};
 use material::{certificates, private_key};
+pub use reload::look_again;
 use reload::{Reloading, Watch};
 
 /// The protocol to agree on in the handshake, best first.
@@ -102,10 +103,9 @@ impl TlsAcceptor {
         let mut watches = vec![settings.material().watch(Some(&settings.client_ca_file))];
         if settings.client_ca_file_reload && !settings.client_ca_file.is_empty() {
             let files = vec![settings.client_ca_file.clone().into()];
-            watches.push(Some(Watch { files, interval: CLIENT_CA_INTERVAL }));
+            watches.push(Watch { files, interval: Some(CLIENT_CA_INTERVAL) });
         }
         let settings = settings.clone();
-        let watches = watches.into_iter().flatten().collect();
         Ok(TlsAcceptor(Arc::new(Reloading::new(watches, move || server_config(&settings, alpn))?)))
     }
 
@@ -177,7 +177,7 @@ impl TlsConnector {
             "" => None,
             name => Some(server_name(name).map_err(|error| TlsError::Settings(error.to_string()))?),
         };
-        let watches = settings.material().watch(None).into_iter().collect();
+        let watches = vec![settings.material().watch(None)];
         let settings = settings.clone();
         let make = move || {
             let parts = Parts::read(&settings, alpn)?;
@@ -265,12 +265,11 @@ impl Parts {
 }
 
 impl Material<'_> {
-    /// The files that are looked at again after the interval that is set; `more` is another of them.
-    fn watch(&self, more: Option<&str>) -> Option<Watch> {
-        let interval = self.reload_interval?;
+    /// The files that are looked at again after the interval that is set, if one is; `more` is another of them.
+    fn watch(&self, more: Option<&str>) -> Watch {
         let files = [self.ca.file, self.certificate.file, self.key.file].into_iter().chain(more);
         let files = files.filter(|file| !file.is_empty()).map(Into::into).collect();
-        Some(Watch { files, interval })
+        Watch { files, interval: self.reload_interval }
     }
 }
 

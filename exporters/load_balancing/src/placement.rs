@@ -141,12 +141,16 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stdout, reason = "the shares are a figure that is quoted")]
     fn only_keys_of_a_backend_that_leaves_or_fails_move() {
-        const KEYS: u64 = 20_000;
-        for ring in [Ring::V1, Ring::V2, Ring::Rendezvous] {
-            let all = names(5);
-            let before = Placement::new(ring, &all);
-            for gone in 0..all.len() {
+        const KEYS: u64 = 2_000;
+        const FLEETS: u64 = 20;
+        // (ring, most keys of backends that stay that move, of a thousand: as measured; the README says so)
+        for (ring, most) in [(Ring::V1, 0), (Ring::V2, 1), (Ring::Rendezvous, 0)] {
+            let (mut sum, mut worst) = (0, 0);
+            for (fleet, gone) in (0..FLEETS).flat_map(|fleet| (0..5).map(move |gone| (fleet, gone))) {
+                let all: Vec<String> = (1..=5).map(|number| format!("10.0.{fleet}.{number}:4317")).collect();
+                let before = Placement::new(ring, &all);
                 let mut left = all.clone();
                 let name = left.remove(gone);
                 let after = Placement::new(ring, &left);
@@ -157,14 +161,23 @@ mod tests {
                     let next = &left[after.of(&key, &[true; 4])];
                     let detour = &all[before.of(&key, &usable)];
                     moved += u64::from(*owner == name);
-                    strays += u64::from(*owner != name && (owner != next || owner != detour));
-                    assert!(*detour != name);
+                    // Where points of two backends met, `v2` had moved one of them on, and now moves it back.
+                    strays += u64::from(*owner != name && owner != next);
+                    assert!(
+                        *detour != name && (*owner == name || detour == owner),
+                        "a detour moves nothing else"
+                    );
                 }
-                // Where points of two backends met, the ring moves what the loser gets back.
-                let most = if ring == Ring::Rendezvous { 0 } else { KEYS / 100 };
-                assert!(strays <= most, "{ring:?}: {strays} of {KEYS} moved without need");
-                assert!(moved > KEYS / 10 && moved < KEYS * 3 / 10, "{ring:?}: {moved} moved");
+                (sum, worst) = (sum + strays, worst.max(strays));
+                assert!(moved > KEYS / 20 && moved < KEYS * 2 / 5, "{ring:?}: {moved} moved");
             }
+            let thousandth = |strays: u64| strays as f64 * 1000.0 / KEYS as f64;
+            let mean = thousandth(sum) / (5 * FLEETS) as f64;
+            println!(
+                "{ring:?}: {mean:.2} of 1000 keys of others move on average, at most {}",
+                thousandth(worst)
+            );
+            assert!(worst <= KEYS * most / 1000, "{ring:?}: {worst} of {KEYS} moved without need");
         }
     }
 

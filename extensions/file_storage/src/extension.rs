@@ -161,7 +161,7 @@ mod tests {
         let client = store.client("exporter_x").expect("opened");
         let (answer, answered) = tokio::sync::oneshot::channel();
         let entry = Entry { weight: Weight::of(1, 2), body: Vec::new() };
-        client.append(entry, move |outcome| drop(answer.send(outcome)));
+        client.append(entry, move |outcome| drop(answer.send(outcome.map(|place| place.number))));
         assert_eq!(answered.await.expect("answered"), Ok(1));
 
         // Another process, as far as the directory can tell.

@@ -12,7 +12,7 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, ExtensionFactory, Factory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Change, Extension, StartError, Touch};
+use phoenix_component::{Change, Extension, StartError, StateFate, Touch};
 use phoenix_config::{Described, Node, Problems, Shape};
 
 pub use config::{Compaction, FileStorageConfig};
@@ -38,9 +38,18 @@ impl Factory for FileStorageFactory {
         parse_settings::<FileStorageConfig>(section, problems)
     }
 
-    /// What is in the directory stays there.
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
+    /// What is in the directory stays there, also where another is named.
+    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        let directory = |settings| &settings_of::<FileStorageConfig>(settings).directory;
+        match new.filter(|new| directory(*new) != directory(old)) {
+            None => Change::stateless(),
+            Some(_) => Change::with(StateFate::Partly(format!(
+                "exporters that do not change go on in {former} and begin in the new directory at the next start; what \
+                 those that change do not deliver before the drain ends, and what {former} holds at the next start, \
+                 stays there unsent",
+                former = directory(old).display()
+            ))),
+        }
     }
 
     fn shape(&self) -> Shape {
@@ -67,6 +76,22 @@ mod tests {
     use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
 
     use super::*;
+
+    #[test]
+    fn another_directory_takes_no_queue_along_and_says_so() {
+        let config = |directory: &str, fsync| FileStorageConfig {
+            directory: directory.into(),
+            fsync,
+            ..FileStorageConfig::default()
+        };
+        let change = |new: FileStorageConfig| {
+            FileStorageFactory.change(&config("/a", false), Some(&new as &dyn AnySettings))
+        };
+        assert_eq!(change(config("/a", true)), Change::stateless());
+        let loss = change(config("/b", false)).state.loss().map(str::to_owned).expect("said");
+        assert!(loss.contains("go on in /a"), "{loss}");
+        assert_eq!(FileStorageFactory.change(&config("/a", false), None), Change::stateless());
+    }
 
     #[test]
     fn the_example_of_the_readme_is_valid() {

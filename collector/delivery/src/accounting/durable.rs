@@ -224,6 +224,31 @@ async fn a_successor_goes_on_with_the_same_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_whose_disk_nobody_takes_over_sends_what_is_there_first() {
+    let simulated = SimulatedDisk::default();
+    let options = Options { segment_bytes: 2000, ..Options::default() };
+    let disk = Disk::simulated(&simulated, options, vec![(Answer::Busy(None), 0), (Answer::Take, 1)]);
+    // Little of it is in memory.
+    disk.rig.host.budget.set_limit(4000);
+    let old = disk.exporter(queue(2, 1000)).await;
+    for id in 0..200 {
+        old.export(batch(id, 1)).await.unwrap();
+    }
+    let memory = disk.rig.exporter(settings(Some(queue(1, 10))));
+    assert_eq!(memory.adopt(&old), Adoption::Rebuilt);
+    assert_eq!(old.drain(Instant::now() + seconds(20)).await, Lost::default());
+    assert_eq!((disk.rig.backend.taken(), disk.logged().await), (200, 0));
+    disk.assert_balanced(200, &[&old]);
+    // Where that cannot be done in time, it stays.
+    disk.rig.backend.answers_from_now_on(Answer::Busy(None));
+    let old = disk.exporter(queue(2, 1000)).await;
+    old.export(batch(200, 1)).await.unwrap();
+    assert_eq!(memory.adopt(&old), Adoption::Rebuilt);
+    assert_eq!(old.drain(Instant::now() + Duration::from_millis(1500)).await, Lost::default());
+    assert_eq!(disk.logged().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_not_adopted_reads_once_the_former_has_ended() {
     let dir = TempDir::new().unwrap();
     let disk = Disk::open(dir.path(), vec![(Answer::Busy(None), 0)]);

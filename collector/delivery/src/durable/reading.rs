@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use phoenix_component::Ack;
+use phoenix_component::{Ack, Refusal};
 use phoenix_storage::{Chunk, Claim, Record, Weight};
 
 use super::{Durable, Receipt, record};
@@ -25,7 +25,8 @@ struct Loaded {
     /// Of what was read, and of what should have been.
     extent: Extent,
     lost: Extent,
-    /// Where reading goes on.
+    /// Where it was read from, and where reading goes on.
+    from: u64,
     next: u64,
     /// Nothing was left to be read.
     is_all: bool,
@@ -33,7 +34,7 @@ struct Loaded {
 
 impl Durable {
     /// The batches of what was read; what is none is lost.
-    fn decode(&self, chunk: Option<Chunk>, until: u64) -> Loaded {
+    fn decode(&self, chunk: Option<Chunk>, from: u64, until: u64) -> Loaded {
         let is_all = chunk.is_none();
         let chunk = chunk.unwrap_or(Chunk { next: until, ..Chunk::default() });
         let (mut all, mut lost) = (chunk.lost, chunk.lost);
@@ -48,7 +49,7 @@ impl Durable {
                 }
             }
         }
-        Loaded { elements, extent: all.into(), lost: lost.into(), next: chunk.next, is_all }
+        Loaded { elements, extent: all.into(), lost: lost.into(), from, next: chunk.next, is_all }
     }
 
     /// The batch of a record.
@@ -63,7 +64,7 @@ impl Durable {
 }
 
 impl<P: Push> Inner<P> {
-    /// Begins to read the log where nobody else does, else waits until the one who does has ended, or hands it
+    /// Begins to read the log where nobody else does, else waits until the one who does has ended, or has handed it
     /// over.
     pub(crate) fn begin_reading(self: &Arc<Self>, durable: &Durable) {
         self.queue().backlog.within(durable.budget.limit());
@@ -75,7 +76,7 @@ impl<P: Push> Inner<P> {
             tokio::select! {
                 biased;
                 () = inner.stop.cancelled() => {}
-                () = inner.adopted.cancelled() => {}
+                () = inner.reads.cancelled() => {}
                 Some(claim) = client.claim() => inner.claimed(claim),
             }
         });
@@ -85,7 +86,8 @@ impl<P: Push> Inner<P> {
         let Some(durable) = self.durable.get() else { return };
         let growth = {
             let mut queue = self.queue();
-            if queue.backlog.has_cursor() || queue.is_closed() {
+            // The next in line is the successor.
+            if queue.backlog.has_cursor() || queue.is_closed() || self.successor.get().is_some() {
                 return;
             }
             let (held, end) = durable.client.held_below();
@@ -103,6 +105,10 @@ impl<P: Push> Inner<P> {
         let Some(durable) = self.durable.get() else { return };
         let Some((from, until)) = self.queue().begin_load() else { return };
         let inner = self.clone();
+        #[cfg(test)]
+        let Some(inner) = crate::turns::later(inner, move |inner| _ = inner.load(from, until, true)) else {
+            return;
+        };
         drop(durable.control.spawn(async move {
             for attempt in 1.. {
                 let (reader, is_last) = (inner.clone(), attempt == READ_ATTEMPTS);
@@ -110,8 +116,14 @@ impl<P: Push> Inner<P> {
                 match read.await {
                     Ok(true) => return,
                     Ok(false) => tokio::time::sleep(READ_AGAIN).await,
-                    // It panicked, or the runtime ends: what is on the disk stays there.
-                    Err(_) => return,
+                    // The runtime ends: what is on the disk stays there.
+                    Err(error) if error.is_cancelled() => return,
+                    Err(error) => {
+                        let text =
+                            "reading the queue on disk panicked: what is there is sent after a restart";
+                        tracing::error!(otelcol.component.id = %inner.report.key().id, %error, "{text}");
+                        return inner.report.failing(&Refusal::permanent("panic", text));
+                    }
                 }
             }
         }));
@@ -132,7 +144,7 @@ impl<P: Push> Inner<P> {
                 durable.client.give_up(from, until)
             }
         };
-        self.loaded(durable.decode(chunk, until));
+        self.loaded(durable.decode(chunk, from, until));
         true
     }
 
@@ -147,9 +159,12 @@ impl<P: Push> Inner<P> {
             // Without one it stays on the disk.
             return;
         }
-        let Loaded { elements, extent, lost, next, is_all } = loaded;
-        queue.backlog.loaded(extent);
-        queue.backlog.end_load(next, is_all);
+        let Loaded { elements, extent, lost, from, next, is_all } = loaded;
+        if !queue.backlog.reads_from(from) {
+            // Read for one that ended, after which somebody else began from the beginning.
+            return;
+        }
+        queue.backlog.loaded(extent, next, is_all);
         self.put_waiting(queue, elements);
         if lost.requests > 0 {
             self.meter.failed(Cause::CORRUPT, lost.items);

@@ -1,6 +1,11 @@
 //! What of a queue is on disk alone, and where reading it goes on: plain data.
+//!
+//! While exporters follow each other, more than one writes to the log, and one of them reads. Each counts its own
+//! records. The one that reads goes no further than all before is its own (`known`): what it counts behind a record of
+//! another is `ahead`, and so is all that is counted by one that does not read. With the right to read a successor gets
+//! the books as well, and knows all.
 
-use phoenix_storage::Claim;
+use phoenix_storage::{Claim, Place};
 
 use crate::settings::Extent;
 
@@ -14,10 +19,14 @@ const WINDOW_SHARE: u64 = 8;
 pub(crate) struct Backlog {
     /// Being written: nobody has been answered yet.
     pending: Extent,
-    /// On the disk alone.
+    /// On the disk alone, below `known`.
     stored: Extent,
-    /// One behind the last record that is counted.
+    /// On the disk alone, behind what another counts.
+    ahead: Extent,
+    /// One behind the last record up to which all are counted here.
     known: u64,
+    /// One behind the last record that is `ahead`.
+    end: u64,
     /// Of whoever reads.
     cursor: Option<Cursor>,
     /// Bytes that may be in memory.
@@ -27,10 +36,10 @@ pub(crate) struct Backlog {
 /// The right to read, and how far that has come.
 pub(crate) struct Cursor {
     _claim: Claim,
-    /// The record that comes next.
+    /// The record that comes next: all before it have been read, or never were on the disk alone.
     next: u64,
-    /// Somebody is reading.
-    is_loading: bool,
+    /// What came to the disk alone since somebody began to read; none where nobody does.
+    reading: Option<Extent>,
 }
 
 impl Backlog {
@@ -40,8 +49,14 @@ impl Backlog {
     }
 
     pub(crate) fn extent(&self) -> Extent {
-        let mut all = self.stored;
+        let mut all = self.on_disk();
         all.add(self.pending);
+        all
+    }
+
+    fn on_disk(&self) -> Extent {
+        let mut all = self.stored;
+        all.add(self.ahead);
         all
     }
 
@@ -65,23 +80,25 @@ impl Backlog {
     }
 
     /// Counts a record that is on the disk now. Whether it goes on from memory, where `resident` bytes are.
-    pub(crate) fn store(&mut self, extent: Extent, number: u64, resident: u64) -> bool {
-        if number < self.known {
+    pub(crate) fn store(&mut self, extent: Extent, place: Place, resident: u64) -> bool {
+        if place.number < self.known {
+            // Counted with the claim.
             return false;
         }
-        self.known = number + 1;
-        let is_next = self.stored == Extent::default() && resident < self.window;
-        match &mut self.cursor {
-            // All before it have been read.
-            Some(cursor) if is_next && !cursor.is_loading => {
-                cursor.next = number + 1;
-                true
-            }
-            _ => {
-                self.stored.add(extent);
-                false
-            }
+        let Some(cursor) = self.cursor.as_mut().filter(|_| place.after <= self.known) else {
+            self.ahead.add(extent);
+            self.end = place.number + 1;
+            return false;
+        };
+        let is_next = cursor.next >= self.known && cursor.reading.is_none() && resident < self.window;
+        self.known = place.number + 1;
+        if is_next {
+            cursor.next = self.known;
+            return true;
         }
+        self.stored.add(extent);
+        cursor.came(extent);
+        false
     }
 
     /// Data that was in memory is on the disk alone from now on.
@@ -95,26 +112,29 @@ impl Backlog {
         let cursor = self.cursor.as_mut()?;
         // However small the window is, something has to be read.
         let is_full = resident > self.window / 2;
-        if cursor.is_loading || self.stored == Extent::default() || is_full {
+        let has_more = cursor.next < self.known || self.stored != Extent::default();
+        if cursor.reading.is_some() || !has_more || is_full {
             return None;
         }
-        cursor.is_loading = true;
+        cursor.reading = Some(Extent::default());
         Some((cursor.next, self.known))
     }
 
-    /// Data that was on the disk alone is in memory now, or gone.
-    pub(crate) fn loaded(&mut self, extent: Extent) {
-        // What was lost is only known about.
-        self.stored.sub_most(extent);
+    /// Whether what is read from this record on is waited for here.
+    pub(crate) fn reads_from(&self, from: u64) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.reading.is_some() && cursor.next == from)
     }
 
-    /// Reading goes on at `next`. `is_all`: nothing is left to be read.
-    pub(crate) fn end_load(&mut self, next: u64, is_all: bool) {
-        if let Some(cursor) = &mut self.cursor {
-            (cursor.next, cursor.is_loading) = (next, false);
-        }
+    /// Data of this extent is in memory now, or gone, and reading goes on at `next`. `is_all`: nothing was left to be
+    /// read.
+    pub(crate) fn loaded(&mut self, extent: Extent, next: u64, is_all: bool) {
+        // What was lost is only known about.
+        self.stored.sub_most(extent);
+        let Some(cursor) = &mut self.cursor else { return };
+        cursor.next = next;
+        let came = cursor.reading.take().unwrap_or_default();
         if is_all {
-            self.stored = Extent::default();
+            self.stored = came;
         }
     }
 
@@ -122,9 +142,10 @@ impl Backlog {
     /// counted here.
     pub(crate) fn claim(&mut self, claim: Claim, held: Extent, end: u64) -> Extent {
         let mut new = held;
-        new.sub_most(self.stored);
-        self.cursor = Some(Cursor { _claim: claim, next: 0, is_loading: false });
-        (self.stored, self.known) = (held, end);
+        new.sub_most(self.on_disk());
+        let next = if held == Extent::default() { end } else { 0 };
+        self.cursor = Some(Cursor { _claim: claim, next, reading: None });
+        (self.stored, self.ahead, self.known) = (held, Extent::default(), end);
         new
     }
 
@@ -138,7 +159,24 @@ impl Backlog {
     /// Takes over what a predecessor gave.
     pub(crate) fn take_over(&mut self, from: Backlog) {
         self.stored.add(from.stored);
+        self.ahead.add(from.ahead);
         self.known = self.known.max(from.known);
+        self.end = self.end.max(from.end);
         self.cursor = self.cursor.take().or(from.cursor);
+        if let Some(cursor) = &mut self.cursor {
+            // Nobody else counts any more.
+            let ahead = std::mem::take(&mut self.ahead);
+            self.stored.add(ahead);
+            cursor.came(ahead);
+            self.known = self.known.max(self.end);
+        }
+    }
+}
+
+impl Cursor {
+    fn came(&mut self, extent: Extent) {
+        if let Some(came) = &mut self.reading {
+            came.add(extent);
+        }
     }
 }

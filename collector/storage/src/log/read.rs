@@ -58,6 +58,9 @@ impl Log {
     /// What is to be read for the records from the number `from` on and below `until`, at most so many bytes; none
     /// where there is nothing.
     pub(crate) fn plan_read(&self, from: u64, until: u64, most: usize) -> Option<ReadPlan> {
+        if from >= until {
+            return None;
+        }
         let (first, segment) = self
             .segments
             .iter()
@@ -139,6 +142,11 @@ impl Log {
             self.put_aside(plan.first);
         }
         Some(chunk)
+    }
+
+    /// Whether the segment is there that was to be read.
+    pub(crate) fn has(&self, plan: &ReadPlan) -> bool {
+        self.segments.contains_key(&plan.first)
     }
 
     /// Gives up on a segment that cannot be read at all: what of it is not done is lost.

@@ -17,7 +17,9 @@ fn entry(id: u64) -> Entry {
 /// Appends, and waits for the answer.
 fn append(client: &Arc<Client>, id: u64) -> Result<u64, AppendError> {
     let (answer, answered) = mpsc::channel();
-    client.append(entry(id), move |outcome| answer.send(outcome).expect("somebody waits"));
+    client.append(entry(id), move |outcome| {
+        answer.send(outcome.map(|place| place.number)).expect("somebody waits")
+    });
     answered.recv().expect("answered")
 }
 
@@ -66,7 +68,7 @@ fn answers_come_in_the_order_of_the_log_and_share_their_syncs() {
                     let answer = answer.clone();
                     let id = turn * 4 + thread;
                     client.append(entry(id), move |outcome| {
-                        answer.send((outcome.expect("appended"), id)).expect("somebody waits");
+                        answer.send((outcome.expect("appended").number, id)).expect("somebody waits");
                     });
                 }
             })
@@ -91,4 +93,15 @@ fn one_at_a_time_reads_and_one_that_panics_costs_nobody_else() {
     assert!(client.try_claim().is_some());
     client.append(entry(1), |_| panic!("whoever waits has a bug"));
     assert_eq!(append(&client, 2), Ok(2));
+}
+
+#[test]
+fn what_ends_before_it_begins_has_nothing_to_be_read() {
+    let store = simulated(&SimulatedDisk::default(), Options::default());
+    let client = store.client("one").expect("open");
+    (1..=5).for_each(|id| assert_eq!(append(&client, id), Ok(id)));
+    // The log goes on behind it, as where somebody else appends.
+    for (from, until) in [(3, 3), (5, 2), (9, 9), (9, 3)] {
+        assert!(client.read(from, until, bytes::Bytes::from).expect("readable").is_none(), "{from}..{until}");
+    }
 }

@@ -4,6 +4,7 @@
 //! again takes the thing as it was; so does everybody where what was read is of no use.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +14,19 @@ use tokio::time::Instant;
 
 use super::TlsError;
 
-/// Files that are looked at, at most this often.
+/// Files that are looked at, at most this often; without an interval only when [`look_again`] says so.
 pub(super) struct Watch {
     pub(super) files: Vec<PathBuf>,
-    pub(super) interval: Duration,
+    pub(super) interval: Option<Duration>,
+}
+
+/// How often [`look_again`] was called. Of the process, as the signal is that leads to it.
+static ROUNDS: AtomicU64 = AtomicU64::new(0);
+
+/// Has the certificates, keys and authorities of all listeners and clients read again, where their files have changed:
+/// each before its next handshake. Connections that are open stay as they are.
+pub fn look_again() {
+    ROUNDS.fetch_add(1, Ordering::AcqRel);
 }
 
 type Make<T> = dyn Fn() -> Result<T, TlsError> + Send + Sync;
@@ -29,6 +39,7 @@ pub(super) struct Reloading<T> {
 
 struct Looked {
     at: Instant,
+    round: u64,
     seen: Fingerprint,
 }
 
@@ -40,7 +51,8 @@ impl<T: Send + Sync + 'static> Reloading<T> {
     ) -> Result<Reloading<T>, TlsError> {
         let look = |watch: Watch| {
             // Before the files are read: what changes meanwhile is noticed.
-            let looked = Looked { at: Instant::now(), seen: fingerprint(&watch.files) };
+            let round = ROUNDS.load(Ordering::Acquire);
+            let looked = Looked { at: Instant::now(), round, seen: fingerprint(&watch.files) };
             (watch, Mutex::new(looked))
         };
         let watches = watches.into_iter().filter(|watch| !watch.files.is_empty()).map(look).collect();
@@ -50,13 +62,14 @@ impl<T: Send + Sync + 'static> Reloading<T> {
     /// The thing, made of the files as they are; looked at as often as was asked.
     pub(super) async fn get(&self) -> Arc<T> {
         for (watch, looked) in &self.watches {
-            let now = Instant::now();
+            let (now, round) = (Instant::now(), ROUNDS.load(Ordering::Acquire));
             let seen = {
                 let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
-                if now.saturating_duration_since(looked.at) < watch.interval {
+                let age = now.saturating_duration_since(looked.at);
+                if looked.round == round && watch.interval.is_none_or(|interval| age < interval) {
                     continue;
                 }
-                looked.at = now;
+                (looked.at, looked.round) = (now, round);
                 looked.seen.clone()
             };
             let (files, make) = (watch.files.clone(), self.make.clone());

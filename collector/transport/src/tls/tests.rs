@@ -71,10 +71,13 @@ impl Serving {
     }
 
     fn client(&self, settings: &TlsClientSettings) -> Client {
+        self.client_with(TlsConnector::new(settings, Alpn::H2).unwrap())
+    }
+
+    fn client_with(&self, tls: TlsConnector) -> Client {
         let port = self.lease.local_addr().unwrap().port();
         let target = crate::endpoint::Target::Host { host: "127.0.0.1".to_owned(), port };
-        let tls = Some(TlsConnector::new(settings, Alpn::H2).unwrap());
-        Client::new(client::Options { tls, ..client::Options::new(target) }, &self.cores).unwrap()
+        Client::new(client::Options { tls: Some(tls), ..client::Options::new(target) }, &self.cores).unwrap()
     }
 }
 
@@ -137,6 +140,42 @@ async fn a_certificate_is_renewed_while_connections_stay() {
     replace(&certificate, "-----BEGIN CERTIFICATE-----\n");
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert!(call(&serving.client(&trusting(&new)), 10).await.is_ok());
+}
+
+#[tokio::test]
+async fn whoever_asks_has_all_files_read_again_without_an_interval() {
+    let (old, new, folder) = (pair(), pair(), tempfile::tempdir().unwrap());
+    let (certificate, key, ca) =
+        (folder.path().join("tls.crt"), folder.path().join("tls.key"), folder.path().join("ca.crt"));
+    let write = |pair: &Pair| {
+        replace(&certificate, pair.certificate.reveal());
+        replace(&key, pair.key.reveal());
+    };
+    write(&old);
+    replace(&ca, old.certificate.reveal());
+    let settings = TlsServerSettings {
+        cert_file: certificate.display().to_string(),
+        key_file: key.display().to_string(),
+        ..Default::default()
+    };
+    let serving = Serving::start(&settings);
+    let client = TlsClientSettings {
+        ca_file: ca.display().to_string(),
+        server_name_override: "localhost".to_owned(),
+        ..Default::default()
+    };
+    let connector = TlsConnector::new(&client, Alpn::H2).unwrap();
+    let first = serving.client_with(connector.clone());
+    assert!(call(&first, 10).await.is_ok());
+    write(&new);
+    replace(&ca, new.certificate.reveal());
+    assert!(call(&serving.client(&trusting(&old)), 10).await.is_ok(), "nobody has asked");
+    look_again();
+    assert!(call(&serving.client(&trusting(&new)), 10).await.is_ok(), "the certificate of the listener");
+    assert!(call(&first, 10).await.is_ok(), "what is open stays");
+    assert!(call(&serving.client_with(connector.clone()), 10).await.is_ok(), "the authority of the client");
+    let (sessions, again) = (connector.0.sessions.get().await, connector.0.sessions.get().await);
+    assert!(Arc::ptr_eq(&sessions, &again), "once for each change");
 }
 
 #[tokio::test]

@@ -49,6 +49,10 @@ pub(crate) enum Figure {
     Cores,
     /// From a start with a backlog on disk until the first export, in milliseconds.
     FirstExportMs,
+    /// Resident memory for each item that waits in the subject, in bytes.
+    Buffered,
+    /// The same as a ratio to a peer's in the same round.
+    BufferedAgainst(Kind),
 }
 
 /// What a figure has to stay within.
@@ -82,9 +86,9 @@ const fn goal(workload: &'static str, figure: Figure, bound: Bound) -> Goal {
 
 use Bound::{AtLeast, AtMost};
 use Figure::{
-    Cores, CpuAgainst, CpuRatio, Failed, FirstExportMs, FreshConnectionKib, HealthP99Ms, IdleMib,
-    Instructions, Lost, MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb,
-    StartMs, Throughput, UsedConnectionKib,
+    Buffered, BufferedAgainst, Cores, CpuAgainst, CpuRatio, Failed, FirstExportMs, FreshConnectionKib,
+    HealthP99Ms, IdleMib, Instructions, Lost, MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib,
+    PeakOfBudget, SizeMb, StartMs, Throughput, UsedConnectionKib,
 };
 
 /// All goals.
@@ -135,6 +139,9 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("traces-tail-20", CpuRatio, AtMost(1.2)),
     goal("traces-tail", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),
     goal("traces-tail", PeakAgainst(Kind::Otelcol), AtMost(0.25)),
+    // Of 507 bytes on the wire: 1.15 times that, and 40.
+    goal("tail-buffer", Buffered, AtMost(623.0)),
+    goal("tail-buffer", BufferedAgainst(Kind::Otelcol), AtMost(0.25)),
     goal("resource-attributes", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
     goal("transform-3", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
     goal("filter-3", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
@@ -199,6 +206,10 @@ impl Goal {
             PeakAgainst(kind) => {
                 Summary::of(mine.iter().filter_map(|sample| sample.peak_against(kind, samples)))
             }
+            Buffered => each(|sample| sample.buffered_bytes),
+            BufferedAgainst(kind) => {
+                Summary::of(mine.iter().filter_map(|sample| sample.buffered_against(kind, samples)))
+            }
             PeakMib => each(|sample| sample.peak_mib),
             HealthP99Ms => each(|sample| sample.health_p99_ms),
             IdleMib => each(|sample| sample.idle_mib),
@@ -246,6 +257,8 @@ impl Goal {
             CpuRatio => "CPU, ratio to the null relay".to_owned(),
             CpuAgainst(kind) => format!("CPU, ratio to {}'s", kind.name()),
             PeakAgainst(kind) => format!("peak memory, ratio to {}'s", kind.name()),
+            Buffered => "memory for each item that waits, bytes".to_owned(),
+            BufferedAgainst(kind) => format!("memory for each item that waits, ratio to {}'s", kind.name()),
             PeakMib => "peak memory, MiB".to_owned(),
             Throughput { of, against } => format!("throughput, {of} to {against}"),
             HealthP99Ms => "health p99, ms".to_owned(),

@@ -35,7 +35,7 @@ const HEADINGS: [&str; 14] = [
 ];
 
 /// Columns that only some workloads or options fill.
-const RARE_HEADINGS: [&str; 11] = [
+const RARE_HEADINGS: [&str; 12] = [
     "duplicates",
     "health p99 ms",
     "health failed",
@@ -47,6 +47,7 @@ const RARE_HEADINGS: [&str; 11] = [
     "fresh KiB",
     "used KiB",
     "cores",
+    "bytes held",
 ];
 
 /// The table of one workload: medians of its rounds.
@@ -124,6 +125,7 @@ fn row(label: String, runs: &[&Sample], all: &[Sample], instructions: Option<f64
         median(runs, |sample| Some(sample.connections?.fresh_kib)),
         median(runs, |sample| Some(sample.connections?.used_kib)),
         median(runs, |sample| sample.cores),
+        median(runs, |sample| sample.buffered_bytes),
     ]
 }
 

@@ -86,7 +86,7 @@ impl Bench {
     /// If a process cannot be started, ends early, or the load does not come to its end.
     pub(crate) fn sample(&self, run: &Run<'_>) -> Result<Option<Sample>> {
         match run.workload.measure {
-            Measure::Load | Measure::Health => self.sample_load(run),
+            Measure::Load | Measure::Health | Measure::Buffer => self.sample_load(run),
             Measure::Idle => self.sample_idle(run),
             Measure::Instructions => instructions::sample(self, run),
             Measure::Overload => overload::sample(self, run),
@@ -120,6 +120,9 @@ impl Bench {
         std::thread::sleep(SETTLE);
         sample.set_cpu(CpuReading::of(pid)?.since(&before));
         sample.peak_mib = Some(procfs::peak_mib(pid)?);
+        if run.workload.measure == Measure::Buffer {
+            sample.buffered_bytes = sample.growth_per_item();
+        }
         if let Some(answers) = answers {
             sample.health_failed = Some(answers.failed);
             sample.health_p99_ms = stats::quantile(answers.millis, 0.99);

@@ -38,6 +38,8 @@ pub(crate) struct Sample {
     pub(crate) overload: Option<Overload>,
     pub(crate) connections: Option<Connections>,
     pub(crate) recovery: Option<Recovery>,
+    /// Resident memory for each item that waits in the subject.
+    pub(crate) buffered_bytes: Option<f64>,
     /// CPU time over the time of the load.
     pub(crate) cores: Option<f64>,
     /// What a reader of the figures must know.
@@ -67,6 +69,7 @@ impl Sample {
             overload: None,
             connections: None,
             recovery: None,
+            buffered_bytes: None,
             cores: None,
             note: None,
         }
@@ -81,6 +84,17 @@ impl Sample {
     pub(crate) fn cpu_per_million(&self) -> Option<f64> {
         let items = self.load.as_ref()?.accepted_items;
         (items > 0).then_some(self.cpu_s? / items as f64 * 1e6)
+    }
+
+    /// By how many bytes memory was larger at its peak than before the load, for each accepted item.
+    pub(crate) fn growth_per_item(&self) -> Option<f64> {
+        let items = self.load.as_ref()?.accepted_items;
+        (items > 0).then_some((self.peak_mib? - self.idle_mib?) * f64::from(1 << 20) / items as f64)
+    }
+
+    /// Memory for each item that waits as a ratio to that of `kind` in the same round.
+    pub(crate) fn buffered_against(&self, kind: Kind, samples: &[Sample]) -> Option<f64> {
+        Some(self.buffered_bytes? / self.other(kind, samples)?.buffered_bytes?)
     }
 
     /// Accepted items per second.
@@ -200,6 +214,7 @@ pub(crate) mod tests {
             overload: None,
             connections: None,
             recovery: None,
+            buffered_bytes: None,
             cores: None,
             note: None,
         }
@@ -211,5 +226,6 @@ pub(crate) mod tests {
         assert_eq!(sample.cpu_per_million(), Some(0.5));
         assert_eq!(sample.lost(), Some(10));
         assert_eq!(sample.cpu_ratio(&[]), None);
+        assert_eq!(sample.growth_per_item(), Some(4.0 * 1.048576));
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Measure {
     Sidecar,
     /// A start with a backlog on disk.
     Recovery,
+    /// Spans that all wait for their decision when the load ends.
+    Buffer,
 }
 
 /// A load through a configuration.
@@ -152,6 +154,9 @@ const TRICKLE: Shape = Shape { rate: Some(100), connections: 1, exact_ids: true,
 /// Half a minute of 5,000 traces a second, of which some 50,000 wait.
 const SPREAD: Shape = Shape { rate: Some(400), spread_traces: true, ..shape(Traces, 100, 12_000) };
 
+/// Ten seconds of the same, shorter than any of it waits.
+const HELD: Shape = Shape { requests: 4_000, ..SPREAD };
+
 /// 100,000 series that report every ten seconds of their own time, thirty times, ten times as fast: 100,000 data points a second.
 const METRICS_100K: Shape =
     Shape { rate: Some(1000), retry: true, series: true, prepared: 1000, ..METRICS_100 };
@@ -261,6 +266,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "tail sampling by 20 policies, of which 4 are OTTL, after 10 s; a tenth is kept",
         &[variant("", "traces-tail-20", SPREAD, &[Null, Phoenix, Otelcol])],
     ),
+    Workload {
+        name: "tail-buffer",
+        about: "400,000 spans of 50,000 traces that all wait for a decision: memory for each",
+        measure: Measure::Buffer,
+        variants: &[variant("", "tail-buffer", HELD, &[Phoenix, Otelcol])],
+        most_rounds: 3,
+    },
     load("transform-50", "fifty statements of which none matches", &[edited("transform-50")]),
     load(
         "closed-loop",
@@ -376,6 +388,7 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "sampler-10" => include_str!("../../configs/sampler-10.yaml"),
         "traces-tail" => include_str!("../../configs/traces-tail.yaml"),
         "traces-tail-20" => include_str!("../../configs/traces-tail-20.yaml"),
+        "tail-buffer" => include_str!("../../configs/tail-buffer.yaml"),
         "aggregate-by" => include_str!("../../configs/aggregate-by.yaml"),
         "optimizer-drop-label" => include_str!("../../configs/optimizer-drop-label.yaml"),
         "transform-50" => include_str!("../../configs/transform-50.yaml"),

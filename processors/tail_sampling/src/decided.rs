@@ -96,6 +96,16 @@ impl Decided {
         self.refused.get_or_insert_with(|| Fingerprints::new(self.most_dropped)).insert(id);
     }
 
+    /// Reads of the large tables what recalling these traces reads, so that memory is waited for once.
+    pub(crate) fn prepare_recall<'i>(&self, ids: impl Iterator<Item = &'i [u8; 16]>) {
+        std::hint::black_box(ids.fold(false, |found, id| found ^ self.dropped.contains(id)));
+    }
+
+    /// The same for dropping them.
+    pub(crate) fn prepare_drop<'i>(&self, ids: impl Iterator<Item = &'i [u8; 16]>) {
+        std::hint::black_box(ids.fold(false, |found, id| found ^ self.dropped.is_young(id)));
+    }
+
     /// What was decided about a trace. One that is asked for stays longer.
     pub(crate) fn recall(&mut self, id: &[u8; 16]) -> Option<Remembered> {
         if let Some(kept) = self.young.get(id) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use phoenix_component::{Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage};
 use phoenix_statements::Runner;
 
-use crate::buffer::{Buffer, Slot};
+use crate::buffer::{Buffer, Lookup, Slot};
 use crate::config::{PolicyConfig, Randomness, SamplingStrategy, TailSamplingConfig};
 use crate::decided::Decided;
 use crate::facts::TraceFacts;
@@ -86,7 +86,7 @@ pub(crate) struct TailStage {
     /// With `sampling_strategy: span-ingest`, what is known of the spans of the resource that is taken in.
     fresh: Vec<(Slot, TraceFacts)>,
     /// Traces that were looked up for the scope that is taken in.
-    lookups: Vec<([u8; 16], Option<Slot>)>,
+    lookups: Vec<Lookup>,
     /// Spans that ended since the last call that could say so, by reason.
     ended: Vec<(&'static str, u64)>,
     /// Since when spans that came late wait to be let out.

@@ -6,7 +6,7 @@ use phoenix_component::{Output, TraceDecision};
 use phoenix_sampling::Threshold;
 
 use super::{Round, TailStage, reason};
-use crate::buffer::Slot;
+use crate::buffer::{RecordRef, Slot};
 use crate::decided::Kept;
 use crate::facts::TraceFacts;
 use crate::generation::{Decision, Generation, numbered};
@@ -95,16 +95,21 @@ impl TailStage {
         }
     }
 
-    /// Reads of the next traces, one right after the other, what deciding reads first: so memory is waited for once.
+    /// Reads of the next traces what deciding reads first, each step for all of them before the next one: so memory is waited for
+    /// a few times, and not for each trace.
     fn look_ahead(&self, slots: &[Slot]) {
-        let mut bytes = 0;
-        for slot in slots.iter().take(AHEAD) {
-            let Some(entry) = self.buffer.traces.get(*slot) else { continue };
-            std::hint::black_box(self.buffer.traces.find(&entry.facts.id));
-            let records = self.buffer.records(entry.head).take(RECORDS_AHEAD);
-            bytes += records.map(|at| u64::from(self.buffer.segments.header(at).len)).sum::<u64>();
+        let mut heads = [RecordRef::NONE; AHEAD];
+        self.buffer.traces.look_ahead(slots, &mut heads);
+        let entries = slots.iter().take(AHEAD).filter_map(|slot| self.buffer.traces.get(*slot));
+        self.decided.prepare_drop(entries.map(|entry| &entry.facts.id));
+        for _ in 0..RECORDS_AHEAD {
+            for head in &mut heads {
+                if let Some(at) = head.some() {
+                    *head = self.buffer.segments.header(at).previous;
+                }
+            }
         }
-        std::hint::black_box(bytes);
+        std::hint::black_box(heads);
     }
 
     /// Shows all traces of a round to the policies that want to see them first.

@@ -11,6 +11,7 @@
 
 mod bottom_k;
 mod bucket;
+mod buckets;
 #[cfg(test)]
 mod chance;
 mod digits;
@@ -31,6 +32,7 @@ mod vote;
 
 pub use bottom_k::BottomK;
 pub use bucket::{Bucket, Lease, Limit};
+pub use buckets::Buckets;
 pub use digits::Digits;
 pub use ema::{EmaRates, EmaSettings, Goal, OTHER_KEYS};
 pub use fingerprint::{Repeats, top_frame};

@@ -10,12 +10,12 @@ use crate::headroom::Shortfall;
 pub use beyond::{
     BaselineConfig, BudgetConfig, EmaDynamicConfig, EmaThroughputConfig, ErrorFingerprintConfig,
     FairShareConfig, KOfNConfig, LatencyQuantileConfig, NoveltyConfig, OrConfig, PriorityConfig,
-    WeightConfig,
+    TraceTruncateConfig, WeightConfig,
 };
 pub use policy::{
     AllocationConfig, AndConfig, BooleanAttributeConfig, BytesLimitingConfig, CompositeConfig, DropConfig,
-    LatencyConfig, NotConfig, NumericAttributeConfig, OttlConditionConfig, PolicyConfig, PolicyType,
-    ProbabilisticConfig, RateLimitingConfig, SpanCountConfig, StatusCode, StatusCodeConfig,
+    LatencyConfig, NotConfig, NumericAttributeConfig, OnExceed, OttlConditionConfig, PolicyConfig,
+    PolicyType, ProbabilisticConfig, RateLimitingConfig, SpanCountConfig, StatusCode, StatusCodeConfig,
     StringAttributeConfig, TraceStateConfig,
 };
 
@@ -219,7 +219,11 @@ impl Settings for TailSamplingConfig {
             "buffer::spill",
             "is not supported: what does not fit into memory is decided early, sampled, and at last refused",
         );
-        problems.require(!self.policies.is_empty(), "policies", "must name at least one policy");
+        problems.require(
+            self.policies.iter().any(|policy| policy.kind != PolicyType::TraceTruncate),
+            "policies",
+            "must name at least one policy that keeps traces",
+        );
         problems.require(
             self.evaluation == Evaluation::Votes || self.sampling_strategy == SamplingStrategy::TraceComplete,
             "evaluation",

@@ -23,6 +23,8 @@ pub(crate) struct Kept {
     pub(crate) admitted: Option<Threshold>,
     /// The class of retention.
     pub(crate) class: Option<Arc<str>>,
+    /// The trace was cut, and of the rest such a share stayed.
+    pub(crate) truncation: Option<Threshold>,
     /// The number of the configuration whose policies decided.
     pub(crate) generation: u32,
     /// When the decision was made, in nanoseconds of monotonic time.
@@ -134,6 +136,7 @@ mod tests {
             threshold: None,
             admitted: None,
             class: None,
+            truncation: None,
             generation: 0,
             decided_at: 0,
         }

@@ -23,6 +23,7 @@ mod policies;
 pub mod policy;
 mod release;
 mod stage;
+mod truncation;
 mod wheel;
 
 use std::sync::Arc;

@@ -304,6 +304,7 @@ mod reason {
     pub(super) const NOT_SAMPLED: &str = "not_sampled";
     pub(super) const DROPPED: &str = "dropped_by_policy";
     pub(super) const LATE: &str = "late_not_sampled";
+    pub(super) const TRUNCATED: &str = "truncated";
     pub(super) const TOO_LARGE: &str = "trace_too_large";
     pub(super) const STRESS: &str = "memory_stress";
     pub(super) const SHUTDOWN: &str = "pending_at_shutdown";

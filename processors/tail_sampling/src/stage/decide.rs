@@ -170,6 +170,7 @@ impl TailStage {
             Outcome::Sampled => {
                 let (facts, head) = self.buffer.take(slot);
                 let generation = numbered(&mut self.generations, facts.generation);
+                let truncation = generation.as_ref().and_then(|generation| generation.truncation_of(&facts));
                 let class = decision.class.and_then(|class| {
                     generation.and_then(|generation| generation.plan.classes.get(usize::from(class)).cloned())
                 });
@@ -179,11 +180,22 @@ impl TailStage {
                     threshold: decision.threshold,
                     admitted: facts.admitted(),
                     class,
+                    truncation,
                     generation: facts.generation,
                     decided_at: self.now.monotonic.as_nanos() as u64,
                 };
                 let mark = self.mark(&kept, false);
-                self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark);
+                match truncation {
+                    None => self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark),
+                    Some(share) => {
+                        let cut =
+                            self.outgoing.add_truncated(&mut self.buffer, head, (&facts.id, share), mark);
+                        if cut > 0 {
+                            self.metrics.truncated.add(1);
+                            self.end(reason::TRUNCATED, cut);
+                        }
+                    }
+                }
                 if facts.id != [0; 16] {
                     self.decided.keep(facts.id, kept);
                 }
@@ -245,7 +257,7 @@ impl TailStage {
             generation: kept.generation,
             is_cached,
         });
-        Mark { threshold, policy, class: kept.class.clone() }
+        Mark { threshold, policy, class: kept.class.clone(), share: None }
     }
 
     /// Decides about the trace that is due first.

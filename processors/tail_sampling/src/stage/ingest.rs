@@ -276,7 +276,12 @@ impl TailStage {
                 self.metrics.late_sampled.add(spans);
                 self.count_late(kept.decided_at);
                 let mark = self.mark_late(&kept);
-                self.outgoing.add_late(&mut self.buffer, place.scope, spans, body, mark);
+                let truncation = kept.truncation.map(|share| (&run.id, share));
+                let cut =
+                    self.outgoing.add_late(&mut self.buffer, place.scope, (spans, body), truncation, mark);
+                if cut > 0 {
+                    self.end(reason::TRUNCATED, cut);
+                }
                 self.late_since.get_or_insert(self.now.monotonic);
             }
             Target::Dropped => {

@@ -234,3 +234,67 @@ fn what_does_not_fit_together_is_refused() {
         assert_eq!(problems.keys(), [key], "{yaml}\n{problems}");
     }
 }
+
+#[test]
+fn each_tenant_has_a_rate_and_what_exceeds_it_goes_to_the_next_policy() {
+    let yaml = "
+decision_wait: 1s
+evaluation: first_match
+num_shards: 2
+policies:
+  - name: per service
+    type: rate_limiting
+    rate_limiting: {spans_per_second: 10, burst_capacity: 10, key_fields: [service.name], on_exceed: next}
+  - {name: rest, type: baseline, baseline: {sampling_percentage: 25}}";
+    let mut tail = Tail::new(yaml);
+    let (mut number, mut truth) = (0, 0.0);
+    for _ in 0..100 {
+        for (service, traces) in [("loud", 100), ("quiet", 8)] {
+            for _ in 0..traces {
+                number += 1;
+                truth += 1.0;
+                tail.send_request(&request(service, &[plain(id(number))]));
+            }
+        }
+        tail.advance(1.0);
+    }
+    tail.advance(3.0);
+    let of_first = tail.sum("count_traces_sampled", &[("policy", "per service"), ("sampled", "true")]);
+    assert!(
+        (1_750..=1_850).contains(&of_first),
+        "all of the quiet one, ten a second of the loud: {of_first}"
+    );
+    let kept = tail.kept();
+    // Without a threshold a trace stands for itself.
+    let counts =
+        kept.values().flatten().map(|span| if span["traceState"].is_null() { 1.0 } else { stands_for(span) });
+    let estimate: f64 = counts.sum();
+    // 9,000 by chance with a quarter: a deviation of 1.6 %.
+    assert!((estimate / truth - 1.0).abs() < 0.05, "{estimate} for {truth}");
+}
+
+#[test]
+fn what_exceeds_a_rate_is_left_out_where_nothing_else_is_said() {
+    let yaml = "
+decision_wait: 1s
+evaluation: first_match
+policies:
+  - name: limited errors
+    type: and
+    and:
+      and_sub_policy:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+        - {name: rate, type: rate_limiting, rate_limiting: {spans_per_second: 5, burst_capacity: 5}}
+  - {name: rest, type: always_sample}";
+    let count = |yaml: &str| {
+        let mut tail = Tail::new(yaml);
+        (0..100).for_each(|number| tail.send(&[error(id(number))]));
+        tail.advance(3.0);
+        tail.kept().len()
+    };
+    assert_eq!(count(yaml), 5);
+    assert_eq!(count(&yaml.replace("burst_capacity: 5", "burst_capacity: 5, on_exceed: next")), 100);
+    let inside = "{policies: [{name: n, type: not, not: {not_sub_policy: {name: r, type: rate_limiting, rate_limiting: {spans_per_second: 5, on_exceed: next}}}}]}";
+    let found = decode_text::<TailSamplingConfig>(inside).expect_err("nothing to pass on to").to_string();
+    assert!(found.contains("rate_limiting::on_exceed"), "{found}");
+}

@@ -41,15 +41,19 @@ pub(crate) struct Plan {
 
 /// What the policies of all shards share, by the path of their names.
 #[derive(Default)]
-pub struct Shared(HashMap<String, Arc<dyn Any + Send + Sync>>);
+pub struct Shared {
+    by_path: HashMap<String, Arc<dyn Any + Send + Sync>>,
+    /// The shard whose plan is made next.
+    pub(crate) shard: usize,
+}
 
 /// Builds policies: gives out conditions and fields, and collects problems.
 pub struct Builder<'b> {
     pub(crate) conditions: Conditions,
     pub(crate) compat: &'b CompatConfig,
     pub(crate) randomness: Randomness,
-    /// Parts that decide in parallel.
-    pub(crate) shards: u32,
+    /// The number of the shard, and how many there are.
+    pub(crate) shard: (usize, usize),
     at_ingest: bool,
     shared: &'b mut Shared,
     problems: &'b mut Problems,
@@ -75,7 +79,7 @@ impl Builder<'_> {
 
     /// The state that the policies at this place share over all shards; `make` makes it for the first.
     pub fn shared<T: Any + Send + Sync>(&mut self, make: impl FnOnce() -> T) -> Arc<T> {
-        let entry = self.shared.0.entry(self.path.clone()).or_insert_with(|| Arc::new(make()));
+        let entry = self.shared.by_path.entry(self.path.clone()).or_insert_with(|| Arc::new(make()));
         match entry.clone().downcast::<T>() {
             Ok(shared) => shared,
             Err(_) => unreachable!("one place has policies of one type"),
@@ -208,7 +212,7 @@ impl Plan {
             conditions: Conditions::default(),
             compat: &config.compat,
             randomness: config.randomness,
-            shards: config.num_shards.max(1),
+            shard: (shared.shard, config.num_shards.max(1) as usize),
             at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             shared,
             problems,

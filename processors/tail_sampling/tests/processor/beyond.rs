@@ -298,3 +298,80 @@ policies:
     let found = decode_text::<TailSamplingConfig>(inside).expect_err("nothing to pass on to").to_string();
     assert!(found.contains("rate_limiting::on_exceed"), "{found}");
 }
+
+/// An identifier that goes to the first of two shards, or to the second.
+fn id_of_shard(number: u64, shard: u64) -> u128 {
+    id(number) & !(1 << 56) | u128::from(shard) << 56
+}
+
+/// What is kept in a second, and what that stands for, of so many traces a second of a service in each of two shards; seen for a
+/// minute, after ten seconds.
+fn skewed(policy: &str, load: [(&str, u64); 2]) -> [(f64, f64); 2] {
+    let mut tail = Tail::new(&format!("{{decision_wait: 1s, num_shards: 2, policies: [{policy}]}}"));
+    const WARM: u64 = 10;
+    const SECONDS: u64 = 60;
+    let (mut number, mut found) = (0, [(0.0, 0.0); 2]);
+    for step in 0..10 * (WARM + SECONDS) {
+        for (shard, (service, per_second)) in load.iter().enumerate() {
+            let mut next = || {
+                number += 1;
+                plain(id_of_shard(number, shard as u64))
+            };
+            let spans: Vec<Value> = (0..per_second / 10).map(|_| next()).collect();
+            tail.send_request(&request(service, &spans));
+        }
+        tail.advance(0.1);
+        for (id, spans) in tail.kept() {
+            if step >= 10 * WARM {
+                let of_shard =
+                    &mut found[(u128::from_str_radix(&id, 16).expect("digits") >> 56 & 1) as usize];
+                of_shard.0 += spans.len() as f64 / SECONDS as f64;
+                of_shard.1 += spans.iter().map(stands_for).sum::<f64>() / SECONDS as f64;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn shards_that_are_asked_for_unlike_amounts_reach_the_whole_budget_together() {
+    let cases = [
+        ("budget", "{name: b, type: budget, budget: {spans_per_second: 100}}"),
+        (
+            "budget by key",
+            "{name: b, type: budget, budget: {spans_per_second: 100, key_fields: [service.name]}}",
+        ),
+        ("priority", "{name: p, type: priority, priority: {spans_per_second: 100}}"),
+    ];
+    for (case, policy) in cases {
+        let [busy, idle] = skewed(policy, [("shop", 500), ("shop", 20)]);
+        let kept = busy.0 + idle.0;
+        // The one with 500 of 520 would have had half of it.
+        assert!((93.0..=106.0).contains(&kept), "{case}: {kept} of 100 a second");
+        let estimate = busy.1 + idle.1;
+        assert!((estimate / 520.0 - 1.0).abs() < 0.06, "{case}: {estimate} for 520");
+        assert!(idle.1 > 10.0, "{case}: those of the other are seen too: {idle:?}");
+    }
+}
+
+#[test]
+fn a_share_is_fair_over_shards() {
+    let policy =
+        "{name: f, type: fair_share, fair_share: {spans_per_second: 100, key_fields: [service.name]}}";
+    let [loud, quiet] = skewed(policy, [("loud", 1000), ("quiet", 40)]);
+    assert!(quiet.0 >= 38.0, "it asks for less than half, and gets it all: {quiet:?}");
+    assert!((93.0..=106.0).contains(&(loud.0 + quiet.0)), "{loud:?} {quiet:?}");
+    assert!((loud.1 / 1000.0 - 1.0).abs() < 0.06, "{loud:?}");
+    let [one, other] = skewed(policy, [("same", 900), ("same", 100)]);
+    assert!((93.0..=106.0).contains(&(one.0 + other.0)), "{one:?} {other:?}");
+    assert!((one.0 / other.0 - 9.0).abs() < 2.5, "one key is seen alike in both: {one:?} {other:?}");
+}
+
+#[test]
+fn rates_by_key_have_one_goal_over_all_shards() {
+    let policy = "{name: e, type: ema_throughput, ema_throughput: {goal_throughput_per_sec: 100, \
+        key_fields: [service.name], adjustment_interval: 3s}}";
+    let [busy, idle] = skewed(policy, [("shop", 900), ("shop", 100)]);
+    assert!((85.0..=115.0).contains(&(busy.0 + idle.0)), "{busy:?} {idle:?}");
+    assert!((busy.0 / idle.0 - 9.0).abs() < 2.5, "with one rate: {busy:?} {idle:?}");
+}

@@ -3,6 +3,7 @@
 //! Each round runs every subject once, the next round in reverse order, so that whatever else the machine
 //! does meets all of them alike. Ratios pair a run with the null relay's of the same round.
 
+mod buffer_overload;
 mod cgroup;
 mod connections;
 mod elf;
@@ -280,6 +281,8 @@ fn progress(sample: &Sample) -> String {
     figure("fresh KiB", sample.connections.map(|connections| connections.fresh_kib));
     figure("used KiB", sample.connections.map(|connections| connections.used_kib));
     figure("cores", sample.cores);
+    figure("late p99 ms", sample.late_p99_ms());
+    figure("stands for", sample.stands_for());
     figure("bytes held", sample.buffered_bytes);
     figures.join(", ")
 }

@@ -14,7 +14,7 @@ use crate::compare::sample::Sample;
 use crate::compare::stats;
 use crate::compare::subjects::{Kind, Subject};
 use crate::compare::workloads::{Measure, Shape, Variant, Workload, config_text};
-use crate::compare::{connections, instructions, overload, recovery, sidecar};
+use crate::compare::{buffer_overload, connections, instructions, overload, recovery, sidecar};
 use crate::ledger::SinkReport;
 use crate::tls;
 
@@ -90,6 +90,7 @@ impl Bench {
             Measure::Idle => self.sample_idle(run),
             Measure::Instructions => instructions::sample(self, run),
             Measure::Overload => overload::sample(self, run),
+            Measure::BufferOverload => buffer_overload::sample(self, run),
             Measure::Connections => connections::sample(self, run),
             Measure::Sidecar => sidecar::sample(self, run),
             Measure::Recovery => recovery::sample(self, run),
@@ -215,6 +216,9 @@ impl Bench {
         }
         if self.exact_ids || variant.shape.exact_ids {
             arguments.push("--ids".to_owned());
+        }
+        if let Some(wait_ms) = shape.waits_ms {
+            arguments.extend(["--wait-ms".to_owned(), wait_ms.to_string()]);
         }
         let mut sink = Process::start(&self.own, &arguments, &[], &self.directory.join("sink.log"), true)?;
         sink.wait_for_port(&ports.grpc_target(), START_TIMEOUT)?;

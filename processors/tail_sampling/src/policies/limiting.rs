@@ -74,10 +74,10 @@ impl Policy for Limiting {
                     bucket.adopt(old_bucket);
                 }
             }
-            (Tokens::ByKey(buckets, _), Tokens::ByKey(old, _)) => {
-                if buckets.limit() == old.limit() && buckets.most_keys() == old.most_keys() {
-                    *buckets = old.clone();
-                }
+            (Tokens::ByKey(buckets, _), Tokens::ByKey(old, _))
+                if buckets.limit() == old.limit() && buckets.most_keys() == old.most_keys() =>
+            {
+                *buckets = old.clone();
             }
             _ => {}
         }

@@ -62,6 +62,9 @@ pub struct TailSamplingConfig {
     pub randomness: Randomness,
     /// Put the policy that decided into the attributes of each scope, as otelcol's gate `recordpolicy` does.
     pub record_policy: bool,
+    /// Write into the attribute `SampleRate` of each kept span how many it stands for, as a whole number, as Refinery does. Not where
+    /// a limit decided, an opposite, or `probabilistic` with `fnv_compat`: then nobody knows.
+    pub record_sample_rate: bool,
     /// Memory for spans that wait.
     pub buffer: BufferConfig,
     /// Where Phoenix differs from otelcol on purpose, and how to have otelcol's way.
@@ -175,6 +178,7 @@ impl Default for TailSamplingConfig {
             tail_storage: None,
             randomness: Randomness::FnvCompat,
             record_policy: false,
+            record_sample_rate: false,
             buffer: BufferConfig::default(),
             compat: CompatConfig::default(),
         }

@@ -40,12 +40,14 @@ pub(crate) struct Mark {
     pub(crate) class: Option<Arc<str>>,
     /// Its spans stand for others of their trace: they are such a share of them.
     pub(crate) share: Option<Threshold>,
+    /// The threshold that says how many spans each stands for, where that is written in numbers.
+    pub(crate) rate: Option<Threshold>,
 }
 
 impl Mark {
     /// Whether it is written onto each span.
     fn changes_spans(&self) -> bool {
-        self.threshold.is_some() || self.share.is_some()
+        self.threshold.is_some() || self.share.is_some() || self.rate.is_some()
     }
 }
 
@@ -257,7 +259,7 @@ impl Outgoing {
                 Body::Copied(range) => &self.copied[range.clone()],
             };
             for span in spans_of(old) {
-                put_span(&mut scratch, span.body, mark.threshold, mark.share);
+                put_span(&mut scratch, span.body, mark);
             }
             let start = self.copied.len();
             self.copied.extend_from_slice(&scratch);

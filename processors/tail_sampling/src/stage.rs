@@ -32,6 +32,7 @@ struct Rules {
     at_ingest: bool,
     drops_pending: bool,
     records_policy: bool,
+    records_rate: bool,
     writes_thresholds: bool,
     most_kept: u64,
     most_dropped: u64,
@@ -56,6 +57,7 @@ impl Rules {
             at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             drops_pending: config.drop_pending_traces_on_shutdown,
             records_policy: config.record_policy,
+            records_rate: config.record_sample_rate,
             writes_thresholds: config.randomness == Randomness::W3c
                 || config.policies.iter().any(PolicyConfig::uses_randomness),
             most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT),

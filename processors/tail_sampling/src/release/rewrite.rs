@@ -5,7 +5,7 @@ use phoenix_pdata::wire::{Field, Fields};
 use phoenix_pdata::write::{put_attribute, put_bytes};
 use phoenix_sampling::{Randomness, Threshold, TraceState};
 
-use super::{MarkedPolicy, ThresholdEdit};
+use super::{Mark, MarkedPolicy, ThresholdEdit};
 use crate::truncation;
 
 /// The field that holds spans in the entry of a scope.
@@ -17,6 +17,8 @@ const SCOPE_ATTRIBUTES: u32 = 3;
 const RESOURCE_ATTRIBUTES: u32 = 1;
 const SCOPE: u32 = 1;
 const RESOURCE: u32 = 1;
+/// The attribute of spans in which Refinery and its successors write how many a span stands for.
+const SAMPLE_RATE: &str = "SampleRate";
 /// The attribute of resources that says how long what is kept is to be stored.
 const RETENTION_CLASS: &str = "sampling.retention.class";
 
@@ -25,67 +27,100 @@ pub(super) fn spans_of(body: &[u8]) -> impl Iterator<Item = Field<'_>> {
     Fields::new(body).filter(|field| field.is_len(SPANS))
 }
 
-/// Writes a span with its threshold changed, and how many others of its trace it stands for.
-pub(super) fn put_span(
-    out: &mut Vec<u8>,
-    span: &[u8],
-    edit: Option<ThresholdEdit>,
-    share: Option<Threshold>,
-) {
+/// Writes a span with what its mark says: its threshold changed, and how many others it stands for.
+pub(super) fn put_span(out: &mut Vec<u8>, span: &[u8], mark: &Mark) {
     let mut body = Vec::with_capacity(span.len() + 64);
-    let mut stands_for = share.map(Threshold::adjusted_count);
+    let mut of_trace = mark.share.map(Threshold::adjusted_count);
+    let mut rate_before = None;
     for field in Fields::new(span) {
-        let is_count = share.is_some()
-            && field.is_len(SPAN_ATTRIBUTES)
-            && key_of(field.body) == truncation::ADJUSTED_COUNT.as_bytes();
-        if is_count {
+        let key = if field.is_len(SPAN_ATTRIBUTES) { key_of(field.body) } else { &[] };
+        if mark.share.is_some() && key == truncation::ADJUSTED_COUNT.as_bytes() {
             // Its trace was cut elsewhere, and again here.
             if let AnyValue::Double(before) = KeyValue::new(field.body).value() {
-                stands_for = stands_for.map(|count| count * before);
+                of_trace = of_trace.map(|count| count * before);
             }
-        } else if edit.is_none() || field.number() != TRACE_STATE {
+        } else if mark.rate.is_some() && key == SAMPLE_RATE.as_bytes() {
+            if let AnyValue::Int(before) = KeyValue::new(field.body).value() {
+                rate_before = Some(before);
+            }
+        } else if mark.threshold.is_none() || field.number() != TRACE_STATE {
             body.extend_from_slice(field.raw);
         }
     }
-    if let Some(edit) = edit {
-        let state = edited_state(span, edit);
-        if !state.is_empty() {
-            put_bytes(&mut body, TRACE_STATE, &state);
+    let state = State::of(span);
+    let after = match mark.threshold {
+        Some(edit) => {
+            let (written, after) = state.edited(edit);
+            if !written.is_empty() {
+                put_bytes(&mut body, TRACE_STATE, &written);
+            }
+            after
         }
-    }
-    if let Some(count) = stands_for {
+        None => mark.rate.map(|rate| state.threshold().map_or(rate, |before| before.max(rate))),
+    };
+    if let Some(count) = of_trace {
         put_attribute(&mut body, SPAN_ATTRIBUTES, truncation::ADJUSTED_COUNT, &AnyValue::Double(count));
+    }
+    if let Some(after) = after.filter(|_| mark.rate.is_some()) {
+        // A rate from elsewhere is by another randomness, unless the threshold has it already.
+        let before = rate_before.filter(|_| state.threshold().is_none()).unwrap_or(1).max(1);
+        let rate = after.adjusted_count() * of_trace.unwrap_or(1.0) * before as f64;
+        put_attribute(&mut body, SPAN_ATTRIBUTES, SAMPLE_RATE, &AnyValue::Int(rate.round() as i64));
     }
     put_bytes(out, SPANS, &body);
 }
 
-/// The `tracestate` of a span with its threshold changed.
-fn edited_state(span: &[u8], edit: ThresholdEdit) -> Vec<u8> {
-    let mut old: &[u8] = &[];
-    let mut id: &[u8] = &[];
-    for field in Fields::new(span) {
-        match field.number() {
-            TRACE_STATE => old = field.body,
-            TRACE_ID => id = field.body,
-            _ => {}
+/// What a span says of its sampling.
+struct State<'a> {
+    text: &'a [u8],
+    /// None where the text is no tracestate.
+    read: Option<TraceState<'a>>,
+    randomness: Option<Randomness>,
+}
+
+impl<'a> State<'a> {
+    fn of(span: &'a [u8]) -> State<'a> {
+        let mut text: &[u8] = &[];
+        let mut id: &[u8] = &[];
+        for field in Fields::new(span) {
+            match field.number() {
+                TRACE_STATE => text = field.body,
+                TRACE_ID => id = field.body,
+                _ => {}
+            }
         }
+        let read = TraceState::read(text).ok();
+        let of_id = || id.try_into().map(Randomness::of_trace).ok();
+        let randomness = read.as_ref().and_then(TraceState::randomness).or_else(of_id);
+        State { text, read, randomness }
     }
-    // What is no tracestate stays as it is.
-    let Ok(mut state) = TraceState::read(old) else { return old.to_vec() };
-    let of_id = || id.try_into().map(Randomness::of_trace).ok();
-    let randomness = state.randomness().or_else(of_id);
-    // A threshold that the randomness does not reach is no threshold of this span.
-    let contradicts = |threshold: Threshold| randomness.is_none_or(|r| !threshold.keeps(r));
-    if state.threshold().is_some_and(contradicts) {
-        state.clear_threshold();
+
+    /// Whether the randomness does not reach a threshold, which is none of this span then.
+    fn contradicts(&self, threshold: Threshold) -> bool {
+        self.randomness.is_none_or(|randomness| !threshold.keeps(randomness))
     }
-    match edit {
-        ThresholdEdit::Raise(threshold) if !contradicts(threshold) => state.raise_threshold(threshold),
-        ThresholdEdit::Raise(_) | ThresholdEdit::Clear => state.clear_threshold(),
+
+    /// The threshold that it came with.
+    fn threshold(&self) -> Option<Threshold> {
+        self.read.as_ref()?.threshold().filter(|threshold| !self.contradicts(*threshold))
     }
-    let mut new = Vec::new();
-    state.write(&mut new);
-    new
+
+    /// Its `tracestate` with the threshold changed, and which one that is then. What is no tracestate stays as it is.
+    fn edited(&self, edit: ThresholdEdit) -> (Vec<u8>, Option<Threshold>) {
+        let Some(mut state) = self.read else { return (self.text.to_vec(), None) };
+        if self.threshold().is_none() {
+            state.clear_threshold();
+        }
+        match edit {
+            ThresholdEdit::Raise(threshold) if !self.contradicts(threshold) => {
+                state.raise_threshold(threshold);
+            }
+            ThresholdEdit::Raise(_) | ThresholdEdit::Clear => state.clear_threshold(),
+        }
+        let mut text = Vec::new();
+        state.write(&mut text);
+        (text, state.threshold())
+    }
 }
 
 /// Writes the shell of a resource with a class of retention in its attributes, in the place of one that was there.

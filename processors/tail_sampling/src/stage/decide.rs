@@ -251,13 +251,15 @@ impl TailStage {
             }
             (true, None, _) => Some(ThresholdEdit::Clear),
         };
+        let known = kept.threshold.filter(|_| self.rules.records_rate);
+        let rate = known.map(|threshold| kept.admitted.map_or(threshold, |admitted| admitted.max(threshold)));
         let policy = self.rules.records_policy.then(|| MarkedPolicy {
             name: kept.policy.clone(),
             part: kept.part.clone(),
             generation: kept.generation,
             is_cached,
         });
-        Mark { threshold, policy, class: kept.class.clone(), share: None }
+        Mark { threshold, policy, class: kept.class.clone(), share: None, rate }
     }
 
     /// Decides about the trace that is due first.

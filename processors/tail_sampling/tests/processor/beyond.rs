@@ -375,3 +375,47 @@ fn rates_by_key_have_one_goal_over_all_shards() {
     assert!((85.0..=115.0).contains(&(busy.0 + idle.0)), "{busy:?} {idle:?}");
     assert!((busy.0 / idle.0 - 9.0).abs() < 2.5, "with one rate: {busy:?} {idle:?}");
 }
+
+/// The attribute `SampleRate` of a span.
+fn sample_rate(span: &Value) -> Option<i64> {
+    let mut attributes = span["attributes"].as_array()?.iter();
+    attributes.find(|attribute| attribute["key"] == "SampleRate")?["value"]["intValue"].as_str()?.parse().ok()
+}
+
+#[test]
+fn rates_are_written_as_whole_numbers_where_they_are_known() {
+    let policy = |more: &str| {
+        format!(
+            "{{decision_wait: 1s, record_sample_rate: true, policies: [{{name: p, type: baseline, baseline: {{sampling_percentage: 25}}}}{more}]}}"
+        )
+    };
+    let rated = |rate: i64, state: &str| {
+        let attribute = json!({"key": "SampleRate", "value": {"intValue": rate.to_string()}});
+        span(B, (0, 1), json!({"attributes": [attribute], "traceState": state}))
+    };
+    let of_kept = |yaml: &str, span: &Value| {
+        let mut tail = Tail::new(yaml);
+        tail.send(std::slice::from_ref(span));
+        tail.advance(3.0);
+        let kept = tail.kept();
+        let spans = &kept[&format!("{B:032x}")];
+        let rates: Vec<Option<i64>> = spans.iter().map(sample_rate).collect();
+        tail.send(&[plain(B)]);
+        tail.advance(1.0);
+        let late = tail.kept();
+        (rates[0], sample_rate(&late[&format!("{B:032x}")][0]))
+    };
+    let alone = policy("");
+    assert_eq!(of_kept(&alone, &plain(B)), (Some(4), Some(4)), "late ones too");
+    assert_eq!(of_kept(&alone, &rated(3, "")), (Some(12), Some(4)), "of another sampler, before");
+    // Its randomness is 0xce929d…: half, and then a quarter of everything by the same randomness.
+    assert_eq!(of_kept(&alone, &rated(2, "ot=th:8")), (Some(4), Some(4)), "which the threshold says already");
+    let errors = policy(", {name: e, type: always_sample}");
+    assert_eq!(of_kept(&errors, &plain(B)), (Some(1), Some(1)));
+    let limited = "{decision_wait: 1s, record_sample_rate: true, policies: [{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 10}}]}";
+    assert_eq!(of_kept(limited, &plain(B)), (None, None), "nobody knows");
+    let fnv = "{decision_wait: 1s, record_sample_rate: true, policies: [{name: p, type: probabilistic, probabilistic: {sampling_percentage: 80}}]}";
+    assert_eq!(of_kept(fnv, &plain(B)), (None, None), "by a hash that nobody else knows");
+    let w3c = fnv.replace("decision_wait", "randomness: w3c, decision_wait").replace("80", "40");
+    assert_eq!(of_kept(&w3c, &plain(B)), (Some(3), Some(3)), "2.5, rounded");
+}

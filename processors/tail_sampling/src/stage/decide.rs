@@ -27,6 +27,8 @@ const WINDOW: usize = 64;
 const VICTIMS: usize = 16;
 /// Windows that one call looks at.
 const WINDOWS: usize = 16;
+/// Traces younger than this part of the wait, or of what memory lasts for, are decided early only where memory is full.
+const SETTLING_PART: u32 = 16;
 /// How often the operator is told that memory is short.
 const WARNED_EVERY: Duration = Duration::from_secs(60);
 
@@ -279,6 +281,10 @@ impl TailStage {
             return;
         }
         self.warn_of_memory();
+        // A trace whose spans still come would be decided without them, and what is to come would follow that.
+        let lasts_for = self.buffer.pool().lasts_for().unwrap_or(self.rules.wait).min(self.rules.wait);
+        let settled = (lasts_for / SETTLING_PART).as_nanos() as u64;
+        let youngest = if self.buffer.fullness() < 1.0 { settled } else { 0 };
         let mut window: Vec<(bool, f64, Slot)> = Vec::with_capacity(WINDOW);
         for _ in 0..WINDOWS {
             if self.buffer.fullness() < CROWDED || out.is_full() {
@@ -288,7 +294,9 @@ impl TailStage {
             let now = self.now.monotonic.as_nanos() as u64;
             self.buffer.traces.look_around(WINDOW, |slot, entry| {
                 let age = now.saturating_sub(entry.facts.first_seen).max(1);
-                window.push((entry.facts.has_error, entry.facts.bytes as f64 * age as f64, slot));
+                if age >= youngest {
+                    window.push((entry.facts.has_error, entry.facts.bytes as f64 * age as f64, slot));
+                }
             });
             window.sort_unstable_by(|one, other| {
                 (one.0, other.1).partial_cmp(&(other.0, one.1)).unwrap_or(std::cmp::Ordering::Equal)

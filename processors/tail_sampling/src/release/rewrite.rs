@@ -34,10 +34,12 @@ pub(super) fn put_span(out: &mut Vec<u8>, span: &[u8], mark: &Mark) {
     let mut rate_before = None;
     for field in Fields::new(span) {
         let key = if field.is_len(SPAN_ATTRIBUTES) { key_of(field.body) } else { &[] };
-        if mark.share.is_some() && key == truncation::ADJUSTED_COUNT.as_bytes() {
-            // Its trace was cut elsewhere, and again here.
-            if let AnyValue::Double(before) = KeyValue::new(field.body).value() {
-                of_trace = of_trace.map(|count| count * before);
+        if key == truncation::ADJUSTED_COUNT.as_bytes() {
+            // Its trace was cut elsewhere, and maybe again here.
+            match KeyValue::new(field.body).value() {
+                AnyValue::Double(before) => of_trace = Some(of_trace.unwrap_or(1.0) * before),
+                _ if mark.share.is_none() => body.extend_from_slice(field.raw),
+                _ => {}
             }
         } else if mark.rate.is_some() && key == SAMPLE_RATE.as_bytes() {
             if let AnyValue::Int(before) = KeyValue::new(field.body).value() {

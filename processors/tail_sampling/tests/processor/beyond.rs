@@ -410,8 +410,8 @@ fn rates_are_written_as_whole_numbers_where_they_are_known() {
     assert_eq!(of_kept(&alone, &rated(3, "")), (Some(12), Some(4)), "of another sampler, before");
     // Its randomness is 0xce929d…: half, and then a quarter of everything by the same randomness.
     assert_eq!(of_kept(&alone, &rated(2, "ot=th:8")), (Some(4), Some(4)), "which the threshold says already");
-    let mut of_cut = rated(1, "");
-    of_cut["attributes"][1] = json!({"key": "sampling.span.adjusted_count", "value": {"doubleValue": 10.0}});
+    let count = json!([{"key": "sampling.span.adjusted_count", "value": {"doubleValue": 10.0}}]);
+    let of_cut = span(B, (0, 1), json!({"attributes": count}));
     assert_eq!(of_kept(&alone, &of_cut).0, Some(40), "of a trace that was cut elsewhere");
     let errors = policy(", {name: e, type: always_sample}");
     assert_eq!(of_kept(&errors, &plain(B)), (Some(1), Some(1)));

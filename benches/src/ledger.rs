@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kept::{self, KeptReport, KeptSpans};
 use crate::signal::Signal;
 use crate::wire::{self, Malformed};
 
@@ -27,12 +28,14 @@ pub(crate) struct Ledger {
     accepted: Mutex<Option<(Instant, Instant)>>,
     first_at: OnceLock<SystemTime>,
     seen: Option<Mutex<SeenIds>>,
+    kept: Option<Mutex<KeptSpans>>,
 }
 
 impl Ledger {
     /// An empty ledger; with `ids` it keeps the number of each record.
-    pub(crate) fn new(ids: bool) -> Ledger {
-        Ledger { seen: ids.then(Mutex::default), ..Ledger::default() }
+    pub(crate) fn new(ids: bool, wait_ms: Option<u64>) -> Ledger {
+        let kept = wait_ms.map(|wait_ms| Mutex::new(KeptSpans::new(wait_ms)));
+        Ledger { seen: ids.then(Mutex::default), kept, ..Ledger::default() }
     }
 
     /// Takes a request in.
@@ -51,6 +54,11 @@ impl Ledger {
             for id in ids {
                 seen.insert(id);
             }
+        }
+        if let Some(kept) = self.kept.as_ref().filter(|_| signal == Signal::Traces) {
+            let now = kept::unix_nanos(SystemTime::now());
+            let mut kept = kept.lock().expect("no holder of the spans panics");
+            kept.record(body, now).inspect_err(|_| _ = self.malformed.fetch_add(1, Relaxed))?;
         }
         let now = Instant::now();
         self.first_at.get_or_init(SystemTime::now);
@@ -93,12 +101,13 @@ impl Ledger {
             busy_us: u64::try_from(busy.as_micros()).unwrap_or(u64::MAX),
             first_at: self.first_at.get().copied(),
             ids,
+            kept: self.kept.as_ref().map(|kept| kept.lock().expect("no holder of the spans panics").report()),
         }
     }
 }
 
 /// What a sink prints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SinkReport {
     /// Requests that were accepted.
     pub(crate) requests: u64,
@@ -120,6 +129,9 @@ pub(crate) struct SinkReport {
     pub(crate) first_at: Option<SystemTime>,
     /// Only with `--ids`.
     pub(crate) ids: Option<IdReport>,
+    /// Only with `--wait-ms`.
+    #[serde(default)]
+    pub(crate) kept: Option<KeptReport>,
 }
 
 impl SinkReport {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::body;
 use crate::client::{Answer, Client, Encoding, FrameSize, Protocol, Target};
 use crate::compression::Compression;
+use crate::kept;
 use crate::payloads::Payload;
 use crate::signal::Signal;
 use crate::tls::Connector;
@@ -78,6 +79,9 @@ pub(crate) struct LoadOptions {
     /// Make traces of eight spans, two in each of four requests that follow each other; no trace comes twice.
     #[arg(long)]
     pub(crate) spread_traces: bool,
+    /// Write into each span when it is sent, so that `sink --wait-ms` can tell how long it took; not with `--unique-ids`.
+    #[arg(long, conflicts_with = "unique_ids")]
+    pub(crate) stamp: bool,
     /// Let the data points of the different requests be series that go on: each time a request is sent again its times are
     /// ten seconds later, and its counters have grown.
     #[arg(long)]
@@ -107,6 +111,8 @@ pub(crate) struct LoadReport {
     /// Requests that were taken, and the records in them.
     pub(crate) accepted_requests: u64,
     pub(crate) accepted_items: u64,
+    /// Of these, spans with an error.
+    pub(crate) accepted_errors: u64,
     /// Answers other than a success, and broken connections, each try counted.
     pub(crate) failed: u64,
     /// Of these, the answers after which a sender may try again.
@@ -220,6 +226,7 @@ struct Shared {
     items_each: u64,
     unique_ids: bool,
     spread_traces: bool,
+    stamp: bool,
     series: bool,
     retry: bool,
     retry_pause: Duration,
@@ -230,6 +237,7 @@ struct Shared {
     next_number: AtomicU64,
     accepted_requests: AtomicU64,
     accepted_items: AtomicU64,
+    accepted_errors: AtomicU64,
     failed: AtomicU64,
     retryable: AtomicU64,
     refusals: Mutex<BTreeMap<String, u64>>,
@@ -269,6 +277,7 @@ impl Shared {
             items_each,
             unique_ids: options.unique_ids,
             spread_traces: options.spread_traces,
+            stamp: options.stamp,
             series: options.series,
             retry: options.retry,
             retry_pause: Duration::from_millis(options.retry_pause_ms),
@@ -278,6 +287,7 @@ impl Shared {
             next_number: AtomicU64::new(0),
             accepted_requests: AtomicU64::new(0),
             accepted_items: AtomicU64::new(0),
+            accepted_errors: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             retryable: AtomicU64::new(0),
             refusals: Mutex::default(),
@@ -292,7 +302,7 @@ impl Shared {
     /// The body of a request; if records are numbered or traces spread, by `number`, which is then the request's own.
     fn body(&self, request: u64, number: u64) -> Result<Bytes> {
         let prepared = self.prepared(request);
-        if !self.unique_ids && !self.spread_traces && !self.series {
+        if !self.unique_ids && !self.spread_traces && !self.stamp && !self.series {
             return Ok(prepared.body.clone());
         }
         let mut bytes = prepared.payload.bytes.to_vec();
@@ -304,6 +314,9 @@ impl Shared {
         }
         if self.spread_traces {
             prepared.payload.spread(&mut bytes, number);
+        }
+        if self.stamp {
+            prepared.payload.stamp(&mut bytes, kept::unix_nanos(SystemTime::now()));
         }
         wire_body(&self.target, &bytes.into())
     }
@@ -326,6 +339,7 @@ impl Shared {
         LoadReport {
             accepted_requests: self.accepted_requests.load(Relaxed),
             accepted_items,
+            accepted_errors: self.accepted_errors.load(Relaxed),
             failed: self.failed.load(Relaxed),
             retryable: self.retryable.load(Relaxed),
             refusals: self.refusals.lock().expect("no holder of the counts panics").clone(),
@@ -413,7 +427,9 @@ async fn attempt(shared: &Shared, client: &mut Client, request: u64, body: Bytes
         }
         Ok(answer) => {
             shared.accepted_requests.fetch_add(1, Relaxed);
-            shared.accepted_items.fetch_add(shared.prepared(request).payload.items, Relaxed);
+            let payload = &shared.prepared(request).payload;
+            shared.accepted_items.fetch_add(payload.items, Relaxed);
+            shared.accepted_errors.fetch_add(payload.failed, Relaxed);
             if answer == Answer::Partial {
                 shared.partial.fetch_add(1, Relaxed);
             }

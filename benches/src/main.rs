@@ -16,6 +16,7 @@ mod client;
 mod codec;
 mod compare;
 mod compression;
+mod kept;
 mod ledger;
 mod load;
 mod payloads;

@@ -40,6 +40,8 @@ pub(crate) struct Payload {
     pub(crate) bytes: Bytes,
     /// Spans, log records or data points in it.
     pub(crate) items: u64,
+    /// Spans with an error.
+    pub(crate) failed: u64,
     signal: Signal,
     id_offsets: Vec<usize>,
     /// Those of trace ids; none but for spans.
@@ -78,12 +80,17 @@ impl Payload {
             wire::each_trace_id(&bytes, |offset| trace_id_offsets.push(offset))
                 .expect("an encoded request is well-formed");
         }
+        let mut failed = 0;
+        if signal == Signal::Traces {
+            wire::each_span(&bytes, |span| failed += u64::from(span.has_failed))
+                .expect("an encoded request is well-formed");
+        }
         let mut growing = Vec::new();
         if signal == Signal::Metrics {
             wire::each_growing(&bytes, |offset, step| growing.push((offset, step)))
                 .expect("an encoded request is well-formed");
         }
-        Payload { bytes: bytes.into(), items, signal, id_offsets, trace_id_offsets, growing }
+        Payload { bytes: bytes.into(), items, failed, signal, id_offsets, trace_id_offsets, growing }
     }
 
     /// Rewrites a request of this module in OTLP/JSON.
@@ -110,6 +117,13 @@ impl Payload {
     pub(crate) fn number(&self, bytes: &mut [u8], first_id: u64) {
         for (id, offset) in (first_id..).zip(&self.id_offsets) {
             wire::write_id(bytes, *offset, self.signal, id);
+        }
+    }
+
+    /// Writes into the spans of a copy when they are sent: nanoseconds, as their ids.
+    pub(crate) fn stamp(&self, bytes: &mut [u8], unix_nanos: u64) {
+        for offset in &self.id_offsets {
+            wire::write_id(bytes, *offset, self.signal, unix_nanos);
         }
     }
 

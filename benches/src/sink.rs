@@ -66,6 +66,10 @@ pub(crate) struct SinkOptions {
     /// Keep the number of each record, to tell what is missing and what came twice (`load --unique-ids`).
     #[arg(long)]
     pub(crate) ids: bool,
+    /// Spans say when they were sent (`load --stamp`) and were to wait for so many milliseconds: tell by how much longer they
+    /// took, how many have failed, and how many there were by their thresholds.
+    #[arg(long)]
+    pub(crate) wait_ms: Option<u64>,
 }
 
 /// Runs until the process is asked to stop, then prints the counts.
@@ -104,7 +108,7 @@ impl Sink {
         ensure!(options.at_once != Some(0), "a sink that works on nothing at a time takes nothing");
         let grpc = listen(options.grpc).await?;
         let http = listen(options.http).await?;
-        let ledger = Arc::new(Ledger::new(options.ids));
+        let ledger = Arc::new(Ledger::new(options.ids, options.wait_ms));
         let turns = options.at_once.map(Semaphore::new);
         let tls = options.tls_folder.as_deref().map(Acceptor::new).transpose()?;
         Ok(Sink {

@@ -47,6 +47,7 @@ fn load_options(endpoint: String) -> LoadOptions {
         one_each: false,
         unique_ids: true,
         spread_traces: false,
+        stamp: false,
         series: false,
         retry: false,
         retry_pause_ms: 20,
@@ -70,6 +71,7 @@ fn sink_options() -> SinkOptions {
         max_frame_bytes: 16 << 10,
         tls_folder: None,
         ids: true,
+        wait_ms: None,
     }
 }
 
@@ -228,7 +230,7 @@ fn cut_off_requests_are_malformed_and_never_panic() {
 
 #[test]
 fn a_ledger_tells_losses_duplicates_and_strangers() {
-    let ledger = Ledger::new(true);
+    let ledger = Ledger::new(true, None);
     let payload = Payload::new(Signal::Traces, 10, 1);
     ledger.record(Signal::Traces, &payload.numbered_from(1)).unwrap();
     ledger.record(Signal::Traces, &payload.numbered_from(6)).unwrap();

@@ -174,6 +174,45 @@ pub(crate) fn each_trace_id(bytes: &[u8], mut visit: impl FnMut(usize)) -> Resul
     })
 }
 
+/// What is looked at of a span that a tail sampler let out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SpanParts {
+    /// Where the eight bytes of its id begin.
+    pub(crate) id: Option<usize>,
+    /// Where its `tracestate` is.
+    pub(crate) trace_state: Range<usize>,
+    /// Its status is an error.
+    pub(crate) has_failed: bool,
+}
+
+/// Calls `visit` for each span.
+///
+/// # Errors
+/// If the bytes are malformed, inside the spans too.
+pub(crate) fn each_span(bytes: &[u8], mut visit: impl FnMut(SpanParts)) -> Result<(), Malformed> {
+    const ERROR: u64 = 2;
+    each_record(bytes, Signal::Traces, &mut |record| {
+        let mut parts = SpanParts::default();
+        each_field(bytes, record, |field| {
+            match (field.number, field.wire_type) {
+                (2, WireType::Length) if field.body.len() == 8 => parts.id = Some(field.body.start),
+                (3, WireType::Length) => parts.trace_state = field.body,
+                (15, WireType::Length) => each_field(bytes, field.body, |status| {
+                    if (status.number, status.wire_type) == (3, WireType::Varint) {
+                        let mut at = status.body.start;
+                        parts.has_failed = varint(bytes, &mut at, status.body.end)? == ERROR;
+                    }
+                    Ok(())
+                })?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        visit(parts);
+        Ok(())
+    })
+}
+
 /// Calls `visit` with the offset of each eight bytes that grow from one report of a data point to the next, and by how much
 /// in ten seconds: its time, the value of a whole number, the count and the first bucket of a histogram.
 ///

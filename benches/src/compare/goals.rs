@@ -49,6 +49,16 @@ pub(crate) enum Figure {
     Cores,
     /// From a start with a backlog on disk until the first export, in milliseconds.
     FirstExportMs,
+    /// Resident memory for each item that waits in the subject, in bytes.
+    Buffered,
+    /// The same as a ratio to a peer's in the same round.
+    BufferedAgainst(Kind),
+    /// By how much kept spans came later than they had to wait, at the 99th percentile, in milliseconds.
+    LateP99Ms,
+    /// Accepted spans with an error that did not arrive.
+    LostErrors,
+    /// By what part the number of spans, as those that arrived say it, differs from what was accepted.
+    EstimateError,
 }
 
 /// What a figure has to stay within.
@@ -82,9 +92,10 @@ const fn goal(workload: &'static str, figure: Figure, bound: Bound) -> Goal {
 
 use Bound::{AtLeast, AtMost};
 use Figure::{
-    Cores, CpuAgainst, CpuRatio, Failed, FirstExportMs, FreshConnectionKib, HealthP99Ms, IdleMib,
-    Instructions, Lost, MemoryDrift, NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb,
-    StartMs, Throughput, UsedConnectionKib,
+    Buffered, BufferedAgainst, Cores, CpuAgainst, CpuRatio, EstimateError, Failed, FirstExportMs,
+    FreshConnectionKib, HealthP99Ms, IdleMib, Instructions, LateP99Ms, Lost, LostErrors, MemoryDrift,
+    NotRetryable, Offered, PeakAgainst, PeakMib, PeakOfBudget, SizeMb, StartMs, Throughput,
+    UsedConnectionKib,
 };
 
 /// All goals.
@@ -135,6 +146,16 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("traces-tail-20", CpuRatio, AtMost(1.2)),
     goal("traces-tail", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),
     goal("traces-tail", PeakAgainst(Kind::Otelcol), AtMost(0.25)),
+    goal("traces-tail", LateP99Ms, AtMost(150.0)),
+    goal("tail-overload", Offered, AtLeast(1.9)),
+    goal("tail-overload", PeakOfBudget, AtMost(1.0)),
+    goal("tail-overload", MemoryDrift, AtMost(0.1)),
+    goal("tail-overload", NotRetryable, AtMost(0.0)),
+    goal("tail-overload", LostErrors, AtMost(0.0)),
+    goal("tail-overload", EstimateError, AtMost(0.03)),
+    // Of 507 bytes on the wire: 1.15 times that, and 40.
+    goal("tail-buffer", Buffered, AtMost(623.0)),
+    goal("tail-buffer", BufferedAgainst(Kind::Otelcol), AtMost(0.25)),
     goal("resource-attributes", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
     goal("transform-3", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
     goal("filter-3", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
@@ -199,6 +220,13 @@ impl Goal {
             PeakAgainst(kind) => {
                 Summary::of(mine.iter().filter_map(|sample| sample.peak_against(kind, samples)))
             }
+            Buffered => each(|sample| sample.buffered_bytes),
+            LateP99Ms => each(Sample::late_p99_ms),
+            LostErrors => each(|sample| Some(sample.lost_errors()? as f64)),
+            EstimateError => each(|sample| Some((sample.stands_for()? - 1.0).abs())),
+            BufferedAgainst(kind) => {
+                Summary::of(mine.iter().filter_map(|sample| sample.buffered_against(kind, samples)))
+            }
             PeakMib => each(|sample| sample.peak_mib),
             HealthP99Ms => each(|sample| sample.health_p99_ms),
             IdleMib => each(|sample| sample.idle_mib),
@@ -246,6 +274,11 @@ impl Goal {
             CpuRatio => "CPU, ratio to the null relay".to_owned(),
             CpuAgainst(kind) => format!("CPU, ratio to {}'s", kind.name()),
             PeakAgainst(kind) => format!("peak memory, ratio to {}'s", kind.name()),
+            Buffered => "memory for each item that waits, bytes".to_owned(),
+            BufferedAgainst(kind) => format!("memory for each item that waits, ratio to {}'s", kind.name()),
+            LateP99Ms => "kept spans after their wait, p99, ms".to_owned(),
+            LostErrors => "accepted errors lost".to_owned(),
+            EstimateError => "spans that what is kept stands for, error".to_owned(),
             PeakMib => "peak memory, MiB".to_owned(),
             Throughput { of, against } => format!("throughput, {of} to {against}"),
             HealthP99Ms => "health p99, ms".to_owned(),

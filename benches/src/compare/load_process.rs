@@ -93,6 +93,7 @@ fn load_arguments(shape: Shape, requests: u64, endpoint: &str) -> Vec<String> {
         ("--hold", shape.one_each),
         ("--retry", shape.retry),
         ("--spread-traces", shape.spread_traces),
+        ("--stamp", shape.waits_ms.is_some()),
         ("--series", shape.series),
     ];
     arguments.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned()));

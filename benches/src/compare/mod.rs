@@ -3,6 +3,7 @@
 //! Each round runs every subject once, the next round in reverse order, so that whatever else the machine
 //! does meets all of them alike. Ratios pair a run with the null relay's of the same round.
 
+mod buffer_overload;
 mod cgroup;
 mod connections;
 mod elf;
@@ -163,7 +164,9 @@ impl Results {
                 cases.reverse();
             }
             for (variant, subject) in cases {
-                let scale = options.scale * if subject.kind.is_peer() { options.peer_scale } else { 1.0 };
+                // Where there is a rate, a shorter load would be another one: less is held, and for less long.
+                let is_shorter = subject.kind.is_peer() && variant.shape.rate.is_none();
+                let scale = options.scale * if is_shorter { options.peer_scale } else { 1.0 };
                 let run = Run { workload, variant, subject, round, scale };
                 let label = format!(
                     "{} {}/{} {} {}",
@@ -278,5 +281,8 @@ fn progress(sample: &Sample) -> String {
     figure("fresh KiB", sample.connections.map(|connections| connections.fresh_kib));
     figure("used KiB", sample.connections.map(|connections| connections.used_kib));
     figure("cores", sample.cores);
+    figure("late p99 ms", sample.late_p99_ms());
+    figure("stands for", sample.stands_for());
+    figure("bytes held", sample.buffered_bytes);
     figures.join(", ")
 }

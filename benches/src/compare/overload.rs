@@ -110,7 +110,7 @@ fn budget_mib(address: &str) -> Option<f64> {
 }
 
 /// The value of a metric without labels of interest, in Prometheus' text form.
-fn gauge(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn gauge(text: &str, name: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| {
         line.strip_prefix(name).filter(|rest| rest.starts_with('{') || rest.starts_with(' '))
     })?;

@@ -35,7 +35,7 @@ const HEADINGS: [&str; 14] = [
 ];
 
 /// Columns that only some workloads or options fill.
-const RARE_HEADINGS: [&str; 11] = [
+const RARE_HEADINGS: [&str; 15] = [
     "duplicates",
     "health p99 ms",
     "health failed",
@@ -47,6 +47,10 @@ const RARE_HEADINGS: [&str; 11] = [
     "fresh KiB",
     "used KiB",
     "cores",
+    "bytes held",
+    "late p99 ms",
+    "errors lost",
+    "stands for",
 ];
 
 /// The table of one workload: medians of its rounds.
@@ -124,6 +128,10 @@ fn row(label: String, runs: &[&Sample], all: &[Sample], instructions: Option<f64
         median(runs, |sample| Some(sample.connections?.fresh_kib)),
         median(runs, |sample| Some(sample.connections?.used_kib)),
         median(runs, |sample| sample.cores),
+        median(runs, |sample| sample.buffered_bytes),
+        median(runs, Sample::late_p99_ms),
+        total(runs, Sample::lost_errors),
+        median(runs, Sample::stands_for),
     ]
 }
 

@@ -14,7 +14,7 @@ use crate::compare::sample::Sample;
 use crate::compare::stats;
 use crate::compare::subjects::{Kind, Subject};
 use crate::compare::workloads::{Measure, Shape, Variant, Workload, config_text};
-use crate::compare::{connections, instructions, overload, recovery, sidecar};
+use crate::compare::{buffer_overload, connections, instructions, overload, recovery, sidecar};
 use crate::ledger::SinkReport;
 use crate::tls;
 
@@ -86,10 +86,11 @@ impl Bench {
     /// If a process cannot be started, ends early, or the load does not come to its end.
     pub(crate) fn sample(&self, run: &Run<'_>) -> Result<Option<Sample>> {
         match run.workload.measure {
-            Measure::Load | Measure::Health => self.sample_load(run),
+            Measure::Load | Measure::Health | Measure::Buffer => self.sample_load(run),
             Measure::Idle => self.sample_idle(run),
             Measure::Instructions => instructions::sample(self, run),
             Measure::Overload => overload::sample(self, run),
+            Measure::BufferOverload => buffer_overload::sample(self, run),
             Measure::Connections => connections::sample(self, run),
             Measure::Sidecar => sidecar::sample(self, run),
             Measure::Recovery => recovery::sample(self, run),
@@ -120,6 +121,9 @@ impl Bench {
         std::thread::sleep(SETTLE);
         sample.set_cpu(CpuReading::of(pid)?.since(&before));
         sample.peak_mib = Some(procfs::peak_mib(pid)?);
+        if run.workload.measure == Measure::Buffer {
+            sample.buffered_bytes = sample.growth_per_item();
+        }
         if let Some(answers) = answers {
             sample.health_failed = Some(answers.failed);
             sample.health_p99_ms = stats::quantile(answers.millis, 0.99);
@@ -212,6 +216,9 @@ impl Bench {
         }
         if self.exact_ids || variant.shape.exact_ids {
             arguments.push("--ids".to_owned());
+        }
+        if let Some(wait_ms) = shape.waits_ms {
+            arguments.extend(["--wait-ms".to_owned(), wait_ms.to_string()]);
         }
         let mut sink = Process::start(&self.own, &arguments, &[], &self.directory.join("sink.log"), true)?;
         sink.wait_for_port(&ports.grpc_target(), START_TIMEOUT)?;

@@ -38,6 +38,8 @@ pub(crate) struct Sample {
     pub(crate) overload: Option<Overload>,
     pub(crate) connections: Option<Connections>,
     pub(crate) recovery: Option<Recovery>,
+    /// Resident memory for each item that waits in the subject.
+    pub(crate) buffered_bytes: Option<f64>,
     /// CPU time over the time of the load.
     pub(crate) cores: Option<f64>,
     /// What a reader of the figures must know.
@@ -67,6 +69,7 @@ impl Sample {
             overload: None,
             connections: None,
             recovery: None,
+            buffered_bytes: None,
             cores: None,
             note: None,
         }
@@ -81,6 +84,17 @@ impl Sample {
     pub(crate) fn cpu_per_million(&self) -> Option<f64> {
         let items = self.load.as_ref()?.accepted_items;
         (items > 0).then_some(self.cpu_s? / items as f64 * 1e6)
+    }
+
+    /// By how many bytes memory was larger at its peak than before the load, for each accepted item.
+    pub(crate) fn growth_per_item(&self) -> Option<f64> {
+        let items = self.load.as_ref()?.accepted_items;
+        (items > 0).then_some((self.peak_mib? - self.idle_mib?) * f64::from(1 << 20) / items as f64)
+    }
+
+    /// Memory for each item that waits as a ratio to that of `kind` in the same round.
+    pub(crate) fn buffered_against(&self, kind: Kind, samples: &[Sample]) -> Option<f64> {
+        Some(self.buffered_bytes? / self.other(kind, samples)?.buffered_bytes?)
     }
 
     /// Accepted items per second.
@@ -102,6 +116,23 @@ impl Sample {
     pub(crate) fn lost(&self) -> Option<i64> {
         let arrived = self.sink.as_ref()?.ids.map_or(self.sink.as_ref()?.items(), |ids| ids.distinct);
         Some(self.load.as_ref()?.accepted_items.cast_signed() - arrived.cast_signed())
+    }
+
+    /// By how many milliseconds kept spans came later than they had to wait, at the 99th percentile.
+    pub(crate) fn late_p99_ms(&self) -> Option<f64> {
+        let kept = self.sink.as_ref()?.kept.filter(|kept| kept.waited > 0)?;
+        Some(kept.late_p99_us as f64 / 1e3)
+    }
+
+    /// Accepted spans with an error that did not arrive.
+    pub(crate) fn lost_errors(&self) -> Option<i64> {
+        let arrived = self.sink.as_ref()?.kept?.failed;
+        Some(self.load.as_ref()?.accepted_errors.cast_signed() - arrived.cast_signed())
+    }
+
+    /// How many spans there were, as those that arrived say, as a ratio to what was accepted.
+    pub(crate) fn stands_for(&self) -> Option<f64> {
+        Some(self.sink.as_ref()?.kept?.stand_for / self.load.as_ref()?.accepted_items as f64)
     }
 
     /// CPU time per item as a ratio to that of the null relay in the same round.
@@ -145,6 +176,7 @@ pub(crate) fn by_round<'a>(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::kept::KeptReport;
 
     /// A run that took `cpu_s` for a million items in a second.
     pub(crate) fn sample(
@@ -169,6 +201,7 @@ pub(crate) mod tests {
             load: Some(LoadReport {
                 accepted_requests: 10_000,
                 accepted_items: 1_000_000,
+                accepted_errors: 50_000,
                 failed: 0,
                 retryable: 0,
                 refusals: Default::default(),
@@ -193,6 +226,13 @@ pub(crate) mod tests {
                 busy_us: 1_000_000,
                 first_at: None,
                 ids: None,
+                kept: Some(KeptReport {
+                    waited: 100,
+                    late_p99_us: 120_000,
+                    failed: 49_999,
+                    stand_for: 990_000.0,
+                    ..KeptReport::default()
+                }),
             }),
             health_p99_ms: None,
             health_failed: None,
@@ -200,6 +240,7 @@ pub(crate) mod tests {
             overload: None,
             connections: None,
             recovery: None,
+            buffered_bytes: None,
             cores: None,
             note: None,
         }
@@ -211,5 +252,8 @@ pub(crate) mod tests {
         assert_eq!(sample.cpu_per_million(), Some(0.5));
         assert_eq!(sample.lost(), Some(10));
         assert_eq!(sample.cpu_ratio(&[]), None);
+        assert_eq!(sample.late_p99_ms(), Some(120.0));
+        assert_eq!((sample.lost_errors(), sample.stands_for()), (Some(1), Some(0.99)));
+        assert_eq!(sample.growth_per_item(), Some(4.0 * 1.048576));
     }
 }

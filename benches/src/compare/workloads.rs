@@ -36,6 +36,10 @@ pub(crate) enum Measure {
     Sidecar,
     /// A start with a backlog on disk.
     Recovery,
+    /// Spans that all wait for their decision when the load ends.
+    Buffer,
+    /// Minutes of more spans than can wait for their decision.
+    BufferOverload,
 }
 
 /// A load through a configuration.
@@ -85,6 +89,8 @@ pub(crate) struct Shape {
     pub(crate) tls: bool,
     /// Spread traces over requests.
     pub(crate) spread_traces: bool,
+    /// Spans say when they are sent, and are to wait for so many milliseconds.
+    pub(crate) waits_ms: Option<u64>,
     /// Let metrics be series that go on.
     pub(crate) series: bool,
 }
@@ -108,6 +114,7 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         exact_ids: false,
         tls: false,
         spread_traces: false,
+        waits_ms: None,
         series: false,
     }
 }
@@ -150,7 +157,13 @@ const ONE_EACH_MTLS: Shape = Shape { tls: true, ..ONE_EACH };
 const TRICKLE: Shape = Shape { rate: Some(100), connections: 1, exact_ids: true, ..shape(Traces, 10, 3_000) };
 
 /// Half a minute of 5,000 traces a second, of which some 50,000 wait.
-const SPREAD: Shape = Shape { rate: Some(400), spread_traces: true, ..shape(Traces, 100, 12_000) };
+const SPREAD: Shape =
+    Shape { rate: Some(400), spread_traces: true, waits_ms: Some(10_000), ..shape(Traces, 100, 12_000) };
+
+/// Ten seconds of the same, shorter than any of it waits.
+const HELD: Shape = Shape { requests: 4_000, waits_ms: None, ..SPREAD };
+/// What is refused comes again.
+const SPREAD_FLOOD: Shape = Shape { retry: true, ..SPREAD };
 
 /// 100,000 series that report every ten seconds of their own time, thirty times, ten times as fast: 100,000 data points a second.
 const METRICS_100K: Shape =
@@ -261,6 +274,20 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "tail sampling by 20 policies, of which 4 are OTTL, after 10 s; a tenth is kept",
         &[variant("", "traces-tail-20", SPREAD, &[Null, Phoenix, Otelcol])],
     ),
+    Workload {
+        name: "tail-buffer",
+        about: "400,000 spans of 50,000 traces that all wait for a decision: memory for each",
+        measure: Measure::Buffer,
+        variants: &[variant("", "tail-buffer", HELD, &[Phoenix, Otelcol])],
+        most_rounds: 3,
+    },
+    Workload {
+        name: "tail-overload",
+        about: "five minutes of twice as many spans as there is memory for, all errors and a tenth of the rest kept",
+        measure: Measure::BufferOverload,
+        variants: &[variant("", "tail-overload", SPREAD_FLOOD, &[Phoenix])],
+        most_rounds: 1,
+    },
     load("transform-50", "fifty statements of which none matches", &[edited("transform-50")]),
     load(
         "closed-loop",
@@ -376,6 +403,8 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "sampler-10" => include_str!("../../configs/sampler-10.yaml"),
         "traces-tail" => include_str!("../../configs/traces-tail.yaml"),
         "traces-tail-20" => include_str!("../../configs/traces-tail-20.yaml"),
+        "tail-buffer" => include_str!("../../configs/tail-buffer.yaml"),
+        "tail-overload" => include_str!("../../configs/tail-overload.yaml"),
         "aggregate-by" => include_str!("../../configs/aggregate-by.yaml"),
         "optimizer-drop-label" => include_str!("../../configs/optimizer-drop-label.yaml"),
         "transform-50" => include_str!("../../configs/transform-50.yaml"),

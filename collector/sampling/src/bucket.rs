@@ -63,6 +63,19 @@ impl Bucket {
         Some(taken)
     }
 
+    /// Whether something of this cost may pass at a monotonic time; then it is paid for. For who holds no [`Lease`].
+    pub fn allows(&self, cost: u64, now: Duration) -> bool {
+        let cost = cost as f64;
+        cost <= self.limit.burst && self.take(cost, cost, now).is_some()
+    }
+
+    /// Whether nothing is missing at a monotonic time: it is like a new one.
+    pub(crate) fn is_full(&self, now: Duration) -> bool {
+        let level = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = now.saturating_sub(level.at.unwrap_or(now));
+        level.tokens + since.as_secs_f64() * self.limit.per_second >= self.limit.burst
+    }
+
     fn give_back(&self, tokens: f64) {
         let mut level = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         level.tokens = (level.tokens + tokens).min(self.limit.burst);

@@ -11,8 +11,10 @@
 
 mod bottom_k;
 mod bucket;
+mod buckets;
 #[cfg(test)]
 mod chance;
+mod demand;
 mod digits;
 mod ema;
 #[cfg(test)]
@@ -31,13 +33,15 @@ mod vote;
 
 pub use bottom_k::BottomK;
 pub use bucket::{Bucket, Lease, Limit};
+pub use buckets::Buckets;
+pub use demand::{Demand, Part};
 pub use digits::Digits;
 pub use ema::{EmaRates, EmaSettings, Goal, OTHER_KEYS};
 pub use fingerprint::{Repeats, top_frame};
 pub use novelty::Novelty;
 pub use rank::{Rank, Weight};
 pub use recent::Recent;
-pub use share::max_min_fair;
+pub use share::{max_min_fair, max_min_fair_weighted};
 pub use sketch::Sketch;
 pub use slow::{Slow, SlowSettings};
 pub use spending::{Allowance, Closed, Sharing, Slot, Spending};

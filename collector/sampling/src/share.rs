@@ -4,14 +4,22 @@
 ///
 /// Water-filling; O(n log n).
 pub fn max_min_fair(budget: f64, demands: &[f64]) -> Vec<f64> {
+    max_min_fair_weighted(budget, demands, &vec![1.0; demands.len()])
+}
+
+/// The same where demands have weights, above 0: what is equal is the share of a weight of one.
+pub fn max_min_fair_weighted(budget: f64, demands: &[f64], weights: &[f64]) -> Vec<f64> {
     let mut by_size: Vec<usize> = (0..demands.len()).collect();
-    by_size.sort_by(|a, b| demands[*a].total_cmp(&demands[*b]));
+    let level = |index: usize| demands[index] / weights[index];
+    by_size.sort_by(|a, b| level(*a).total_cmp(&level(*b)));
     let mut shares = vec![0.0; demands.len()];
-    let mut left = budget;
-    for (done, index) in by_size.iter().enumerate() {
-        let equal = left / (demands.len() - done) as f64;
-        shares[*index] = demands[*index].min(equal);
-        left -= shares[*index];
+    let (mut left, mut weight) = (budget, weights.iter().sum::<f64>());
+    for index in by_size {
+        // What rounding leaves of the weight may be below that of the last one.
+        let equal = left * (weights[index] / weight.max(weights[index]));
+        shares[index] = demands[index].min(equal);
+        left -= shares[index];
+        weight -= weights[index];
     }
     shares
 }
@@ -28,6 +36,10 @@ mod tests {
         assert_eq!(max_min_fair(100.0, &[10.0, 20.0]), [10.0, 20.0]);
         assert_eq!(max_min_fair(1.0, &[5.0, 5.0]), [0.5, 0.5]);
         assert!(max_min_fair(5.0, &[]).is_empty());
+        assert_eq!(
+            max_min_fair_weighted(100.0, &[10.0, 1000.0, 500.0], &[1.0, 2.0, 1.0]),
+            [10.0, 60.0, 30.0]
+        );
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{BottomK, Rank, Threshold, Weight, max_min_fair};
+use crate::{BottomK, Demand, Part, Rank, Threshold, Weight, max_min_fair_weighted};
 
 /// How keys share what is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +33,14 @@ pub struct Allowance {
 /// Bar and floor depend on what costs how much and on former slots, never on the randomness of what they keep, so
 /// estimates by their thresholds are unbiased. Everything has a chance: a budget is never less than a quarter of what
 /// came in since the last slot.
+///
+/// Where several shards have an allowance together, each has the part of it that its part of the [`Demand`] is.
 #[derive(Debug)]
 pub struct Spending {
     allowance: Allowance,
     purses: HashMap<u64, Purse>,
+    /// What all shards are asked for, and which one this is.
+    shared: Option<(Arc<Demand>, usize)>,
 }
 
 /// What is left to spend, of one key or of all.
@@ -71,12 +76,22 @@ impl Purse {
 impl Spending {
     /// With nothing spent yet.
     pub fn new(allowance: Allowance) -> Spending {
-        Spending { allowance, purses: HashMap::new() }
+        Spending { allowance, purses: HashMap::new(), shared: None }
     }
 
-    /// Goes on with another allowance; what was spent counts.
-    pub fn set(&mut self, allowance: Allowance) {
-        self.allowance = allowance;
+    /// As one of the shards that have an allowance together.
+    pub fn shared(allowance: Allowance, demand: Arc<Demand>, shard: usize) -> Spending {
+        Spending { shared: Some((demand, shard)), ..Spending::new(allowance) }
+    }
+
+    /// Goes on with what another one has spent.
+    pub fn adopt(&mut self, old: &mut Spending) {
+        std::mem::swap(&mut self.purses, &mut old.purses);
+        if let (Some((mine, _)), Some((theirs, _))) = (&mut self.shared, &old.shared)
+            && mine.shards() == theirs.shards()
+        {
+            *mine = theirs.clone();
+        }
     }
 
     /// Keys that are known.
@@ -84,9 +99,21 @@ impl Spending {
         self.purses.len()
     }
 
-    fn purse(&mut self, key: u64, now: Duration) -> &mut Purse {
-        let full = Purse { credit: self.allowance.per_second * MOST_SAVED, at: now };
-        self.purses.entry(key).or_insert(full)
+    /// The purse of a key that has so much in a second.
+    fn purse(&mut self, key: u64, per_second: f64, now: Duration) -> &mut Purse {
+        self.purses.entry(key).or_insert(Purse { credit: per_second * MOST_SAVED, at: now })
+    }
+
+    /// This shard's part of the allowance, for a slot with these keys.
+    fn part(&self, groups: &[(u64, &mut BottomK)], now: Duration) -> Part {
+        match &self.shared {
+            None => Part { of_keys: vec![1.0; groups.len()], of_all: 1.0 },
+            Some((demand, shard)) => {
+                let asked: Vec<(u64, u64)> =
+                    groups.iter().map(|(key, group)| (*key, group.offered())).collect();
+                demand.note(*shard, &asked, self.allowance.per_second, now)
+            }
+        }
     }
 
     /// Decides about a slot at a monotonic time.
@@ -96,19 +123,23 @@ impl Spending {
         let mut groups: Vec<(u64, &mut BottomK)> =
             slot.keys.iter_mut().map(|(key, group)| (*key, group)).collect();
         groups.sort_unstable_by_key(|(key, _)| *key);
+        let part = self.part(&groups, now);
         let mut floors = HashMap::with_capacity(groups.len());
         let mut cost = 0;
         let shares: Vec<f64> = match sharing {
             Sharing::Each => {
-                groups.iter().map(|(key, _)| self.purse(*key, now).open(per_second, now)).collect()
+                let rates = part.of_keys.iter().map(|part| per_second * part);
+                let keys = groups.iter().map(|(key, _)| *key);
+                keys.zip(rates).map(|(key, rate)| self.purse(key, rate, now).open(rate, now)).collect()
             }
             Sharing::Fair => {
-                let budget = self.purse(0, now).open(per_second, now);
+                let rate = per_second * part.of_all;
+                let budget = self.purse(0, rate, now).open(rate, now);
                 let demands: Vec<f64> = groups.iter().map(|(_, group)| group.offered() as f64).collect();
-                max_min_fair(budget, &demands)
+                max_min_fair_weighted(budget, &demands, &part.of_keys)
             }
         };
-        for ((key, group), share) in groups.into_iter().zip(shares) {
+        for (((key, group), share), of_key) in groups.into_iter().zip(shares).zip(part.of_keys) {
             group.shrink(share as u64);
             // The rank that so much weight is expected to reach as the share allows for.
             let is_enough = group.offered() as f64 <= share;
@@ -117,11 +148,15 @@ impl Spending {
             floors.insert(key, floor);
             cost += kept;
             if sharing == Sharing::Each {
-                self.purse(key, now).spend(kept, per_second);
+                let rate = per_second * of_key;
+                self.purse(key, rate, now).spend(kept, rate);
             }
         }
         match sharing {
-            Sharing::Fair => self.purse(0, now).spend(cost, per_second),
+            Sharing::Fair => {
+                let rate = per_second * part.of_all;
+                self.purse(0, rate, now).spend(cost, rate);
+            }
             // Who has not been seen for so long owes nothing, and has no more saved than who is new.
             Sharing::Each if self.purses.len() > 2 * most_keys => {
                 let oldest = now.saturating_sub(Duration::from_secs_f64(MOST_OWED + MOST_SAVED));

@@ -56,6 +56,11 @@ impl Threshold {
         Threshold(if bits < ALL { bits } else { ALL })
     }
 
+    /// Its bits, from which [`Threshold::new`] makes it again.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Reads up to 14 hexadecimal digits; those that are left out at the end are zeros.
     pub fn read(text: &[u8]) -> Option<(Digits, Threshold)> {
         Digits::read(text).map(|(digits, value)| (digits, Threshold(value)))

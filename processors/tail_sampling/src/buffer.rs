@@ -3,6 +3,7 @@
 //! A record is a run of spans of one trace and scope: a header and the bytes of the fields that held them, so that
 //! letting a trace out is copying. The records of a trace are linked from the newest to the oldest.
 
+mod index;
 mod interned;
 mod places;
 mod pool;
@@ -12,7 +13,7 @@ mod traces;
 pub(crate) use interned::{Interned, ResourceId, ScopeId};
 pub(crate) use pool::{FILL, Pool, live_bytes};
 pub(crate) use segments::{RecordRef, Segments};
-pub(crate) use traces::{Entry, Slot, Traces};
+pub(crate) use traces::{Entry, Lookup, Slot, Traces};
 
 use crate::facts::TraceFacts;
 
@@ -28,7 +29,7 @@ pub(crate) struct Buffer {
 }
 
 /// Bytes of a trace beside those of its spans: its entry, and its place in the index.
-const TRACE_BYTES: usize = size_of::<Entry>() + 14;
+const TRACE_BYTES: usize = size_of::<Entry>() + 16;
 
 impl Buffer {
     pub(crate) fn new(pool: std::sync::Arc<Pool>) -> Buffer {

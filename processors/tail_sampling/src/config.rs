@@ -10,12 +10,12 @@ use crate::headroom::Shortfall;
 pub use beyond::{
     BaselineConfig, BudgetConfig, EmaDynamicConfig, EmaThroughputConfig, ErrorFingerprintConfig,
     FairShareConfig, KOfNConfig, LatencyQuantileConfig, NoveltyConfig, OrConfig, PriorityConfig,
-    WeightConfig,
+    TraceTruncateConfig, WeightConfig,
 };
 pub use policy::{
     AllocationConfig, AndConfig, BooleanAttributeConfig, BytesLimitingConfig, CompositeConfig, DropConfig,
-    LatencyConfig, NotConfig, NumericAttributeConfig, OttlConditionConfig, PolicyConfig, PolicyType,
-    ProbabilisticConfig, RateLimitingConfig, SpanCountConfig, StatusCode, StatusCodeConfig,
+    LatencyConfig, NotConfig, NumericAttributeConfig, OnExceed, OttlConditionConfig, PolicyConfig,
+    PolicyType, ProbabilisticConfig, RateLimitingConfig, SpanCountConfig, StatusCode, StatusCodeConfig,
     StringAttributeConfig, TraceStateConfig,
 };
 
@@ -62,6 +62,9 @@ pub struct TailSamplingConfig {
     pub randomness: Randomness,
     /// Put the policy that decided into the attributes of each scope, as otelcol's gate `recordpolicy` does.
     pub record_policy: bool,
+    /// Write into the attribute `SampleRate` of each kept span how many it stands for, as a whole number, as Refinery does. Not where
+    /// a limit decided, an opposite, or `probabilistic` with `fnv_compat`: then nobody knows.
+    pub record_sample_rate: bool,
     /// Memory for spans that wait.
     pub buffer: BufferConfig,
     /// Where Phoenix differs from otelcol on purpose, and how to have otelcol's way.
@@ -175,6 +178,7 @@ impl Default for TailSamplingConfig {
             tail_storage: None,
             randomness: Randomness::FnvCompat,
             record_policy: false,
+            record_sample_rate: false,
             buffer: BufferConfig::default(),
             compat: CompatConfig::default(),
         }
@@ -219,7 +223,11 @@ impl Settings for TailSamplingConfig {
             "buffer::spill",
             "is not supported: what does not fit into memory is decided early, sampled, and at last refused",
         );
-        problems.require(!self.policies.is_empty(), "policies", "must name at least one policy");
+        problems.require(
+            self.policies.iter().any(|policy| policy.kind != PolicyType::TraceTruncate),
+            "policies",
+            "must name at least one policy that keeps traces",
+        );
         problems.require(
             self.evaluation == Evaluation::Votes || self.sampling_strategy == SamplingStrategy::TraceComplete,
             "evaluation",

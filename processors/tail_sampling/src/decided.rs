@@ -4,30 +4,11 @@
 //! least as many decisions as they were made for, in generations: the oldest goes when the youngest is full.
 
 mod fingerprints;
-
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use phoenix_sampling::Threshold;
+mod kept;
 
 use fingerprints::Fingerprints;
-
-/// A kept trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
-    /// The policy that kept it, and the part of it.
-    pub(crate) policy: Arc<str>,
-    pub(crate) part: Option<Arc<str>>,
-    /// As [`crate::policy::Verdict::threshold`], not below the one of admission.
-    pub(crate) threshold: Option<Threshold>,
-    pub(crate) admitted: Option<Threshold>,
-    /// The class of retention.
-    pub(crate) class: Option<Arc<str>>,
-    /// The number of the configuration whose policies decided.
-    pub(crate) generation: u32,
-    /// When the decision was made, in nanoseconds of monotonic time.
-    pub(crate) decided_at: u64,
-}
+pub(crate) use kept::Kept;
+use kept::KeptTraces;
 
 /// What is remembered of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +21,8 @@ pub(crate) enum Remembered {
 
 /// The decisions of a shard.
 pub(crate) struct Decided {
-    young: HashMap<[u8; 16], Kept>,
-    old: HashMap<[u8; 16], Kept>,
+    young: KeptTraces,
+    old: KeptTraces,
     most_kept: usize,
     most_dropped: usize,
     dropped: Fingerprints,
@@ -53,8 +34,8 @@ impl Decided {
     pub(crate) fn new(most_kept: u64, most_dropped: u64) -> Decided {
         let size = |most: u64| usize::try_from(most).unwrap_or(usize::MAX).max(1);
         Decided {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: KeptTraces::default(),
+            old: KeptTraces::default(),
             most_kept: size(most_kept),
             most_dropped: size(most_dropped),
             dropped: Fingerprints::new(size(most_dropped)),
@@ -75,7 +56,7 @@ impl Decided {
 
     /// Takes over what another one remembers of kept traces.
     pub(crate) fn join(&mut self, other: Decided) {
-        for (id, kept) in other.old.into_iter().chain(other.young) {
+        for (id, kept) in other.old.iter().chain(other.young.iter()) {
             self.keep(id, kept);
         }
     }
@@ -84,7 +65,7 @@ impl Decided {
         if self.young.len() >= self.most_kept {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(id, kept);
+        self.young.insert(id, &kept);
     }
 
     pub(crate) fn drop(&mut self, id: &[u8; 16]) {
@@ -96,10 +77,20 @@ impl Decided {
         self.refused.get_or_insert_with(|| Fingerprints::new(self.most_dropped)).insert(id);
     }
 
+    /// Reads of the large tables what recalling these traces reads, so that memory is waited for once.
+    pub(crate) fn prepare_recall<'i>(&self, ids: impl Iterator<Item = &'i [u8; 16]>) {
+        std::hint::black_box(ids.fold(false, |found, id| found ^ self.dropped.contains(id)));
+    }
+
+    /// The same for dropping them.
+    pub(crate) fn prepare_drop<'i>(&self, ids: impl Iterator<Item = &'i [u8; 16]>) {
+        std::hint::black_box(ids.fold(false, |found, id| found ^ self.dropped.is_young(id)));
+    }
+
     /// What was decided about a trace. One that is asked for stays longer.
     pub(crate) fn recall(&mut self, id: &[u8; 16]) -> Option<Remembered> {
         if let Some(kept) = self.young.get(id) {
-            return Some(Remembered::Kept(kept.clone()));
+            return Some(Remembered::Kept(kept));
         }
         if let Some(kept) = self.old.remove(id) {
             self.keep(*id, kept.clone());
@@ -124,6 +115,7 @@ mod tests {
             threshold: None,
             admitted: None,
             class: None,
+            truncation: None,
             generation: 0,
             decided_at: 0,
         }
@@ -136,7 +128,7 @@ mod tests {
             decided.keep(n.to_be_bytes(), kept("p"));
             for back in 0..10.min(n) {
                 let id = (n - back).to_be_bytes();
-                assert!(decided.young.contains_key(&id) || decided.old.contains_key(&id), "{n} {back}");
+                assert!(decided.young.get(&id).or(decided.old.get(&id)).is_some(), "{n} {back}");
             }
         }
         assert!(decided.young.len() + decided.old.len() <= 20);

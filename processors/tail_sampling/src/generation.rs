@@ -99,6 +99,12 @@ impl Generation {
         }
     }
 
+    /// The share that stays of what a trace is cut by; none where it is not.
+    pub(crate) fn truncation_of(&self, trace: &TraceFacts) -> Option<Threshold> {
+        let mut truncations = self.plan.truncations.iter();
+        truncations.find(|cut| cut.applies_to(trace.spans(), trace.bytes())).map(|cut| cut.share)
+    }
+
     /// Whether a policy drops traces whatever others say.
     pub(crate) fn has_drops(&self) -> bool {
         self.plan.policies.iter().any(|named| named.kind == PolicyType::Drop)

@@ -13,7 +13,7 @@ const SPAN_BYTES: u64 = 500;
 /// Memory beside a span's bytes, where it came alone.
 const BESIDE_SPAN: u64 = 20;
 /// Memory beside a trace's spans.
-const BESIDE_TRACE: u64 = 142;
+const BESIDE_TRACE: u64 = 144;
 const TRACE: u64 = SPANS * (SPAN_BYTES + BESIDE_SPAN) + BESIDE_TRACE;
 
 /// What ends before traces have waited.

@@ -23,6 +23,7 @@ mod policies;
 pub mod policy;
 mod release;
 mod stage;
+mod truncation;
 mod wheel;
 
 use std::sync::Arc;
@@ -112,6 +113,7 @@ pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> Stag
     let runner = Arc::new(Runner::new(&host.metrics, "processor", id));
     let (mut shared, shards) = (Shared::default(), u64::from(config.num_shards.max(1)));
     let shard = |number: u64| -> Box<dyn Stage> {
+        shared.shard = number as usize;
         // Whatever is wrong with the policies was found when the settings were checked.
         let plan = Plan::new(config, &mut shared, &mut Problems::new());
         let errors = metrics.errors.clone();

@@ -99,6 +99,11 @@ const EARLY: Description = describe(
     "{traces}",
     "Traces that were decided before their time, by reason.",
 );
+const TRUNCATED: Description = describe(
+    "phoenix_processor_tail_sampling_truncated_traces",
+    "{traces}",
+    "Large traces that were kept in part.",
+);
 const STRESS: Description = describe(
     "phoenix_processor_tail_sampling_stress_sampled",
     "{spans}",
@@ -249,6 +254,7 @@ pub(crate) struct TailMetrics {
     pub(crate) errors: Counter,
     pub(crate) too_early: Counter,
     pub(crate) too_large: Counter,
+    pub(crate) truncated: Counter,
     pub(crate) stress: Counter,
     pub(crate) without_id: Counter,
     pub(crate) removal_age: Histogram,
@@ -280,6 +286,7 @@ impl TailMetrics {
             errors: normal.quiet_counter(ERRORS, &processor),
             too_early: normal.quiet_counter(TOO_EARLY, &processor),
             too_large: normal.quiet_counter(TOO_LARGE, &processor),
+            truncated: normal.quiet_counter(TRUNCATED, &processor),
             stress: normal.quiet_counter(STRESS, &processor),
             without_id: normal.quiet_counter(NO_ID, &processor),
             removal_age: normal.histogram(REMOVAL_AGE, &processor, Measure::Seconds, AGE_BOUNDS),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use phoenix_config::Problems;
+use phoenix_sampling::Threshold;
 
 use crate::conditions::{Condition, Conditions};
 use crate::config::{
@@ -13,6 +14,7 @@ use crate::config::{
 use crate::facts::{ConditionId, FieldId};
 use crate::policies;
 use crate::policy::Policy;
+use crate::truncation::Truncation;
 
 /// A policy that decides about whole traces, by its name.
 pub(crate) struct Named {
@@ -33,25 +35,32 @@ pub(crate) struct Plan {
     pub(crate) evaluation: Evaluation,
     /// Classes of retention, the highest first.
     pub(crate) classes: Vec<Arc<str>>,
+    /// How large traces are cut: the first that applies to a trace does.
+    pub(crate) truncations: Vec<Truncation>,
 }
 
 /// What the policies of all shards share, by the path of their names.
 #[derive(Default)]
-pub struct Shared(HashMap<String, Arc<dyn Any + Send + Sync>>);
+pub struct Shared {
+    by_path: HashMap<String, Arc<dyn Any + Send + Sync>>,
+    /// The shard whose plan is made next.
+    pub(crate) shard: usize,
+}
 
 /// Builds policies: gives out conditions and fields, and collects problems.
 pub struct Builder<'b> {
     pub(crate) conditions: Conditions,
     pub(crate) compat: &'b CompatConfig,
     pub(crate) randomness: Randomness,
-    /// Parts that decide in parallel.
-    pub(crate) shards: u32,
+    /// The number of the shard, and how many there are.
+    pub(crate) shard: (usize, usize),
     at_ingest: bool,
     shared: &'b mut Shared,
     problems: &'b mut Problems,
     /// The names of the policies around, and of the one that is built.
     path: String,
-    depth: usize,
+    /// Their types.
+    around: Vec<PolicyType>,
 }
 
 /// Policies in policies, at most.
@@ -70,11 +79,17 @@ impl Builder<'_> {
 
     /// The state that the policies at this place share over all shards; `make` makes it for the first.
     pub fn shared<T: Any + Send + Sync>(&mut self, make: impl FnOnce() -> T) -> Arc<T> {
-        let entry = self.shared.0.entry(self.path.clone()).or_insert_with(|| Arc::new(make()));
+        let entry = self.shared.by_path.entry(self.path.clone()).or_insert_with(|| Arc::new(make()));
         match entry.clone().downcast::<T>() {
             Ok(shared) => shared,
             Err(_) => unreachable!("one place has policies of one type"),
         }
+    }
+
+    /// Whether the policy that is built decides by itself, or together with conditions in an `and`: what it passes on is passed on.
+    pub(crate) fn passes_on(&self) -> bool {
+        let (_, outside) = self.around.split_last().unwrap_or((&PolicyType::And, &[]));
+        outside.iter().all(|kind| *kind == PolicyType::And)
     }
 
     /// Where problems with the policy go; keys are relative to the processor's section.
@@ -84,7 +99,7 @@ impl Builder<'_> {
 
     /// Builds the policy that stands at `key`; none where something is wrong with it, which is reported.
     pub fn policy(&mut self, config: &PolicyConfig, key: &str) -> Option<Box<dyn Policy>> {
-        if self.depth == MAX_DEPTH {
+        if self.around.len() == MAX_DEPTH {
             self.problems.error(key, format!("policies may stand in each other up to {MAX_DEPTH} times"));
             return None;
         }
@@ -93,7 +108,7 @@ impl Builder<'_> {
         {
             let text =
                 "is for policies of the first level: those inside of another do not decide by themselves";
-            self.problems.require(self.depth == 0 || !is_set, &format!("{key}::{name}"), text);
+            self.problems.require(self.around.is_empty() || !is_set, &format!("{key}::{name}"), text);
         }
         if self.at_ingest && is_stateful(config.kind) {
             let text =
@@ -104,9 +119,9 @@ impl Builder<'_> {
         let outside = self.path.len();
         self.path.push('/');
         self.path.push_str(&config.name);
-        self.depth += 1;
+        self.around.push(config.kind);
         let policy = policies::build(self, config, key);
-        self.depth -= 1;
+        self.around.pop();
         self.path.truncate(outside);
         policy
     }
@@ -125,9 +140,46 @@ impl Builder<'_> {
                 &name_at,
                 format!("duplicate policy name: {name:?}"),
             );
-            built.push(self.policy(config, &at));
+            let is_cut = self.around.is_empty() && config.kind == PolicyType::TraceTruncate;
+            built.push(if is_cut { None } else { self.policy(config, &at) });
         }
         built
+    }
+
+    /// How large traces are cut, by the policies on the first level.
+    fn truncations(&mut self, configs: &[PolicyConfig]) -> Vec<Truncation> {
+        let mut truncations = Vec::new();
+        for (index, of) in configs.iter().enumerate().filter(|(_, of)| of.kind == PolicyType::TraceTruncate) {
+            let config = &of.trace_truncate;
+            let percentage = config.sampling_percentage;
+            let text = "has no effect on a policy that keeps nothing";
+            let require = [
+                ("shadow", !of.shadow, text),
+                ("retention_class", of.retention_class.is_empty(), text),
+                (
+                    "type",
+                    !self.at_ingest,
+                    "needs sampling_strategy trace-complete: else a trace is let out before it is large",
+                ),
+                (
+                    "trace_truncate",
+                    config.min_spans > 0 || config.min_bytes > 0,
+                    "needs min_spans or min_bytes, above 0",
+                ),
+                (
+                    "trace_truncate::sampling_percentage",
+                    (0.0..100.0).contains(&percentage),
+                    "must be at least 0 and below 100",
+                ),
+            ];
+            for (name, holds, text) in require {
+                self.problems.require(holds, &format!("policies::{index}::{name}"), text);
+            }
+            let share =
+                if percentage > 0.0 { Threshold::of_rate(100.0 / percentage) } else { Threshold::NEVER };
+            truncations.push(Truncation { min_spans: config.min_spans, min_bytes: config.min_bytes, share });
+        }
+        truncations
     }
 }
 
@@ -160,14 +212,15 @@ impl Plan {
             conditions: Conditions::default(),
             compat: &config.compat,
             randomness: config.randomness,
-            shards: config.num_shards.max(1),
+            shard: (shared.shard, config.num_shards.max(1) as usize),
             at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             shared,
             problems,
             path: String::new(),
-            depth: 0,
+            around: Vec::new(),
         };
         let built = builder.list(&config.policies, "policies");
+        let truncations = builder.truncations(&config.policies);
         let (mut drops, mut others) = (Vec::new(), Vec::new());
         let in_order = config.evaluation == Evaluation::FirstMatch;
         for (index, (policy, of)) in built.into_iter().zip(&config.policies).enumerate() {
@@ -194,6 +247,7 @@ impl Plan {
             policies: drops,
             evaluation: config.evaluation,
             classes: config.retention_classes.iter().map(|class| class.as_str().into()).collect(),
+            truncations,
         }
     }
 }

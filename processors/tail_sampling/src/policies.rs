@@ -63,6 +63,11 @@ pub(crate) fn build(builder: &mut Builder<'_>, config: &PolicyConfig, key: &str)
             learned::error_fingerprint(builder, &config.error_fingerprint, &at("error_fingerprint"))
         }
         PolicyType::Baseline => learned::baseline(builder, &config.baseline, &at("baseline")),
+        PolicyType::TraceTruncate => {
+            let text = "keeps nothing, so it stands on the first level, beside those that keep";
+            builder.problems().error(&at("type"), text);
+            None
+        }
     }
 }
 

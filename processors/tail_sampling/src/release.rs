@@ -1,32 +1,25 @@
 //! What is let out: requests put together from records, resource by resource and scope by scope.
 
+mod rewrite;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use phoenix_component::{Ack, Batch, Budget, Output};
-use phoenix_pdata::view::key_of;
-use phoenix_pdata::wire::{Field, Fields, Wire, key};
-use phoenix_pdata::write::{put_attribute, put_bytes, put_varint, varint_len};
+use phoenix_pdata::wire::{Wire, key};
+use phoenix_pdata::write::{put_varint, varint_len};
 use phoenix_pdata::{Payload, Signal};
-use phoenix_sampling::{Randomness, Threshold, TraceState};
+use phoenix_sampling::Threshold;
 
 use crate::buffer::{Buffer, RecordRef, ResourceId, ScopeId};
+use crate::truncation::{self, Fate};
+
+use rewrite::{SPANS, put_classed_resource, put_marked_scope, put_span, spans_of};
 
 /// Bytes from which on a request is let out.
 const ENOUGH: usize = 512 << 10;
 /// Spans from which on a request is let out.
 const ENOUGH_SPANS: u64 = 8192;
-
-/// The field that holds spans in the entry of a scope.
-const SPANS: u32 = 2;
-const TRACE_ID: u32 = 1;
-const TRACE_STATE: u32 = 3;
-const SCOPE: u32 = 1;
-const SCOPE_ATTRIBUTES: u32 = 3;
-const RESOURCE: u32 = 1;
-const RESOURCE_ATTRIBUTES: u32 = 1;
-/// The attribute of resources that says how long what is kept is to be stored.
-const RETENTION_CLASS: &str = "sampling.retention.class";
 
 /// What is done to the threshold in the `tracestate` of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +38,17 @@ pub(crate) struct Mark {
     pub(crate) policy: Option<MarkedPolicy>,
     /// The class of retention, to be put into the attributes of resources.
     pub(crate) class: Option<Arc<str>>,
+    /// Its spans stand for others of their trace: they are such a share of them.
+    pub(crate) share: Option<Threshold>,
+    /// The threshold that says how many spans each stands for, where that is written in numbers.
+    pub(crate) rate: Option<Threshold>,
+}
+
+impl Mark {
+    /// Whether it is written onto each span.
+    fn changes_spans(&self) -> bool {
+        self.threshold.is_some() || self.share.is_some() || self.rate.is_some()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,15 +134,76 @@ impl Outgoing {
         self.spans += spans;
     }
 
-    /// Adds spans that came late to a trace that is let out already. `scope` is held for them.
+    /// Adds what stays of a trace that is cut, and lets the rest of it go; returns how many spans that are.
+    pub(crate) fn add_truncated(
+        &mut self,
+        buffer: &mut Buffer,
+        head: RecordRef,
+        (id, share): (&[u8; 16], Threshold),
+        mark: Mark,
+    ) -> u64 {
+        let mut chain: Vec<RecordRef> = buffer.records(head).collect();
+        chain.reverse();
+        let fates = {
+            let bodies = chain.iter().flat_map(|at| spans_of(buffer.segments.body(*at)));
+            let spans: Vec<&[u8]> = bodies.map(|span| span.body).collect();
+            truncation::fates(id, &spans, share)
+        };
+        let mut fates = fates.into_iter();
+        let mut cut = 0;
+        for at in chain {
+            let (scope, body) = (buffer.segments.header(at).scope, buffer.segments.body(at).to_vec());
+            let of_record: Vec<Fate> = fates.by_ref().take(spans_of(&body).count()).collect();
+            cut += self.add_chosen(buffer, scope, (&body, &of_record), share, &mark);
+            buffer.release(at);
+        }
+        cut
+    }
+
+    /// Adds spans that came late to a trace that is let out already; where that was cut (`truncation`: its identifier, and which
+    /// share of the rest stays), those that stay. Returns how many do not.
     pub(crate) fn add_late(
         &mut self,
         buffer: &mut Buffer,
         scope: ScopeId,
-        spans: u64,
-        body: &[u8],
+        (spans, body): (u64, &[u8]),
+        truncation: Option<(&[u8; 16], Threshold)>,
         mark: Mark,
-    ) {
+    ) -> u64 {
+        let Some((id, share)) = truncation else {
+            self.add_copy(buffer, scope, (spans, body), mark);
+            return 0;
+        };
+        let fates: Vec<Fate> =
+            spans_of(body).map(|span| truncation::fate_of_late(id, span.body, share)).collect();
+        self.add_chosen(buffer, scope, (body, &fates), share, &mark)
+    }
+
+    /// Adds spans by their fates; returns how many are cut.
+    fn add_chosen(
+        &mut self,
+        buffer: &mut Buffer,
+        scope: ScopeId,
+        (body, fates): (&[u8], &[Fate]),
+        share: Threshold,
+        mark: &Mark,
+    ) -> u64 {
+        let chosen = Mark { share: Some(share), ..mark.clone() };
+        for (fate, mark) in [(Fate::Kept, mark), (Fate::Chosen, &chosen)] {
+            let (mut of_fate, mut spans) = (Vec::new(), 0);
+            for (span, _) in spans_of(body).zip(fates).filter(|(_, of)| **of == fate) {
+                of_fate.extend_from_slice(span.raw);
+                spans += 1;
+            }
+            if spans > 0 {
+                self.add_copy(buffer, scope, (spans, &of_fate), mark.clone());
+            }
+        }
+        fates.iter().filter(|fate| **fate == Fate::Cut).count() as u64
+    }
+
+    /// Adds a copy of spans. `scope` is held for them.
+    fn add_copy(&mut self, buffer: &mut Buffer, scope: ScopeId, (spans, body): (u64, &[u8]), mark: Mark) {
         let mark = self.mark(mark);
         buffer.interned.hold(scope);
         let start = self.copied.len();
@@ -179,19 +244,22 @@ impl Outgoing {
     /// Writes the thresholds of pieces whose mark has one. The rewritten bytes stand in for the record's, which is
     /// released at once.
     fn rewrite_spans(&mut self, buffer: &mut Buffer) {
-        if self.marks.iter().all(|mark| mark.threshold.is_none()) {
+        if !self.marks.iter().any(Mark::changes_spans) {
             return;
         }
         let mut scratch = Vec::new();
         for piece in &mut self.pieces {
-            let Some(edit) = self.marks[piece.mark as usize].threshold else { continue };
+            let mark = &self.marks[piece.mark as usize];
+            if !mark.changes_spans() {
+                continue;
+            }
             scratch.clear();
             let old = match &piece.body {
                 Body::Record(at) => buffer.segments.body(*at),
                 Body::Copied(range) => &self.copied[range.clone()],
             };
-            for span in Fields::new(old).filter(|field| field.is_len(SPANS)) {
-                put_span(&mut scratch, span.body, edit);
+            for span in spans_of(old) {
+                put_span(&mut scratch, span.body, mark);
             }
             let start = self.copied.len();
             self.copied.extend_from_slice(&scratch);
@@ -312,91 +380,4 @@ fn put_length(out: &mut Vec<u8>, number: u32, size: usize) {
 
 fn reserve(budget: &Budget, bytes: Vec<u8>) -> bytes::Bytes {
     budget.charge_reserve(bytes.capacity()).attach(bytes)
-}
-
-/// Writes a span with its threshold changed.
-fn put_span(out: &mut Vec<u8>, span: &[u8], edit: ThresholdEdit) {
-    let mut old: &[u8] = &[];
-    let mut id: &[u8] = &[];
-    for field in Fields::new(span) {
-        match field.number() {
-            TRACE_STATE => old = field.body,
-            TRACE_ID => id = field.body,
-            _ => {}
-        }
-    }
-    let mut new = Vec::new();
-    match TraceState::read(old) {
-        Ok(mut state) => {
-            let of_id = || id.try_into().map(Randomness::of_trace).ok();
-            let randomness = state.randomness().or_else(of_id);
-            // A threshold that the randomness does not reach is no threshold of this span.
-            let contradicts = |threshold: Threshold| randomness.is_none_or(|r| !threshold.keeps(r));
-            if state.threshold().is_some_and(contradicts) {
-                state.clear_threshold();
-            }
-            match edit {
-                ThresholdEdit::Raise(threshold) if !contradicts(threshold) => {
-                    state.raise_threshold(threshold);
-                }
-                ThresholdEdit::Raise(_) | ThresholdEdit::Clear => state.clear_threshold(),
-            }
-            state.write(&mut new);
-        }
-        // What is no tracestate stays as it is.
-        Err(_) => new.extend_from_slice(old),
-    }
-    let mut body = Vec::with_capacity(span.len() + new.len());
-    for field in Fields::new(span).filter(|field| field.number() != TRACE_STATE) {
-        body.extend_from_slice(field.raw);
-    }
-    if !new.is_empty() {
-        put_bytes(&mut body, TRACE_STATE, &new);
-    }
-    put_bytes(out, SPANS, &body);
-}
-
-/// Writes the shell of a resource with a class of retention in its attributes, in the place of one that was there.
-fn put_classed_resource(out: &mut Vec<u8>, shell: &[u8], class: &str) {
-    let mut resource = Vec::new();
-    for field in Fields::new(shell) {
-        if field.is_len(RESOURCE) {
-            let is_class = |field: &Field<'_>| {
-                field.is_len(RESOURCE_ATTRIBUTES) && key_of(field.body) == RETENTION_CLASS.as_bytes()
-            };
-            for field in Fields::new(field.body).filter(|field| !is_class(field)) {
-                resource.extend_from_slice(field.raw);
-            }
-        } else {
-            out.extend_from_slice(field.raw);
-        }
-    }
-    put_attribute(&mut resource, RESOURCE_ATTRIBUTES, RETENTION_CLASS, &class.into());
-    put_bytes(out, RESOURCE, &resource);
-}
-
-/// Writes the shell of a scope with the policy in its attributes, as otelcol does.
-fn put_marked_scope(out: &mut Vec<u8>, shell: &[u8], policy: &MarkedPolicy) {
-    let mut scope = Vec::new();
-    for field in Fields::new(shell) {
-        if field.is_len(SCOPE) {
-            scope.extend_from_slice(field.body);
-        } else {
-            out.extend_from_slice(field.raw);
-        }
-    }
-    let name: &str = &policy.name;
-    put_attribute(&mut scope, SCOPE_ATTRIBUTES, "tailsampling.policy", &name.into());
-    if let Some(part) = &policy.part {
-        let part: &str = part;
-        put_attribute(&mut scope, SCOPE_ATTRIBUTES, "tailsampling.composite_policy", &part.into());
-    }
-    if policy.generation > 0 {
-        let generation = i64::from(policy.generation);
-        put_attribute(&mut scope, SCOPE_ATTRIBUTES, "tailsampling.generation", &generation.into());
-    }
-    if policy.is_cached {
-        put_attribute(&mut scope, SCOPE_ATTRIBUTES, "tailsampling.cached_decision", &true.into());
-    }
-    put_bytes(out, SCOPE, &scope);
 }

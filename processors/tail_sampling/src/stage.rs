@@ -14,7 +14,7 @@ use std::time::Duration;
 use phoenix_component::{Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage};
 use phoenix_statements::Runner;
 
-use crate::buffer::{Buffer, Slot};
+use crate::buffer::{Buffer, Lookup, Slot};
 use crate::config::{PolicyConfig, Randomness, SamplingStrategy, TailSamplingConfig};
 use crate::decided::Decided;
 use crate::facts::TraceFacts;
@@ -32,6 +32,7 @@ struct Rules {
     at_ingest: bool,
     drops_pending: bool,
     records_policy: bool,
+    records_rate: bool,
     writes_thresholds: bool,
     most_kept: u64,
     most_dropped: u64,
@@ -56,6 +57,7 @@ impl Rules {
             at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             drops_pending: config.drop_pending_traces_on_shutdown,
             records_policy: config.record_policy,
+            records_rate: config.record_sample_rate,
             writes_thresholds: config.randomness == Randomness::W3c
                 || config.policies.iter().any(PolicyConfig::uses_randomness),
             most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT),
@@ -86,7 +88,7 @@ pub(crate) struct TailStage {
     /// With `sampling_strategy: span-ingest`, what is known of the spans of the resource that is taken in.
     fresh: Vec<(Slot, TraceFacts)>,
     /// Traces that were looked up for the scope that is taken in.
-    lookups: Vec<([u8; 16], Option<Slot>)>,
+    lookups: Vec<Lookup>,
     /// Spans that ended since the last call that could say so, by reason.
     ended: Vec<(&'static str, u64)>,
     /// Since when spans that came late wait to be let out.
@@ -304,6 +306,7 @@ mod reason {
     pub(super) const NOT_SAMPLED: &str = "not_sampled";
     pub(super) const DROPPED: &str = "dropped_by_policy";
     pub(super) const LATE: &str = "late_not_sampled";
+    pub(super) const TRUNCATED: &str = "truncated";
     pub(super) const TOO_LARGE: &str = "trace_too_large";
     pub(super) const STRESS: &str = "memory_stress";
     pub(super) const SHUTDOWN: &str = "pending_at_shutdown";

@@ -3,8 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::{Index, IndexMut};
 
-use hashbrown::HashTable;
-
+use super::index::{Hash, TraceIndex};
 use super::places::Places;
 use super::segments::RecordRef;
 use crate::facts::TraceFacts;
@@ -29,32 +28,10 @@ impl Entry {
     pub(crate) const GONE: u32 = u32::MAX;
 }
 
-/// Where a trace is, and its hash, so that neither growing nor most misses touch an entry.
-#[derive(Clone, Copy)]
-struct Place {
-    slot: u32,
-    hash: u32,
-}
-
-impl Place {
-    /// What the table puts it by.
-    #[inline]
-    fn spread(&self) -> u64 {
-        u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-/// Parts of the index: each grows and shrinks by itself, so that nothing waits for all of it.
-const PARTS: usize = 64;
-/// A part that is filled to less than one in so many shrinks.
-const SPARSE: usize = 8;
-/// And has this many places at least.
-const LEAST_PLACES: usize = 64;
-
 /// The traces of a shard. Memory follows their number, up and down.
 pub(crate) struct Traces {
     places: Places,
-    index: Vec<HashTable<Place>>,
+    index: TraceIndex,
     seeds: (u64, u64),
     len: usize,
     pass: u32,
@@ -65,7 +42,7 @@ impl Default for Traces {
         let random = RandomState::new();
         Traces {
             places: Places::default(),
-            index: (0..PARTS).map(|_| HashTable::new()).collect(),
+            index: TraceIndex::default(),
             seeds: (random.hash_one(0), random.hash_one(1)),
             len: 0,
             pass: 0,
@@ -73,13 +50,21 @@ impl Default for Traces {
     }
 }
 
-/// The part of the index that an identifier is in, and its place there without the slot.
+/// The hash of an identifier; nobody who does not know the seeds can choose identifiers that meet.
 #[inline]
-fn locate(seeds: (u64, u64), id: &[u8; 16]) -> (usize, Place) {
+fn hash_of(seeds: (u64, u64), id: &[u8; 16]) -> Hash {
     let id = u128::from_le_bytes(*id);
     let product = u128::from(id as u64 ^ seeds.0) * u128::from((id >> 64) as u64 ^ seeds.1);
-    let hash = product as u64 ^ (product >> 64) as u64 ^ (id as u64).rotate_left(29);
-    ((hash >> 32) as usize % PARTS, Place { slot: 0, hash: hash as u32 })
+    Hash::new(product as u64 ^ (product >> 64) as u64 ^ (id as u64).rotate_left(29))
+}
+
+/// A trace that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lookup {
+    pub(crate) id: [u8; 16],
+    /// Where it is; none where it does not wait.
+    pub(crate) slot: Option<Slot>,
+    hash: Hash,
 }
 
 impl Traces {
@@ -89,9 +74,58 @@ impl Traces {
 
     #[inline]
     pub(crate) fn find(&self, id: &[u8; 16]) -> Option<Slot> {
-        let (part, wanted) = locate(self.seeds, id);
-        let same = |place: &Place| place.hash == wanted.hash && self[Slot(place.slot)].facts.id == *id;
-        self.index[part].find(wanted.spread(), same).map(|place| Slot(place.slot))
+        self.find_hashed(hash_of(self.seeds, id), id)
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: Hash, id: &[u8; 16]) -> Option<Slot> {
+        self.index.find(hash, |slot| self[slot].facts.id == *id)
+    }
+
+    /// A trace to be looked for by [`Traces::look_up`].
+    #[inline]
+    pub(crate) fn lookup(&self, id: [u8; 16]) -> Lookup {
+        Lookup { id, slot: None, hash: hash_of(self.seeds, &id) }
+    }
+
+    /// Looks many traces up. Each step is done for all of them before the next one, and asks for memory without waiting for it: so
+    /// memory is waited for three times, and not three times for each.
+    pub(crate) fn look_up(&self, wanted: &mut [Lookup]) {
+        let mut touched = 0;
+        for lookup in wanted.iter() {
+            touched ^= self.index.touch(lookup.hash);
+        }
+        for lookup in wanted.iter_mut() {
+            lookup.slot = self.index.find(lookup.hash, |_| true);
+        }
+        for slot in wanted.iter().filter_map(|lookup| lookup.slot) {
+            touched ^= self.touch(slot);
+        }
+        std::hint::black_box(touched);
+        for lookup in wanted {
+            if lookup.slot.is_some_and(|slot| self[slot].facts.id != lookup.id) {
+                lookup.slot = self.find_hashed(lookup.hash, &lookup.id);
+            }
+        }
+    }
+
+    /// Something of both lines of an entry.
+    #[inline]
+    fn touch(&self, slot: Slot) -> u64 {
+        let entry = &self[slot];
+        u64::from(entry.facts.id[0]) ^ u64::from(entry.due) ^ entry.facts.first_seen
+    }
+
+    /// Reads what deciding about these traces and removing them reads, and says where their newest records are.
+    pub(crate) fn look_ahead(&self, slots: &[Slot], heads: &mut [RecordRef]) {
+        for (slot, head) in slots.iter().zip(heads.iter_mut()) {
+            *head = self.get(*slot).map_or(RecordRef::NONE, |entry| entry.head);
+        }
+        let mut touched = 0;
+        for entry in slots.iter().take(heads.len()).filter_map(|slot| self.get(*slot)) {
+            touched ^= self.index.touch(hash_of(self.seeds, &entry.facts.id));
+        }
+        std::hint::black_box(touched);
     }
 
     /// The entry in a slot; none where no trace is.
@@ -114,10 +148,9 @@ impl Traces {
 
     /// Adds a trace that is not there.
     pub(crate) fn insert(&mut self, facts: TraceFacts, due: u32) -> Slot {
-        let (part, place) = locate(self.seeds, &facts.id);
+        let hash = hash_of(self.seeds, &facts.id);
         let slot = self.places.take(Entry { facts, head: RecordRef::NONE, due, pass: self.pass });
-        let place = Place { slot: slot.0, ..place };
-        self.index[part].insert_unique(place.spread(), place, Place::spread);
+        self.index.insert(hash, slot);
         self.len += 1;
         slot
     }
@@ -128,13 +161,7 @@ impl Traces {
         let head = std::mem::replace(&mut entry.head, RecordRef::NONE);
         let empty = TraceFacts::new([0; 16], std::time::Duration::ZERO, 0);
         let facts = std::mem::replace(&mut entry.facts, empty);
-        let (part, place) = locate(self.seeds, &facts.id);
-        let index = &mut self.index[part];
-        if let Ok(found) = index.find_entry(place.spread(), |other| other.slot == slot.0) {
-            found.remove();
-            if index.len() < index.capacity() / SPARSE && index.capacity() > LEAST_PLACES {
-                index.shrink_to(2 * index.len(), Place::spread);
-            }
+        if self.index.remove(hash_of(self.seeds, &facts.id), slot) {
             self.places.give_back(slot);
             self.len -= 1;
         }
@@ -172,7 +199,7 @@ impl Traces {
     /// Traces for which the index has memory.
     #[cfg(test)]
     pub(crate) fn index_room(&self) -> usize {
-        self.index.iter().map(HashTable::capacity).sum()
+        self.index.room()
     }
 }
 

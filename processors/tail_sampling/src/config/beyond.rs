@@ -209,7 +209,21 @@ pub struct BaselineConfig {
     pub sampling_percentage: f64,
 }
 
-const MOST_KEYS: u64 = 1000;
+/// `trace_truncate`. One of the two sizes, or both: then either of them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
+#[serde(deny_unknown_fields, default)]
+pub struct TraceTruncateConfig {
+    /// Traces of so many spans are cut.
+    pub min_spans: u64,
+    /// Traces of so many encoded bytes are cut.
+    pub min_bytes: u64,
+    /// The share that stays of spans that are neither roots, nor failed or callers of such, nor on the critical path, in percent.
+    #[described(min = 0, max = 100)]
+    pub sampling_percentage: f64,
+}
+
+/// Keys that policies tell apart where nothing else is said.
+pub(super) const MOST_KEYS: u64 = 1000;
 
 impl Default for BudgetConfig {
     fn default() -> BudgetConfig {

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::beyond::{
     BaselineConfig, BudgetConfig, EmaDynamicConfig, EmaThroughputConfig, ErrorFingerprintConfig,
-    FairShareConfig, KOfNConfig, LatencyQuantileConfig, NoveltyConfig, OrConfig, PriorityConfig,
+    FairShareConfig, KOfNConfig, LatencyQuantileConfig, MOST_KEYS, NoveltyConfig, OrConfig, PriorityConfig,
+    TraceTruncateConfig,
 };
 
 /// A policy: a name, a type, and the settings of that type under its name.
@@ -76,6 +77,8 @@ pub struct PolicyConfig {
     pub error_fingerprint: ErrorFingerprintConfig,
     /// For `baseline`.
     pub baseline: BaselineConfig,
+    /// For `trace_truncate`.
+    pub trace_truncate: TraceTruncateConfig,
 }
 
 impl PolicyConfig {
@@ -161,6 +164,8 @@ pub enum PolicyType {
     ErrorFingerprint,
     /// Keeps a share of everything by the randomness of consistent sampling.
     Baseline,
+    /// Keeps nothing: cuts large traces that others keep. Only on the first level.
+    TraceTruncate,
 }
 
 /// `latency`.
@@ -266,23 +271,74 @@ pub struct SpanCountConfig {
 }
 
 /// `rate_limiting`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitingConfig {
     /// Spans of kept traces in a second.
     pub spans_per_second: i64,
     /// Spans at once; 0 for twice the rate.
     pub burst_capacity: i64,
+    /// What becomes of a trace that exceeds it.
+    pub on_exceed: OnExceed,
+    /// Attributes whose values tell apart who has such a rate: each combination has one for itself. Without them all
+    /// traces have one.
+    pub key_fields: Vec<String>,
+    /// Combinations that are told apart; further ones have one rate together.
+    #[described(min = 1)]
+    pub max_keys: u64,
 }
 
 /// `bytes_limiting`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct BytesLimitingConfig {
     /// Bytes of kept traces in a second.
     pub bytes_per_second: i64,
     /// Bytes at once; 0 for twice the rate.
     pub burst_capacity: i64,
+    /// What becomes of a trace that exceeds it.
+    pub on_exceed: OnExceed,
+    /// Attributes whose values tell apart who has such a rate: each combination has one for itself. Without them all
+    /// traces have one.
+    pub key_fields: Vec<String>,
+    /// Combinations that are told apart; further ones have one rate together.
+    #[described(min = 1)]
+    pub max_keys: u64,
+}
+
+/// What becomes of a trace that exceeds a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExceed {
+    /// The policy does not keep it; with `evaluation: first_match` that is the decision.
+    #[default]
+    Drop,
+    /// It is nothing to the policy; with `evaluation: first_match` the next one is asked.
+    Next,
+}
+
+impl Default for RateLimitingConfig {
+    fn default() -> RateLimitingConfig {
+        RateLimitingConfig {
+            spans_per_second: 0,
+            burst_capacity: 0,
+            on_exceed: OnExceed::Drop,
+            key_fields: Vec::new(),
+            max_keys: MOST_KEYS,
+        }
+    }
+}
+
+impl Default for BytesLimitingConfig {
+    fn default() -> BytesLimitingConfig {
+        BytesLimitingConfig {
+            bytes_per_second: 0,
+            burst_capacity: 0,
+            on_exceed: OnExceed::Drop,
+            key_fields: Vec::new(),
+            max_keys: MOST_KEYS,
+        }
+    }
 }
 
 /// `ottl_condition`.

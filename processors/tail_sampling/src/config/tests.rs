@@ -116,7 +116,7 @@ fn a_wait_that_memory_cannot_last_for_is_warned_of_with_the_headroom() {
     let cases: [(&str, &[&str]); 8] = [
         ("decision_wait: 30s", &[]),
         ("decision_wait: 24h", &[]),
-        ("decision_wait: 24h, buffer: {max_bytes: 1000000}", &["full after 203.4s at 1 new traces"]),
+        ("decision_wait: 24h, buffer: {max_bytes: 1000000}", &["full after 203.3s at 1 new traces"]),
         ("decision_wait: 203s, buffer: {max_bytes: 1000000}", &[]),
         (
             "decision_wait: 10s, expected_new_traces_per_sec: 1250, buffer: {max_bytes: 61000000}",

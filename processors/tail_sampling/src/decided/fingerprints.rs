@@ -129,6 +129,12 @@ impl Fingerprints {
         self.generations[0].insert(hash, &mut print);
     }
 
+    /// Whether the youngest generation has it.
+    pub(crate) fn is_young(&self, id: &[u8; 16]) -> bool {
+        let (hash, print) = self.hash(id);
+        self.generations[0].contains(hash, print)
+    }
+
     pub(crate) fn contains(&self, id: &[u8; 16]) -> bool {
         let (hash, print) = self.hash(id);
         self.generations.iter().fold(false, |found, filter| found | filter.contains(hash, print))

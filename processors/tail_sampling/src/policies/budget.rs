@@ -3,7 +3,7 @@
 
 use std::any::Any;
 
-use phoenix_sampling::{Allowance, Closed, Rank, Sharing, Slot, Spending, Weight};
+use phoenix_sampling::{Allowance, Closed, Demand, Rank, Sharing, Slot, Spending, Weight};
 
 use crate::config::{BudgetConfig, FairShareConfig, PolicyConfig, PolicyType, PriorityConfig};
 use crate::facts::TraceFacts;
@@ -100,8 +100,7 @@ impl Policy for Budget {
 
     fn adopt(&mut self, old: &mut dyn Policy) {
         if let Some(old) = old.as_any().downcast_mut::<Budget>().filter(|old| old.measure == self.measure) {
-            std::mem::swap(&mut self.spending, &mut old.spending);
-            self.spending.set(self.allowance);
+            self.spending.adopt(&mut old.spending);
         }
     }
 
@@ -110,12 +109,12 @@ impl Policy for Budget {
     }
 }
 
-/// The one rate that is set; it is shared by the shards, among which traces are spread evenly.
+/// The one rate that is set.
 fn rate(builder: &mut Builder<'_>, rates: [u64; 3], key: &str) -> Option<(Measure, f64)> {
     let measures = [Measure::Spans, Measure::Bytes, Measure::Traces];
     let mut set = measures.into_iter().zip(rates).filter(|(_, rate)| *rate > 0);
     match (set.next(), set.next()) {
-        (Some((measure, rate)), None) => Some((measure, rate as f64 / f64::from(builder.shards))),
+        (Some((measure, rate)), None) => Some((measure, rate as f64)),
         _ => {
             builder
                 .problems()
@@ -138,7 +137,13 @@ fn build(
     let (measure, per_second) = rate(builder, rates, key)?;
     let most_keys = usize::try_from(max_keys).unwrap_or(usize::MAX);
     let allowance = Allowance { per_second, sharing, most_keys };
-    let spending = Spending::new(allowance);
+    let spending = match builder.shard {
+        (_, 1) => Spending::new(allowance),
+        (shard, shards) => {
+            let demand = builder.shared(|| Demand::new(shards, most_keys));
+            Spending::shared(allowance, demand, shard)
+        }
+    };
     let key = fields.filter(|_| max_keys > 0)?;
     Some(Box::new(Budget { measure, allowance, key, weights, spending, slot: None, closed: None }))
 }

@@ -1,6 +1,7 @@
 //! `ema_dynamic` and `ema_throughput`: rates by key that follow the load, as Refinery sets them.
 
 use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_config::GoDuration;
 use phoenix_sampling::{EmaRates, EmaSettings, Goal, Threshold};
@@ -14,13 +15,16 @@ use crate::policy::{Foreseen, Moment, Policy, Verdict};
 struct Dynamic {
     key: TraceKey,
     settings: EmaSettings,
-    rates: EmaRates,
+    /// Shared by all shards, so that the goal is that of all of them, however traces are spread.
+    rates: Arc<Mutex<EmaRates>>,
 }
 
 impl Policy for Dynamic {
     /// Spans are counted, as in Refinery. The rate says the threshold, so replicas with the same rates keep the same.
     fn decide(&mut self, trace: &TraceFacts, now: Moment) -> Verdict {
-        let rate = self.rates.rate(self.key.text(trace), trace.spans(), now.monotonic);
+        let key = self.key.text(trace);
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = rates.rate(key, trace.spans(), now.monotonic);
         Verdict::by(Threshold::of_rate(rate as f64), trace.randomness())
     }
 
@@ -30,8 +34,8 @@ impl Policy for Dynamic {
 
     fn adopt(&mut self, old: &mut dyn Policy) {
         let Some(old) = old.as_any().downcast_mut::<Dynamic>() else { return };
-        std::mem::swap(&mut self.rates, &mut old.rates);
-        self.rates.set(self.settings.clone());
+        self.rates = old.rates.clone();
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).set(self.settings.clone());
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
@@ -62,7 +66,8 @@ fn build(builder: &mut Builder<'_>, common: Common<'_>, key: &str) -> Option<Box
     require(settings.max_keys > 0, "max_keys", "must be at least 1");
     let fields = TraceKey::new(builder, common.key_fields, &format!("{key}::key_fields"));
     let key = fields.filter(|_| is_right)?.with_length(common.use_trace_length);
-    Some(Box::new(Dynamic { key, rates: EmaRates::new(settings.clone()), settings }))
+    let rates = builder.shared(|| Mutex::new(EmaRates::new(settings.clone())));
+    Some(Box::new(Dynamic { key, rates, settings }))
 }
 
 pub(crate) fn ema_dynamic(
@@ -108,11 +113,7 @@ pub(crate) fn ema_throughput(
         builder.problems().require(holds, &format!("{key}::{name}"), "must be above 0");
         is_right &= holds;
     }
-    let goal = Goal::Throughput {
-        // Traces are spread evenly among shards.
-        per_second: goal / f64::from(builder.shards),
-        initial_rate: config.initial_sampling_rate as f64,
-    };
+    let goal = Goal::Throughput { per_second: goal, initial_rate: config.initial_sampling_rate as f64 };
     let settings = EmaSettings {
         weight: config.weight,
         age_out: config.age_out_value.unwrap_or(config.weight),

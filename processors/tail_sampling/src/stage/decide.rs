@@ -6,7 +6,7 @@ use phoenix_component::{Output, TraceDecision};
 use phoenix_sampling::Threshold;
 
 use super::{Round, TailStage, reason};
-use crate::buffer::Slot;
+use crate::buffer::{RecordRef, Slot};
 use crate::decided::Kept;
 use crate::facts::TraceFacts;
 use crate::generation::{Decision, Generation, numbered};
@@ -27,6 +27,8 @@ const WINDOW: usize = 64;
 const VICTIMS: usize = 16;
 /// Windows that one call looks at.
 const WINDOWS: usize = 16;
+/// Traces younger than this part of the wait, or of what memory lasts for, are decided early only where memory is full.
+const SETTLING_PART: u32 = 16;
 /// How often the operator is told that memory is short.
 const WARNED_EVERY: Duration = Duration::from_secs(60);
 
@@ -95,16 +97,21 @@ impl TailStage {
         }
     }
 
-    /// Reads of the next traces, one right after the other, what deciding reads first: so memory is waited for once.
+    /// Reads of the next traces what deciding reads first, each step for all of them before the next one: so memory is waited for
+    /// a few times, and not for each trace.
     fn look_ahead(&self, slots: &[Slot]) {
-        let mut bytes = 0;
-        for slot in slots.iter().take(AHEAD) {
-            let Some(entry) = self.buffer.traces.get(*slot) else { continue };
-            std::hint::black_box(self.buffer.traces.find(&entry.facts.id));
-            let records = self.buffer.records(entry.head).take(RECORDS_AHEAD);
-            bytes += records.map(|at| u64::from(self.buffer.segments.header(at).len)).sum::<u64>();
+        let mut heads = [RecordRef::NONE; AHEAD];
+        self.buffer.traces.look_ahead(slots, &mut heads);
+        let entries = slots.iter().take(AHEAD).filter_map(|slot| self.buffer.traces.get(*slot));
+        self.decided.prepare_drop(entries.map(|entry| &entry.facts.id));
+        for _ in 0..RECORDS_AHEAD {
+            for head in &mut heads {
+                if let Some(at) = head.some() {
+                    *head = self.buffer.segments.header(at).previous;
+                }
+            }
         }
-        std::hint::black_box(bytes);
+        std::hint::black_box(heads);
     }
 
     /// Shows all traces of a round to the policies that want to see them first.
@@ -165,6 +172,7 @@ impl TailStage {
             Outcome::Sampled => {
                 let (facts, head) = self.buffer.take(slot);
                 let generation = numbered(&mut self.generations, facts.generation);
+                let truncation = generation.as_ref().and_then(|generation| generation.truncation_of(&facts));
                 let class = decision.class.and_then(|class| {
                     generation.and_then(|generation| generation.plan.classes.get(usize::from(class)).cloned())
                 });
@@ -174,11 +182,22 @@ impl TailStage {
                     threshold: decision.threshold,
                     admitted: facts.admitted(),
                     class,
+                    truncation,
                     generation: facts.generation,
                     decided_at: self.now.monotonic.as_nanos() as u64,
                 };
                 let mark = self.mark(&kept, false);
-                self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark);
+                match truncation {
+                    None => self.outgoing.add_trace(&self.buffer, head, facts.spans(), mark),
+                    Some(share) => {
+                        let cut =
+                            self.outgoing.add_truncated(&mut self.buffer, head, (&facts.id, share), mark);
+                        if cut > 0 {
+                            self.metrics.truncated.add(1);
+                            self.end(reason::TRUNCATED, cut);
+                        }
+                    }
+                }
                 if facts.id != [0; 16] {
                     self.decided.keep(facts.id, kept);
                 }
@@ -234,13 +253,15 @@ impl TailStage {
             }
             (true, None, _) => Some(ThresholdEdit::Clear),
         };
+        let known = kept.threshold.filter(|_| self.rules.records_rate);
+        let rate = known.map(|threshold| kept.admitted.map_or(threshold, |admitted| admitted.max(threshold)));
         let policy = self.rules.records_policy.then(|| MarkedPolicy {
             name: kept.policy.clone(),
             part: kept.part.clone(),
             generation: kept.generation,
             is_cached,
         });
-        Mark { threshold, policy, class: kept.class.clone() }
+        Mark { threshold, policy, class: kept.class.clone(), share: None, rate }
     }
 
     /// Decides about the trace that is due first.
@@ -260,6 +281,10 @@ impl TailStage {
             return;
         }
         self.warn_of_memory();
+        // A trace whose spans still come would be decided without them, and what is to come would follow that.
+        let lasts_for = self.buffer.pool().lasts_for().unwrap_or(self.rules.wait).min(self.rules.wait);
+        let settled = (lasts_for / SETTLING_PART).as_nanos() as u64;
+        let youngest = if self.buffer.fullness() < 1.0 { settled } else { 0 };
         let mut window: Vec<(bool, f64, Slot)> = Vec::with_capacity(WINDOW);
         for _ in 0..WINDOWS {
             if self.buffer.fullness() < CROWDED || out.is_full() {
@@ -269,7 +294,9 @@ impl TailStage {
             let now = self.now.monotonic.as_nanos() as u64;
             self.buffer.traces.look_around(WINDOW, |slot, entry| {
                 let age = now.saturating_sub(entry.facts.first_seen).max(1);
-                window.push((entry.facts.has_error, entry.facts.bytes as f64 * age as f64, slot));
+                if age >= youngest {
+                    window.push((entry.facts.has_error, entry.facts.bytes as f64 * age as f64, slot));
+                }
             });
             window.sort_unstable_by(|one, other| {
                 (one.0, other.1).partial_cmp(&(other.0, one.1)).unwrap_or(std::cmp::Ordering::Equal)

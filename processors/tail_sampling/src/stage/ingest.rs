@@ -10,7 +10,7 @@ use phoenix_pdata::wire::Fields;
 use phoenix_sampling::Threshold;
 
 use super::{TailStage, reason};
-use crate::buffer::{Entry, ResourceId, ScopeId, Slot};
+use crate::buffer::{Entry, Lookup, ResourceId, ScopeId, Slot};
 use crate::conditions::{Ottl, is_error};
 use crate::decided::{Kept, Remembered};
 use crate::facts::TraceFacts;
@@ -144,7 +144,7 @@ impl TailStage {
                 if let Some(run) = run.take() {
                     self.end_run(run, place);
                 }
-                let known = next.by_ref().find(|(of, _)| *of == id).and_then(|(_, slot)| slot);
+                let known = next.by_ref().find(|lookup| lookup.id == id).and_then(|lookup| lookup.slot);
                 run = Some(self.begin_run(id, start, known, place));
             }
             let Some(run) = &mut run else { continue };
@@ -171,17 +171,20 @@ impl TailStage {
         self.lookups = lookups;
     }
 
-    /// Looks the traces of a scope's spans up, one right after the other: so memory is waited for once.
+    /// Looks the traces of a scope's spans up, all together.
     fn look_up(&mut self, entry: &[u8]) {
-        self.lookups.clear();
-        let mut last = None;
+        let mut lookups = std::mem::take(&mut self.lookups);
+        lookups.clear();
         for field in Fields::new(entry).filter(|field| field.is_len(2)) {
             let id = trace_id(field.body);
-            if last != Some(id) {
-                last = Some(id);
-                self.lookups.push((id, self.buffer.traces.find(&id)));
+            if lookups.last().is_none_or(|last: &Lookup| last.id != id) {
+                lookups.push(self.buffer.traces.lookup(id));
             }
         }
+        self.buffer.traces.look_up(&mut lookups);
+        self.decided
+            .prepare_recall(lookups.iter().filter(|lookup| lookup.slot.is_none()).map(|lookup| &lookup.id));
+        self.lookups = lookups;
     }
 
     /// Finds out where the spans of a trace go; `known` is where the trace was a moment ago.
@@ -273,7 +276,12 @@ impl TailStage {
                 self.metrics.late_sampled.add(spans);
                 self.count_late(kept.decided_at);
                 let mark = self.mark_late(&kept);
-                self.outgoing.add_late(&mut self.buffer, place.scope, spans, body, mark);
+                let truncation = kept.truncation.map(|share| (&run.id, share));
+                let cut =
+                    self.outgoing.add_late(&mut self.buffer, place.scope, (spans, body), truncation, mark);
+                if cut > 0 {
+                    self.end(reason::TRUNCATED, cut);
+                }
                 self.late_since.get_or_insert(self.now.monotonic);
             }
             Target::Dropped => {

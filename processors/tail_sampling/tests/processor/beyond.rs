@@ -234,3 +234,191 @@ fn what_does_not_fit_together_is_refused() {
         assert_eq!(problems.keys(), [key], "{yaml}\n{problems}");
     }
 }
+
+#[test]
+fn each_tenant_has_a_rate_and_what_exceeds_it_goes_to_the_next_policy() {
+    let yaml = "
+decision_wait: 1s
+evaluation: first_match
+num_shards: 2
+policies:
+  - name: per service
+    type: rate_limiting
+    rate_limiting: {spans_per_second: 10, burst_capacity: 10, key_fields: [service.name], on_exceed: next}
+  - {name: rest, type: baseline, baseline: {sampling_percentage: 25}}";
+    let mut tail = Tail::new(yaml);
+    let (mut number, mut truth) = (0, 0.0);
+    for _ in 0..100 {
+        for (service, traces) in [("loud", 100), ("quiet", 8)] {
+            for _ in 0..traces {
+                number += 1;
+                truth += 1.0;
+                tail.send_request(&request(service, &[plain(id(number))]));
+            }
+        }
+        tail.advance(1.0);
+    }
+    tail.advance(3.0);
+    let of_first = tail.sum("count_traces_sampled", &[("policy", "per service"), ("sampled", "true")]);
+    assert!(
+        (1_750..=1_850).contains(&of_first),
+        "all of the quiet one, ten a second of the loud: {of_first}"
+    );
+    let kept = tail.kept();
+    // Without a threshold a trace stands for itself.
+    let counts =
+        kept.values().flatten().map(|span| if span["traceState"].is_null() { 1.0 } else { stands_for(span) });
+    let estimate: f64 = counts.sum();
+    // 9,000 by chance with a quarter: a deviation of 1.6 %.
+    assert!((estimate / truth - 1.0).abs() < 0.05, "{estimate} for {truth}");
+}
+
+#[test]
+fn what_exceeds_a_rate_is_left_out_where_nothing_else_is_said() {
+    let yaml = "
+decision_wait: 1s
+evaluation: first_match
+policies:
+  - name: limited errors
+    type: and
+    and:
+      and_sub_policy:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+        - {name: rate, type: rate_limiting, rate_limiting: {spans_per_second: 5, burst_capacity: 5}}
+  - {name: rest, type: always_sample}";
+    let count = |yaml: &str| {
+        let mut tail = Tail::new(yaml);
+        (0..100).for_each(|number| tail.send(&[error(id(number))]));
+        tail.advance(3.0);
+        tail.kept().len()
+    };
+    assert_eq!(count(yaml), 5);
+    assert_eq!(count(&yaml.replace("burst_capacity: 5", "burst_capacity: 5, on_exceed: next")), 100);
+    let inside = "{policies: [{name: n, type: not, not: {not_sub_policy: {name: r, type: rate_limiting, rate_limiting: {spans_per_second: 5, on_exceed: next}}}}]}";
+    let found = decode_text::<TailSamplingConfig>(inside).expect_err("nothing to pass on to").to_string();
+    assert!(found.contains("rate_limiting::on_exceed"), "{found}");
+}
+
+/// An identifier that goes to the first of two shards, or to the second.
+fn id_of_shard(number: u64, shard: u64) -> u128 {
+    id(number) & !(1 << 56) | u128::from(shard) << 56
+}
+
+/// What is kept in a second, and what that stands for, of so many traces a second of a service in each of two shards; seen for a
+/// minute, after ten seconds.
+fn skewed(policy: &str, load: [(&str, u64); 2]) -> [(f64, f64); 2] {
+    let mut tail = Tail::new(&format!("{{decision_wait: 1s, num_shards: 2, policies: [{policy}]}}"));
+    const WARM: u64 = 10;
+    const SECONDS: u64 = 60;
+    let (mut number, mut found) = (0, [(0.0, 0.0); 2]);
+    for step in 0..10 * (WARM + SECONDS) {
+        for (shard, (service, per_second)) in load.iter().enumerate() {
+            let mut next = || {
+                number += 1;
+                plain(id_of_shard(number, shard as u64))
+            };
+            let spans: Vec<Value> = (0..per_second / 10).map(|_| next()).collect();
+            tail.send_request(&request(service, &spans));
+        }
+        tail.advance(0.1);
+        for (id, spans) in tail.kept() {
+            if step >= 10 * WARM {
+                let of_shard =
+                    &mut found[(u128::from_str_radix(&id, 16).expect("digits") >> 56 & 1) as usize];
+                of_shard.0 += spans.len() as f64 / SECONDS as f64;
+                of_shard.1 += spans.iter().map(stands_for).sum::<f64>() / SECONDS as f64;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn shards_that_are_asked_for_unlike_amounts_reach_the_whole_budget_together() {
+    let cases = [
+        ("budget", "{name: b, type: budget, budget: {spans_per_second: 100}}"),
+        (
+            "budget by key",
+            "{name: b, type: budget, budget: {spans_per_second: 100, key_fields: [service.name]}}",
+        ),
+        ("priority", "{name: p, type: priority, priority: {spans_per_second: 100}}"),
+    ];
+    for (case, policy) in cases {
+        let [busy, idle] = skewed(policy, [("shop", 500), ("shop", 20)]);
+        let kept = busy.0 + idle.0;
+        // The one with 500 of 520 would have had half of it.
+        assert!((93.0..=106.0).contains(&kept), "{case}: {kept} of 100 a second");
+        let estimate = busy.1 + idle.1;
+        assert!((estimate / 520.0 - 1.0).abs() < 0.06, "{case}: {estimate} for 520");
+        assert!(idle.1 > 10.0, "{case}: those of the other are seen too: {idle:?}");
+    }
+}
+
+#[test]
+fn a_share_is_fair_over_shards() {
+    let policy =
+        "{name: f, type: fair_share, fair_share: {spans_per_second: 100, key_fields: [service.name]}}";
+    let [loud, quiet] = skewed(policy, [("loud", 1000), ("quiet", 40)]);
+    assert!(quiet.0 >= 38.0, "it asks for less than half, and gets it all: {quiet:?}");
+    assert!((93.0..=106.0).contains(&(loud.0 + quiet.0)), "{loud:?} {quiet:?}");
+    assert!((loud.1 / 1000.0 - 1.0).abs() < 0.06, "{loud:?}");
+    let [one, other] = skewed(policy, [("same", 900), ("same", 100)]);
+    assert!((93.0..=106.0).contains(&(one.0 + other.0)), "{one:?} {other:?}");
+    assert!((one.0 / other.0 - 9.0).abs() < 2.5, "one key is seen alike in both: {one:?} {other:?}");
+}
+
+#[test]
+fn rates_by_key_have_one_goal_over_all_shards() {
+    let policy = "{name: e, type: ema_throughput, ema_throughput: {goal_throughput_per_sec: 100, \
+        key_fields: [service.name], adjustment_interval: 3s}}";
+    let [busy, idle] = skewed(policy, [("shop", 900), ("shop", 100)]);
+    assert!((85.0..=115.0).contains(&(busy.0 + idle.0)), "{busy:?} {idle:?}");
+    assert!((busy.0 / idle.0 - 9.0).abs() < 2.5, "with one rate: {busy:?} {idle:?}");
+}
+
+/// The attribute `SampleRate` of a span.
+fn sample_rate(span: &Value) -> Option<i64> {
+    let mut attributes = span["attributes"].as_array()?.iter();
+    attributes.find(|attribute| attribute["key"] == "SampleRate")?["value"]["intValue"].as_str()?.parse().ok()
+}
+
+#[test]
+fn rates_are_written_as_whole_numbers_where_they_are_known() {
+    let policy = |more: &str| {
+        format!(
+            "{{decision_wait: 1s, record_sample_rate: true, policies: [{{name: p, type: baseline, baseline: {{sampling_percentage: 25}}}}{more}]}}"
+        )
+    };
+    let rated = |rate: i64, state: &str| {
+        let attribute = json!({"key": "SampleRate", "value": {"intValue": rate.to_string()}});
+        span(B, (0, 1), json!({"attributes": [attribute], "traceState": state}))
+    };
+    let of_kept = |yaml: &str, span: &Value| {
+        let mut tail = Tail::new(yaml);
+        tail.send(std::slice::from_ref(span));
+        tail.advance(3.0);
+        let kept = tail.kept();
+        let spans = &kept[&format!("{B:032x}")];
+        let rates: Vec<Option<i64>> = spans.iter().map(sample_rate).collect();
+        tail.send(&[plain(B)]);
+        tail.advance(1.0);
+        let late = tail.kept();
+        (rates[0], sample_rate(&late[&format!("{B:032x}")][0]))
+    };
+    let alone = policy("");
+    assert_eq!(of_kept(&alone, &plain(B)), (Some(4), Some(4)), "late ones too");
+    assert_eq!(of_kept(&alone, &rated(3, "")), (Some(12), Some(4)), "of another sampler, before");
+    // Its randomness is 0xce929d…: half, and then a quarter of everything by the same randomness.
+    assert_eq!(of_kept(&alone, &rated(2, "ot=th:8")), (Some(4), Some(4)), "which the threshold says already");
+    let count = json!([{"key": "sampling.span.adjusted_count", "value": {"doubleValue": 10.0}}]);
+    let of_cut = span(B, (0, 1), json!({"attributes": count}));
+    assert_eq!(of_kept(&alone, &of_cut).0, Some(40), "of a trace that was cut elsewhere");
+    let errors = policy(", {name: e, type: always_sample}");
+    assert_eq!(of_kept(&errors, &plain(B)), (Some(1), Some(1)));
+    let limited = "{decision_wait: 1s, record_sample_rate: true, policies: [{name: r, type: rate_limiting, rate_limiting: {spans_per_second: 10}}]}";
+    assert_eq!(of_kept(limited, &plain(B)), (None, None), "nobody knows");
+    let fnv = "{decision_wait: 1s, record_sample_rate: true, policies: [{name: p, type: probabilistic, probabilistic: {sampling_percentage: 80}}]}";
+    assert_eq!(of_kept(fnv, &plain(B)), (None, None), "by a hash that nobody else knows");
+    let w3c = fnv.replace("decision_wait", "randomness: w3c, decision_wait").replace("80", "40");
+    assert_eq!(of_kept(&w3c, &plain(B)), (Some(3), Some(3)), "2.5, rounded");
+}

@@ -8,3 +8,4 @@ mod memory;
 mod otelcol;
 mod properties;
 mod support;
+mod truncation;

@@ -83,6 +83,11 @@ impl Explicit {
         step
     }
 
+    /// The bytes that it takes, without its bounds, which are shared.
+    pub fn memory(&self) -> usize {
+        size_of::<Explicit>() + self.counts.capacity() * size_of::<u64>()
+    }
+
     /// Sets all counts to 0, and keeps the bounds.
     pub fn clear(&mut self) {
         self.counts.fill(0);

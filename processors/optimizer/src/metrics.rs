@@ -17,6 +17,11 @@ const TRACKED: Description = Description {
     unit: "{series}",
     text: "Series of which a state is kept, as they come in and as they are let out.",
 };
+const STATE_BYTES: Description = Description {
+    name: "phoenix_processor_optimizer_state_bytes",
+    unit: "By",
+    text: "Memory of states, which is charged to the collector's budget.",
+};
 const RULE_POINTS: Description = Description {
     name: "phoenix_processor_optimizer_rule_points",
     unit: "{point}",
@@ -126,6 +131,7 @@ pub(crate) struct OptimizerMetrics {
     pub(crate) bytes_out: Counter,
     pub(crate) tracked_in: Gauge,
     pub(crate) tracked_out: Gauge,
+    pub(crate) state_bytes: Gauge,
     pub(crate) resets: Counter,
     ignored: Vec<Counter>,
     pub(crate) rules: Vec<RuleMetrics>,
@@ -169,6 +175,7 @@ impl OptimizerMetrics {
             bytes_out: counter(BYTES, "direction", "out"),
             tracked_in: normal.gauge(TRACKED, &[("processor", id), ("direction", "in")]),
             tracked_out: normal.gauge(TRACKED, &[("processor", id), ("direction", "out")]),
+            state_bytes: normal.gauge(STATE_BYTES, &[("processor", id)]),
             resets: normal.quiet_counter(RESETS, &[("processor", id)]),
             ignored: Reason::ALL
                 .map(|reason| normal.quiet_counter(IGNORED, &[("processor", id), ("reason", reason.name())]))

@@ -70,8 +70,13 @@ pub(crate) struct Output {
     pub(crate) caps: Box<[(Fingerprint, u64)]>,
     /// Series that point at it.
     pub(crate) contributors: u32,
-    /// Where its admission is counted.
+    /// The share of a limit in which it has a place.
     pub(crate) limit: Option<Slot>,
+    /// Whether it lost its place: series that went into it go to the others.
+    pub(crate) is_retired: bool,
+    /// How much came since places were given the last time, and the average of that.
+    pub(crate) heat: f32,
+    pub(crate) score: f32,
     /// Encoded, with the labels that their point has no more.
     pub(crate) exemplars: Vec<Box<[u8]>>,
 }
@@ -155,6 +160,13 @@ impl Accumulated {
 impl Output {
     pub(crate) fn is_delta(&self) -> bool {
         self.frame.kind.temporality() == Some(Temporality::Delta)
+    }
+
+    /// It counts more, by so much.
+    pub(crate) fn heat(&mut self, by: f64) {
+        if by.is_finite() && by > 0.0 {
+            self.heat += by as f32;
+        }
     }
 
     /// Notes that something came of a point at this time, whose interval began at `start`.

@@ -16,7 +16,7 @@ use crate::metrics::OptimizerMetrics;
 use crate::output::Writer;
 use crate::rules::RuleSet;
 use crate::series::Goes;
-use crate::state::State;
+use crate::state::{Ledger, State};
 use crate::walk::{Remembered, Tally, Walk};
 
 /// The most points of a batch that is let out.
@@ -58,8 +58,9 @@ impl OptimizerStage {
         metrics: OptimizerMetrics,
         outside: Outside,
     ) -> OptimizerStage {
+        let ledger = Ledger::new(outside.budget.clone(), config.max_bytes);
         let adjuster = config.control.as_ref().map(|control| Adjuster::new(control, &rules, outside));
-        let mut state = State::new(config, seed);
+        let mut state = State::new(config, seed, ledger);
         if let Some(adjuster) = &adjuster {
             state.rest(adjuster.resting(&rules));
         }
@@ -133,8 +134,10 @@ impl OptimizerStage {
     /// Looks after what is remembered, at the end of the processor's own interval.
     fn tidy(&mut self) -> Vec<Slot> {
         self.state.rank();
+        self.state.rebalance();
         let idle = u32::try_from(self.config.idle.as_duration().as_secs()).unwrap_or(u32::MAX);
         let last_words = self.state.forget(idle);
+        self.state.weigh();
         self.report();
         last_words
     }
@@ -176,6 +179,7 @@ impl OptimizerStage {
         }
         self.metrics.tracked_in.set(self.state.series.len() as i64);
         self.metrics.tracked_out.set(self.state.outputs.len() as i64);
+        self.metrics.state_bytes.set(self.state.ledger.bytes() as i64);
     }
 }
 
@@ -198,6 +202,7 @@ impl Stage for OptimizerStage {
         };
         batch.payload = rewrite(batch.payload, |piece| walk.piece(piece));
         let tally = walk.tally;
+        self.state.charge();
         for (reason, points) in &tally.dropped {
             out.dropped(reason, *points);
         }
@@ -274,7 +279,7 @@ impl Stage for OptimizerStage {
     /// What is known of series goes on under the new settings, so that no counter starts again that need not.
     fn adopt(&mut self, old: &mut dyn Stage) -> Adoption {
         let Some(old) = old.as_any().downcast_mut::<OptimizerStage>() else { return Adoption::Rebuilt };
-        let fresh = State::new(&old.config, 0);
+        let fresh = State::new(&old.config, 0, old.state.ledger.successor());
         // What came here before the state did, since requests are led here first.
         let newer = std::mem::replace(&mut self.state, std::mem::replace(&mut old.state, fresh));
         self.state.change(&self.config, &old.rules, &self.rules);

@@ -6,5 +6,6 @@ mod histograms;
 mod levels;
 mod limits;
 mod passing;
+mod places;
 mod processes;
 mod properties;

@@ -6,6 +6,7 @@ use phoenix_ottl::{ConditionGroup, Context, ErrorMode, MatchProgram, sets};
 use phoenix_pdata::Signal;
 use serde::Deserialize;
 
+use super::LimitSeries;
 use crate::pattern::NamePattern;
 
 /// A rule: which series it is about, and what becomes of them.
@@ -46,7 +47,7 @@ pub struct RuleConfig {
     pub cap_values: Vec<CapValues>,
     /// Labels whose values become the number of a bucket.
     pub hash_buckets: Vec<HashBuckets>,
-    /// The most series of a metric; further ones are added up in one.
+    /// The most series, of a metric or of all of them; further ones are added up in one.
     pub limit_series: Option<LimitSeries>,
     /// Only the heaviest keep series of their own.
     pub top_k: Option<TopKSettings>,
@@ -188,31 +189,6 @@ pub struct HashBuckets {
     pub buckets: u32,
 }
 
-/// The most series of a metric.
-#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitSeries {
-    /// So many have a series of their own; idle ones make room. The others are added up in a series whose only
-    /// attribute is `otel.metric.overflow: true`.
-    pub limit: usize,
-    /// Whether the limit is for each resource, or for the metric over all of them.
-    pub per: LimitScope,
-    /// So many new ones a minute, and at once, have a series of their own; 0 for any number. What comes faster is with the
-    /// others for as long as it lives.
-    pub new_per_minute: u32,
-}
-
-/// What a limit of series is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
-#[serde(rename_all = "snake_case")]
-pub enum LimitScope {
-    /// A metric of one resource, as in the SDKs.
-    #[default]
-    Resource,
-    /// A metric, over all resources; the series of the others then has none.
-    Metric,
-}
-
 /// Only the heaviest keep series of their own.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
@@ -307,12 +283,6 @@ impl Default for CapValues {
 impl Default for HashBuckets {
     fn default() -> HashBuckets {
         HashBuckets { label: String::new(), buckets: 16 }
-    }
-}
-
-impl Default for LimitSeries {
-    fn default() -> LimitSeries {
-        LimitSeries { limit: 2000, per: LimitScope::Resource, new_per_minute: 0 }
     }
 }
 
@@ -454,7 +424,7 @@ impl RuleConfig {
         self.validate_match(problems);
         self.validate_labels(problems);
         if let Some(limit) = &self.limit_series {
-            problems.require(limit.limit > 0, "limit_series::limit", "must be at least 1");
+            problems.within("limit_series", |problems| limit.validate(problems));
         }
         if let Some(top_k) = &self.top_k {
             problems.within("top_k", |problems| top_k.validate(problems));

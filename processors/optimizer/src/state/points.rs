@@ -6,7 +6,8 @@ use phoenix_pdata::view::Number;
 use phoenix_pdata::wire::Fields;
 use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
-use super::{Around, Fate, State};
+use super::follow::follow;
+use super::{Around, Fate, Standing, State};
 use crate::contribute::{contribute, end};
 use crate::kind::{Kind, Reading, Value};
 use crate::metrics::{OptimizerMetrics, Reason};
@@ -80,12 +81,18 @@ impl State {
                 self.refresh(slot, key, around, reading, rules);
                 return self.point_again(slot, around, reading, metrics);
             }
-            Goes::On => return quiet(series, reading, kind, metrics),
+            Goes::On => {
+                if plan.limit.as_ref().is_some_and(|limit| limit.settings.rebalances()) {
+                    follow(series, reading, kind, at.horizon, &mut self.buffers);
+                }
+                return quiet(series, reading, kind, metrics);
+            }
             Goes::Unmerged => {
                 metrics.ignored(Reason::NotMergeable);
                 return Fate::Passes(Some(series.plan.clone()));
             }
             Goes::Nowhere => {
+                series.heat(1.0);
                 metrics.ignored(Reason::GaugeOverflow);
                 return Fate::Ends(Reason::GaugeOverflow.name());
             }
@@ -125,8 +132,8 @@ impl State {
             }
         }
         if series.is_over
-            && let Some((rule, _)) = &series.plan.limit
-            && let Some(of_rule) = metrics.rules.get(usize::from(*rule))
+            && let Some(limit) = &series.plan.limit
+            && let Some(of_rule) = metrics.rules.get(usize::from(limit.rule))
         {
             of_rule.overflowed.add(1);
         }
@@ -145,6 +152,11 @@ impl State {
                     crate::edit::point(&series.plan, kind, reading, &mut self.buffers, body);
                 } else if !series.plan.drop_exemplars {
                     keep_exemplars(output, reading);
+                }
+                match (series.is_over, output.limit) {
+                    (true, _) => series.heat(effect.heat),
+                    (false, Some(_)) => output.heat(effect.heat),
+                    _ => {}
                 }
                 if effect.is_reset {
                     metrics.resets.add(1);
@@ -207,22 +219,11 @@ impl State {
         if !plan.folds(kind) && plan.limit.is_none() {
             return Fate::Passes(Some(plan));
         }
-        let mut stranger = Series {
-            plan: plan.clone(),
-            goes: Goes::On,
-            group: None,
-            limit: None,
-            version: OUTDATED,
-            seen: at.seconds,
-            place: Instant::default(),
-            last: Last::None,
-            is_live: true,
-            is_over: true,
-            ranks: None,
-        };
+        let mut stranger = Series { is_live: true, is_over: true, ..Series::new(plan.clone(), at.seconds) };
         let is_delta = kind.temporality() == Some(phoenix_pdata::view::Temporality::Delta);
         // Without a state of its own nobody can tell when it goes: it counts as one over the limit.
-        let target = self.target(key, &plan, around, reading, true);
+        let target =
+            self.target(key, &plan, around, reading, Standing { is_over: true, ..Standing::default() });
         match target.goes {
             Goes::Into(slot) if is_delta && !reading.is_stale() => {
                 let Some(output) = self.outputs.get_mut(slot) else { return Fate::Passes(Some(plan)) };

@@ -1,11 +1,14 @@
 //! Histograms with explicit bounds.
 
+mod choice;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use phoenix_pdata::view::HistogramPoint;
+
+pub use choice::{QuantileBudget, needed_bounds};
 
 use crate::mapping::{index_of, lower_bound};
 use crate::{Exponential, Place, Step};

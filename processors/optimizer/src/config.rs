@@ -1,6 +1,7 @@
 //! Settings.
 
 mod control;
+mod histogram;
 mod limit;
 mod rule;
 #[cfg(test)]
@@ -11,10 +12,11 @@ use serde::Deserialize;
 
 pub use control::{AimdSettings, ClassSettings, ControlSettings, LawName, PiSettings, TargetSettings};
 pub(crate) use control::{MAX_LEVEL, MAX_PROTECTED};
+pub use histogram::{BoundsBudget, ChooseBounds, HistogramSettings};
 pub use limit::{LimitScope, LimitSeries, TenantShare};
 pub use rule::{
-    CapValues, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, MatchSettings, MetricType, Mode,
-    NormalizeSettings, RuleConfig, TemporalityName, TopKSettings,
+    CapValues, DeadBand, GaugeFunction, HashBuckets, MatchSettings, MetricType, Mode, NormalizeSettings,
+    RuleConfig, TemporalityName, TopKSettings,
 };
 
 use crate::{conflicts, presets};

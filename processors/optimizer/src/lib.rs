@@ -11,6 +11,7 @@
 //! There is one shard: rankings and limits are about all series of a metric.
 
 mod adjuster;
+mod choice;
 mod compress;
 mod config;
 mod conflicts;
@@ -25,6 +26,7 @@ mod metrics;
 mod output;
 mod pattern;
 mod presets;
+mod rule_counts;
 mod rules;
 mod series;
 mod stage;
@@ -41,7 +43,7 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{
-    Acknowledge, AdjustmentBook, Budget, Change, Offer, Processor, StageSpec, StartError, Touch,
+    Acknowledge, AdjustmentBook, Budget, Change, Offer, Processor, SavingsBook, StageSpec, StartError, Touch,
     Unpartitioned,
 };
 use phoenix_config::{Described, Node, PipelineId, Problems, Shape, decode_text};
@@ -49,10 +51,10 @@ use phoenix_pdata::Signal;
 use phoenix_telemetry::Metrics;
 
 pub use config::{
-    AimdSettings, CapValues, Catalog, ClassSettings, ControlSettings, DeadBand, GaugeFunction, HashBuckets,
-    HistogramSettings, InitialValue, LawName, LimitScope, LimitSeries, MatchSettings, MetricType, Mode,
-    NormalizeSettings, OptimizerConfig, PiSettings, Preset, RuleConfig, TargetSettings, TemporalityName,
-    TenantShare, TopKSettings,
+    AimdSettings, BoundsBudget, CapValues, Catalog, ChooseBounds, ClassSettings, ControlSettings, DeadBand,
+    GaugeFunction, HashBuckets, HistogramSettings, InitialValue, LawName, LimitScope, LimitSeries,
+    MatchSettings, MetricType, Mode, NormalizeSettings, OptimizerConfig, PiSettings, Preset, RuleConfig,
+    TargetSettings, TemporalityName, TenantShare, TopKSettings,
 };
 
 pub use error::StartFailure;
@@ -112,7 +114,12 @@ impl ProcessorFactory for OptimizerFactory {
         static SEED: OnceLock<u64> = OnceLock::new();
         let seed = *SEED.get_or_init(rand::random);
         let book = config.control.is_some().then(|| AdjustmentBook::open(&cx.host.capabilities, cx.id));
-        let outside = Outside { book, load: control::host_load, budget: cx.host.budget.clone() };
+        let outside = Outside {
+            book,
+            load: control::host_load,
+            savings: Some(SavingsBook::open(&cx.host.capabilities, cx.id)),
+            budget: cx.host.budget.clone(),
+        };
         let stage = stage_within(config, &catalogs, seed, &cx.host.metrics, &id, outside);
         stage.map(Processor::Stage).map_err(StartError::because)
     }
@@ -130,6 +137,8 @@ fn catalog(path: &str) -> Result<Catalog, StartFailure> {
 pub struct Outside {
     /// Where adjustments are noted.
     pub book: Option<(Arc<AdjustmentBook>, Offer)>,
+    /// Where it is told what the rules save.
+    pub savings: Option<(Arc<SavingsBook>, Offer)>,
     /// The load of the host for each processor, where it is known.
     pub load: fn() -> Option<f64>,
     /// What states are charged to.
@@ -139,7 +148,7 @@ pub struct Outside {
 impl Default for Outside {
     /// Nothing is noted or known, and memory has no bound.
     fn default() -> Outside {
-        Outside { book: None, load: || None, budget: Budget::unlimited() }
+        Outside { book: None, savings: None, load: || None, budget: Budget::unlimited() }
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use phoenix_component::{Ack, Adoption, Batch, Drained, Fragment, Held, Now, Output, Stage};
+use phoenix_component::{
+    Ack, Adoption, Batch, Drained, Fragment, Held, Now, Offer, Output, SavingsBook, Stage,
+};
 use phoenix_pdata::{Payload, Signal, rewrite};
 use phoenix_series::Slot;
 
@@ -41,6 +43,7 @@ pub(crate) struct OptimizerStage {
     is_draining: bool,
     metrics: OptimizerMetrics,
     adjuster: Option<Adjuster>,
+    savings: Option<(Arc<SavingsBook>, Offer)>,
 }
 
 /// The end of the interval that runs now.
@@ -56,8 +59,9 @@ impl OptimizerStage {
         rules: Arc<RuleSet>,
         seed: u64,
         metrics: OptimizerMetrics,
-        outside: Outside,
+        mut outside: Outside,
     ) -> OptimizerStage {
+        let savings = outside.savings.take();
         let ledger = Ledger::new(outside.budget.clone(), config.max_bytes);
         let adjuster = config.control.as_ref().map(|control| Adjuster::new(control, &rules, outside));
         let mut state = State::new(config, seed, ledger);
@@ -74,12 +78,13 @@ impl OptimizerStage {
             queue: Vec::new(),
             is_draining: false,
             metrics,
+            savings,
         }
     }
 
     /// There is something to do at the end of the intervals.
     fn schedule(&mut self, now: Duration) {
-        let is_idle = self.state.series.is_empty() && self.state.outputs.is_empty();
+        let is_idle = self.state.is_idle();
         if is_idle && self.state.counted.is_empty() && self.adjuster.is_none() {
             return;
         }
@@ -107,13 +112,19 @@ impl OptimizerStage {
 
     /// Lets out what stands in line, until the output is full.
     fn send(&mut self, out: &mut Output) {
+        self.send_batches(out);
+        self.state.counts.flush(&self.metrics);
+    }
+
+    fn send_batches(&mut self, out: &mut Output) {
         while !self.queue.is_empty() && !out.is_full() {
             let mut writer = Writer::new();
             while writer.points < MAX_POINTS
                 && let Some(slot) = self.queue.pop()
             {
                 if let Some(output) = self.state.outputs.get_mut(slot) {
-                    writer.write(output, self.is_draining);
+                    let (points, bytes) = writer.write(output, self.is_draining, &self.state.choices);
+                    self.state.counts.left(&output.plan.rules, points, bytes);
                 }
             }
             let (request, points) = writer.finish();
@@ -135,6 +146,7 @@ impl OptimizerStage {
     fn tidy(&mut self) -> Vec<Slot> {
         self.state.rank();
         self.state.rebalance();
+        self.state.choices.turn(self.state.now.seconds);
         let idle = u32::try_from(self.config.idle.as_duration().as_secs()).unwrap_or(u32::MAX);
         let last_words = self.state.forget(idle);
         self.state.weigh();
@@ -180,6 +192,9 @@ impl OptimizerStage {
         self.metrics.tracked_in.set(self.state.series.len() as i64);
         self.metrics.tracked_out.set(self.state.outputs.len() as i64);
         self.metrics.state_bytes.set(self.state.ledger.bytes() as i64);
+        if let Some((book, _)) = &self.savings {
+            book.tell(self.metrics.savings(self.rules.rules()));
+        }
     }
 }
 
@@ -203,6 +218,7 @@ impl Stage for OptimizerStage {
         batch.payload = rewrite(batch.payload, |piece| walk.piece(piece));
         let tally = walk.tally;
         self.state.charge();
+        self.state.counts.flush(&self.metrics);
         for (reason, points) in &tally.dropped {
             out.dropped(reason, *points);
         }
@@ -247,7 +263,7 @@ impl Stage for OptimizerStage {
         if is_over {
             self.adjust(now);
         }
-        let is_idle = self.state.series.is_empty() && self.state.outputs.is_empty();
+        let is_idle = self.state.is_idle();
         if is_idle && self.queue.is_empty() && self.adjuster.is_none() {
             self.rounds.clear();
         }

@@ -16,10 +16,12 @@ use std::time::Duration;
 
 use phoenix_series::{Distinct, Fingerprint, Hasher, Slot, Table};
 
+use crate::choice::Choices;
 use crate::compress::Buffers;
 use crate::config::{InitialValue, OptimizerConfig};
 use crate::contribute::Moment;
 use crate::output::{Accumulated, Frame, Output};
+use crate::rule_counts::RuleCounts;
 use crate::rules::{Place, Plan, RuleSet};
 use crate::series::{Goes, OUTDATED, Series};
 use crate::top_k::Ranking;
@@ -96,7 +98,9 @@ pub(crate) struct State {
     interval: Duration,
     pub(crate) buffers: Buffers,
     pub(crate) ledger: Ledger,
-    now: Moment,
+    pub(crate) counts: RuleCounts,
+    pub(crate) choices: Choices,
+    pub(crate) now: Moment,
 }
 
 /// Where a series goes, and by what it was chosen.
@@ -143,6 +147,8 @@ impl State {
             interval: config.interval.as_duration(),
             buffers: Buffers::default(),
             ledger,
+            counts: RuleCounts::default(),
+            choices: Choices::default(),
             now: Moment { horizon: 0, unix_nanos: 0, seconds: 0 },
         }
     }
@@ -226,6 +232,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether nothing is known that time would do something to.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.series.is_empty() && self.outputs.is_empty() && !self.choices.is_open()
     }
 
     /// Notes the time of what follows.

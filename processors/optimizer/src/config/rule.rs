@@ -6,7 +6,7 @@ use phoenix_ottl::{ConditionGroup, Context, ErrorMode, MatchProgram, sets};
 use phoenix_pdata::Signal;
 use serde::Deserialize;
 
-use super::LimitSeries;
+use super::{HistogramSettings, LimitSeries};
 use crate::pattern::NamePattern;
 
 /// A rule: which series it is about, and what becomes of them.
@@ -78,6 +78,17 @@ pub enum Mode {
     Shadow,
     /// It is not there.
     Off,
+}
+
+impl Mode {
+    /// The name in settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Shadow => "shadow",
+            Mode::Off => "off",
+        }
+    }
 }
 
 /// Which series a rule is about: those that everything given here holds for.
@@ -223,25 +234,6 @@ pub struct DeadBand {
     pub heartbeat: GoDuration,
 }
 
-/// How histograms are made smaller.
-#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
-pub struct HistogramSettings {
-    /// Exponential ones: the error of quantiles that is allowed, as a share; the scale is lowered to what it takes. 0 leaves the
-    /// scale alone.
-    pub max_error: f64,
-    /// Exponential ones: the most buckets of either sign; the scale is lowered until they are. 0 for any number.
-    pub max_buckets: usize,
-    /// Explicit ones: the only bounds that stay, where they are there.
-    pub keep_bounds: Vec<f64>,
-    /// Explicit ones: bounds go while the buckets that are left are at most so wide, `(hi - lo) / (hi + lo)`. 0 for none.
-    pub merge_error: f64,
-    /// Explicit ones: become exponential with the scale that `max_error` asks for.
-    pub to_exponential: bool,
-    /// Exponential ones: buckets without measurements at either end are left out.
-    pub trim: bool,
-}
-
 impl Default for RuleConfig {
     fn default() -> RuleConfig {
         RuleConfig {
@@ -303,19 +295,6 @@ impl Default for TopKSettings {
 impl Default for DeadBand {
     fn default() -> DeadBand {
         DeadBand { absolute: 0.0, relative: 0.0, heartbeat: GoDuration::from_secs(240) }
-    }
-}
-
-impl Default for HistogramSettings {
-    fn default() -> HistogramSettings {
-        HistogramSettings {
-            max_error: 0.0,
-            max_buckets: 0,
-            keep_bounds: Vec::new(),
-            merge_error: 0.0,
-            to_exponential: false,
-            trim: true,
-        }
     }
 }
 
@@ -530,24 +509,5 @@ impl DeadBand {
             problems.require(value.is_finite() && value >= 0.0, key, "must be 0 or more");
         }
         problems.require(self.heartbeat.is_positive(), "heartbeat", "must be longer than zero");
-    }
-}
-
-impl HistogramSettings {
-    fn validate(&self, problems: &mut Problems) {
-        for (key, value) in [("max_error", self.max_error), ("merge_error", self.merge_error)] {
-            problems.require((0.0..=1.0).contains(&value), key, "must be from 0 to 1");
-        }
-        problems.require(
-            !self.to_exponential || self.max_error > 0.0,
-            "to_exponential",
-            "needs `max_error`, from which the scale follows",
-        );
-        let grow = self.keep_bounds.windows(2).all(|pair| pair[0] < pair[1]);
-        problems.require(
-            grow && self.keep_bounds.iter().all(|bound| bound.is_finite()),
-            "keep_bounds",
-            "must be finite and grow",
-        );
     }
 }

@@ -8,10 +8,12 @@ use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
 use super::follow::follow;
 use super::{Around, Fate, Standing, State};
+use crate::compress::Learned;
 use crate::contribute::{contribute, end};
 use crate::kind::{Kind, Reading, Value};
 use crate::metrics::{OptimizerMetrics, Reason};
 use crate::output::{Accumulated, Output};
+use crate::rule_counts::RuleCounts;
 use crate::rules::{Plan, RuleSet};
 use crate::series::{Goes, Last, OUTDATED, Series};
 
@@ -43,6 +45,9 @@ impl State {
         let key = self.key(around, reading);
         let found = self.series.find(key);
         if untouched && found.is_none() && self.outputs.find(key).is_none() {
+            if let Some(plan) = around.plan {
+                self.counts.matched(&plan.rules, 1, reading.body.len() as u64);
+            }
             return Fate::Passes(around.plan.cloned());
         }
         let slot = match found {
@@ -59,18 +64,14 @@ impl State {
         };
         series.seen = at.seconds;
         let plan = &series.plan;
-        for rule in plan.rules.iter().chain(&plan.shadow) {
-            if let Some(of_rule) = metrics.rules.get(usize::from(*rule)) {
-                of_rule.matched.add(1);
-            }
+        for rules in [&plan.rules, &plan.shadow] {
+            self.counts.matched(rules, 1, reading.body.len() as u64);
         }
         for rule in &plan.shadow {
             self.counted.entry(*rule).or_default().matched.insert(key.half());
         }
         if let Some(rule) = plan.drop {
-            if let Some(of_rule) = metrics.rules.get(usize::from(rule)) {
-                of_rule.dropped.add(1);
-            }
+            self.counts.dropped(rule, 1);
             return Fate::Ends("optimized_away");
         }
         let target = match series.goes {
@@ -85,7 +86,7 @@ impl State {
                 if plan.limit.as_ref().is_some_and(|limit| limit.settings.rebalances()) {
                     follow(series, reading, kind, at.horizon, &mut self.buffers);
                 }
-                return quiet(series, reading, kind, metrics);
+                return quiet(series, reading, kind, &mut self.counts);
             }
             Goes::Unmerged => {
                 metrics.ignored(Reason::NotMergeable);
@@ -126,16 +127,11 @@ impl State {
         let (Some(series), Some(output)) = (self.series.get_mut(slot), self.outputs.get_mut(target)) else {
             return Fate::Passes(None);
         };
-        for rule in &series.plan.rules {
-            if let Some(of_rule) = metrics.rules.get(usize::from(*rule)) {
-                of_rule.folded.add(1);
-            }
-        }
+        self.counts.folded(&series.plan.rules);
         if series.is_over
             && let Some(limit) = &series.plan.limit
-            && let Some(of_rule) = metrics.rules.get(usize::from(limit.rule))
         {
-            of_rule.overflowed.add(1);
+            self.counts.overflowed(limit.rule);
         }
         output.seen = at.seconds;
         if reading.is_stale() {
@@ -147,9 +143,16 @@ impl State {
         }
         match contribute(series, output, reading, kind, &at, &mut self.buffers) {
             Ok(effect) => {
+                let metric = around.keys[2];
+                let mut learned = Learned { choices: &mut self.choices, metric, now: at.seconds };
+                if let (Accumulated::Explicit(_), Some((_, settings))) =
+                    (&output.value, &series.plan.histograms)
+                {
+                    learned.learn(&self.buffers.explicit, settings);
+                }
                 if let Accumulated::Point(body) = &mut output.value {
                     body.clear();
-                    crate::edit::point(&series.plan, kind, reading, &mut self.buffers, body);
+                    crate::edit::point(&series.plan, kind, reading, &mut self.buffers, &mut learned, body);
                 } else if !series.plan.drop_exemplars {
                     keep_exemplars(output, reading);
                 }
@@ -266,7 +269,7 @@ fn keep_exemplars(output: &mut Output, reading: &Reading<'_>) {
 }
 
 /// Whether a gauge that goes on says anything new.
-fn quiet(series: &mut Series, reading: &Reading<'_>, kind: Kind, metrics: &OptimizerMetrics) -> Fate {
+fn quiet(series: &mut Series, reading: &Reading<'_>, kind: Kind, counts: &mut RuleCounts) -> Fate {
     let passes = Fate::Passes(Some(series.plan.clone()));
     let Some((rule, band)) = &series.plan.dead_band else { return passes };
     let Value::Number(Some(number)) = reading.value else { return passes };
@@ -287,9 +290,7 @@ fn quiet(series: &mut Series, reading: &Reading<'_>, kind: Kind, metrics: &Optim
         let within = (value - last).abs() <= band.absolute.max(band.relative * last.abs()) || value == last;
         let heartbeat = band.heartbeat.as_duration().as_nanos();
         if within && silent.is_some_and(|silent| u128::from(silent) < heartbeat) {
-            if let Some(of_rule) = metrics.rules.get(usize::from(*rule)) {
-                of_rule.dropped.add(1);
-            }
+            counts.dropped(*rule, 1);
             return Fate::Ends("dead_band");
         }
     }

@@ -219,11 +219,18 @@ impl State {
             return Fate::Ends("optimized_away");
         }
         let (kind, at) = (around.place.kind, self.now);
-        if !plan.folds(kind) && plan.limit.is_none() {
+        let folds = plan.folds(kind);
+        if !folds && plan.limit.is_none() {
             return Fate::Passes(Some(plan));
         }
-        let mut stranger = Series { is_live: true, is_over: true, ..Series::new(plan.clone(), at.seconds) };
         let is_delta = kind.temporality() == Some(phoenix_pdata::view::Temporality::Delta);
+        let is_mergeable = Accumulated::of(kind, plan.gauges).is_some();
+        if !is_delta && (is_mergeable || !folds) {
+            // It would need a state, wherever it went.
+            metrics.ignored(Reason::Untracked);
+            return Fate::Ends(Reason::Untracked.name());
+        }
+        let mut stranger = Series { is_live: true, is_over: true, ..Series::new(plan.clone(), at.seconds) };
         // Without a state of its own nobody can tell when it goes: it counts as one over the limit.
         let target =
             self.target(key, &plan, around, reading, Standing { is_over: true, ..Standing::default() });

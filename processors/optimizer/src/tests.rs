@@ -1,6 +1,7 @@
 //! The stage as the engine runs it, with the clock in the test's hands.
 
 mod aggregation;
+mod conformance;
 mod data;
 mod histograms;
 mod levels;

@@ -6,6 +6,7 @@ mod data;
 mod histograms;
 mod levels;
 mod limits;
+mod model;
 mod passing;
 mod places;
 mod processes;

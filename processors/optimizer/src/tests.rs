@@ -4,6 +4,7 @@ mod aggregation;
 mod conformance;
 mod data;
 mod histograms;
+mod hostile;
 mod levels;
 mod limits;
 mod model;

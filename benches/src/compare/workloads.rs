@@ -396,7 +396,7 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "optimizer-drop-label" => include_str!("../../configs/optimizer-drop-label.yaml"),
         "optimizer-limit" => include_str!("../../configs/optimizer-limit.yaml"),
         "optimizer-chain" => include_str!("../../configs/optimizer-chain.yaml"),
-        "optimizer-chain-otelcol" => include_str!("../../configs/otelcol/optimizer-chain.yaml"),
+        "optimizer-chain-otelcol" => include_str!("../../otelcol/optimizer-chain.yaml"),
         "transform-50" => include_str!("../../configs/transform-50.yaml"),
         _ => return None,
     })

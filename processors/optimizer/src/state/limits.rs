@@ -109,18 +109,17 @@ impl Limits {
         let tenant_key = tenant.map_or_else(Fingerprint::default, |tenant| hasher.bytes(tenant));
         let metric = if settings.per == LimitScope::Rule { keys[2] } else { Fingerprint::default() };
         let key = hasher.ordered([of, tenant_key, metric]);
+        let bounds = settings.bounds(tenant.unwrap_or_default());
+        let guaranteed = bounds.map_or(0, |bounds| bounds.guaranteed);
+        let most = bounds.map(|bounds| bounds.most).filter(|most| *most > 0).unwrap_or(usize::MAX);
         if let Some(slot) = self.shares.find(key) {
+            if let Some(share) = self.shares.get_mut(slot) {
+                // They may have changed with the settings.
+                (share.guaranteed, share.most) = (guaranteed, most);
+            }
             return Some(slot);
         }
-        let bounds = settings.bounds(tenant.unwrap_or_default());
-        let share = Share {
-            pool,
-            tenant: tenant_key,
-            guaranteed: bounds.map_or(0, |bounds| bounds.guaranteed),
-            most: bounds.map(|bounds| bounds.most).filter(|most| *most > 0).unwrap_or(usize::MAX),
-            taken: 0,
-            promised: 0,
-        };
+        let share = Share { pool, tenant: tenant_key, guaranteed, most, taken: 0, promised: 0 };
         self.shares.insert(key, share).ok()
     }
 

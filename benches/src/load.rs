@@ -86,6 +86,9 @@ pub(crate) struct LoadOptions {
     /// ten seconds later, and its counters have grown.
     #[arg(long)]
     pub(crate) series: bool,
+    /// With `--series`: send each of the different requests under so many names, which makes so many times as many series.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) series_copies: u64,
     /// Send a refused request again until it is taken.
     #[arg(long)]
     pub(crate) retry: bool,
@@ -228,6 +231,7 @@ struct Shared {
     spread_traces: bool,
     stamp: bool,
     series: bool,
+    series_copies: u64,
     retry: bool,
     retry_pause: Duration,
     /// Between the beginnings of two requests.
@@ -279,6 +283,7 @@ impl Shared {
             spread_traces: options.spread_traces,
             stamp: options.stamp,
             series: options.series,
+            series_copies: options.series_copies,
             retry: options.retry,
             retry_pause: Duration::from_millis(options.retry_pause_ms),
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
@@ -307,7 +312,11 @@ impl Shared {
         }
         let mut bytes = prepared.payload.bytes.to_vec();
         if self.series {
-            prepared.payload.go_on(&mut bytes, request / self.prepared.len() as u64);
+            let time = request / self.prepared.len() as u64;
+            if self.series_copies > 1 {
+                prepared.payload.rename(&mut bytes, time % self.series_copies);
+            }
+            prepared.payload.go_on(&mut bytes, time / self.series_copies);
         }
         if self.unique_ids {
             prepared.payload.number(&mut bytes, 1 + number * self.items_each);

@@ -31,6 +31,8 @@ const SPANS_PER_TRACE: usize = 5;
 /// Spans of one trace in one request, and requests that have some, where traces are spread.
 const SPREAD_TOGETHER: u64 = 2;
 const SPREAD_REQUESTS: u64 = 4;
+/// The label of a data point that no other has, encoded up to its eight hexadecimal digits.
+const SESSION: &[u8] = b"\x0a\x0asession.id\x12\x0a\x0a\x08";
 const SECOND_NANOS: u64 = 1_000_000_000;
 
 /// A request body and where its records' own bytes are.
@@ -48,6 +50,8 @@ pub(crate) struct Payload {
     trace_id_offsets: Vec<usize>,
     /// What grows from report to report, and by how much; none but for data points.
     growing: Vec<(usize, u64)>,
+    /// The values of the label that tells one series of a data point from another.
+    session_offsets: Vec<usize>,
 }
 
 impl Payload {
@@ -85,12 +89,16 @@ impl Payload {
             wire::each_span(&bytes, |span| failed += u64::from(span.has_failed))
                 .expect("an encoded request is well-formed");
         }
+        let mut session_offsets = Vec::new();
         let mut growing = Vec::new();
         if signal == Signal::Metrics {
             wire::each_growing(&bytes, |offset, step| growing.push((offset, step)))
                 .expect("an encoded request is well-formed");
+            let found = bytes.windows(SESSION.len()).enumerate().filter(|(_, window)| *window == SESSION);
+            session_offsets.extend(found.map(|(start, _)| start + SESSION.len()));
         }
-        Payload { bytes: bytes.into(), items, failed, signal, id_offsets, trace_id_offsets, growing }
+        let bytes = bytes.into();
+        Payload { bytes, items, failed, signal, id_offsets, trace_id_offsets, growing, session_offsets }
     }
 
     /// Rewrites a request of this module in OTLP/JSON.
@@ -133,6 +141,14 @@ impl Payload {
             let place = &mut bytes[*offset..*offset + 8];
             let before = place.try_into().map_or(0, u64::from_le_bytes);
             place.copy_from_slice(&before.wrapping_add(number * step).to_le_bytes());
+        }
+    }
+
+    /// Makes other series of those of a copy: those of the copy `number`, below 65536.
+    pub(crate) fn rename(&self, bytes: &mut [u8], number: u64) {
+        let digits = format!("{number:04x}");
+        for offset in &self.session_offsets {
+            bytes[*offset..*offset + 4].copy_from_slice(&digits.as_bytes()[..4]);
         }
     }
 

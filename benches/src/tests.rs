@@ -49,6 +49,7 @@ fn load_options(endpoint: String) -> LoadOptions {
         spread_traces: false,
         stamp: false,
         series: false,
+        series_copies: 1,
         retry: false,
         retry_pause_ms: 20,
         seed: 1,
@@ -384,4 +385,17 @@ async fn largest_frame(frame_size: FrameSize) -> usize {
 async fn frames_are_as_large_as_asked_for() {
     assert_eq!(largest_frame(FrameSize::SixteenKib).await, 16 << 10);
     assert!(largest_frame(FrameSize::Peer).await > 32 << 10);
+}
+
+#[test]
+fn copies_of_requests_are_other_series_and_nothing_else() {
+    let payload = Payload::new(Signal::Metrics, 100, 1);
+    let copy = |number| {
+        let mut bytes = payload.bytes.to_vec();
+        payload.rename(&mut bytes, number);
+        bytes
+    };
+    let differ = |a: &[u8], b: &[u8]| a.iter().zip(b).filter(|(a, b)| a != b).count();
+    assert_eq!(differ(&copy(0x1111), &copy(0x2222)), 400, "four digits of each of a hundred points");
+    assert_eq!(copy(7), copy(7));
 }

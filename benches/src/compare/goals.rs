@@ -142,6 +142,10 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("transform-50", CpuRatio, AtMost(2.0)),
     goal("aggregate-by", CpuRatio, AtMost(1.2)),
     goal("optimizer-drop-label", CpuRatio, AtMost(1.2)),
+    goal("optimizer-limit", CpuRatio, AtMost(1.5)),
+    // 100,000 x (200 B + 340 B of labels), and what pass-through takes.
+    goal("optimizer-limit", PeakMib, AtMost(51.5 + 16.0)),
+    goal("optimizer-chain", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 6.0)),
     goal("traces-tail", CpuRatio, AtMost(0.9)),
     goal("traces-tail-20", CpuRatio, AtMost(1.2)),
     goal("traces-tail", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 8.0)),

@@ -109,6 +109,9 @@ fn load_arguments(shape: Shape, requests: u64, endpoint: &str) -> Vec<String> {
     option("connections", shape.connections.to_string());
     option("in-flight", shape.in_flight.to_string());
     option("variants", shape.prepared.to_string());
+    if shape.series_copies > 1 {
+        option("series-copies", shape.series_copies.to_string());
+    }
     option("frame-size", if shape.frame_size == FrameSize::Peer { "peer" } else { "16k" }.to_owned());
     option("encoding", shape.encoding.name().to_owned());
     option("compression", shape.compression.header().unwrap_or("none").to_owned());

@@ -12,7 +12,7 @@ use crate::compare::process::{self, Process, STOP_TIMEOUT};
 use crate::compare::procfs::{self, CpuReading};
 use crate::compare::sample::Sample;
 use crate::compare::stats;
-use crate::compare::subjects::{Kind, Subject};
+use crate::compare::subjects::{Kind, Subject, config_for};
 use crate::compare::workloads::{Measure, Shape, Variant, Workload, config_text};
 use crate::compare::{buffer_overload, connections, instructions, overload, recovery, sidecar};
 use crate::ledger::SinkReport;
@@ -172,7 +172,7 @@ impl Bench {
         wrapper: &[String],
         ports: &Ports,
     ) -> Result<Option<(Process, Duration)>> {
-        let config = self.config_file(variant.config)?;
+        let config = self.config_file(config_for(variant.config, subject.kind))?;
         let Some(arguments) = subject.arguments(variant.config, &config, ports) else { return Ok(None) };
         let mut command: Vec<_> = wrapper.iter().map(std::ffi::OsString::from).collect();
         command.push(subject.program.clone().into());

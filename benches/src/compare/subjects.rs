@@ -37,6 +37,14 @@ impl Kind {
     }
 }
 
+/// The configuration with which a subject does the work of `config`: otelcol does some of it by other components.
+pub(crate) fn config_for(config: &'static str, kind: Kind) -> &'static str {
+    match (config, kind) {
+        ("optimizer-chain", Kind::Otelcol) => "optimizer-chain-otelcol",
+        _ => config,
+    }
+}
+
 /// A subject that is on this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {

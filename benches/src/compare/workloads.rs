@@ -93,6 +93,8 @@ pub(crate) struct Shape {
     pub(crate) waits_ms: Option<u64>,
     /// Let metrics be series that go on.
     pub(crate) series: bool,
+    /// Send each request under so many names.
+    pub(crate) series_copies: u64,
 }
 
 const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
@@ -116,6 +118,7 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         spread_traces: false,
         waits_ms: None,
         series: false,
+        series_copies: 1,
     }
 }
 
@@ -169,6 +172,9 @@ const SPREAD_FLOOD: Shape = Shape { retry: true, ..SPREAD };
 const METRICS_100K: Shape =
     Shape { rate: Some(1000), retry: true, series: true, prepared: 1000, ..METRICS_100 };
 
+/// A million series that arrive within ten seconds, and report twice more.
+const METRICS_1M: Shape = Shape { prepared: 100, series_copies: 100, ..METRICS_100K };
+
 const READY: Backend = Backend { delay_ms: 0, at_once: None };
 /// Takes a batch of 8192 every 200 ms: some 40,000 items a second, which leaves two cores for everybody else.
 const SLOW: Backend = Backend { delay_ms: 200, at_once: Some(1) };
@@ -219,6 +225,16 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "optimizer-drop-label",
         "100,000 series, twenty rules of which one aggregates a label away; what is aggregated counts as lost",
         &[variant("", "optimizer-drop-label", METRICS_100K, &[Null, Phoenix])],
+    ),
+    load(
+        "optimizer-limit",
+        "a million series arrive at a limit of 100,000 and 300,000 states; what is over the limit counts as lost",
+        &[variant("", "optimizer-limit", METRICS_1M, &[Null, Phoenix])],
+    ),
+    load(
+        "optimizer-chain",
+        "100,000 series by three labels, some metrics left out, one point in 10 s: by rules, and by otelcol's filter, metricstransform and interval",
+        &[variant("", "optimizer-chain", METRICS_100K, &[Null, Phoenix, Otelcol])],
     ),
     load("queue-traces-100", "pass-through with the default queue", &[only("queue", TRACES_100)]),
     load("batch-traces-100", "memory_limiter and batch of 8192", &[only("batch", TRACES_100)]),
@@ -407,6 +423,9 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "tail-overload" => include_str!("../../configs/tail-overload.yaml"),
         "aggregate-by" => include_str!("../../configs/aggregate-by.yaml"),
         "optimizer-drop-label" => include_str!("../../configs/optimizer-drop-label.yaml"),
+        "optimizer-limit" => include_str!("../../configs/optimizer-limit.yaml"),
+        "optimizer-chain" => include_str!("../../configs/optimizer-chain.yaml"),
+        "optimizer-chain-otelcol" => include_str!("../../otelcol/optimizer-chain.yaml"),
         "transform-50" => include_str!("../../configs/transform-50.yaml"),
         _ => return None,
     })

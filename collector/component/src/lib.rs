@@ -37,6 +37,7 @@ mod memory;
 mod outlet;
 mod publication;
 mod refusal;
+mod savings;
 mod stage;
 mod touch;
 
@@ -68,6 +69,7 @@ pub use memory::{FakeMemory, MemoryReader, SystemMemory};
 pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
 pub use publication::{Publication, Slot};
 pub use refusal::{Code, Refusal, UpstreamStatus};
+pub use savings::{InOut, RuleSavings, Savings, SavingsBook};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,
 };

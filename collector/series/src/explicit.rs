@@ -1,11 +1,14 @@
 //! Histograms with explicit bounds.
 
+mod choice;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use phoenix_pdata::view::HistogramPoint;
+
+pub use choice::{QuantileBudget, needed_bounds};
 
 use crate::mapping::{index_of, lower_bound};
 use crate::{Exponential, Place, Step};
@@ -81,6 +84,11 @@ impl Explicit {
         self.sum = self.sum.zip(last.sum).map(|(new, old)| new - old);
         (last.count, last.sum) = (count, sum);
         step
+    }
+
+    /// The bytes that it takes, without its bounds, which are shared.
+    pub fn memory(&self) -> usize {
+        size_of::<Explicit>() + self.counts.capacity() * size_of::<u64>()
     }
 
     /// Sets all counts to 0, and keeps the bounds.

@@ -170,6 +170,12 @@ pub struct Exponential {
 }
 
 impl Exponential {
+    /// The bytes that it takes.
+    pub fn memory(&self) -> usize {
+        let counts = self.positive.counts.capacity() + self.negative.counts.capacity();
+        size_of::<Exponential>() + counts * size_of::<u64>()
+    }
+
     /// Reads a point into this one's buffers. False where it is no histogram: a scale or a threshold beyond all use, counts that
     /// do not add up, a sum that is not finite.
     pub fn read(&mut self, point: &ExponentialPoint<'_>) -> bool {

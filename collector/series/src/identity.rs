@@ -1,6 +1,6 @@
 //! Who a series is.
 
-use std::hash::{BuildHasherDefault, Hash};
+use std::hash::Hash;
 
 use phoenix_pdata::view::{Attributes, KeyValue, View as _};
 use phoenix_pdata::write::put_attribute;
@@ -29,6 +29,11 @@ impl Fingerprint {
         self.0[0]
     }
 
+    /// The other half, for tables.
+    pub(crate) fn spread(self) -> u64 {
+        self.0[1]
+    }
+
     /// Both as a set: the order does not matter.
     #[must_use]
     pub fn plus(self, other: Fingerprint) -> Fingerprint {
@@ -47,28 +52,6 @@ impl Hash for Fingerprint {
         state.write_u64(self.0[1]);
     }
 }
-
-/// Hands through what is a hash already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Through(u64);
-
-impl std::hash::Hasher for Through {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-pub(crate) type BuildThrough = BuildHasherDefault<Through>;
 
 /// Makes fingerprints. The seed keeps senders from aiming at each other.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! A bounded table of states that forgets the idle.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 
+use hashbrown::HashTable;
+
 use crate::Fingerprint;
-use crate::identity::BuildThrough;
 
 /// Where a state is in its table; stays for as long as the state does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,17 +24,23 @@ impl Slot {
 /// States by fingerprint, at most `capacity` of them. Grows as they come.
 #[derive(Debug)]
 pub struct Table<T> {
-    index: HashMap<Fingerprint, Slot, BuildThrough>,
+    /// By the fingerprints of the states, which are with those and nowhere else.
+    index: HashTable<Slot>,
     states: Vec<Option<(Fingerprint, T)>>,
     free: Vec<Slot>,
     capacity: usize,
+}
+
+/// The hash of a state that is there.
+fn spread<T>(states: &[Option<(Fingerprint, T)>], slot: Slot) -> u64 {
+    states.get(slot.index()).and_then(Option::as_ref).map_or(0, |(key, _)| key.spread())
 }
 
 impl<T> Table<T> {
     /// An empty table.
     pub fn new(capacity: usize) -> Table<T> {
         let capacity = capacity.min(u32::MAX as usize - 1);
-        Table { index: HashMap::default(), states: Vec::new(), free: Vec::new(), capacity }
+        Table { index: HashTable::new(), states: Vec::new(), free: Vec::new(), capacity }
     }
 
     /// How many states there are.
@@ -56,7 +62,7 @@ impl<T> Table<T> {
     pub fn memory(&self) -> usize {
         let states = self.states.capacity() * size_of::<Option<(Fingerprint, T)>>();
         // Seven eighths of the places of a hash map can be taken; each has a byte of control.
-        let index = self.index.capacity() * 8 / 7 * (size_of::<(Fingerprint, Slot)>() + 1);
+        let index = self.index.capacity() * 8 / 7 * (size_of::<Slot>() + 1);
         states + index + self.free.capacity() * size_of::<Slot>()
     }
 
@@ -67,7 +73,8 @@ impl<T> Table<T> {
 
     /// Where the state of a series is.
     pub fn find(&self, key: Fingerprint) -> Option<Slot> {
-        self.index.get(&key).copied()
+        let is_it = |slot: &Slot| self.key(*slot) == Some(key);
+        self.index.find(key.spread(), is_it).copied()
     }
 
     /// A state.
@@ -103,7 +110,8 @@ impl<T> Table<T> {
                 slot
             }
         };
-        self.index.insert(key, slot);
+        let states = &self.states;
+        self.index.insert_unique(key.spread(), slot, |slot| spread(states, *slot));
         Ok(slot)
     }
 
@@ -120,7 +128,9 @@ impl<T> Table<T> {
     /// Takes a state out.
     pub fn remove(&mut self, slot: Slot) -> Option<T> {
         let (key, state) = self.states.get_mut(slot.index())?.take()?;
-        self.index.remove(&key);
+        if let Ok(entry) = self.index.find_entry(key.spread(), |other| *other == slot) {
+            entry.remove();
+        }
         self.free.push(slot);
         Some(state)
     }
@@ -145,7 +155,9 @@ impl<T> Table<T> {
             if let Some((key, state)) = place
                 && !keep(slot, state)
             {
-                self.index.remove(key);
+                if let Ok(entry) = self.index.find_entry(key.spread(), |other| *other == slot) {
+                    entry.remove();
+                }
                 *place = None;
                 self.free.push(slot);
             }
@@ -156,7 +168,8 @@ impl<T> Table<T> {
             self.free = Vec::new();
         }
         if self.index.len() < self.index.capacity() / 4 {
-            self.index.shrink_to_fit();
+            let states = &self.states;
+            self.index.shrink_to_fit(|slot| spread(states, *slot));
         }
     }
 }

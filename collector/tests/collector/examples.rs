@@ -21,13 +21,14 @@ use crate::load;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Configurations and what each is merged over.
-const CONFIGURATIONS: [(&str, Option<&str>); 8] = [
+const CONFIGURATIONS: [(&str, Option<&str>); 9] = [
     ("examples/sidecar/collector.yaml", None),
     ("examples/sidecar/unix-socket.yaml", Some("examples/sidecar/collector.yaml")),
     ("examples/gateway/gateway.yaml", None),
     ("examples/gateway/delivered.yaml", Some("examples/gateway/gateway.yaml")),
     ("examples/gateway/backend.yaml", None),
     ("examples/optimization/collector.yaml", None),
+    ("examples/optimization/host.yaml", None),
     ("deployments/container/collector.yaml", None),
     ("deployments/systemd/collector.yaml", None),
 ];
@@ -280,4 +281,17 @@ fn the_alerts_ask_for_metrics_that_there_are() {
     };
     let output = Command::new(promtool).args(["check", "rules"]).arg(path).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_optimization_of_a_recording_prints_what_its_readme_says() {
+    let root = repository();
+    let finished = shell("exec sh examples/optimization/run.sh recording")
+        .within(&root)
+        .env("PHOENIX", env!("CARGO_BIN_EXE_phoenix-collector"))
+        .finish();
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let readme = std::fs::read_to_string(root.join("examples/optimization/README.md")).expect("there");
+    assert!(finished.stdout.starts_with("series: 162 before, 36 after"), "{}", finished.stdout);
+    assert!(readme.contains(&finished.stdout), "{}", finished.stdout);
 }

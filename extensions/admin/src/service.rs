@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode, request};
 use phoenix_component::{
     Adjustment, AdjustmentBook, ApplyConditions, ChangeError, Collector, ComponentStatus, ConfigRequest,
-    DecisionBook, Host, LogLevel, PipelineStatus, TraceDecision,
+    DecisionBook, Host, LogLevel, PipelineStatus, Savings, SavingsBook, TraceDecision,
 };
 use phoenix_transport::http::server::{BodyError, HttpService, Request};
 use phoenix_transport::http::side;
@@ -42,9 +42,10 @@ pub(crate) enum Route {
     LogLevel,
     Decisions,
     Adjustments,
+    Savings,
 }
 
-const ROUTES: [(&str, Route, &[Method], &str); 11] = [
+const ROUTES: [(&str, Route, &[Method], &str); 12] = [
     ("/", Route::Index, &[Method::GET], "this list"),
     ("/v1/version", Route::Version, &[Method::GET], "what runs"),
     ("/v1/status", Route::Status, &[Method::GET], "status of every component and pipeline"),
@@ -61,6 +62,7 @@ const ROUTES: [(&str, Route, &[Method], &str); 11] = [
     ),
     ("/v1/decisions", Route::Decisions, &[Method::GET], "what samplers decided about ?trace_id=…"),
     ("/v1/adjustments", Route::Adjustments, &[Method::GET], "how optimizers kept to their targets, and why"),
+    ("/v1/savings", Route::Savings, &[Method::GET], "what optimizers saved, rule by rule"),
 ];
 
 /// What is wrong, as JSON.
@@ -140,6 +142,18 @@ struct Adjusted {
     processor: String,
     /// The oldest first.
     adjustments: Vec<Adjustment>,
+}
+
+#[derive(Serialize)]
+struct SavingsBody {
+    optimizers: Vec<Saved>,
+}
+
+#[derive(Serialize)]
+struct Saved {
+    processor: String,
+    #[serde(flatten)]
+    savings: Savings,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +245,7 @@ impl AdminService {
             },
             (Route::Decisions, _) => self.decisions(&head),
             (Route::Adjustments, _) => self.adjustments(),
+            (Route::Savings, _) => self.savings(),
             (Route::LogLevel, Method::PUT) => match parse::<LevelBody>(&head, &body) {
                 Ok(LevelBody { level, for_seconds }) => {
                     let time = Duration::from_secs(for_seconds);
@@ -280,6 +295,16 @@ impl AdminService {
             adjustments: book.all(),
         };
         json(StatusCode::OK, &AdjustmentsBody { optimizers: books.iter().map(adjusted).collect() })
+    }
+
+    /// What each optimizer saved, as it told at the end of its interval.
+    fn savings(&self) -> Response<Bytes> {
+        let books = self.host.capabilities.all::<SavingsBook>();
+        let saved = |(id, book): &(_, Arc<SavingsBook>)| Saved {
+            processor: ToString::to_string(id),
+            savings: book.latest(),
+        };
+        json(StatusCode::OK, &SavingsBody { optimizers: books.iter().map(saved).collect() })
     }
 
     fn status(&self, collector: &dyn Collector) -> StatusBody {

@@ -295,3 +295,23 @@ fn the_example_of_the_readme_is_valid() {
     assert!(AdminFactory.parse(section, &mut problems).is_some(), "{problems}");
     assert!(problems.is_empty(), "{problems}");
 }
+
+#[tokio::test]
+async fn savings_of_optimizers_are_told_by_rule() {
+    let rig = Rig::start(|_| {}).await;
+    assert_eq!(rig.json("GET", "/v1/savings", json!({})).await, (200, json!({"optimizers": []})));
+    let id = phoenix_config::ComponentId::parse("optimizer/host").expect("an id");
+    let (book, _offer) = SavingsBook::open(&rig.host.capabilities, &id);
+    let rule = RuleSavings {
+        rule: "pods".into(),
+        mode: "enforce",
+        bytes: InOut { r#in: 100, out: 10 },
+        ..RuleSavings::default()
+    };
+    book.tell(Savings { points: InOut { r#in: 9, out: 1 }, rules: vec![rule], ..Savings::default() });
+    let (status, body) = rig.json("GET", "/v1/savings", json!({})).await;
+    let optimizer = &body["optimizers"][0];
+    assert_eq!((status, &optimizer["processor"]), (200, &json!("optimizer/host")));
+    assert_eq!(optimizer["points"], json!({"in": 9, "out": 1}));
+    assert_eq!(optimizer["rules"][0]["bytes"], json!({"in": 100, "out": 10}));
+}

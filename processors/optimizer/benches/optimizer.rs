@@ -14,8 +14,8 @@ use phoenix_telemetry::Metrics;
 
 const POINTS: u64 = 1000;
 
-/// A request with a point of each series at a time in seconds.
-fn request(time: u64) -> Batch {
+/// A request with a point of each series at a time in seconds. Requests of different `copies` have different series.
+fn request(time: u64, copy: u64) -> Batch {
     let mut request = Vec::new();
     write::put_message(&mut request, 1, |entry| {
         write::put_message(entry, 1, |resource| {
@@ -31,7 +31,7 @@ fn request(time: u64) -> Batch {
                             write::put_fixed64(point, 3, time * 1_000_000_000);
                             write::put_fixed64(point, 6, time + series);
                             let pod = format!("pod-{}", series % 100);
-                            let route = format!("/route/{}", series / 100);
+                            let route = format!("/route/{}/{copy}", series / 100);
                             write::put_attribute(point, 7, "pod", &AnyValue::from(pod.as_str()));
                             write::put_attribute(point, 7, "route", &AnyValue::from(route.as_str()));
                             write::put_attribute(point, 7, "code", &AnyValue::from(200));
@@ -50,21 +50,30 @@ fn rules(criterion: &mut Criterion) {
     let others: String = (0..19)
         .map(|number| format!(", {{name: r{number}, match: {{metrics: ['m{number}.*']}}, drop: true}}"))
         .collect();
-    let many: String = (0..1000)
+    let thousand: String = (0..1000)
         .map(|number| format!(", {{name: r{number}, match: {{metrics: ['m{number}.*']}}, drop: true}}"))
         .collect();
     let drops = "{name: d, match: {types: [counter]}, drop_labels: [pod]}";
     let cases = [
         ("nothing matches", "{name: n, match: {metrics: [x]}, drop: true}".to_owned()),
         ("20 rules, one drops a label", format!("{drops}{others}")),
-        ("1001 rules, one drops a label", format!("{drops}{many}")),
+        ("1001 rules, one drops a label", format!("{drops}{thousand}")),
         ("limit of 2000 series", "{name: l, limit_series: {limit: 2000}}".to_owned()),
         ("limit of 100 series", "{name: l, limit_series: {limit: 100}}".to_owned()),
         ("interval", "{name: i, interval: 60s}".to_owned()),
+        (
+            "100,000 series at a limit of 10,000",
+            "{name: l, limit_series: {limit: 10000, per: metric}}".to_owned(),
+        ),
+        (
+            "100,000 series at a limit of 10,000, places given anew",
+            "{name: l, limit_series: {limit: 10000, per: metric, replace: true}}".to_owned(),
+        ),
     ];
     let mut group = criterion.benchmark_group("optimizer");
     group.throughput(Throughput::Elements(POINTS));
-    let requests: Vec<Batch> = (100..200).map(request).collect();
+    let few: Vec<Batch> = (100..200).map(|time| request(time, 0)).collect();
+    let many: Vec<Batch> = (100..200).map(|time| request(time, time)).collect();
     for (name, rules) in cases {
         let config = decode_text::<OptimizerConfig>(&format!("{{interval: 10s, rules: [{rules}]}}"));
         let config = config.expect("settings");
@@ -72,6 +81,7 @@ fn rules(criterion: &mut Criterion) {
             let spec = stage(&config, &[], 1, &Metrics::default(), "optimizer").expect("no conflicts");
             let mut shards = spec.shards;
             let shard = shards.first_mut().expect("one shard");
+            let requests = if name.starts_with("100,000") { &many } else { &few };
             let mut turn = 0;
             bencher.iter(|| {
                 let seconds = 100 + turn % 100;

@@ -2,8 +2,9 @@
 
 use phoenix_pdata::view::HistogramPoint;
 use phoenix_pdata::wire::Fields;
-use phoenix_series::{Explicit, Exponential, least_scale};
+use phoenix_series::{Explicit, Exponential, Fingerprint, least_scale};
 
+use crate::choice::Choices;
 use crate::config::HistogramSettings;
 use crate::kind::{Kind, Reading, Value};
 use crate::output::{put_explicit, put_exponential};
@@ -36,16 +37,40 @@ pub(crate) fn shrink(histogram: &mut Exponential, settings: &HistogramSettings) 
     }
 }
 
-/// The histogram with fewer bounds; none where it keeps all of them.
-pub(crate) fn reduced(histogram: &Explicit, settings: &HistogramSettings) -> Option<Explicit> {
-    let mut reduced = match settings.keep_bounds.is_empty() {
+/// The histogram with fewer bounds, of which some may have been `chosen`; none where it keeps all of them.
+pub(crate) fn reduced(
+    histogram: &Explicit,
+    settings: &HistogramSettings,
+    chosen: Option<&[f64]>,
+) -> Option<Explicit> {
+    let chosen = chosen.filter(|_| settings.choose_bounds.is_some());
+    let listed = chosen.unwrap_or_else(|| settings.listed_bounds());
+    let mut reduced = match listed.is_empty() {
         true => histogram.clone(),
-        false => histogram.restricted(&settings.keep_bounds),
+        false => histogram.restricted(listed),
     };
     if settings.merge_error > 0.0 {
         reduced = reduced.merged(settings.merge_error, &settings.keep_bounds);
     }
     (reduced.bounds.len() != histogram.bounds.len()).then_some(reduced)
+}
+
+/// What was and is learned about the bounds of a metric.
+#[derive(Debug)]
+pub(crate) struct Learned<'c> {
+    pub(crate) choices: &'c mut Choices,
+    pub(crate) metric: Fingerprint,
+    /// In seconds.
+    pub(crate) now: u32,
+}
+
+impl Learned<'_> {
+    /// Takes note of a histogram, if a choice is asked for.
+    pub(crate) fn learn(&mut self, histogram: &Explicit, settings: &HistogramSettings) {
+        if let Some(choose) = &settings.choose_bounds {
+            self.choices.learn(self.metric, histogram, choose, &settings.keep_bounds, self.now);
+        }
+    }
 }
 
 /// What became of a point.
@@ -65,6 +90,7 @@ pub(crate) fn point(
     reading: &Reading<'_>,
     settings: &HistogramSettings,
     buffers: &mut Buffers,
+    learned: &mut Learned<'_>,
     measure: bool,
     out: &mut Vec<u8>,
 ) -> Compressed {
@@ -94,7 +120,9 @@ pub(crate) fn point(
             if !histogram.read(&point) {
                 return Compressed::Malformed;
             }
-            let Some(reduced) = reduced(histogram, settings) else { return Compressed::Unchanged };
+            learned.learn(histogram, settings);
+            let chosen = learned.choices.of(learned.metric, histogram);
+            let Some(reduced) = reduced(histogram, settings, chosen) else { return Compressed::Unchanged };
             let before = measure.then(|| QUANTILES.map(|q| histogram.quantile(q)));
             rest(reading.body, &[4, 5, 6, 7, 11, 12], out);
             put_explicit(out, &reduced);

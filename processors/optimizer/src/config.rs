@@ -1,6 +1,8 @@
 //! Settings.
 
 mod control;
+mod histogram;
+mod limit;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -10,9 +12,11 @@ use serde::Deserialize;
 
 pub use control::{AimdSettings, ClassSettings, ControlSettings, LawName, PiSettings, TargetSettings};
 pub(crate) use control::{MAX_LEVEL, MAX_PROTECTED};
+pub use histogram::{BoundsBudget, ChooseBounds, HistogramSettings};
+pub use limit::{LimitScope, LimitSeries, TenantShare};
 pub use rule::{
-    CapValues, DeadBand, GaugeFunction, HashBuckets, HistogramSettings, LimitScope, LimitSeries,
-    MatchSettings, MetricType, Mode, NormalizeSettings, RuleConfig, TemporalityName, TopKSettings,
+    CapValues, DeadBand, GaugeFunction, HashBuckets, MatchSettings, MetricType, Mode, NormalizeSettings,
+    RuleConfig, TemporalityName, TopKSettings,
 };
 
 use crate::{conflicts, presets};
@@ -30,6 +34,8 @@ pub struct OptimizerConfig {
     pub idle: GoDuration,
     /// The most series of which a state is kept.
     pub max_series: usize,
+    /// The most memory for states; 0 for half of the collector's budget.
+    pub max_bytes: u64,
     /// Whether the first point that is seen of a cumulative stream counts.
     pub initial_value: InitialValue,
     /// Targets, and how rules with `at_level` are carried out to keep to them.
@@ -75,6 +81,7 @@ impl Default for OptimizerConfig {
             interval: GoDuration::from_secs(60),
             idle: GoDuration::from_secs(600),
             max_series: 1_000_000,
+            max_bytes: 0,
             initial_value: InitialValue::Auto,
             control: None,
             presets: Vec::new(),

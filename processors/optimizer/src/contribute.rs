@@ -28,6 +28,8 @@ pub(crate) struct Moment {
 pub(crate) struct Effect {
     /// For rankings.
     pub(crate) weight: f64,
+    /// For places under a limit: like the weight, but that values without an amount count as points.
+    pub(crate) heat: f64,
     pub(crate) is_reset: bool,
     pub(crate) is_ahead: bool,
 }
@@ -121,6 +123,7 @@ pub(crate) fn contribute(
             total.add(increment);
             *has = true;
             effect.weight = as_double(increment);
+            effect.heat = effect.weight.abs();
             if !is_delta {
                 series.last = Last::Number(number);
             }
@@ -137,6 +140,7 @@ pub(crate) fn contribute(
             }
             series.last = Last::Number(number);
             effect.weight = as_double(number);
+            effect.heat = 1.0;
         }
         (Accumulated::Explicit(sum), Value::Histogram(point)) => {
             let read = &mut buffers.explicit;
@@ -169,6 +173,7 @@ pub(crate) fn contribute(
                 }
             }
             effect.weight = read.count as f64;
+            effect.heat = effect.weight;
             match sum {
                 Some(sum) => sum.add(read).map_err(|_| Reason::NotMergeable)?,
                 None => *sum = Some(Box::new(read.clone())),
@@ -196,6 +201,7 @@ pub(crate) fn contribute(
                 }
             }
             effect.weight = read.count as f64;
+            effect.heat = effect.weight;
             match sum {
                 Some(sum) => sum.merge(read, MAX_BUCKETS),
                 None => *sum = Some(Box::new(read.clone())),

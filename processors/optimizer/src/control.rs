@@ -48,10 +48,20 @@ struct Tracked {
 }
 
 impl Tracked {
-    /// What is expected at a step: by the share that was left there, or at the nearest gentler step that was seen.
+    /// What is expected at a step: by the share that was left there. One that was skipped lies between its neighbours that were seen:
+    /// it is tried once, and known from then on.
     fn expected(&self, step: usize) -> f64 {
-        let seen = self.shares.iter().take(step + 1).rev().find_map(|share| *share);
-        self.demand.unwrap_or_default() * seen.unwrap_or(1.0)
+        let seen = |step: usize| Some((step, (*self.shares.get(step)?)?));
+        let gentler = (0..=step).rev().find_map(seen);
+        let harsher = (step + 1..self.shares.len()).find_map(seen);
+        let share = match (gentler, harsher) {
+            (Some((at, share)), Some((to, less))) if at < step => {
+                share + (less - share) * (step - at) as f64 / (to - at) as f64
+            }
+            (Some((_, share)), _) => share,
+            (None, _) => 1.0,
+        };
+        self.demand.unwrap_or_default() * share
     }
 }
 
@@ -64,6 +74,8 @@ pub(crate) struct Controller {
     law: Law,
     targets: [Option<Tracked>; 4],
     changed: Option<Duration>,
+    /// Whether nothing was measured since the last change.
+    is_fresh: bool,
     before: Option<Duration>,
 }
 
@@ -88,6 +100,7 @@ impl Controller {
             step: 0,
             targets: limits.map(tracked),
             changed: None,
+            is_fresh: false,
             before: None,
         }
     }
@@ -107,6 +120,9 @@ impl Controller {
         self.before = Some(now);
         let step = self.step;
         let mut any = false;
+        // What is measured soon after a change is partly of the step before.
+        let since = self.changed.map(|changed| now.saturating_sub(changed));
+        let is_settled = since.is_none_or(|since| since >= self.settings.cooldown.as_duration());
         for (target, sample) in self.targets.iter_mut().zip(samples) {
             let (Some(target), Some(Sample { demand, measured })) = (target, sample) else { continue };
             if demand <= 0.0 || !demand.is_finite() || !measured.is_finite() {
@@ -114,18 +130,22 @@ impl Controller {
             }
             any = true;
             let average = |old: f64, new: f64| old + NEWEST * (new - old);
-            target.measured = target.demand.map_or(measured, |_| average(target.measured, measured));
+            let is_first = target.demand.is_none() || self.is_fresh;
             target.demand = Some(target.demand.map_or(demand, |old| average(old, demand)));
+            if !is_settled {
+                continue;
+            }
+            target.measured = if is_first { measured } else { average(target.measured, measured) };
             if let Some(share) = target.shares.get_mut(step) {
                 let now = (measured / demand).min(1.0);
                 *share = Some(share.map_or(now, |old| average(old, now)));
             }
         }
         // Nothing is concluded from silence, nor from what a change has not come through to yet.
-        let since = self.changed.map(|changed| now.saturating_sub(changed));
-        if !any || since.is_some_and(|since| since < self.settings.cooldown.as_duration()) {
+        if !any || !is_settled {
             return None;
         }
+        self.is_fresh = false;
         let (worst, now_at) = self.worst(|target| target.measured)?;
         let below = step.checked_sub(1).and_then(|below| self.worst(|target| target.expected(below)));
         let pressure = Pressure { now: now_at, below: below.map(|(_, below)| below), minutes };
@@ -141,6 +161,7 @@ impl Controller {
         }
         self.step = wanted;
         self.changed = Some(now);
+        self.is_fresh = true;
         let decided = if wanted < step { below.map_or(worst, |(target, _)| target) } else { worst };
         let target = self.targets.get(decided)?.as_ref()?;
         let is_known = target.shares.get(wanted).is_some_and(Option::is_some);
@@ -153,10 +174,6 @@ impl Controller {
             limit: target.limit,
             expected: is_known.then(|| target.expected(wanted)),
         };
-        for target in self.targets.iter_mut().flatten() {
-            // From here on averages are of the new step: what it was before says nothing about it.
-            target.measured = target.expected(wanted);
-        }
         Some(change)
     }
 

@@ -2,7 +2,7 @@
 
 use phoenix_pdata::wire::Fields;
 
-use crate::compress::{self, Buffers, Compressed};
+use crate::compress::{self, Buffers, Compressed, Learned};
 use crate::kind::{Kind, Reading};
 use crate::rules::Plan;
 
@@ -12,12 +12,13 @@ pub(crate) fn point(
     kind: Kind,
     reading: &Reading<'_>,
     buffers: &mut Buffers,
+    learned: &mut Learned<'_>,
     out: &mut Vec<u8>,
 ) {
     let compressed = plan
         .histograms
         .as_ref()
-        .map(|(_, settings)| compress::point(kind, reading, settings, buffers, false, out));
+        .map(|(_, settings)| compress::point(kind, reading, settings, buffers, learned, false, out));
     if !matches!(compressed, Some(Compressed::Written(_))) {
         out.clear();
         out.extend_from_slice(reading.body);

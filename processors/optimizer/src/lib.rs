@@ -11,6 +11,7 @@
 //! There is one shard: rankings and limits are about all series of a metric.
 
 mod adjuster;
+mod choice;
 mod compress;
 mod config;
 mod conflicts;
@@ -18,12 +19,14 @@ mod contribute;
 mod control;
 mod edit;
 mod error;
+mod fairness;
 mod kind;
 mod labels;
 mod metrics;
 mod output;
 mod pattern;
 mod presets;
+mod rule_counts;
 mod rules;
 mod series;
 mod stage;
@@ -40,17 +43,18 @@ use phoenix_component::factory::{
     parse_settings, settings_of,
 };
 use phoenix_component::{
-    Acknowledge, AdjustmentBook, Change, Offer, Processor, StageSpec, StartError, Touch, Unpartitioned,
+    Acknowledge, AdjustmentBook, Budget, Change, Offer, Processor, SavingsBook, StageSpec, StartError, Touch,
+    Unpartitioned,
 };
 use phoenix_config::{Described, Node, PipelineId, Problems, Shape, decode_text};
 use phoenix_pdata::Signal;
 use phoenix_telemetry::Metrics;
 
 pub use config::{
-    AimdSettings, CapValues, Catalog, ClassSettings, ControlSettings, DeadBand, GaugeFunction, HashBuckets,
-    HistogramSettings, InitialValue, LawName, LimitScope, LimitSeries, MatchSettings, MetricType, Mode,
-    NormalizeSettings, OptimizerConfig, PiSettings, Preset, RuleConfig, TargetSettings, TemporalityName,
-    TopKSettings,
+    AimdSettings, BoundsBudget, CapValues, Catalog, ChooseBounds, ClassSettings, ControlSettings, DeadBand,
+    GaugeFunction, HashBuckets, HistogramSettings, InitialValue, LawName, LimitScope, LimitSeries,
+    MatchSettings, MetricType, Mode, NormalizeSettings, OptimizerConfig, PiSettings, Preset, RuleConfig,
+    TargetSettings, TemporalityName, TenantShare, TopKSettings,
 };
 
 pub use error::StartFailure;
@@ -110,7 +114,12 @@ impl ProcessorFactory for OptimizerFactory {
         static SEED: OnceLock<u64> = OnceLock::new();
         let seed = *SEED.get_or_init(rand::random);
         let book = config.control.is_some().then(|| AdjustmentBook::open(&cx.host.capabilities, cx.id));
-        let outside = Outside { book, load: control::host_load };
+        let outside = Outside {
+            book,
+            load: control::host_load,
+            savings: Some(SavingsBook::open(&cx.host.capabilities, cx.id)),
+            budget: cx.host.budget.clone(),
+        };
         let stage = stage_within(config, &catalogs, seed, &cx.host.metrics, &id, outside);
         stage.map(Processor::Stage).map_err(StartError::because)
     }
@@ -128,8 +137,19 @@ fn catalog(path: &str) -> Result<Catalog, StartFailure> {
 pub struct Outside {
     /// Where adjustments are noted.
     pub book: Option<(Arc<AdjustmentBook>, Offer)>,
+    /// Where it is told what the rules save.
+    pub savings: Option<(Arc<SavingsBook>, Offer)>,
     /// The load of the host for each processor, where it is known.
     pub load: fn() -> Option<f64>,
+    /// What states are charged to.
+    pub budget: Budget,
+}
+
+impl Default for Outside {
+    /// Nothing is noted or known, and memory has no bound.
+    fn default() -> Outside {
+        Outside { book: None, savings: None, load: || None, budget: Budget::unlimited() }
+    }
 }
 
 /// The stage of one pipeline; `seed` keeps identities from being guessed, `id` names it in the metrics.
@@ -143,7 +163,7 @@ pub fn stage(
     metrics: &Metrics,
     id: &str,
 ) -> Result<StageSpec, StartFailure> {
-    stage_within(config, catalogs, seed, metrics, id, Outside { book: None, load: || None })
+    stage_within(config, catalogs, seed, metrics, id, Outside::default())
 }
 
 /// The same, with something outside.

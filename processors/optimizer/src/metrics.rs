@@ -1,5 +1,6 @@
 //! What the optimizer says of itself. By rule, outcome and reason only: never by the values of labels.
 
+use phoenix_component::{InOut, RuleSavings, Savings};
 use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
 const POINTS: Description = Description {
@@ -17,10 +18,20 @@ const TRACKED: Description = Description {
     unit: "{series}",
     text: "Series of which a state is kept, as they come in and as they are let out.",
 };
+const STATE_BYTES: Description = Description {
+    name: "phoenix_processor_optimizer_state_bytes",
+    unit: "By",
+    text: "Memory of states, which is charged to the collector's budget.",
+};
 const RULE_POINTS: Description = Description {
     name: "phoenix_processor_optimizer_rule_points",
     unit: "{point}",
-    text: "Data points that a rule matched, dropped, put into other series, or that were over its limit.",
+    text: "Data points that a rule matched, dropped, put into other series, that were over its limit, and that are left.",
+};
+const RULE_BYTES: Description = Description {
+    name: "phoenix_processor_optimizer_rule_bytes",
+    unit: "By",
+    text: "Bytes of the data points that a rule matched, and of what is left of them.",
 };
 const RULE_SERIES: Description = Description {
     name: "phoenix_processor_optimizer_rule_series",
@@ -53,6 +64,8 @@ const ADJUSTMENTS: Description = Description {
     unit: "{adjustment}",
     text: "Times that a level was changed, by direction.",
 };
+
+use crate::rules::Rule;
 
 /// Why a point could not be put into another series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +125,10 @@ pub(crate) struct RuleMetrics {
     pub(crate) dropped: Counter,
     pub(crate) folded: Counter,
     pub(crate) overflowed: Counter,
+    /// Points that go on or are let out.
+    pub(crate) left: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
     pub(crate) series_in: Gauge,
     pub(crate) series_out: Gauge,
     pub(crate) quantile_error: Gauge,
@@ -126,6 +143,7 @@ pub(crate) struct OptimizerMetrics {
     pub(crate) bytes_out: Counter,
     pub(crate) tracked_in: Gauge,
     pub(crate) tracked_out: Gauge,
+    pub(crate) state_bytes: Gauge,
     pub(crate) resets: Counter,
     ignored: Vec<Counter>,
     pub(crate) rules: Vec<RuleMetrics>,
@@ -152,11 +170,18 @@ impl OptimizerMetrics {
             let series = |direction| {
                 normal.gauge(RULE_SERIES, &[("processor", id), ("rule", name), ("direction", direction)])
             };
+            let bytes = |direction| {
+                let of_rule = [("processor", id), ("rule", name), ("direction", direction)];
+                normal.quiet_counter(RULE_BYTES, &of_rule)
+            };
             RuleMetrics {
                 matched: points("matched"),
                 dropped: points("dropped"),
                 folded: points("folded"),
                 overflowed: points("overflowed"),
+                left: points("left"),
+                bytes_in: bytes("in"),
+                bytes_out: bytes("out"),
                 series_in: series("in"),
                 series_out: series("out"),
                 quantile_error: normal.gauge(QUANTILE_ERROR, &[("processor", id), ("rule", name)]),
@@ -169,6 +194,7 @@ impl OptimizerMetrics {
             bytes_out: counter(BYTES, "direction", "out"),
             tracked_in: normal.gauge(TRACKED, &[("processor", id), ("direction", "in")]),
             tracked_out: normal.gauge(TRACKED, &[("processor", id), ("direction", "out")]),
+            state_bytes: normal.gauge(STATE_BYTES, &[("processor", id)]),
             resets: normal.quiet_counter(RESETS, &[("processor", id)]),
             ignored: Reason::ALL
                 .map(|reason| normal.quiet_counter(IGNORED, &[("processor", id), ("reason", reason.name())]))
@@ -179,6 +205,27 @@ impl OptimizerMetrics {
                 .collect(),
             adjusted_up: normal.quiet_counter(ADJUSTMENTS, &[("processor", id), ("direction", "up")]),
             adjusted_down: normal.quiet_counter(ADJUSTMENTS, &[("processor", id), ("direction", "down")]),
+        }
+    }
+
+    /// What the rules did so far, for people.
+    pub(crate) fn savings(&self, rules: &[Rule]) -> Savings {
+        let of_rule = |(metrics, rule): (&RuleMetrics, &Rule)| RuleSavings {
+            rule: rule.config.name.clone(),
+            mode: rule.config.mode.name(),
+            series: InOut::of_gauges(&metrics.series_in, &metrics.series_out),
+            points: InOut { r#in: metrics.matched.value(), out: metrics.left.value() },
+            bytes: InOut { r#in: metrics.bytes_in.value(), out: metrics.bytes_out.value() },
+            dropped: metrics.dropped.value(),
+            folded: metrics.folded.value(),
+            overflowed: metrics.overflowed.value(),
+            quantile_error_ppm: metrics.quantile_error.value().max(0).unsigned_abs(),
+        };
+        Savings {
+            points: InOut { r#in: self.points_in.value(), out: self.points_out.value() },
+            bytes: InOut { r#in: self.bytes_in.value(), out: self.bytes_out.value() },
+            tracked: InOut::of_gauges(&self.tracked_in, &self.tracked_out),
+            rules: self.rules.iter().zip(rules).map(of_rule).collect(),
         }
     }
 

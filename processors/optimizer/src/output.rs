@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use phoenix_pdata::view::{Number, Temporality};
-use phoenix_pdata::wire::Wire;
+use phoenix_pdata::wire::{Fields, Wire};
 use phoenix_pdata::write::{
     put_bytes, put_double, put_fixed64, put_key, put_message, put_sint32, put_uint, put_varint, varint_len,
 };
 use phoenix_series::{Explicit, Exponential, Fingerprint, MAX_BUCKETS, NO_RECORDED_VALUE, Slot, Total};
 
+use crate::choice::Choices;
 use crate::compress;
 use crate::config::GaugeFunction;
 use crate::kind::Kind;
@@ -70,8 +71,13 @@ pub(crate) struct Output {
     pub(crate) caps: Box<[(Fingerprint, u64)]>,
     /// Series that point at it.
     pub(crate) contributors: u32,
-    /// Where its admission is counted.
+    /// The share of a limit in which it has a place.
     pub(crate) limit: Option<Slot>,
+    /// Whether it lost its place: series that went into it go to the others.
+    pub(crate) is_retired: bool,
+    /// How much came since places were given the last time, and the average of that.
+    pub(crate) heat: f32,
+    pub(crate) score: f32,
     /// Encoded, with the labels that their point has no more.
     pub(crate) exemplars: Vec<Box<[u8]>>,
 }
@@ -157,6 +163,13 @@ impl Output {
         self.frame.kind.temporality() == Some(Temporality::Delta)
     }
 
+    /// It counts more, by so much.
+    pub(crate) fn heat(&mut self, by: f64) {
+        if by.is_finite() && by > 0.0 {
+            self.heat += by as f32;
+        }
+    }
+
     /// Notes that something came of a point at this time, whose interval began at `start`.
     pub(crate) fn touch(&mut self, start: u64, time: u64, seen: u32) {
         self.seen = seen;
@@ -233,7 +246,7 @@ impl Output {
     }
 
     /// Writes what there is as points, fields 1 of the data, and begins the next interval. Returns how many there were.
-    pub(crate) fn write(&mut self, last: bool, out: &mut Vec<u8>) -> u64 {
+    pub(crate) fn write(&mut self, last: bool, choices: &Choices, out: &mut Vec<u8>) -> u64 {
         let last = last || self.is_last;
         let mut points = 0;
         let converts = self.plan.converts();
@@ -278,7 +291,8 @@ impl Output {
                 }
                 Accumulated::Explicit(Some(value)) => {
                     head(out);
-                    match settings.and_then(|settings| compress::reduced(value, settings)) {
+                    let chosen = choices.of(self.frame.key[2], value);
+                    match settings.and_then(|settings| compress::reduced(value, settings, chosen)) {
                         Some(reduced) => put_explicit(out, &reduced),
                         None => put_explicit(out, value),
                     }
@@ -364,15 +378,19 @@ impl Writer {
         }
     }
 
-    /// Writes what an output has to say.
-    pub(crate) fn write(&mut self, output: &mut Output, last: bool) {
+    /// Writes what an output has to say. Returns how many points and bytes that were.
+    pub(crate) fn write(&mut self, output: &mut Output, last: bool, choices: &Choices) -> (u64, u64) {
         let key = (output.frame.key, output.plan.converts());
         if self.open.is_some_and(|open| open != key) {
             self.close(Some(key.0));
         }
         self.open = Some(key);
         self.frame = Some(output.frame.clone());
-        self.points += output.write(last, &mut self.data);
+        let before = self.data.len();
+        let points = output.write(last, choices, &mut self.data);
+        self.points += points;
+        let bytes = Fields::new(&self.data[before..]).map(|point| point.body.len() as u64).sum();
+        (points, bytes)
     }
 
     /// Ends the metric that is open, and scope and resource where the next is of another.

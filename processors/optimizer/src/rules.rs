@@ -206,6 +206,15 @@ pub(crate) struct TopK {
     pub(crate) others: Box<[NamePattern]>,
 }
 
+/// How many series there may be, by which rule.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    pub(crate) rule: u16,
+    /// Of the rule: what it counted goes on under other settings.
+    pub(crate) name: String,
+    pub(crate) settings: LimitSeries,
+}
+
 /// What a set of rules comes to, for the series that they match.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -219,7 +228,7 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) gauges: Option<GaugeFunction>,
     pub(crate) top_k: Option<TopK>,
-    pub(crate) limit: Option<(u16, LimitSeries)>,
+    pub(crate) limit: Option<Arc<Limit>>,
     pub(crate) interval: Option<Duration>,
     pub(crate) dead_band: Option<(u16, DeadBand)>,
     pub(crate) histograms: Option<(u16, HistogramSettings)>,
@@ -298,7 +307,10 @@ impl Plan {
             });
         }
         if self.limit.is_none() {
-            self.limit = config.limit_series.clone().map(|limit| (index, limit));
+            self.limit = config
+                .limit_series
+                .clone()
+                .map(|settings| Arc::new(Limit { rule: index, name: config.name.clone(), settings }));
         }
         if self.interval.is_none() && config.interval.is_positive() {
             self.interval = Some(config.interval.as_duration());

@@ -17,7 +17,7 @@ pub(crate) struct Series {
     pub(crate) goes: Goes,
     /// Its group in the ranking of the plan's rule.
     pub(crate) group: Option<Slot>,
-    /// Where its admission is counted.
+    /// The share of a limit in which it has a place, or waits for one.
     pub(crate) limit: Option<Slot>,
     /// Of the ranking by which its labels were chosen, or [`OUTDATED`].
     pub(crate) version: u32,
@@ -30,8 +30,42 @@ pub(crate) struct Series {
     pub(crate) is_live: bool,
     /// Whether it goes where it goes because of a limit.
     pub(crate) is_over: bool,
+    /// Whether a place under the limit was promised to it.
+    pub(crate) is_promised: bool,
+    /// How much came since places were given the last time, and the average of that.
+    pub(crate) heat: f32,
+    pub(crate) score: f32,
     /// Which of the ranking metrics it is of.
     pub(crate) ranks: Option<u8>,
+}
+
+impl Series {
+    /// One of which nothing is known.
+    pub(crate) fn new(plan: Arc<Plan>, seen: u32) -> Series {
+        Series {
+            plan,
+            goes: Goes::On,
+            group: None,
+            limit: None,
+            version: OUTDATED,
+            seen,
+            place: Place::default(),
+            last: Last::None,
+            is_live: false,
+            is_over: false,
+            is_promised: false,
+            heat: 0.0,
+            score: 0.0,
+            ranks: None,
+        }
+    }
+
+    /// It counts more, by so much.
+    pub(crate) fn heat(&mut self, by: f64) {
+        if by.is_finite() && by > 0.0 {
+            self.heat += by as f32;
+        }
+    }
 }
 
 /// Where the points of a series go.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use phoenix_component::{Ack, Adoption, Batch, Drained, Fragment, Held, Now, Output, Stage};
+use phoenix_component::{
+    Ack, Adoption, Batch, Drained, Fragment, Held, Now, Offer, Output, SavingsBook, Stage,
+};
 use phoenix_pdata::{Payload, Signal, rewrite};
 use phoenix_series::Slot;
 
@@ -16,7 +18,7 @@ use crate::metrics::OptimizerMetrics;
 use crate::output::Writer;
 use crate::rules::RuleSet;
 use crate::series::Goes;
-use crate::state::State;
+use crate::state::{Ledger, State};
 use crate::walk::{Remembered, Tally, Walk};
 
 /// The most points of a batch that is let out.
@@ -41,6 +43,7 @@ pub(crate) struct OptimizerStage {
     is_draining: bool,
     metrics: OptimizerMetrics,
     adjuster: Option<Adjuster>,
+    savings: Option<(Arc<SavingsBook>, Offer)>,
 }
 
 /// The end of the interval that runs now.
@@ -56,10 +59,12 @@ impl OptimizerStage {
         rules: Arc<RuleSet>,
         seed: u64,
         metrics: OptimizerMetrics,
-        outside: Outside,
+        mut outside: Outside,
     ) -> OptimizerStage {
+        let savings = outside.savings.take();
+        let ledger = Ledger::new(outside.budget.clone(), config.max_bytes);
         let adjuster = config.control.as_ref().map(|control| Adjuster::new(control, &rules, outside));
-        let mut state = State::new(config, seed);
+        let mut state = State::new(config, seed, ledger);
         if let Some(adjuster) = &adjuster {
             state.rest(adjuster.resting(&rules));
         }
@@ -73,12 +78,13 @@ impl OptimizerStage {
             queue: Vec::new(),
             is_draining: false,
             metrics,
+            savings,
         }
     }
 
     /// There is something to do at the end of the intervals.
     fn schedule(&mut self, now: Duration) {
-        let is_idle = self.state.series.is_empty() && self.state.outputs.is_empty();
+        let is_idle = self.state.is_idle();
         if is_idle && self.state.counted.is_empty() && self.adjuster.is_none() {
             return;
         }
@@ -106,13 +112,19 @@ impl OptimizerStage {
 
     /// Lets out what stands in line, until the output is full.
     fn send(&mut self, out: &mut Output) {
+        self.send_batches(out);
+        self.state.counts.flush(&self.metrics);
+    }
+
+    fn send_batches(&mut self, out: &mut Output) {
         while !self.queue.is_empty() && !out.is_full() {
             let mut writer = Writer::new();
             while writer.points < MAX_POINTS
                 && let Some(slot) = self.queue.pop()
             {
                 if let Some(output) = self.state.outputs.get_mut(slot) {
-                    writer.write(output, self.is_draining);
+                    let (points, bytes) = writer.write(output, self.is_draining, &self.state.choices);
+                    self.state.counts.left(&output.plan.rules, points, bytes);
                 }
             }
             let (request, points) = writer.finish();
@@ -133,8 +145,11 @@ impl OptimizerStage {
     /// Looks after what is remembered, at the end of the processor's own interval.
     fn tidy(&mut self) -> Vec<Slot> {
         self.state.rank();
+        self.state.rebalance();
+        self.state.choices.turn(self.state.now.seconds);
         let idle = u32::try_from(self.config.idle.as_duration().as_secs()).unwrap_or(u32::MAX);
         let last_words = self.state.forget(idle);
+        self.state.weigh();
         self.report();
         last_words
     }
@@ -176,6 +191,10 @@ impl OptimizerStage {
         }
         self.metrics.tracked_in.set(self.state.series.len() as i64);
         self.metrics.tracked_out.set(self.state.outputs.len() as i64);
+        self.metrics.state_bytes.set(self.state.ledger.bytes() as i64);
+        if let Some((book, _)) = &self.savings {
+            book.tell(self.metrics.savings(self.rules.rules()));
+        }
     }
 }
 
@@ -198,6 +217,8 @@ impl Stage for OptimizerStage {
         };
         batch.payload = rewrite(batch.payload, |piece| walk.piece(piece));
         let tally = walk.tally;
+        self.state.charge();
+        self.state.counts.flush(&self.metrics);
         for (reason, points) in &tally.dropped {
             out.dropped(reason, *points);
         }
@@ -242,7 +263,7 @@ impl Stage for OptimizerStage {
         if is_over {
             self.adjust(now);
         }
-        let is_idle = self.state.series.is_empty() && self.state.outputs.is_empty();
+        let is_idle = self.state.is_idle();
         if is_idle && self.queue.is_empty() && self.adjuster.is_none() {
             self.rounds.clear();
         }
@@ -274,7 +295,7 @@ impl Stage for OptimizerStage {
     /// What is known of series goes on under the new settings, so that no counter starts again that need not.
     fn adopt(&mut self, old: &mut dyn Stage) -> Adoption {
         let Some(old) = old.as_any().downcast_mut::<OptimizerStage>() else { return Adoption::Rebuilt };
-        let fresh = State::new(&old.config, 0);
+        let fresh = State::new(&old.config, 0, old.state.ledger.successor());
         // What came here before the state did, since requests are led here first.
         let newer = std::mem::replace(&mut self.state, std::mem::replace(&mut old.state, fresh));
         self.state.change(&self.config, &old.rules, &self.rules);

@@ -1,8 +1,12 @@
 //! The series that come in, the series that are let out, and how the ones lead to the others.
 
 mod admission;
+mod follow;
+mod limits;
+mod memory;
 mod outputs;
 mod points;
+mod rebalance;
 mod rounds;
 mod target;
 
@@ -12,13 +16,17 @@ use std::time::Duration;
 
 use phoenix_series::{Distinct, Fingerprint, Hasher, Slot, Table};
 
+use crate::choice::Choices;
 use crate::compress::Buffers;
-use crate::config::{InitialValue, LimitSeries, OptimizerConfig};
+use crate::config::{InitialValue, OptimizerConfig};
 use crate::contribute::Moment;
 use crate::output::{Accumulated, Frame, Output};
+use crate::rule_counts::RuleCounts;
 use crate::rules::{Place, Plan, RuleSet};
 use crate::series::{Goes, OUTDATED, Series};
 use crate::top_k::Ranking;
+use limits::Limits;
+pub(crate) use memory::Ledger;
 
 /// The most names whose unit is remembered.
 const MAX_UNITS: usize = 100_000;
@@ -77,7 +85,7 @@ pub(crate) struct State {
     shadows: HashMap<u16, Arc<Plan>>,
     /// Rules whose level is not reached.
     resting: Vec<u16>,
-    limits: Table<Admissions>,
+    limits: Limits,
     caps: HashMap<Fingerprint, HashMap<u64, u32>>,
     units: HashMap<Fingerprint, Fingerprint>,
     /// By rule.
@@ -89,37 +97,10 @@ pub(crate) struct State {
     pub(crate) pending: Vec<(Duration, Vec<Slot>)>,
     interval: Duration,
     pub(crate) buffers: Buffers,
-    now: Moment,
-}
-
-/// The series of one metric that were admitted under a limit.
-#[derive(Clone, Copy, Debug)]
-struct Admissions {
-    count: usize,
-    /// How many more may come now, where their rate is limited, and when that was so, in seconds.
-    tokens: f64,
-    at: u32,
-}
-
-impl Admissions {
-    /// Lets one more in, if the limit and the rate allow it.
-    fn admit(&mut self, settings: &LimitSeries, now: u32) -> bool {
-        if self.count >= settings.limit {
-            return false;
-        }
-        if settings.new_per_minute > 0 {
-            let rate = f64::from(settings.new_per_minute);
-            let since = f64::from(now.saturating_sub(self.at));
-            self.tokens = (self.tokens + since * rate / 60.0).min(rate);
-            self.at = now;
-            if self.tokens < 1.0 {
-                return false;
-            }
-            self.tokens -= 1.0;
-        }
-        self.count += 1;
-        true
-    }
+    pub(crate) ledger: Ledger,
+    pub(crate) counts: RuleCounts,
+    pub(crate) choices: Choices,
+    pub(crate) now: Moment,
 }
 
 /// Where a series goes, and by what it was chosen.
@@ -131,8 +112,19 @@ struct Target {
     is_over: bool,
 }
 
+/// How a series stands under a limit when it is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    /// It gets no place, whether or not there is one.
+    is_over: bool,
+    /// A place was promised to it.
+    is_promised: bool,
+    /// What it counted so far is in another series, so that its own begins now.
+    is_counted: bool,
+}
+
 impl State {
-    pub(crate) fn new(config: &OptimizerConfig, seed: u64) -> State {
+    pub(crate) fn new(config: &OptimizerConfig, seed: u64, ledger: Ledger) -> State {
         State {
             hasher: Hasher::new(seed),
             birth: None,
@@ -145,7 +137,7 @@ impl State {
             plans: HashMap::new(),
             shadows: HashMap::new(),
             resting: Vec::new(),
-            limits: Table::new(config.max_series),
+            limits: Limits::new(config.max_series),
             caps: HashMap::new(),
             units: HashMap::new(),
             rankings: HashMap::new(),
@@ -154,6 +146,9 @@ impl State {
             pending: Vec::new(),
             interval: config.interval.as_duration(),
             buffers: Buffers::default(),
+            ledger,
+            counts: RuleCounts::default(),
+            choices: Choices::default(),
             now: Moment { horizon: 0, unix_nanos: 0, seconds: 0 },
         }
     }
@@ -162,9 +157,11 @@ impl State {
     pub(crate) fn change(&mut self, config: &OptimizerConfig, old: &RuleSet, new: &RuleSet) {
         self.initial = config.initial_value;
         self.interval = config.interval.as_duration();
+        self.ledger.set_bounds(config.max_bytes);
         self.series.set_capacity(config.max_series);
         self.outputs.set_capacity(config.max_series);
         self.limits.set_capacity(config.max_series);
+        self.others_counted();
         self.plans.clear();
         self.shadows.clear();
         self.counted.clear();
@@ -188,11 +185,19 @@ impl State {
 
     /// From now on all rules but these are carried out: what becomes of each series is found anew.
     pub(crate) fn rest(&mut self, resting: Vec<u16>) {
+        self.others_counted();
         self.resting = resting;
         self.series.retain(|_, series| {
             series.version = OUTDATED;
             true
         });
+    }
+
+    /// What went on as it was until now may be aggregated from now on: what it said so far was said already.
+    fn others_counted(&mut self) {
+        if self.birth.is_some() {
+            self.forgotten = self.forgotten.max(self.now.unix_nanos);
+        }
     }
 
     /// Takes over what came under a state that began later. Of what is cumulative the next points say everything
@@ -217,6 +222,7 @@ impl State {
                         live: 0,
                         contributors: 0,
                         limit: None,
+                        is_retired: false,
                         caps: Box::default(),
                         ..output
                     };
@@ -226,6 +232,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether nothing is known that time would do something to.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.series.is_empty() && self.outputs.is_empty() && !self.choices.is_open()
     }
 
     /// Notes the time of what follows.

@@ -9,7 +9,7 @@ use phoenix_pdata::wire::{Field, Fields};
 use phoenix_pdata::write::put_message;
 use phoenix_series::Fingerprint;
 
-use crate::compress::{self, Compressed};
+use crate::compress::{self, Compressed, Learned};
 use crate::edit;
 use crate::kind::{Kind, Reading, Value};
 use crate::metrics::{OptimizerMetrics, Reason};
@@ -250,12 +250,13 @@ impl Walk<'_> {
             }
             let converts = plan.converts() && matches!(kind, Kind::Histogram { .. });
             if converts && !plan.tracks(kind) {
-                self.matched(plan, data.count() as u64);
                 return self.convert(rewriter, field, around, plan);
             }
             if !plan.tracks(kind) && !around.may_fold {
-                self.matched(plan, data.count() as u64);
+                let (points, bytes) = (data.count() as u64, bytes_of(field, kind));
+                self.state.counts.matched(&plan.rules, points, bytes);
                 if !plan.edits_points() && !plan.edits_metric() {
+                    self.state.counts.left(&plan.rules, points, bytes);
                     return true;
                 }
             }
@@ -272,7 +273,12 @@ impl Walk<'_> {
                 let reading = kind.read(point.body);
                 match self.state.point(around, &reading, self.rules, self.metrics) {
                     Fate::Passes(plan) => {
-                        left += u64::from(self.pass(rewriter, &point, &reading, kind, plan.as_deref()));
+                        let bytes =
+                            self.pass(rewriter, &point, &reading, kind, around.keys[2], plan.as_deref());
+                        if let Some(plan) = &plan {
+                            self.state.counts.left(&plan.rules, 1, bytes);
+                        }
+                        left += 1;
                     }
                     Fate::Absorbed => {
                         self.tally.absorbed += 1;
@@ -295,22 +301,25 @@ impl Walk<'_> {
         stays
     }
 
-    /// A point goes on, with what the plan changes in it.
+    /// A point goes on, with what the plan changes in it. Returns how many bytes are left of it.
     fn pass<'a>(
         &mut self,
         rewriter: &mut Rewriter<'a>,
         point: &Field<'a>,
         reading: &Reading<'a>,
         kind: Kind,
+        metric: Fingerprint,
         plan: Option<&Plan>,
-    ) -> bool {
-        let Some(plan) = plan.filter(|plan| plan.edits_points()) else { return true };
+    ) -> u64 {
+        let unchanged = reading.body.len() as u64;
+        let Some(plan) = plan.filter(|plan| plan.edits_points()) else { return unchanged };
         let mut edited = Vec::new();
         if let Some((rule, settings)) = &plan.histograms {
             self.remembered.histograms += 1;
             let measure = self.remembered.histograms % MEASURED == 1;
-            let buffers = &mut self.state.buffers;
-            match compress::point(kind, reading, settings, buffers, measure, &mut edited) {
+            let State { buffers, choices, now, .. } = &mut *self.state;
+            let mut learned = Learned { choices, metric, now: now.seconds };
+            match compress::point(kind, reading, settings, buffers, &mut learned, measure, &mut edited) {
                 Compressed::Unchanged => edited.clear(),
                 Compressed::Written(error) => self.measured(*rule, error),
                 Compressed::Malformed => {
@@ -325,10 +334,11 @@ impl Walk<'_> {
             edit::without_exemplars(body, kind, &mut without);
             edited = without;
         }
-        if !edited.is_empty() {
-            rewriter.replace(point, |out| out.extend_from_slice(&edited));
+        if edited.is_empty() {
+            return unchanged;
         }
-        true
+        rewriter.replace(point, |out| out.extend_from_slice(&edited));
+        edited.len() as u64
     }
 
     /// Explicit histograms become exponential; those that are none end here.
@@ -357,6 +367,7 @@ impl Walk<'_> {
                 let Value::Histogram(point) = reading.value else { continue };
                 self.remembered.histograms += 1;
                 let measure = self.remembered.histograms % MEASURED == 1;
+                self.state.counts.matched(&plan.rules, 1, inner.body.len() as u64);
                 let mut body = Vec::new();
                 let buffers = &mut self.state.buffers;
                 let with_exemplars = !plan.drop_exemplars;
@@ -364,6 +375,7 @@ impl Walk<'_> {
                     Some(error) => {
                         self.measured(*rule, error);
                         phoenix_pdata::write::put_bytes(&mut converted, 1, &body);
+                        self.state.counts.left(&plan.rules, 1, body.len() as u64);
                         left += 1;
                     }
                     None => {
@@ -413,23 +425,13 @@ impl Walk<'_> {
         }
     }
 
-    fn matched(&self, plan: &Plan, points: u64) {
-        for rule in &plan.rules {
-            if let Some(of_rule) = self.metrics.rules.get(usize::from(*rule)) {
-                of_rule.matched.add(points);
-            }
-        }
-    }
-
     /// All points of a metric end here.
     fn drop_all(&mut self, rule: u16, plan: &Plan, field: &Field<'_>, data: &Data<'_>, around: &Around<'_>) {
         let points = data.count() as u64;
-        self.matched(plan, points);
-        if let Some(of_rule) = self.metrics.rules.get(usize::from(rule)) {
-            of_rule.dropped.add(points);
-        }
-        self.tally.ends("optimized_away", points);
         let kind = around.place.kind;
+        self.state.counts.matched(&plan.rules, points, bytes_of(field, kind));
+        self.state.counts.dropped(rule, points);
+        self.tally.ends("optimized_away", points);
         for part in Fields::new(field.body).filter(|part| part.is_len(kind.field())) {
             for point in Fields::new(part.body).filter(|part| part.is_len(1)) {
                 self.state.count(rule, around, &kind.read(point.body));
@@ -439,6 +441,13 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// The bytes of the points of a metric.
+fn bytes_of(field: &Field<'_>, kind: Kind) -> u64 {
+    let parts = Fields::new(field.body).filter(|part| part.is_len(kind.field()));
+    let points = parts.flat_map(|part| Fields::new(part.body)).filter(|part| part.is_len(1));
+    points.map(|point| point.body.len() as u64).sum()
 }
 
 /// The body of the message in field 1.

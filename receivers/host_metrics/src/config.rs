@@ -23,7 +23,7 @@ pub(crate) use process::Attributes;
 pub use process::{AttributeSwitch, ProcessAttributes, ProcessConfig};
 pub(crate) use switches::Switches;
 
-const NO_NFS: &str = "the scraper `nfs` is not there";
+const NO_NFS: &str = "counters of NFS (`/proc/net/rpc`) are not read; leave it out, or keep otelcol's `hostmetrics` beside for hosts that serve or mount NFS";
 
 /// Settings of the `host_metrics` receiver.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]

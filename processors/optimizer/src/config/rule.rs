@@ -6,6 +6,7 @@ use phoenix_ottl::{ConditionGroup, Context, ErrorMode, MatchProgram, sets};
 use phoenix_pdata::Signal;
 use serde::Deserialize;
 
+use super::{HistogramSettings, LimitSeries};
 use crate::pattern::NamePattern;
 
 /// A rule: which series it is about, and what becomes of them.
@@ -46,7 +47,7 @@ pub struct RuleConfig {
     pub cap_values: Vec<CapValues>,
     /// Labels whose values become the number of a bucket.
     pub hash_buckets: Vec<HashBuckets>,
-    /// The most series of a metric; further ones are added up in one.
+    /// The most series, of a metric or of all of them; further ones are added up in one.
     pub limit_series: Option<LimitSeries>,
     /// Only the heaviest keep series of their own.
     pub top_k: Option<TopKSettings>,
@@ -77,6 +78,17 @@ pub enum Mode {
     Shadow,
     /// It is not there.
     Off,
+}
+
+impl Mode {
+    /// The name in settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Shadow => "shadow",
+            Mode::Off => "off",
+        }
+    }
 }
 
 /// Which series a rule is about: those that everything given here holds for.
@@ -188,31 +200,6 @@ pub struct HashBuckets {
     pub buckets: u32,
 }
 
-/// The most series of a metric.
-#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitSeries {
-    /// So many have a series of their own; idle ones make room. The others are added up in a series whose only
-    /// attribute is `otel.metric.overflow: true`.
-    pub limit: usize,
-    /// Whether the limit is for each resource, or for the metric over all of them.
-    pub per: LimitScope,
-    /// So many new ones a minute, and at once, have a series of their own; 0 for any number. What comes faster is with the
-    /// others for as long as it lives.
-    pub new_per_minute: u32,
-}
-
-/// What a limit of series is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
-#[serde(rename_all = "snake_case")]
-pub enum LimitScope {
-    /// A metric of one resource, as in the SDKs.
-    #[default]
-    Resource,
-    /// A metric, over all resources; the series of the others then has none.
-    Metric,
-}
-
 /// Only the heaviest keep series of their own.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
@@ -245,25 +232,6 @@ pub struct DeadBand {
     pub relative: f64,
     /// A point is sent at least so often; less than the time after which a backend takes a series for gone.
     pub heartbeat: GoDuration,
-}
-
-/// How histograms are made smaller.
-#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
-pub struct HistogramSettings {
-    /// Exponential ones: the error of quantiles that is allowed, as a share; the scale is lowered to what it takes. 0 leaves the
-    /// scale alone.
-    pub max_error: f64,
-    /// Exponential ones: the most buckets of either sign; the scale is lowered until they are. 0 for any number.
-    pub max_buckets: usize,
-    /// Explicit ones: the only bounds that stay, where they are there.
-    pub keep_bounds: Vec<f64>,
-    /// Explicit ones: bounds go while the buckets that are left are at most so wide, `(hi - lo) / (hi + lo)`. 0 for none.
-    pub merge_error: f64,
-    /// Explicit ones: become exponential with the scale that `max_error` asks for.
-    pub to_exponential: bool,
-    /// Exponential ones: buckets without measurements at either end are left out.
-    pub trim: bool,
 }
 
 impl Default for RuleConfig {
@@ -310,12 +278,6 @@ impl Default for HashBuckets {
     }
 }
 
-impl Default for LimitSeries {
-    fn default() -> LimitSeries {
-        LimitSeries { limit: 2000, per: LimitScope::Resource, new_per_minute: 0 }
-    }
-}
-
 impl Default for TopKSettings {
     fn default() -> TopKSettings {
         TopKSettings {
@@ -333,19 +295,6 @@ impl Default for TopKSettings {
 impl Default for DeadBand {
     fn default() -> DeadBand {
         DeadBand { absolute: 0.0, relative: 0.0, heartbeat: GoDuration::from_secs(240) }
-    }
-}
-
-impl Default for HistogramSettings {
-    fn default() -> HistogramSettings {
-        HistogramSettings {
-            max_error: 0.0,
-            max_buckets: 0,
-            keep_bounds: Vec::new(),
-            merge_error: 0.0,
-            to_exponential: false,
-            trim: true,
-        }
     }
 }
 
@@ -454,7 +403,7 @@ impl RuleConfig {
         self.validate_match(problems);
         self.validate_labels(problems);
         if let Some(limit) = &self.limit_series {
-            problems.require(limit.limit > 0, "limit_series::limit", "must be at least 1");
+            problems.within("limit_series", |problems| limit.validate(problems));
         }
         if let Some(top_k) = &self.top_k {
             problems.within("top_k", |problems| top_k.validate(problems));
@@ -560,24 +509,5 @@ impl DeadBand {
             problems.require(value.is_finite() && value >= 0.0, key, "must be 0 or more");
         }
         problems.require(self.heartbeat.is_positive(), "heartbeat", "must be longer than zero");
-    }
-}
-
-impl HistogramSettings {
-    fn validate(&self, problems: &mut Problems) {
-        for (key, value) in [("max_error", self.max_error), ("merge_error", self.merge_error)] {
-            problems.require((0.0..=1.0).contains(&value), key, "must be from 0 to 1");
-        }
-        problems.require(
-            !self.to_exponential || self.max_error > 0.0,
-            "to_exponential",
-            "needs `max_error`, from which the scale follows",
-        );
-        let grow = self.keep_bounds.windows(2).all(|pair| pair[0] < pair[1]);
-        problems.require(
-            grow && self.keep_bounds.iter().all(|bound| bound.is_finite()),
-            "keep_bounds",
-            "must be finite and grow",
-        );
     }
 }

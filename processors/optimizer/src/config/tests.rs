@@ -7,7 +7,7 @@ use super::OptimizerConfig;
 #[test]
 fn bad_settings_are_named() {
     // (settings, the keys that the errors name, a part of what they say)
-    let cases: [(&str, &[&str], &str); 29] = [
+    let cases: [(&str, &[&str], &str); 32] = [
         ("{}", &[], ""),
         ("{interval: 10ms}", &["interval"], "at least 1s"),
         ("{interval: 60s, idle: 90s}", &["idle"], "twice"),
@@ -39,6 +39,25 @@ fn bad_settings_are_named() {
         ),
         ("{rules: [{name: a, drop: true, match: {condition: 'x =='}}]}", &["rules::0::match::condition"], ""),
         ("{rules: [{name: a, limit_series: {limit: 0}}]}", &["rules::0::limit_series::limit"], "at least 1"),
+        (
+            "{rules: [{name: a, limit_series: {tenants: [{value: x}], hysteresis: .5}}]}",
+            &["rules::0::limit_series::hysteresis", "rules::0::limit_series::tenants"],
+            "",
+        ),
+        (
+            "{rules: [{name: a, limit_series: {limit: 9, tenant: t, tenants: [{value: x, guaranteed: 5}, {value: y, guaranteed: 5}]}}]}",
+            &["rules::0::limit_series::tenants"],
+            "guaranteed more",
+        ),
+        (
+            "{rules: [{name: a, limit_series: {tenant: t, tenants: [{value: x, guaranteed: 5, most: 4}, {value: x}, {value: '*', guaranteed: 1}]}}]}",
+            &[
+                "rules::0::limit_series::tenants::0::guaranteed",
+                "rules::0::limit_series::tenants::1::value",
+                "rules::0::limit_series::tenants::2::guaranteed",
+            ],
+            "",
+        ),
         ("{rules: [{name: a, interval: 1h}]}", &["rules::0::interval"], "half"),
         (
             "{rules: [{name: a, gauges: sum, normalize: [{label: x}]}]}",

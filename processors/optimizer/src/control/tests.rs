@@ -141,3 +141,36 @@ fn the_target_of_which_most_is_used_decides() {
     assert_eq!((TARGETS[change.target], change.from, change.to, change.limit), ("series", 0, 1, 1000.0));
     assert_eq!(change.expected, None, "nobody knows yet what that does");
 }
+
+/// The points of each scrape of a host while programs were built on it, whose processes came and went: a scrape stands for a minute.
+const RECORDED: &str = include_str!("recorded-demand.txt");
+
+#[test]
+fn a_recorded_demand_is_brought_under_the_target_without_flapping() {
+    let recorded: Vec<f64> = RECORDED.lines().map(|line| line.parse().expect("a number")).collect();
+    assert!(recorded.len() >= 300 && recorded.iter().any(|points| *points > 1.2 * recorded[0]));
+    for law in LAWS {
+        for scale in [100.0, 180.0, 400.0] {
+            for delay in [0, 1] {
+                // Twice, so that it comes back to where it began.
+                let demand: Vec<f64> =
+                    recorded.iter().chain(&recorded).map(|points| points * scale).collect();
+                let course = simulate(&settings(law), &demand, delay);
+                let case = format!("{law:?}, {scale}, {delay}");
+                let settled = &course[60..];
+                // What comes at once is seen a minute later, and answered after three.
+                let over = settled.iter().filter(|(_, left)| *left > 110_000.0).count();
+                assert!(
+                    over * 20 <= settled.len(),
+                    "{case}: over the target in {over} of {} minutes",
+                    settled.len()
+                );
+                let hours = settled.len() / 60;
+                assert!(changes(settled) <= hours, "{case}: {} changes in {hours} hours", changes(settled));
+                let wanted = demand[60..].iter().map(|demand| demand.min(100_000.0)).sum::<f64>();
+                let left = settled.iter().map(|(_, left)| left).sum::<f64>();
+                assert!(left >= 0.45 * wanted, "{case}: {left} of {wanted} that might have been left");
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
-use super::{Around, State};
+use super::{Around, Standing, State};
 use crate::kind::Reading;
 use crate::labels::Labels;
 use crate::rules::{Plan, RuleSet};
@@ -32,19 +32,10 @@ impl State {
                 counted.left.insert(left.half());
             }
         }
-        let series = Series {
-            plan: plan.clone(),
-            goes: Goes::On,
-            group: None,
-            limit: None,
-            version: OUTDATED,
-            seen: self.now.seconds,
-            place: Instant::default(),
-            last: Last::None,
-            is_live: false,
-            is_over: false,
-            ranks: None,
-        };
+        if !self.ledger.has_room() {
+            return Err(plan);
+        }
+        let series = Series::new(plan.clone(), self.now.seconds);
         self.series.insert(key, series).map_err(|_| plan)
     }
 
@@ -94,7 +85,14 @@ impl State {
         let was_outdated = series.version == OUTDATED;
         let plan = if was_outdated { self.plan_of(around, reading, rules) } else { series.plan.clone() };
         self.leave(slot);
-        let target = self.target(key, &plan, around, reading, false);
+        // Who is over a limit by which places are given anew waits for that.
+        let waits = plan.limit.as_ref().is_some_and(|limit| limit.settings.rebalances());
+        let standing = self.series.get(slot).map_or_else(Standing::default, |series| Standing {
+            is_over: waits && series.is_over && !series.is_promised,
+            is_promised: series.is_promised,
+            is_counted: series.is_over && !matches!(series.last, Last::None),
+        });
+        let target = self.target(key, &plan, around, reading, standing);
         let ranks = target
             .group
             .and_then(|(rule, _)| self.rankings.get(&rule)?.metric(around.place.metric.name().as_bytes()));
@@ -110,7 +108,9 @@ impl State {
         if let Some(series) = self.series.get_mut(slot) {
             // What goes on by itself is not followed: where it is aggregated again, it begins anew.
             if was_aggregated && target.goes == Goes::On {
-                *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
+                if !matches!(series.last, Last::None) {
+                    *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
+                }
                 (series.last, series.place, series.is_live) = (Last::None, Instant::default(), false);
             }
             series.plan = plan;
@@ -118,6 +118,7 @@ impl State {
             series.group = target.group.map(|(_, group)| group);
             series.limit = target.limit;
             series.is_over = target.is_over;
+            series.is_promised = false;
             series.ranks = ranks;
             series.version = version;
         }
@@ -126,10 +127,10 @@ impl State {
     /// Takes a series out of where it goes.
     pub(super) fn leave(&mut self, slot: Slot) {
         let Some(series) = self.series.get_mut(slot) else { return };
-        if let Some(limit) = series.limit.take()
-            && let Some(count) = self.limits.get_mut(limit)
+        if let Some(share) = series.limit.take()
+            && !series.is_over
         {
-            count.count = count.count.saturating_sub(1);
+            self.limits.give_back(share);
         }
         if let Goes::Into(output) = std::mem::replace(&mut series.goes, Goes::On)
             && let Some(output) = self.outputs.get_mut(output)

@@ -29,7 +29,15 @@ impl State {
         caps: Vec<(Fingerprint, u64)>,
     ) -> Target {
         let slot = match (self.outputs.find(key), value) {
-            (Some(slot), _) => Some(slot),
+            (Some(slot), _) => {
+                if let Some(output) = self.outputs.get_mut(slot)
+                    && output.is_retired
+                {
+                    // It has a place again, and goes on where it was.
+                    (output.is_retired, output.limit) = (false, limit);
+                }
+                Some(slot)
+            }
             (None, None) => None,
             (None, Some(value)) => {
                 let frame = self.frame(plan, around, labels, keys);
@@ -54,8 +62,12 @@ impl State {
                     caps,
                     contributors: 0,
                     limit,
+                    is_retired: false,
+                    heat: 0.0,
+                    score: 0.0,
                     exemplars: Vec::new(),
                 };
+                self.ledger.note(output.attributes.len());
                 self.outputs.insert(key, output).map_err(|output| self.release(&output)).ok()
             }
         };

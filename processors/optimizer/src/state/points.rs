@@ -6,11 +6,14 @@ use phoenix_pdata::view::Number;
 use phoenix_pdata::wire::Fields;
 use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
-use super::{Around, Fate, State};
+use super::follow::follow;
+use super::{Around, Fate, Standing, State};
+use crate::compress::Learned;
 use crate::contribute::{contribute, end};
 use crate::kind::{Kind, Reading, Value};
 use crate::metrics::{OptimizerMetrics, Reason};
 use crate::output::{Accumulated, Output};
+use crate::rule_counts::RuleCounts;
 use crate::rules::{Plan, RuleSet};
 use crate::series::{Goes, Last, OUTDATED, Series};
 
@@ -42,6 +45,9 @@ impl State {
         let key = self.key(around, reading);
         let found = self.series.find(key);
         if untouched && found.is_none() && self.outputs.find(key).is_none() {
+            if let Some(plan) = around.plan {
+                self.counts.matched(&plan.rules, 1, reading.body.len() as u64);
+            }
             return Fate::Passes(around.plan.cloned());
         }
         let slot = match found {
@@ -58,18 +64,14 @@ impl State {
         };
         series.seen = at.seconds;
         let plan = &series.plan;
-        for rule in plan.rules.iter().chain(&plan.shadow) {
-            if let Some(of_rule) = metrics.rules.get(usize::from(*rule)) {
-                of_rule.matched.add(1);
-            }
+        for rules in [&plan.rules, &plan.shadow] {
+            self.counts.matched(rules, 1, reading.body.len() as u64);
         }
         for rule in &plan.shadow {
             self.counted.entry(*rule).or_default().matched.insert(key.half());
         }
         if let Some(rule) = plan.drop {
-            if let Some(of_rule) = metrics.rules.get(usize::from(rule)) {
-                of_rule.dropped.add(1);
-            }
+            self.counts.dropped(rule, 1);
             return Fate::Ends("optimized_away");
         }
         let target = match series.goes {
@@ -80,12 +82,18 @@ impl State {
                 self.refresh(slot, key, around, reading, rules);
                 return self.point_again(slot, around, reading, metrics);
             }
-            Goes::On => return quiet(series, reading, kind, metrics),
+            Goes::On => {
+                if plan.limit.as_ref().is_some_and(|limit| limit.settings.rebalances()) {
+                    follow(series, reading, kind, at.horizon, &mut self.buffers);
+                }
+                return quiet(series, reading, kind, &mut self.counts);
+            }
             Goes::Unmerged => {
                 metrics.ignored(Reason::NotMergeable);
                 return Fate::Passes(Some(series.plan.clone()));
             }
             Goes::Nowhere => {
+                series.heat(1.0);
                 metrics.ignored(Reason::GaugeOverflow);
                 return Fate::Ends(Reason::GaugeOverflow.name());
             }
@@ -119,16 +127,11 @@ impl State {
         let (Some(series), Some(output)) = (self.series.get_mut(slot), self.outputs.get_mut(target)) else {
             return Fate::Passes(None);
         };
-        for rule in &series.plan.rules {
-            if let Some(of_rule) = metrics.rules.get(usize::from(*rule)) {
-                of_rule.folded.add(1);
-            }
-        }
+        self.counts.folded(&series.plan.rules);
         if series.is_over
-            && let Some((rule, _)) = &series.plan.limit
-            && let Some(of_rule) = metrics.rules.get(usize::from(*rule))
+            && let Some(limit) = &series.plan.limit
         {
-            of_rule.overflowed.add(1);
+            self.counts.overflowed(limit.rule);
         }
         output.seen = at.seconds;
         if reading.is_stale() {
@@ -140,11 +143,23 @@ impl State {
         }
         match contribute(series, output, reading, kind, &at, &mut self.buffers) {
             Ok(effect) => {
+                let metric = around.keys[2];
+                let mut learned = Learned { choices: &mut self.choices, metric, now: at.seconds };
+                if let (Accumulated::Explicit(_), Some((_, settings))) =
+                    (&output.value, &series.plan.histograms)
+                {
+                    learned.learn(&self.buffers.explicit, settings);
+                }
                 if let Accumulated::Point(body) = &mut output.value {
                     body.clear();
-                    crate::edit::point(&series.plan, kind, reading, &mut self.buffers, body);
+                    crate::edit::point(&series.plan, kind, reading, &mut self.buffers, &mut learned, body);
                 } else if !series.plan.drop_exemplars {
                     keep_exemplars(output, reading);
+                }
+                match (series.is_over, output.limit) {
+                    (true, _) => series.heat(effect.heat),
+                    (false, Some(_)) => output.heat(effect.heat),
+                    _ => {}
                 }
                 if effect.is_reset {
                     metrics.resets.add(1);
@@ -204,25 +219,21 @@ impl State {
             return Fate::Ends("optimized_away");
         }
         let (kind, at) = (around.place.kind, self.now);
-        if !plan.folds(kind) && plan.limit.is_none() {
+        let folds = plan.folds(kind);
+        if !folds && plan.limit.is_none() {
             return Fate::Passes(Some(plan));
         }
-        let mut stranger = Series {
-            plan: plan.clone(),
-            goes: Goes::On,
-            group: None,
-            limit: None,
-            version: OUTDATED,
-            seen: at.seconds,
-            place: Instant::default(),
-            last: Last::None,
-            is_live: true,
-            is_over: true,
-            ranks: None,
-        };
         let is_delta = kind.temporality() == Some(phoenix_pdata::view::Temporality::Delta);
+        let is_mergeable = Accumulated::of(kind, plan.gauges).is_some();
+        if !is_delta && (is_mergeable || !folds) {
+            // It would need a state, wherever it went.
+            metrics.ignored(Reason::Untracked);
+            return Fate::Ends(Reason::Untracked.name());
+        }
+        let mut stranger = Series { is_live: true, is_over: true, ..Series::new(plan.clone(), at.seconds) };
         // Without a state of its own nobody can tell when it goes: it counts as one over the limit.
-        let target = self.target(key, &plan, around, reading, true);
+        let target =
+            self.target(key, &plan, around, reading, Standing { is_over: true, ..Standing::default() });
         match target.goes {
             Goes::Into(slot) if is_delta && !reading.is_stale() => {
                 let Some(output) = self.outputs.get_mut(slot) else { return Fate::Passes(Some(plan)) };
@@ -265,7 +276,7 @@ fn keep_exemplars(output: &mut Output, reading: &Reading<'_>) {
 }
 
 /// Whether a gauge that goes on says anything new.
-fn quiet(series: &mut Series, reading: &Reading<'_>, kind: Kind, metrics: &OptimizerMetrics) -> Fate {
+fn quiet(series: &mut Series, reading: &Reading<'_>, kind: Kind, counts: &mut RuleCounts) -> Fate {
     let passes = Fate::Passes(Some(series.plan.clone()));
     let Some((rule, band)) = &series.plan.dead_band else { return passes };
     let Value::Number(Some(number)) = reading.value else { return passes };
@@ -286,9 +297,7 @@ fn quiet(series: &mut Series, reading: &Reading<'_>, kind: Kind, metrics: &Optim
         let within = (value - last).abs() <= band.absolute.max(band.relative * last.abs()) || value == last;
         let heartbeat = band.heartbeat.as_duration().as_nanos();
         if within && silent.is_some_and(|silent| u128::from(silent) < heartbeat) {
-            if let Some(of_rule) = metrics.rules.get(usize::from(*rule)) {
-                of_rule.dropped.add(1);
-            }
+            counts.dropped(*rule, 1);
             return Fate::Ends("dead_band");
         }
     }

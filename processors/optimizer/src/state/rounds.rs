@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use phoenix_series::{Fingerprint, Slot, Table};
+use phoenix_series::{Fingerprint, Slot};
 
-use super::{Admissions, State};
+use super::State;
+use super::limits::Limits;
 use crate::output::{Accumulated, Output};
 use crate::series::{Goes, Last, OUTDATED};
 
@@ -61,10 +62,10 @@ impl State {
             if !matches!(series.last, Last::None) {
                 *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
             }
-            if let Some(limit) = series.limit
-                && let Some(count) = limits.get_mut(limit)
+            if let Some(share) = series.limit
+                && !series.is_over
             {
-                count.count = count.count.saturating_sub(1);
+                limits.give_back(share);
             }
             if let Goes::Into(slot) = series.goes
                 && let Some(output) = outputs.get_mut(slot)
@@ -88,10 +89,9 @@ impl State {
             release(output, limits, caps);
             false
         });
-        self.limits.retain(|_, admitted| {
-            // One that is empty goes once it would let in as many as a new one.
-            admitted.count > 0 || now.saturating_sub(admitted.at) < 60
-        });
+        let waiting: std::collections::HashSet<Slot> =
+            self.series.iter().filter_map(|(_, series)| series.limit).collect();
+        self.limits.tidy(now, |share| waiting.contains(&share));
         self.caps.retain(|_, values| {
             values.retain(|_, outputs| *outputs > 0);
             !values.is_empty()
@@ -104,13 +104,11 @@ impl State {
 
 pub(super) fn release(
     output: &Output,
-    limits: &mut Table<Admissions>,
+    limits: &mut Limits,
     caps: &mut HashMap<Fingerprint, HashMap<u64, u32>>,
 ) {
-    if let Some(limit) = output.limit
-        && let Some(count) = limits.get_mut(limit)
-    {
-        count.count = count.count.saturating_sub(1);
+    if let Some(share) = output.limit {
+        limits.give_back(share);
     }
     for (of, value) in &output.caps {
         if let Some(outputs) = caps.get_mut(of).and_then(|values| values.get_mut(value)) {

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use phoenix_pdata::view::AnyValue;
+use phoenix_attributes::as_text;
+use phoenix_pdata::view::{AnyValue, Temporality};
 use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::put_attribute;
 use phoenix_series::{Fingerprint, Slot};
 
-use super::{Admissions, Around, State, Target};
-use crate::config::{LimitScope, LimitSeries};
+use super::{Around, Standing, State, Target};
+use crate::config::LimitScope;
 use crate::kind::Reading;
 use crate::labels::{Labels, Step};
 use crate::output::Accumulated;
-use crate::rules::{Plan, TopK};
+use crate::rules::{Limit, Plan, TopK};
 use crate::series::Goes;
 use crate::top_k::Ranking;
 
@@ -20,14 +21,14 @@ use crate::top_k::Ranking;
 const OVERFLOW: &str = "otel.metric.overflow";
 
 impl State {
-    /// Where a series goes under a plan. `over` takes it for one over the limit, whatever that is.
+    /// Where a series goes under a plan.
     pub(super) fn target(
         &mut self,
         key: Fingerprint,
         plan: &Arc<Plan>,
         around: &Around<'_>,
         reading: &Reading<'_>,
-        over: bool,
+        standing: Standing,
     ) -> Target {
         let kind = around.place.kind;
         let on = |goes| Target { goes, group: None, limit: None, is_over: false };
@@ -49,18 +50,23 @@ impl State {
         let (point, resource) = labels.fingerprints(&mut self.hasher);
         let mut keys = [resource, around.keys[1], around.keys[2]];
         let mut to = self.ordered(keys, point);
-        let folds = plan.folds(kind) || self.outputs.find(key).is_some();
+        let is_counted =
+            standing.is_counted && mergeable && kind.temporality() == Some(Temporality::Cumulative);
+        let folds = plan.folds(kind) || is_counted || self.outputs.find(key).is_some();
         let mut limit = None;
-        if let Some((rule, settings)) = &plan.limit
-            && self.outputs.find(to).is_none()
+        if let Some(settings) = &plan.limit
+            && self.has_no_place(to)
         {
-            limit = self.admission(*rule, settings, keys, over);
-            if limit.is_none() {
+            limit = self.share(settings, &labels, keys);
+            let now = self.now.seconds;
+            let has_place = !standing.is_over
+                && limit.is_some_and(|share| self.limits.take(share, standing.is_promised, now));
+            if !has_place {
                 if !mergeable {
-                    return Target { goes: Goes::Nowhere, group, limit: None, is_over: true };
+                    return Target { goes: Goes::Nowhere, group, limit, is_over: true };
                 }
                 labels.point = vec![overflow_attribute().into()];
-                if settings.per == LimitScope::Metric {
+                if settings.settings.per != LimitScope::Resource {
                     labels.resource_changed |= !labels.resource.is_empty();
                     labels.resource.clear();
                 }
@@ -78,7 +84,7 @@ impl State {
                     None,
                     Vec::new(),
                 );
-                return Target { is_over: true, ..target };
+                return Target { limit, is_over: true, ..target };
             }
         }
         if folds {
@@ -86,7 +92,7 @@ impl State {
             return self.output_for(to, plan, around, &labels, keys, value, group, limit, caps);
         }
         if plan.interval.is_some() {
-            let is_delta = kind.temporality() == Some(phoenix_pdata::view::Temporality::Delta);
+            let is_delta = kind.temporality() == Some(Temporality::Delta);
             let value = match Accumulated::of(kind, plan.gauges) {
                 Some(value) if is_delta || plan.converts() => value,
                 _ => Accumulated::Point(Vec::new()),
@@ -96,36 +102,24 @@ impl State {
         Target { goes: Goes::On, group, limit, is_over: false }
     }
 
+    /// Whether no series of this identity is let out, or one that lost its place.
+    fn has_no_place(&self, to: Fingerprint) -> bool {
+        let output = self.outputs.find(to).and_then(|slot| self.outputs.get(slot));
+        output.is_none_or(|output| output.is_retired)
+    }
+
     pub(super) fn ordered(&self, keys: [Fingerprint; 3], point: Fingerprint) -> Fingerprint {
         let group = self.hasher.ordered(keys);
         self.hasher.ordered([group, point])
     }
 
-    /// Counts one more series of a metric, if the limit allows it.
-    pub(super) fn admission(
-        &mut self,
-        rule: u16,
-        settings: &LimitSeries,
-        keys: [Fingerprint; 3],
-        over: bool,
-    ) -> Option<Slot> {
-        if over {
-            return None;
-        }
-        let rule = self.hasher.bytes(&rule.to_le_bytes());
-        let of = match settings.per {
-            LimitScope::Resource => self.hasher.ordered([rule, keys[0], keys[1], keys[2]]),
-            LimitScope::Metric => self.hasher.ordered([rule, keys[2]]),
+    /// The share of a limit that a series belongs to, by the labels that it would have.
+    fn share(&mut self, limit: &Arc<Limit>, labels: &Labels<'_>, keys: [Fingerprint; 3]) -> Option<Slot> {
+        let tenant = match limit.settings.tenant.as_str() {
+            "" => None,
+            label => Some(labels.get(label).map_or_else(Vec::new, |value| as_text(&value).into_owned())),
         };
-        let slot = match self.limits.find(of) {
-            Some(slot) => slot,
-            None => {
-                let tokens = f64::from(settings.new_per_minute);
-                self.limits.insert(of, Admissions { count: 0, tokens, at: self.now.seconds }).ok()?
-            }
-        };
-        let now = self.now.seconds;
-        self.limits.get_mut(slot)?.admit(settings, now).then_some(slot)
+        self.limits.share(limit, keys, tenant.as_deref(), &self.hasher, self.now.seconds)
     }
 
     /// Lets a value of a capped label stay if there is room for it.

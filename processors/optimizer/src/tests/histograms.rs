@@ -134,3 +134,46 @@ fn histograms_that_contradict_themselves_pass_or_are_counted() {
     assert_eq!(fixture.send("", bad).len(), 1, "nothing is merged, so it can go on");
     assert_eq!(fixture.ignored("malformed"), 1);
 }
+
+#[test]
+fn bounds_that_no_quantile_needs_go_once_and_for_good() {
+    let mut fixture = optimizer(
+        "{name: h, histograms: {keep_bounds: [4], choose_bounds: {learn: 20s, at_least: 100, budgets: [{quantile: 0.5, error: 0.01}]}}}",
+    );
+    let bounds = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let send = |fixture: &mut Fixture, time: i64, counts: [u64; 7]| {
+        fixture.send("", histogram(1, ("a=b", time - 1, time), &bounds, &counts, 1.0))[0].4.clone()
+    };
+    let usual = [0, 10, 40, 10, 0, 0, 0];
+    assert!(send(&mut fixture, 5, usual).starts_with("[1,2,3,4,5,6]"), "it learns");
+    fixture.advance(10);
+    assert!(send(&mut fixture, 15, usual).starts_with("[1,2,3,4,5,6]"));
+    fixture.advance(20);
+    assert_eq!(send(&mut fixture, 35, usual), "[1,2,3,4,6] [0,10,40,10,0,0] count 60 sum 1");
+    // Whatever comes later: bounds that come and go would look like resets.
+    assert_eq!(send(&mut fixture, 45, [0, 0, 0, 0, 30, 30, 0]), "[1,2,3,4,6] [0,0,0,0,60,0] count 60 sum 1");
+    // Other bounds are another matter.
+    let other = fixture.send("", histogram(1, ("a=b", 54, 55), &[1.0, 9.0], &[1, 2, 3], 1.0));
+    assert_eq!(other[0].4, "[1,9] [1,2,3] count 6 sum 1");
+}
+
+#[test]
+fn aggregates_learn_and_let_out_what_they_chose() {
+    let mut fixture = optimizer(
+        "{name: h, match: {types: [histogram]}, drop_labels: [pod], histograms: {choose_bounds: {learn: 0s, at_least: 1, budgets: [{quantile: 0.5, error: 0.01}]}}}",
+    );
+    let send = |fixture: &mut Fixture, time: i64, count: u64| {
+        for pod in ["pod=1", "pod=2"] {
+            fixture.send("", histogram(2, (pod, 0, time), &[1.0, 2.0, 3.0, 9.0], &[0, count, 0, 0, 0], 1.0));
+        }
+        fixture.advance(10)[0].4.clone()
+    };
+    fixture.send("", gauge("first", &[("", -1, 0, 1.0)]));
+    let first = send(&mut fixture, 5, 10);
+    let second = send(&mut fixture, 15, 30);
+    assert_eq!(
+        first, "[1,2,9] [0,20,0,0] count 20 sum 2",
+        "what is let out is chosen at the end of the interval"
+    );
+    assert_eq!(second, "[1,2,9] [0,60,0,0] count 60 sum 2");
+}

@@ -33,7 +33,7 @@ fn run() -> Run {
     let (capabilities, id) =
         (Capabilities::default(), ComponentId::parse("optimizer").expect("an identifier"));
     let (book, offer) = AdjustmentBook::open(&capabilities, &id);
-    let outside = Outside { book: Some((book.clone(), offer)), load: || None };
+    let outside = Outside { book: Some((book.clone(), offer)), ..Outside::default() };
     let metrics = Metrics::default();
     let spec = stage_within(&settings(LADDER), &[], 1, &metrics, "optimizer", outside).expect("no conflicts");
     let mut harness = StageHarness::new(spec);

@@ -153,19 +153,7 @@ fn a_tracked_series_takes_less_than_200_bytes() {
         let hasher = phoenix_series::Hasher::new(1);
         for number in 0..count {
             let key: Fingerprint = hasher.bytes(&number.to_le_bytes());
-            let series = Series {
-                plan: Default::default(),
-                goes: crate::series::Goes::On,
-                group: None,
-                limit: None,
-                version: 0,
-                seen: 0,
-                place: Default::default(),
-                last: Default::default(),
-                is_live: false,
-                is_over: false,
-                ranks: None,
-            };
+            let series = Series::new(Default::default(), 0);
             assert!(table.insert(key, series).is_ok());
         }
         let each = table.memory() as u64 / count;

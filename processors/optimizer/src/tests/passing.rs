@@ -187,3 +187,58 @@ fn odd_requests_pass_or_end_in_a_defined_way() {
     assert_eq!(fixture.advance(10).len(), 1);
     fixture.harness.books().assert_balanced();
 }
+
+#[test]
+fn points_and_bytes_are_counted_by_rule() {
+    let rules = "{name: edit, match: {metrics: [h]}, drop_exemplars: true}, {name: fold, match: {metrics: [c]}, drop_labels: [pod], gauges: last},
+        {name: end, match: {metrics: [x]}, drop: true}, {name: see, mode: shadow, match: {metrics: [c]}, drop: true}";
+    let mut fixture = optimizer(rules);
+    let points = [("pod=1 a=b", 0, 5, 1.0), ("pod=2 a=b", 0, 5, 1.0), ("pod=3 a=b", 0, 5, 1.0)];
+    fixture.send("", deltas("c", &points));
+    fixture.send("", deltas("x", &points));
+    fixture.send("", deltas("unmatched", &points));
+    fixture.send("", histogram(1, ("a=b", 0, 5), &[1.0], &[1, 2], 1.0));
+    fixture.advance(10);
+    let points = |rule: &str, outcome: &str| {
+        fixture
+            .metrics
+            .sum("phoenix_processor_optimizer_rule_points", &[("rule", rule), ("outcome", outcome)])
+    };
+    let bytes = |rule: &str, direction: &str| {
+        fixture
+            .metrics
+            .sum("phoenix_processor_optimizer_rule_bytes", &[("rule", rule), ("direction", direction)])
+    };
+    assert_eq!([points("fold", "matched"), points("fold", "folded"), points("fold", "left")], [3, 3, 1]);
+    assert_eq!([points("end", "matched"), points("end", "dropped"), points("end", "left")], [3, 3, 0]);
+    assert_eq!([points("edit", "matched"), points("edit", "left")], [1, 1]);
+    assert_eq!([points("see", "matched"), points("see", "left")], [3, 0], "a shadow lets nothing out");
+    assert!(bytes("fold", "in") > 2 * bytes("fold", "out") && bytes("fold", "out") > 30);
+    assert_eq!((bytes("end", "in") > 100, bytes("end", "out")), (true, 0));
+    assert_eq!(bytes("edit", "in"), bytes("edit", "out"), "there was no exemplar");
+}
+
+#[test]
+fn savings_are_told_at_the_end_of_an_interval() {
+    use phoenix_component::{Capabilities, InOut, SavingsBook};
+    let (capabilities, id) =
+        (Capabilities::default(), phoenix_config::ComponentId::parse("optimizer").expect("an identifier"));
+    let (book, offer) = SavingsBook::open(&capabilities, &id);
+    let outside = crate::Outside { savings: Some((book.clone(), offer)), ..crate::Outside::default() };
+    let metrics = phoenix_telemetry::Metrics::default();
+    let yaml = "{interval: 10s, rules: [{name: fold, match: {types: [counter]}, drop_labels: [pod]}]}";
+    let spec =
+        crate::stage_within(&settings(yaml), &[], 1, &metrics, "optimizer", outside).expect("no conflicts");
+    let harness = phoenix_component::harness::StageHarness::new(spec);
+    let mut fixture = Fixture { harness, metrics };
+    fixture.harness.advance(std::time::Duration::from_secs(EPOCH));
+    fixture.send("", deltas("c", &[("pod=1", 0, 5, 1.0), ("pod=2", 0, 5, 1.0)]));
+    fixture.advance(20);
+    let savings = book.latest();
+    assert_eq!((savings.points, savings.tracked), (InOut { r#in: 2, out: 1 }, InOut { r#in: 2, out: 1 }));
+    let rule = savings.rules.first().expect("one rule");
+    assert_eq!((rule.rule.as_str(), rule.mode, rule.folded), ("fold", "enforce", 2));
+    assert_eq!((rule.series, rule.points), (InOut { r#in: 2, out: 1 }, InOut { r#in: 2, out: 1 }));
+    assert!(rule.bytes.r#in > rule.bytes.out && rule.bytes.out > 0);
+    assert_eq!(capabilities.all::<SavingsBook>().len(), 1);
+}

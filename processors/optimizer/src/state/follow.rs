@@ -1,0 +1,107 @@
+//! Series that go on as they are under a limit that may take their place away: what they said is noted, so that nothing is
+//! counted twice from then on, and nothing is lost.
+
+use phoenix_pdata::view::{Number, Temporality};
+use phoenix_series::{Place, Step, difference};
+
+use crate::compress::Buffers;
+use crate::kind::{Kind, Reading, Value};
+use crate::series::{Last, Series};
+
+fn as_double(number: Number) -> f64 {
+    match number {
+        Number::Int(value) => value as f64,
+        Number::Double(value) => value,
+    }
+}
+
+/// Notes what a point says that goes on, and how much its series counts by that.
+/// The first point counts as it would in an aggregate: in full only where the stream began behind `horizon`.
+pub(super) fn follow(
+    series: &mut Series,
+    reading: &Reading<'_>,
+    kind: Kind,
+    horizon: u64,
+    buffers: &mut Buffers,
+) {
+    if reading.is_stale() {
+        return;
+    }
+    let next = Place { start: reading.start, time: reading.time };
+    let is_delta = kind.temporality() == Some(Temporality::Delta);
+    let heat = match (kind, reading.value) {
+        (Kind::Sum { .. }, Value::Number(Some(number))) if is_delta => as_double(number).abs(),
+        (Kind::Sum { monotonic: true, .. }, Value::Number(Some(number))) => {
+            if !(as_double(number).is_finite() && as_double(number) >= 0.0) {
+                return;
+            }
+            let heat = match series.last {
+                Last::Number(last) => match series.place.step(next, as_double(number) < as_double(last)) {
+                    Step::Next => as_double(difference(number, last)),
+                    Step::Reset => as_double(number),
+                    Step::UnknownReset => 0.0,
+                    Step::Duplicate | Step::OutOfOrder => return,
+                },
+                _ if next.counts_from_zero(horizon) => as_double(number),
+                _ => 0.0,
+            };
+            (series.last, series.place) = (Last::Number(number), next);
+            heat
+        }
+        (Kind::Histogram { .. }, Value::Histogram(point)) => {
+            let read = &mut buffers.explicit;
+            if !read.read(&point) {
+                return;
+            }
+            if !is_delta {
+                match &mut series.last {
+                    Last::Explicit(last) => {
+                        if matches!(
+                            read.advance(last, series.place, next),
+                            Step::Duplicate | Step::OutOfOrder
+                        ) {
+                            return;
+                        }
+                    }
+                    last => {
+                        *last = Last::Explicit(Box::new(read.clone()));
+                        if !next.counts_from_zero(horizon) {
+                            read.clear();
+                        }
+                    }
+                }
+                series.place = next;
+            }
+            read.count as f64
+        }
+        (Kind::Exponential { .. }, Value::Exponential(point)) => {
+            let read = &mut buffers.exponential;
+            if !read.read(&point) {
+                return;
+            }
+            if !is_delta {
+                match &mut series.last {
+                    Last::Exponential(last) => {
+                        if matches!(
+                            read.advance(last, series.place, next),
+                            Step::Duplicate | Step::OutOfOrder
+                        ) {
+                            return;
+                        }
+                    }
+                    last => {
+                        *last = Last::Exponential(Box::new(read.clone()));
+                        if !next.counts_from_zero(horizon) {
+                            read.clear();
+                        }
+                    }
+                }
+                series.place = next;
+            }
+            read.count as f64
+        }
+        // Gauges have no amount; what is sent more often counts more.
+        _ => 1.0,
+    };
+    series.heat(heat);
+}

@@ -1,0 +1,252 @@
+//! How much smaller histograms become, and with what error, through the whole processor. The figures in `docs/optimizer.md`:
+//! `cargo test -p phoenix-processor-optimizer --test compression -- --nocapture`.
+
+#![allow(clippy::print_stdout, reason = "the figures are what this is run for")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use phoenix_component::Batch;
+use phoenix_component::harness::StageHarness;
+use phoenix_config::decode_text;
+use phoenix_pdata::view::{ExponentialPoint, View as _};
+use phoenix_pdata::wire::Fields;
+use phoenix_pdata::{Payload, Signal, write};
+use phoenix_processor_optimizer::{OptimizerConfig, stage};
+use phoenix_series::{Exponential, index_of, lower_bound, relative_error};
+use phoenix_telemetry::Metrics;
+
+const MEASUREMENTS: u64 = 10_000;
+const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+/// Bytes of a point that are not about buckets: two times, count and sum.
+const REST: usize = 36;
+/// Buckets of either sign in the SDKs.
+const SDK_BUCKETS: usize = 160;
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// A number from 0 to 1, both excluded: SplitMix64.
+fn uniform(state: &mut u64) -> f64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64 + f64::EPSILON
+}
+
+fn normal(state: &mut u64) -> f64 {
+    (-2.0 * uniform(state).ln()).sqrt() * (std::f64::consts::TAU * uniform(state)).cos()
+}
+
+type Draw = fn(&mut u64) -> f64;
+
+/// Even by ratio between two values.
+fn between(state: &mut u64, low: f64, high: f64) -> f64 {
+    (low.ln() + (high.ln() - low.ln()) * uniform(state)).exp()
+}
+
+const DISTRIBUTIONS: [(&str, Draw); 11] = [
+    ("1 to 2", |state| between(state, 1.0, 2.0)),
+    ("1 ms to 10 s", |state| between(state, 1e-3, 10.0)),
+    ("1 ms to 60 s", |state| between(state, 1e-3, 60.0)),
+    ("1 to 1000", |state| between(state, 1.0, 1000.0)),
+    ("1 to 65536", |state| between(state, 1.0, 65536.0)),
+    ("1e-6 to 1e3", |state| between(state, 1e-6, 1e3)),
+    ("1e-300 to 1e300", |state| between(state, 1e-300, 1e300)),
+    ("log-normal, 100 ms", |state| 0.1 * normal(state).exp()),
+    ("exponential, 200 ms", |state| -0.2 * uniform(state).ln()),
+    ("two peaks, 5 ms and 2 s", |state| {
+        let middle = if uniform(state) < 0.8 { 0.005 } else { 2.0 };
+        middle * (0.2 * normal(state)).exp()
+    }),
+    ("Pareto, 1 ms, 1.5", |state| 1e-3 * uniform(state).powf(-1.0 / 1.5)),
+];
+
+fn drawn(draw: Draw) -> Vec<f64> {
+    let mut state = 1;
+    let mut values: Vec<f64> = (0..MEASUREMENTS).map(|_| draw(&mut state)).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The histogram of a sender whose scale stays as it is.
+fn at_scale(values: &[f64], scale: i32) -> Exponential {
+    let mut made =
+        Exponential { scale, count: values.len() as u64, sum: Some(1.0), ..Exponential::default() };
+    for value in values {
+        made.positive.add(index_of(scale, *value), 1);
+    }
+    made
+}
+
+/// That of an SDK: the highest scale with at most so many buckets.
+fn of_sdk(values: &[f64]) -> Exponential {
+    let mut made = at_scale(values, 8);
+    made.limit(SDK_BUCKETS);
+    made
+}
+
+fn exponential_point(value: &Exponential) -> Vec<u8> {
+    let mut point = Vec::new();
+    write::put_fixed64(&mut point, 2, 1_000_000_000);
+    write::put_fixed64(&mut point, 3, 2_000_000_000);
+    write::put_fixed64(&mut point, 4, value.count);
+    write::put_double(&mut point, 5, 1.0);
+    write::put_sint32(&mut point, 6, value.scale);
+    write::put_message(&mut point, 8, |buckets| {
+        write::put_sint32(buckets, 1, value.positive.offset as i32);
+        let mut counts = Vec::new();
+        value.positive.counts.iter().for_each(|count| write::put_varint(&mut counts, *count));
+        write::put_bytes(buckets, 2, &counts);
+    });
+    point
+}
+
+fn explicit_counts(values: &[f64]) -> Vec<u64> {
+    let mut counts = vec![0; SECONDS.len() + 1];
+    for value in values {
+        counts[SECONDS.iter().position(|bound| value <= bound).unwrap_or(SECONDS.len())] += 1;
+    }
+    counts
+}
+
+fn explicit_point(counts: &[u64]) -> Vec<u8> {
+    let mut point = Vec::new();
+    write::put_fixed64(&mut point, 2, 1_000_000_000);
+    write::put_fixed64(&mut point, 3, 2_000_000_000);
+    write::put_fixed64(&mut point, 4, counts.iter().sum());
+    write::put_double(&mut point, 5, 1.0);
+    let words = |words: Vec<[u8; 8]>| words.concat();
+    write::put_bytes(&mut point, 6, &words(counts.iter().map(|count| count.to_le_bytes()).collect()));
+    write::put_bytes(&mut point, 7, &words(SECONDS.iter().map(|bound| bound.to_le_bytes()).collect()));
+    point
+}
+
+/// What a rule makes of a point, as an exponential histogram and its size; `kind` is the field of the metric.
+fn compressed(settings: &str, kind: u32, point: &[u8]) -> (Exponential, usize, Metrics) {
+    let yaml = format!("{{rules: [{{name: h, histograms: {settings}}}]}}");
+    let config = decode_text::<OptimizerConfig>(&yaml).expect("settings");
+    let metrics = Metrics::default();
+    let spec = stage(&config, &[], 1, &metrics, "optimizer").expect("no conflicts");
+    let mut harness = StageHarness::new(spec);
+    harness.advance(Duration::from_secs(1000));
+    let mut request = Vec::new();
+    write::put_message(&mut request, 1, |entry| {
+        write::put_message(entry, 2, |scope| {
+            write::put_message(scope, 2, |metric| {
+                write::put_bytes(metric, 1, b"latency");
+                write::put_message(metric, kind, |data| {
+                    write::put_bytes(data, 1, point);
+                    write::put_uint(data, 2, 1);
+                });
+            });
+        });
+    });
+    harness.send(Batch::new(Signal::Metrics, Payload::from(Bytes::from(request)), 1)).expect("taken");
+    let released = harness.take_released();
+    let payload = released.first().expect("one request").batch.payload.clone();
+    let piece = payload.pieces().next().expect("one piece").to_vec();
+    let mut body = piece.as_slice();
+    for number in [1, 2, 2, 10, 1] {
+        let field = Fields::new(body).find(|field| field.is_len(number)).expect("an exponential histogram");
+        body = field.body;
+    }
+    let mut made = Exponential::default();
+    assert!(made.read(&ExponentialPoint::new(body)));
+    assert!(made.adds_up());
+    (made, body.len() - REST, metrics)
+}
+
+/// The quantile as the middle of its bucket, with which no value of the bucket is off by more than the stated error.
+fn middle(histogram: &Exponential, quantile: f64) -> f64 {
+    let rank = (quantile * histogram.count as f64).ceil() as u64;
+    let mut below = 0;
+    for (count, index) in histogram.positive.counts.iter().zip(histogram.positive.offset..) {
+        below += count;
+        if below >= rank {
+            let (low, high) = (lower_bound(histogram.scale, index), lower_bound(histogram.scale, index + 1));
+            // As a product of ratios, which neither overflows nor vanishes at the ends of the range.
+            return low * (2.0 / (1.0 + low / high));
+        }
+    }
+    f64::NAN
+}
+
+/// The largest error of the quantiles against the values that were measured.
+fn error(histogram: &Exponential, values: &[f64]) -> f64 {
+    let of = |quantile: &f64| {
+        let exact = values[(quantile * values.len() as f64).ceil() as usize - 1];
+        ((middle(histogram, *quantile) - exact) / exact).abs()
+    };
+    QUANTILES.iter().map(of).fold(0.0, f64::max)
+}
+
+#[test]
+fn histograms_become_smaller_within_the_error_that_is_stated() {
+    println!("| distribution | sender | `max_error` | scale | bytes | fewer | measured error |");
+    println!("|---|---|---|---|---|---|---|");
+    for (name, draw) in DISTRIBUTIONS {
+        let values = drawn(draw);
+        let mut sources = vec![("SDK", of_sdk(&values))];
+        // A sender without a limit; over the whole range of doubles that is nearly a million buckets.
+        if name != "1e-300 to 1e300" {
+            sources.push(("no limit", at_scale(&values, 7)));
+        }
+        for (from, source) in &sources {
+            for (max_error, scale) in [(0.09, 2), (0.01, 6)] {
+                let point = exponential_point(source);
+                let (made, bytes, metrics) = compressed(&format!("{{max_error: {max_error}}}"), 10, &point);
+                assert_eq!(made.scale, source.scale.min(scale), "{name}");
+                assert_eq!(made.count, MEASUREMENTS);
+                let before = point.len() - REST;
+                let (fewer, error) = (before as f64 / bytes as f64, error(&made, &values));
+                println!(
+                    "| {name} | {from}, scale {} | {max_error} | {} | {before} to {bytes} | {fewer:.1} x | {:.2} % |",
+                    source.scale,
+                    made.scale,
+                    100.0 * error,
+                );
+                assert!(error <= relative_error(made.scale) + 1e-9, "{name}, {from}: {error}");
+                let told = metrics.sum("phoenix_processor_optimizer_quantile_error", &[("rule", "h")]);
+                assert!(told as f64 <= 1e6 * max_error, "{name}, {from}: {told}");
+                // A high scale pays for an error that nobody asks for.
+                let is_wide = source.positive.counts.len() > SDK_BUCKETS / 2;
+                if source.scale >= 7 && max_error == 0.09 && is_wide {
+                    assert!(fewer >= 3.0, "{name}, {from}: {fewer}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn explicit_histograms_become_a_third_and_stay_within_their_buckets() {
+    println!("| distribution | bytes | fewer | measured error |");
+    println!("|---|---|---|---|");
+    for (name, draw) in DISTRIBUTIONS {
+        let values: Vec<f64> =
+            drawn(draw).into_iter().filter(|value| (0.005..=10.0).contains(value)).collect();
+        if values.len() < 1000 {
+            // The bounds of seconds are not about these.
+            continue;
+        }
+        let counts = explicit_counts(&values);
+        let point = explicit_point(&counts);
+        let (made, bytes, _) = compressed("{max_error: 0.09, to_exponential: true}", 9, &point);
+        assert_eq!((made.scale, made.count), (2, values.len() as u64));
+        let before = point.len() - REST;
+        let fewer = before as f64 / bytes as f64;
+        // Each value is somewhere in its bucket of the source, and what is told is the middle of it.
+        let mut worst: f64 = 0.0;
+        for quantile in QUANTILES {
+            let exact = values[(quantile * values.len() as f64).ceil() as usize - 1];
+            let place = SECONDS.iter().position(|bound| exact <= *bound).expect("below the last");
+            let low = if place == 0 { exact } else { SECONDS[place - 1] };
+            let allowed = (SECONDS[place] / low).sqrt() * (1.0 + relative_error(2)) - 1.0;
+            let error = ((middle(&made, quantile) - exact) / exact).abs();
+            assert!(place == 0 || error <= allowed + 1e-9, "{name}, {quantile}: {error} of {allowed}");
+            worst = worst.max(error);
+        }
+        println!("| {name} | {before} to {bytes} | {fewer:.1} x | {:.1} % |", 100.0 * worst);
+        assert!(fewer >= 3.0, "{name}: {fewer}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
-use crate::checkpoint::Checkpoint;
+use crate::journal::JournalMetrics;
 
 macro_rules! descriptions {
     ($($name:ident { name: $text:literal, unit: $unit:literal, text: $say:literal })*) => {$(
@@ -33,6 +33,7 @@ descriptions! {
     STATE { name: "phoenix_processor_aggregator_state_size", unit: "By", text: "Memory for streams and series, as of the last window." }
     LAG { name: "phoenix_processor_aggregator_watermark_lag", unit: "ms", text: "How far the watermark is behind the clock." }
     CHECKPOINTS { name: "phoenix_processor_aggregator_checkpoints", unit: "{checkpoint}", text: "Attempts to write the state, by outcome." }
+    JOURNALED { name: "phoenix_processor_aggregator_journal_requests", unit: "{request}", text: "Requests for the journal, by what became of them." }
 }
 
 /// What an aggregator says of itself.
@@ -104,13 +105,25 @@ impl AggregatorMetrics {
     }
 
     /// Counts an attempt to write the state.
-    pub(crate) fn count_checkpoint(&self, checkpoint: &Checkpoint, written: &std::io::Result<()>) {
+    pub(crate) fn count_checkpoint(&self, place: &str, written: &std::io::Result<()>) {
         match written {
             Ok(()) => self.checkpoints.add(1),
             Err(error) => {
                 self.checkpoint_failures.add(1);
-                tracing::error!(path = %checkpoint.path().display(), %error, "the state cannot be written");
+                tracing::error!(path = place, %error, "the state cannot be written");
             }
+        }
+    }
+}
+
+impl JournalMetrics {
+    pub(crate) fn new(metrics: &Metrics, id: &str) -> JournalMetrics {
+        let metrics = metrics.at(Level::Normal);
+        let requests = |outcome| metrics.quiet_counter(JOURNALED, &[("processor", id), ("outcome", outcome)]);
+        JournalMetrics {
+            written: requests("written"),
+            failed: requests("failed"),
+            replayed: requests("replayed"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use phoenix_pdata::view::Number;
+use phoenix_series::Fingerprint;
 
 use crate::accumulator::{Accumulator, Incompatible, Level};
 use crate::kind::Kind;
@@ -18,6 +19,8 @@ use crate::value::Value;
 pub(crate) struct Head {
     /// Different for every head of a processor.
     pub(crate) id: u64,
+    /// Its identity, by which its plan finds it.
+    pub(crate) key: Fingerprint,
     pub(crate) resource: Box<[u8]>,
     pub(crate) resource_schema: Box<[u8]>,
     pub(crate) scope: Box<[u8]>,

@@ -20,11 +20,13 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{AggregatorConfig, FirstSample};
 use crate::emission::Emission;
 use crate::intake::{Identities, Pool};
+use crate::journal::{Journal, Moment};
 use crate::metrics::AggregatorMetrics;
 use crate::plan::Plan;
 use crate::stream::Stream;
 use crate::watermark::Watermark;
-use work::Closing;
+use adopt::Capturing;
+use work::{Closing, PORTION};
 
 /// The longest that data waits for the state of the predecessor.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,13 +59,28 @@ pub(crate) struct Aggregator {
     emission: Emission,
     checkpoint: Option<Checkpoint>,
     next_checkpoint: Duration,
+    /// The state that is being collected for a checkpoint.
+    capturing: Option<Capturing>,
+    /// Where requests are until they are part of a checkpoint.
+    journal: Option<Journal>,
+    /// The last request of a journal that is part of the state.
+    pub(crate) request: u64,
     /// What came before the predecessor handed over its state.
     early: Option<Early>,
     restores: bool,
     wake_at: Option<Duration>,
+    /// Streams and series that are looked at in one call.
+    pub(crate) portion: usize,
     metrics: AggregatorMetrics,
     /// Counts the instances that are alive, this one included.
     alive: Arc<AtomicUsize>,
+}
+
+/// What keeps the state over restarts.
+#[derive(Default)]
+pub(crate) struct Lasting {
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) journal: Option<Journal>,
 }
 
 /// What came before the predecessor handed over its state.
@@ -88,11 +105,13 @@ impl Aggregator {
         config: &AggregatorConfig,
         plans: Vec<Plan>,
         seed: u64,
-        checkpoint: Option<Checkpoint>,
+        lasting: Lasting,
         metrics: AggregatorMetrics,
         alive: Arc<AtomicUsize>,
     ) -> Aggregator {
+        let Lasting { checkpoint, journal } = lasting;
         let has_predecessor = alive.fetch_add(1, Ordering::AcqRel) > 0;
+        let restores = checkpoint.is_some();
         Aggregator {
             settings: Settings {
                 max_series: config.max_series,
@@ -119,10 +138,15 @@ impl Aggregator {
             closing: None,
             emission: Emission::default(),
             next_checkpoint: Duration::ZERO,
-            restores: checkpoint.is_some(),
+            restores,
             checkpoint,
+            capturing: None,
+            journal,
+            request: 0,
             early: has_predecessor.then(Early::default),
-            wake_at: None,
+            // What is there from the last run is let out whether or not data comes.
+            wake_at: (restores && !has_predecessor).then_some(Duration::ZERO),
+            portion: PORTION,
             metrics,
             alive,
         }
@@ -144,7 +168,7 @@ impl Aggregator {
     /// Handles what came before there was a state.
     fn settle(&mut self, now: Now, out: &mut Output) {
         if std::mem::take(&mut self.restores) {
-            self.restore(now);
+            self.restore(now, out);
         }
         let Some(early) = self.early.take() else { return };
         for fragment in early.fragments {
@@ -154,10 +178,21 @@ impl Aggregator {
 
     fn handle(&mut self, fragment: Fragment, now: Now, out: &mut Output) {
         let Fragment { batch, ack } = fragment;
-        match self.consume(batch, now, out) {
+        let moment = Moment { unix_nanos: now.unix_nanos, watermark: self.watermark.current() };
+        let request = self.journal.is_some().then(|| (batch.payload.clone(), batch.items));
+        let consumed = self.consume(batch, now, out);
+        if let (Some(journal), Some((payload, items)), true) = (&mut self.journal, request, consumed.counts) {
+            journal.append(moment, payload, items, ack.split());
+        }
+        match consumed.rest {
             Some(rest) => out.send(rest, ack),
             None => ack.resolve(Ok(())),
         }
+    }
+
+    /// The last request of the journal that is part of the state.
+    pub(crate) fn request(&self) -> u64 {
+        self.journal.as_ref().map_or(self.request, Journal::last)
     }
 
     /// When to be called again.
@@ -169,6 +204,7 @@ impl Aggregator {
         let soon = if out.is_full() { Duration::ZERO } else { now.monotonic + Duration::from_millis(1) };
         let open = self.begun && self.has_open();
         let checkpoint = self.checkpoint.as_ref().filter(|_| self.begun).map(|_| self.next_checkpoint);
+        let done = done && self.capturing.is_none();
         let look = open.then(|| now.monotonic + LOOK);
         self.wake_at = match done {
             false => Some(soon),

@@ -59,6 +59,11 @@ fn rejects_bad_settings_and_names_the_field() {
         ),
         ["max_series", "watermark::out_of_order", "watermark::idle_timeout"]
     );
+    let lasting = |others: &str| keys(&format!(r#"{{"rules": [{{"id": "a"}}], {others}}}"#));
+    assert_eq!(lasting(r#""storage": "file_storage", "durable": true"#), [""; 0]);
+    assert_eq!(lasting(r#""storage": "file_storage", "checkpoint": {"directory": "/x"}"#), ["storage"]);
+    assert_eq!(lasting(r#""durable": true, "checkpoint": {"directory": "/x"}"#), ["durable"]);
+    assert_eq!(lasting(r#""storage": "x", "checkpoint": {"interval": "1ms"}"#), ["checkpoint::interval"]);
 }
 
 #[test]

@@ -107,9 +107,12 @@ impl Shape {
     /// The kind of what comes out for a kind that comes in; none where the rule makes nothing of it.
     pub(crate) fn kind(&self, kind: Kind) -> Option<Kind> {
         use crate::config::TemporalityChoice::{Delta, Preserve};
-        let tumbling = self.rule.window == WindowKind::Tumbling;
-        let choice =
-            if tumbling || self.rule.temporality != Preserve { self.rule.temporality } else { Delta };
+        // Unless what comes out depends on how what comes in relates in time, both go into one series: it has one writer.
+        let depends = self.rule.outputs.is_empty() || self.rule.outputs.contains(&Function::Sum);
+        let choice = match self.rule.temporality {
+            Preserve if !depends || self.rule.window != WindowKind::Tumbling => Delta,
+            choice => choice,
+        };
         let kind = kind.with(choice);
         (!self.outputs[usize::from(kind.number())].is_empty()).then_some(kind)
     }

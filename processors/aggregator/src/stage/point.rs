@@ -49,6 +49,7 @@ impl Aggregator {
             true => Fate::Stays,
             false => Fate::Leaves,
         };
+        tally.counts = true;
         let result = self.accept(slot, partition, point, now, &mut tally.events);
         if fate == Fate::Leaves {
             match result {
@@ -82,6 +83,7 @@ impl Aggregator {
         let time = sample.place.time;
         self.watermark.observe(partition, time, now.monotonic);
         let limit = self.limit().min(self.watermark.current());
+        self.preserve(slot);
         let Some(stream) = self.streams.get_mut(slot) else { return Ok(()) };
         match stream.place(time) {
             Standing::Duplicate => {

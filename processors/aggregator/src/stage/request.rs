@@ -11,9 +11,17 @@ use crate::kind::Kind;
 /// Names whose rules are remembered.
 const MOST_NAMES: usize = 65_536;
 
+/// What became of a batch.
+pub(super) struct Consumed {
+    /// What no rule took.
+    pub(super) rest: Option<Batch>,
+    /// Whether some of it is part of the state.
+    pub(super) counts: bool,
+}
+
 impl Aggregator {
-    /// Takes what rules match out of a batch. Returns what is left.
-    pub(super) fn consume(&mut self, batch: Batch, now: Now, out: &mut Output) -> Option<Batch> {
+    /// Takes what rules match out of a batch.
+    pub(super) fn consume(&mut self, batch: Batch, now: Now, out: &mut Output) -> Consumed {
         let mut tally = Tally::default();
         if !self.begun {
             self.begin(&batch.payload);
@@ -36,12 +44,13 @@ impl Aggregator {
             }
         }
         self.account(&tally, out);
+        let counts = tally.counts;
         if !is_cut {
-            return Some(batch);
+            return Consumed { rest: Some(batch), counts };
         }
         let payload = prune(Signal::Metrics, rest);
         let items = count_items(Signal::Metrics, &payload);
-        (items > 0).then(|| Batch { payload, items, ..batch })
+        Consumed { rest: (items > 0).then(|| Batch { payload, items, ..batch }), counts }
     }
 
     /// From the first data points: where windows begin.

@@ -1,5 +1,6 @@
 //! Who a series is.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};
 
 use phoenix_pdata::view::{Attributes, KeyValue, View as _};
@@ -50,7 +51,7 @@ impl Hash for Fingerprint {
 
 /// Hands through what is a hash already.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Through(u64);
+pub struct Through(u64);
 
 impl std::hash::Hasher for Through {
     fn finish(&self) -> u64 {
@@ -68,7 +69,11 @@ impl std::hash::Hasher for Through {
     }
 }
 
-pub(crate) type BuildThrough = BuildHasherDefault<Through>;
+/// Hashes fingerprints by handing them through.
+pub type BuildThrough = BuildHasherDefault<Through>;
+
+/// A map by fingerprints, which are not hashed again.
+pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildThrough>;
 
 /// Makes fingerprints. The seed keeps senders from aiming at each other.
 #[derive(Clone, Debug)]

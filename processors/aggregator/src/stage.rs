@@ -8,19 +8,19 @@ mod tally;
 mod work;
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use phoenix_component::{Adoption, Drained, Fragment, Held, Now, Output, Stage};
-use phoenix_series::{Fingerprint, Hasher, Table};
+use phoenix_series::{FingerprintMap, Hasher, Table};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{AggregatorConfig, FirstSample};
 use crate::emission::Emission;
 use crate::intake::{Identities, Pool};
 use crate::journal::{Journal, Moment};
+use crate::kind::{KINDS, Kind};
 use crate::metrics::AggregatorMetrics;
 use crate::plan::Plan;
 use crate::stream::Stream;
@@ -42,7 +42,9 @@ pub(crate) struct Aggregator {
     identities: Identities,
     pool: Pool,
     /// Which rules take a name: one bit each.
-    names: HashMap<Fingerprint, u64>,
+    names: FingerprintMap<u64>,
+    /// Which rules take a kind of metric, by its number.
+    kinds: [u64; KINDS],
     pub(crate) streams: Table<Stream>,
     pub(crate) plans: Vec<Plan>,
     /// Series of all plans, without those for what is over the limit.
@@ -112,6 +114,15 @@ impl Aggregator {
         let Lasting { checkpoint, journal } = lasting;
         let has_predecessor = alive.fetch_add(1, Ordering::AcqRel) > 0;
         let restores = checkpoint.is_some();
+        let takes = |number: u8, plan: &Plan| {
+            Kind::from_number(number)
+                .is_some_and(|kind| plan.shape.matches_kind(kind) && plan.shape.kind(kind).is_some())
+        };
+        let kinds = std::array::from_fn(|number| {
+            let plans = plans.iter().enumerate();
+            plans
+                .fold(0, |rules, (index, plan)| rules | u64::from(takes(number as u8, plan)) << index.min(63))
+        });
         Aggregator {
             settings: Settings {
                 max_series: config.max_series,
@@ -125,7 +136,8 @@ impl Aggregator {
             hasher: Hasher::new(seed),
             identities: Identities::default(),
             pool: Pool::default(),
-            names: HashMap::new(),
+            names: FingerprintMap::default(),
+            kinds,
             streams: Table::new(config.max_streams),
             plans,
             series: 0,

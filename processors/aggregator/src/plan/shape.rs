@@ -6,12 +6,10 @@ use crate::accumulator::Needs;
 use crate::config::{Function, PartialWindows, Rule, WindowKind};
 use crate::emission::Naming;
 use crate::glob::Glob;
-use crate::kind::{Form, Kind};
+use crate::kind::{Form, KINDS, Kind};
 use crate::labels::{Grouping, Labels, fill};
 use crate::series::{Head, More, Window};
 
-/// Kinds of metrics, by number.
-const KINDS: usize = 11;
 /// Tiers fit into the low bits of what an output is told apart by.
 pub(super) const TIER_BITS: u16 = 4;
 

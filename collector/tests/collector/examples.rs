@@ -21,13 +21,17 @@ use crate::load;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Configurations and what each is merged over.
-const CONFIGURATIONS: [(&str, Option<&str>); 8] = [
+const CONFIGURATIONS: [(&str, Option<&str>); 12] = [
     ("examples/sidecar/collector.yaml", None),
     ("examples/sidecar/unix-socket.yaml", Some("examples/sidecar/collector.yaml")),
     ("examples/gateway/gateway.yaml", None),
     ("examples/gateway/delivered.yaml", Some("examples/gateway/gateway.yaml")),
     ("examples/gateway/backend.yaml", None),
     ("examples/optimization/collector.yaml", None),
+    ("examples/aggregation/tiers.yaml", None),
+    ("examples/aggregation/hierarchy.yaml", None),
+    ("examples/aggregation/edge.yaml", None),
+    ("examples/aggregation/gateway.yaml", None),
     ("deployments/container/collector.yaml", None),
     ("deployments/systemd/collector.yaml", None),
 ];
@@ -48,6 +52,7 @@ fn every_configuration_of_examples_and_deployments_loads() {
         "examples/sidecar",
         "examples/gateway",
         "examples/optimization",
+        "examples/aggregation",
         "deployments/container",
         "deployments/systemd",
     ];

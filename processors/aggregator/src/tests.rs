@@ -6,6 +6,7 @@ mod kills;
 mod lasting;
 mod limits;
 mod properties;
+mod two_levels;
 mod windows;
 
 use std::collections::BTreeMap;

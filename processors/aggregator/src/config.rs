@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 pub use function::{Function, UnknownFunction};
 pub use rule::{
-    AttributeMatch, LabelAction, LabelRule, Level, Match, MetricKind, Over, Rule, TemporalityChoice, Tier,
-    WindowKind,
+    AttributeMatch, DeadBand, LabelAction, LabelRule, Level, Match, MetricKind, Over, Rule,
+    TemporalityChoice, Tier, WindowKind,
 };
 
 /// The most rules: which of them match a name is kept in one word.

@@ -48,9 +48,9 @@ use phoenix_storage::{Store, client_name};
 use phoenix_telemetry::Metrics;
 
 pub use config::{
-    AggregatorConfig, AttributeMatch, CheckpointConfig, FirstSample, Function, LabelAction, LabelRule, Level,
-    Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice, Tier, UnknownFunction,
-    WatermarkConfig, WindowKind,
+    AggregatorConfig, AttributeMatch, CheckpointConfig, DeadBand, FirstSample, Function, LabelAction,
+    LabelRule, Level, Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice, Tier,
+    UnknownFunction, WatermarkConfig, WindowKind,
 };
 
 use checkpoint::Checkpoint;

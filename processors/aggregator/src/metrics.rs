@@ -3,6 +3,7 @@
 use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
 use crate::journal::JournalMetrics;
+use crate::plan::PARTS;
 
 macro_rules! descriptions {
     ($($name:ident { name: $text:literal, unit: $unit:literal, text: $say:literal })*) => {$(
@@ -19,6 +20,8 @@ descriptions! {
     POINTS_OUT { name: "phoenix_processor_aggregator_points_out", unit: "{datapoint}", text: "Data points that a rule let out." }
     PARTIAL { name: "phoenix_processor_aggregator_partial_points", unit: "{datapoint}", text: "Data points let out or dropped of windows that were not seen whole." }
     LATE { name: "phoenix_processor_aggregator_late", unit: "{datapoint}", text: "Data points of windows that were let out, by what became of them." }
+    HELD_BACK { name: "phoenix_processor_aggregator_held_back", unit: "{datapoint}", text: "Data points of gauges that stayed within the dead band." }
+    QUALITY { name: "phoenix_processor_aggregator_quality", unit: "{ppm}", text: "How good the data of the last windows was, in parts and as a whole: a million is best." }
     OVERFLOW { name: "phoenix_processor_aggregator_overflow", unit: "{stream}", text: "Streams for whose series there was no room." }
     INCOMPATIBLE { name: "phoenix_processor_aggregator_incompatible", unit: "{datapoint}", text: "Data points that do not go together with others of their series." }
     INCREMENTS { name: "phoenix_processor_aggregator_increments", unit: "1", text: "Sum of the increments of counters, by what became of them." }
@@ -67,6 +70,9 @@ pub(crate) struct RuleMetrics {
     pub(crate) partial: Counter,
     pub(crate) late_folded: Counter,
     pub(crate) late_dropped: Counter,
+    pub(crate) held_back: Counter,
+    /// The score, then its parts in the order of [`PARTS`](crate::plan::PARTS).
+    pub(crate) quality: [Gauge; 1 + PARTS.len()],
     pub(crate) overflow: Counter,
     pub(crate) incompatible: Counter,
     pub(crate) taken: Gauge,
@@ -142,6 +148,11 @@ impl RuleMetrics {
             partial: counter(PARTIAL),
             late_folded: late("folded"),
             late_dropped: late("dropped"),
+            held_back: counter(HELD_BACK),
+            quality: std::array::from_fn(|place| {
+                let part = place.checked_sub(1).map_or("score", |part| PARTS[part]);
+                metrics.gauge(QUALITY, &[("processor", id), ("rule", rule), ("part", part)])
+            }),
             overflow: counter(OVERFLOW),
             incompatible: counter(INCOMPATIBLE),
             taken: increments("taken"),

@@ -74,6 +74,17 @@ pub(crate) struct More {
     pub(crate) parts: VecDeque<Window>,
     /// Sessions by time, none of which meet.
     pub(crate) sessions: Vec<Window>,
+    /// What was let out last, where there is a dead band.
+    pub(crate) shown: Vec<Shown>,
+}
+
+/// What was let out last of one output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shown {
+    /// The output and the tier.
+    pub(crate) which: u16,
+    pub(crate) time: u64,
+    pub(crate) value: f64,
 }
 
 /// How a series takes a data point.

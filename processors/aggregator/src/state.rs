@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use crate::kind::Kind;
 use crate::plan::Plan;
-use crate::series::{Head, More, Series};
+use crate::series::{Head, More, Series, Shown};
 use crate::stage::Aggregator;
 use crate::stream::{Meaning, Stream, Target};
 use values::{
@@ -284,6 +284,13 @@ fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, seri
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
     more.parts.iter().for_each(|window| put_message(out, 9, |out| put_window(out, window)));
     more.sessions.iter().for_each(|window| put_message(out, 10, |out| put_window(out, window)));
+    for shown in &more.shown {
+        put_message(out, 13, |out| {
+            put_uint(out, 1, u64::from(shown.which));
+            put_fixed64(out, 2, shown.time);
+            put_fixed64(out, 3, shown.value.to_bits());
+        });
+    }
 }
 
 fn read_series(
@@ -309,6 +316,14 @@ fn read_series(
             }
             (9, Some(more)) => more.parts.push_back(read_window(field.body)?),
             (10, Some(more)) => more.sessions.push(read_window(field.body)?),
+            (13, Some(more)) => {
+                let number = |wanted| {
+                    let found = Fields::new(field.body).find(|field| field.number() == wanted);
+                    found.map_or(0, |field| field.scalar)
+                };
+                let (time, value) = (number(2), f64::from_bits(number(3)));
+                more.shown.push(Shown { which: u16::try_from(number(1)).ok()?, time, value });
+            }
             _ => {}
         }
     }

@@ -146,7 +146,8 @@ impl Shape {
 
     /// What a new series needs beside its window.
     pub(crate) fn more(&self) -> Option<Box<More>> {
-        (!self.tiers.is_empty() || self.parts > 1 || self.gap > 0).then(|| {
+        let has_band = self.rule.dead_band.is_some();
+        (!self.tiers.is_empty() || self.parts > 1 || self.gap > 0 || has_band).then(|| {
             let tiers = self.tiers.iter().map(|_| Window::default()).collect();
             Box::new(More { tiers, ..More::default() })
         })

@@ -164,6 +164,7 @@ impl Aggregator {
         histogram: Option<&Value>,
     ) -> Found {
         let (head_id, key) = self.keys(origin, kind, &place);
+        self.plans[plan].quality.streams += 1;
         if let Some(slot) = self.plans[plan].table.find(key) {
             return self.compatible(plan, slot, histogram);
         }
@@ -177,6 +178,7 @@ impl Aggregator {
             };
         }
         self.plans[plan].metrics.overflow.add(1);
+        self.plans[plan].quality.overflows += 1;
         // Levels of different streams have nothing in common.
         if matches!(kind, Kind::Gauge | Kind::UpDownCounter | Kind::Summary) {
             return Found::Full;

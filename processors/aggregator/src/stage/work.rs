@@ -176,6 +176,7 @@ impl Aggregator {
                 self.emission.send(out, |head, which| plan.shape.naming(head, which));
                 plan.forget_heads();
                 plan.publish_books();
+                plan.publish_quality();
                 if closing.last {
                     plan.began = plan.began.max(std::mem::take(&mut plan.flushed));
                 } else {

@@ -156,8 +156,7 @@ impl Aggregator {
             journal,
             request: 0,
             early: has_predecessor.then(Early::default),
-            // What is there from the last run is let out whether or not data comes.
-            wake_at: (restores && !has_predecessor).then_some(Duration::ZERO),
+            wake_at: None,
             portion: PORTION,
             metrics,
             alive,

@@ -16,6 +16,9 @@ use crate::stream::{Stream, Target};
 /// Bytes of requests in a journal from which on a checkpoint is written before its time.
 const MOST_JOURNALED: u64 = 256 << 20;
 
+/// The least time between the beginnings of two checkpoints, unless the interval is shorter.
+const LEAST_APART: Duration = Duration::from_secs(5);
+
 /// A state on its way to a checkpoint.
 pub(super) struct Capturing {
     pub(super) capture: Capture,
@@ -208,7 +211,9 @@ impl Aggregator {
     /// Begins to write the state if its time has come and no window is being closed.
     pub(super) fn checkpoint_if_due(&mut self, now: Now, done: bool) {
         let is_long = self.journal.as_ref().is_some_and(|journal| journal.bytes() > MOST_JOURNALED);
-        let is_due = now.monotonic >= self.next_checkpoint || is_long;
+        let began = self.next_checkpoint.saturating_sub(self.settings.checkpoint_interval);
+        // Where the disk takes none the journal stays long: that is no reason to collect the state all the time.
+        let is_due = now.monotonic >= self.next_checkpoint || is_long && now.monotonic >= began + LEAST_APART;
         if !done || !self.begun || !is_due || self.capturing.is_some() {
             return;
         }

@@ -151,7 +151,10 @@ impl RuleMetrics {
             held_back: counter(HELD_BACK),
             quality: std::array::from_fn(|place| {
                 let part = place.checked_sub(1).map_or("score", |part| PARTS[part]);
-                metrics.gauge(QUALITY, &[("processor", id), ("rule", rule), ("part", part)])
+                let gauge = metrics.gauge(QUALITY, &[("processor", id), ("rule", rule), ("part", part)]);
+                // Nothing bad was seen yet.
+                gauge.set(1_000_000);
+                gauge
             }),
             overflow: counter(OVERFLOW),
             incompatible: counter(INCOMPATIBLE),

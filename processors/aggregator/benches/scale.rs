@@ -4,6 +4,8 @@
 //! A call is what holds data up: the shard works on one at a time. Calls are measured in time on a core, so that what else the
 //! machine does counts for nothing.
 
+#![allow(clippy::print_stdout, reason = "its figures are read by people")]
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

@@ -138,9 +138,20 @@ pub(crate) fn resolve(
 
 /// Reads, checks and plans. Touches nothing but the sources.
 pub(crate) fn load(request: &Request, registry: &Registry) -> Result<Loaded, BadConfig> {
+    load_by_steps(request, registry, || {})
+}
+
+/// The same; `between` runs between one step and the next, which has little code in common with it.
+pub(crate) fn load_by_steps(
+    request: &Request,
+    registry: &Registry,
+    between: impl Fn(),
+) -> Result<Loaded, BadConfig> {
     let (phoenix_config::Resolved { root, mut problems }, files) =
         resolve(request, missing(&request.sources))?;
+    between();
     let config = Config::read(&root, registry, &mut problems);
+    between();
     let telemetry = ServiceTelemetry::read(&config, &mut problems);
     match Plan::new(&config, registry, &mut problems) {
         Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems, files }),

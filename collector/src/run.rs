@@ -32,10 +32,12 @@ pub(crate) fn run(
     watch_config: Option<Duration>,
     child: Option<supervise::Plan>,
 ) -> anyhow::Result<()> {
-    let loaded = load::load(&load::Request::of(&sources), &registry)?;
-    // Half of what a start touches is done with here; kept until the end of the start, it would be a sidecar's peak.
+    // Each step of a start touches code that nobody needs after it; kept until the end, it would be a sidecar's peak.
     // Where it fails, so does the same step after the start, which says so.
-    let _ = phoenix_residency::give_back();
+    let done = || drop(phoenix_residency::give_back());
+    done();
+    let loaded = load::load_by_steps(&load::Request::of(&sources), &registry, done)?;
+    done();
     let watch_config = watch_config.map(|interval| (interval, files::fingerprint(&loaded.files)));
     let logs = phoenix_telemetry::logs::install();
 
@@ -77,6 +79,7 @@ pub(crate) fn run(
             }
             None => engine.host().collector.set(Arc::new(control.clone())),
         }
+        done();
         control.start(loaded).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
         control.settle();

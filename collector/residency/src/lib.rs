@@ -25,7 +25,7 @@ pub struct GivenBack {
 
 /// Free memory at the end of a heap that stays there, in bytes; a request of 100 spans that is edited takes and frees
 /// a few tenths of a MiB. There is a heap for each thread, so this is what a collector may hold for nothing.
-const KEPT_BYTES: libc::c_int = 4 << 20;
+const KEPT_BYTES: libc::c_int = 1 << 20;
 /// What a heap grows by.
 const GROWTH_BYTES: libc::c_int = 256 << 10;
 /// From here on an allocation has a mapping of its own, which ends with it.

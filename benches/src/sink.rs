@@ -30,6 +30,8 @@ use crate::tls::{Acceptor, Stream};
 
 /// Larger messages are refused, before and after decompression.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
+/// Where Prometheus takes remote write.
+const REMOTE_WRITE: &str = "/api/v1/write";
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
@@ -282,6 +284,13 @@ async fn answer_grpc(state: Arc<State>, request: Request<Incoming>) -> Result<Re
 }
 
 async fn answer_http(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Pieces>, Infallible> {
+    if request.uri().path() == REMOTE_WRITE {
+        // Samples of Prometheus are not the items that were sent: they are taken and not counted.
+        let mut response = Response::new(Pieces::default());
+        let taken = whole(request.into_body()).await.is_ok();
+        *response.status_mut() = if taken { StatusCode::NO_CONTENT } else { StatusCode::BAD_REQUEST };
+        return Ok(response);
+    }
     let verdict = async {
         let signal = Signal::of_path(request.uri().path()).context("unknown path")?;
         let compression = compression_of(request.headers().get(CONTENT_ENCODING))?;

@@ -141,6 +141,10 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("sampler-10", CpuRatio, AtMost(0.7)),
     goal("transform-50", CpuRatio, AtMost(2.0)),
     goal("aggregate-by", CpuRatio, AtMost(1.2)),
+    goal("aggregate-tiers", CpuRatio, AtMost(1.8)),
+    goal("interval", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
+    goal("interval", PeakAgainst(Kind::Otelcol), AtMost(1.0 / 3.0)),
+    goal("remote-write", CpuRatio, AtMost(1.5)),
     goal("optimizer-drop-label", CpuRatio, AtMost(1.2)),
     goal("optimizer-limit", CpuRatio, AtMost(1.5)),
     // 100,000 x (200 B + 340 B of labels), and what pass-through takes.

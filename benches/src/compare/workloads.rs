@@ -222,6 +222,21 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         &[variant("", "aggregate-by", METRICS_100K, &[Null, Phoenix])],
     ),
     load(
+        "aggregate-tiers",
+        "100,000 series, ten rules that each take them all, in three tiers; what is aggregated counts as lost",
+        &[variant("", "aggregate-tiers", METRICS_100K, &[Null, Phoenix])],
+    ),
+    load(
+        "interval",
+        "100,000 series, the newest data point of each once in ten seconds; what is held back counts as lost",
+        &[variant("", "interval", METRICS_100K, &[Null, Phoenix, Otelcol])],
+    ),
+    load(
+        "remote-write",
+        "100,000 series by Prometheus remote write with snappy, which the sink takes and does not count",
+        &[variant("", "remote-write", METRICS_100K, &[Null, Phoenix, Otelcol])],
+    ),
+    load(
         "optimizer-drop-label",
         "100,000 series, twenty rules of which one aggregates a label away; what is aggregated counts as lost",
         &[variant("", "optimizer-drop-label", METRICS_100K, &[Null, Phoenix])],
@@ -422,6 +437,9 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "tail-buffer" => include_str!("../../configs/tail-buffer.yaml"),
         "tail-overload" => include_str!("../../configs/tail-overload.yaml"),
         "aggregate-by" => include_str!("../../configs/aggregate-by.yaml"),
+        "aggregate-tiers" => include_str!("../../configs/aggregate-tiers.yaml"),
+        "interval" => include_str!("../../configs/interval.yaml"),
+        "remote-write" => include_str!("../../configs/remote-write.yaml"),
         "optimizer-drop-label" => include_str!("../../configs/optimizer-drop-label.yaml"),
         "optimizer-limit" => include_str!("../../configs/optimizer-limit.yaml"),
         "optimizer-chain" => include_str!("../../configs/optimizer-chain.yaml"),

@@ -78,14 +78,15 @@ impl StageHarness {
         self.spec.partition.prepare(batch, &mut |key, fragment| fragments.push((key, fragment)))?;
         let (ack, wait) = match self.spec.acknowledge {
             Acknowledge::Held => (Ack::none(), None),
-            Acknowledge::Delivered => {
+            Acknowledge::Delivered | Acknowledge::Resolved => {
                 let (ack, wait) = Ack::pair();
                 (ack, Some(wait))
             }
         };
         let shards = self.spec.shards.len() as u64;
         for (key, mut batch) in fragments {
-            batch.waiting = if wait.is_some() { waiting } else { 0 };
+            let gathers = self.spec.acknowledge == Acknowledge::Delivered;
+            batch.waiting = if gathers { waiting } else { 0 };
             if wait.is_none() {
                 batch.deadline = None;
             }

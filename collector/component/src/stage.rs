@@ -192,6 +192,8 @@ pub enum Acknowledge {
     Held,
     /// When they were delivered.
     Delivered,
+    /// When the stage resolves their handle, which it does soon, by itself: nothing waits in open batches for others.
+    Resolved,
 }
 
 /// A stateful processor or connector as its factory makes it.

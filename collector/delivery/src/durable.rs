@@ -58,19 +58,6 @@ impl<P: Push> Drop for Written<P> {
     }
 }
 
-/// The name of an exporter's queue in its directory, in letters that every file system knows.
-fn client_name(key: &ComponentKey) -> String {
-    let name = format!("exporter_{}_{}_{}", key.id.type_name(), key.id.name(), key.scope);
-    let mut safe = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => safe.push(char::from(byte)),
-            byte => safe.push_str(&format!("~{byte:02x}")),
-        }
-    }
-    safe
-}
-
 impl Durable {
     /// Opens the queue of the exporter `key` in the directory of the extension `id`.
     pub(crate) async fn open(
@@ -85,7 +72,12 @@ impl Durable {
                  and name an extension that stores"
             )));
         };
-        let name = client_name(key);
+        let name = phoenix_storage::client_name(&format!(
+            "exporter_{}_{}_{}",
+            key.id.type_name(),
+            key.id.name(),
+            key.scope
+        ));
         let opened = host.control.spawn_blocking(move || store.client(&name)).await;
         let client = opened.map_err(StartError::because)?.map_err(StartError::because)?;
         Ok(Durable { client, signal, budget: host.budget.clone(), control: host.control.clone() })

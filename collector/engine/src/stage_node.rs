@@ -238,7 +238,7 @@ impl StageNode {
         self.reserve(&fragments)?;
         let (ack, wait) = match self.acknowledge {
             Acknowledge::Held => (Ack::none(), None),
-            Acknowledge::Delivered => {
+            Acknowledge::Delivered | Acknowledge::Resolved => {
                 let (ack, wait) = Ack::pair();
                 (ack, Some(wait))
             }
@@ -248,12 +248,14 @@ impl StageNode {
         let mut touched: SmallVec<[usize; 8]> = SmallVec::new();
         for (index, mut batch) in fragments {
             let shard = &self.shards[index];
-            if wait.is_some() {
+            if self.acknowledge == Acknowledge::Delivered {
                 batch.waiting = requests;
                 shard.waiting.fetch_add(requests, Ordering::AcqRel);
                 self.admission.add_waiting(requests);
             } else {
                 batch.waiting = 0;
+            }
+            if wait.is_none() {
                 batch.deadline = None;
             }
             let ack = ack.split();

@@ -2,46 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Units that have a word of their own.
-const UNITS: &[(&str, &str)] = &[
-    ("d", "days"),
-    ("h", "hours"),
-    ("min", "minutes"),
-    ("s", "seconds"),
-    ("ms", "milliseconds"),
-    ("us", "microseconds"),
-    ("ns", "nanoseconds"),
-    ("By", "bytes"),
-    ("KiBy", "kibibytes"),
-    ("MiBy", "mebibytes"),
-    ("GiBy", "gibibytes"),
-    ("TiBy", "tibibytes"),
-    ("KBy", "kilobytes"),
-    ("MBy", "megabytes"),
-    ("GBy", "gigabytes"),
-    ("TBy", "terabytes"),
-    ("m", "meters"),
-    ("V", "volts"),
-    ("A", "amperes"),
-    ("J", "joules"),
-    ("W", "watts"),
-    ("g", "grams"),
-    ("Cel", "celsius"),
-    ("Hz", "hertz"),
-    ("1", ""),
-    ("%", "percent"),
-];
-
-/// Units behind a slash.
-const PER: &[(&str, &str)] = &[
-    ("s", "second"),
-    ("m", "minute"),
-    ("h", "hour"),
-    ("d", "day"),
-    ("w", "week"),
-    ("mo", "month"),
-    ("y", "year"),
-];
+use phoenix_prometheus_units::{word, word_per};
 
 /// How names become those of Prometheus (`translation_strategy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -228,16 +189,15 @@ fn type_word(unit: &str, kind: Kind) -> Option<&'static str> {
 
 /// What a unit adds, before and behind its slash. Annotations in braces add nothing.
 fn unit_words(unit: &str) -> (Cow<'_, str>, Cow<'_, str>) {
-    fn word<'a>(part: &'a str, known: &[(&str, &'static str)]) -> Cow<'a, str> {
+    fn shown(part: &str, word: fn(&str) -> Option<&'static str>) -> Cow<'_, str> {
         let part = part.trim();
         if part.contains(['{', '}']) {
             return Cow::Borrowed("");
         }
-        let found = known.iter().find(|(unit, _)| *unit == part);
-        Cow::Borrowed(found.map_or(part, |(_, word)| *word))
+        Cow::Borrowed(word(part).unwrap_or(part))
     }
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
-    (word(main, UNITS), word(per, PER))
+    (shown(main, word), shown(per, word_per))
 }
 
 /// A unit's word as it can stand in a name.

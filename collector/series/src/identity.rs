@@ -1,6 +1,7 @@
 //! Who a series is.
 
-use std::hash::Hash;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash};
 
 use phoenix_pdata::view::{Attributes, KeyValue, View as _};
 use phoenix_pdata::write::put_attribute;
@@ -52,6 +53,32 @@ impl Hash for Fingerprint {
         state.write_u64(self.0[1]);
     }
 }
+
+/// Hands through what is a hash already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Through(u64);
+
+impl std::hash::Hasher for Through {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// Hashes fingerprints by handing them through.
+pub type BuildThrough = BuildHasherDefault<Through>;
+
+/// A map by fingerprints, which are not hashed again.
+pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildThrough>;
 
 /// Makes fingerprints. The seed keeps senders from aiming at each other.
 #[derive(Clone, Debug)]

@@ -19,6 +19,11 @@ impl Slot {
     fn index(self) -> usize {
         self.0.get() as usize - 1
     }
+
+    /// Its number in its table, from 0.
+    pub fn number(self) -> usize {
+        self.index()
+    }
 }
 
 /// States by fingerprint, at most `capacity` of them. Grows as they come.
@@ -64,6 +69,18 @@ impl<T> Table<T> {
         // Seven eighths of the places of a hash map can be taken; each has a byte of control.
         let index = self.index.capacity() * 8 / 7 * (size_of::<Slot>() + 1);
         states + index + self.free.capacity() * size_of::<Slot>()
+    }
+
+    /// How many places there are, whether or not a state is there.
+    pub fn places(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Makes room for so many states, as far as they may be there.
+    pub fn reserve(&mut self, states: usize) {
+        let more = states.min(self.capacity).saturating_sub(self.len());
+        self.states.reserve_exact(more);
+        self.index.reserve(more);
     }
 
     /// Changes how many states have room; those that are there stay.

@@ -26,4 +26,4 @@ pub use log::{Chunk, Damage, Entry, Log, Options, Record};
 #[doc(hidden)]
 pub use segment::inspect;
 pub use segment::{VERSION, Weight};
-pub use store::Store;
+pub use store::{Store, client_name};

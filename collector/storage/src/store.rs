@@ -17,6 +17,18 @@ use crate::{Client, Log, OpenError, Options};
 
 const LOCK: &str = "phoenix.lock";
 
+/// The name of a client in its directory, in letters that every file system knows: different names stay different.
+pub fn client_name(name: &str) -> String {
+    let mut safe = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => safe.push(char::from(byte)),
+            byte => safe.push_str(&format!("~{byte:02x}")),
+        }
+    }
+    safe
+}
+
 /// A directory that is open. It is let go of when this and all its clients are gone.
 pub struct Store(Arc<Shared>);
 

@@ -21,7 +21,7 @@ use crate::load;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Configurations and what each is merged over.
-const CONFIGURATIONS: [(&str, Option<&str>); 9] = [
+const CONFIGURATIONS: [(&str, Option<&str>); 13] = [
     ("examples/sidecar/collector.yaml", None),
     ("examples/sidecar/unix-socket.yaml", Some("examples/sidecar/collector.yaml")),
     ("examples/gateway/gateway.yaml", None),
@@ -29,6 +29,10 @@ const CONFIGURATIONS: [(&str, Option<&str>); 9] = [
     ("examples/gateway/backend.yaml", None),
     ("examples/optimization/collector.yaml", None),
     ("examples/optimization/host.yaml", None),
+    ("examples/aggregation/tiers.yaml", None),
+    ("examples/aggregation/hierarchy.yaml", None),
+    ("examples/aggregation/edge.yaml", None),
+    ("examples/aggregation/gateway.yaml", None),
     ("deployments/container/collector.yaml", None),
     ("deployments/systemd/collector.yaml", None),
 ];
@@ -49,6 +53,7 @@ fn every_configuration_of_examples_and_deployments_loads() {
         "examples/sidecar",
         "examples/gateway",
         "examples/optimization",
+        "examples/aggregation",
         "deployments/container",
         "deployments/systemd",
     ];

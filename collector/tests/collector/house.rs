@@ -7,7 +7,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// What each crate of the core may use, directly.
 const CORE: &[(&str, &[&str])] = &[
     ("phoenix-pdata", &[]),
-    ("phoenix-telemetry", &["phoenix-pdata"]),
+    ("phoenix-prometheus-units", &[]),
+    ("phoenix-telemetry", &["phoenix-pdata", "phoenix-prometheus-units"]),
     ("phoenix-config-derive", &[]),
     ("phoenix-config", &["phoenix-config-derive", "phoenix-pdata"]),
     ("phoenix-component", &["phoenix-config", "phoenix-pdata", "phoenix-telemetry"]),
@@ -34,7 +35,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-attributes", &["phoenix-component", "phoenix-config", "phoenix-ottl", "phoenix-pdata"]),
     ("phoenix-sampling", &[]),
     ("phoenix-series", &["phoenix-pdata"]),
-    ("phoenix-prometheus", &["phoenix-pdata", "phoenix-series"]),
+    ("phoenix-prometheus", &["phoenix-pdata", "phoenix-prometheus-units", "phoenix-series"]),
     ("phoenix-analytics", &["phoenix-pdata", "phoenix-series"]),
     ("phoenix-opamp", &[]),
     ("phoenix-control", &["phoenix-analytics", "phoenix-collector", "phoenix-opamp", "phoenix-telemetry"]),

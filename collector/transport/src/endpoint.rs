@@ -27,6 +27,20 @@ pub enum Target {
     Unix(PathBuf),
 }
 
+/// Reads a URL of HTTP, with a host.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn http_url(text: &str) -> Result<http::Uri, String> {
+    let url: http::Uri = text.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
+    match url.scheme_str() {
+        Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
+        Some(scheme @ ("http" | "https")) => Err(format!("there is no host after {scheme}://")),
+        Some(other) => Err(format!("unsupported protocol scheme {other:?}")),
+        None => Err("it must begin with http:// or https://".to_owned()),
+    }
+}
+
 /// What a scheme says of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {

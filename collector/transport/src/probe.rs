@@ -15,6 +15,15 @@ pub fn connect(key: &str, target: Target, tls: Option<(&TlsClientSettings, Alpn)
     Touch::new(key, Action::Connect, text, move || try_connection(target, tls))
 }
 
+/// The server of a URL of HTTP, with TLS where its scheme says so.
+pub fn http_server(key: &str, url: &http::Uri, tls: &TlsClientSettings, with_http2: bool) -> Option<Touch> {
+    let is_https = url.scheme_str() == Some("https");
+    let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let target = Target::Host { host: url.host()?.trim_matches(['[', ']']).to_owned(), port };
+    let alpn = if with_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
+    Some(connect(key, target, is_https.then_some((tls, alpn))))
+}
+
 async fn try_connection(target: Target, tls: Option<(TlsClientSettings, Alpn)>) -> Outcome {
     let addresses =
         target.resolve().await.map_err(|error| format!("the name cannot be resolved: {error}"))?;

@@ -6,10 +6,9 @@ use phoenix_component::Touch;
 use phoenix_config::{Block, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings};
 use phoenix_pdata::Signal;
-use phoenix_transport::endpoint::Target;
+use phoenix_transport::endpoint::{Target, http_url};
 use phoenix_transport::http::client::unix_url;
 use phoenix_transport::settings::validate_http_client;
-use phoenix_transport::tls::Alpn;
 use phoenix_transport::{http_client_settings, probe};
 
 http_client_settings! {
@@ -93,12 +92,7 @@ impl OtlpHttpConfig {
                 continue;
             }
             let Ok(url) = parse_url(url) else { continue };
-            let Some(host) = url.host() else { continue };
-            let is_https = url.scheme_str() == Some("https");
-            let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-            let target = Target::Host { host: host.trim_matches(['[', ']']).to_owned(), port };
-            let alpn = if self.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
-            touches.push(probe::connect(key, target, is_https.then_some((&self.tls, alpn))));
+            touches.extend(probe::http_server(key, &url, &self.tls, self.force_attempt_http2));
         }
         touches.extend(probe::client_files("tls", &self.tls));
         touches
@@ -156,12 +150,9 @@ pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
             .parse()
             .map_err(|error: http::uri::InvalidUri| error.to_string());
     }
-    let url: Uri = text.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
-    match url.scheme_str() {
-        Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
-        Some(scheme @ ("http" | "https")) => Err(format!("there is no host after {scheme}://")),
-        Some(other) => Err(format!("unsupported protocol scheme {other:?}")),
-        None => Err("it must begin with http://, https:// or unix://".to_owned()),
+    match text.contains("://") {
+        true => http_url(text),
+        false => Err("it must begin with http://, https:// or unix://".to_owned()),
     }
 }
 

@@ -12,14 +12,19 @@ use opentelemetry_proto::tonic::metrics::v1::{
     summary_data_point::ValueAtQuantile,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use phoenix_component::auth::{AuthPublication, Decision, Denied, DeniedBecause, Presented, ServerAuth};
 use phoenix_component::factory::{CreateContext, ExporterFactory as _, Shared};
 use phoenix_component::{Batch, Exporter, Host, StatusReporter};
 use phoenix_config::{ComponentId, Kind, Problems, Settings as _};
 use phoenix_exporter_prometheus::{PrometheusConfig, PrometheusFactory};
 use phoenix_pdata::{InvalidUtf8, Signal, validate};
 use prost::Message;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 struct Rig {
     exporter: Arc<dyn Exporter>,
@@ -27,19 +32,25 @@ struct Rig {
     port: u16,
 }
 
+fn create(settings: &str, host: &Host, shared: &Shared) -> Arc<dyn Exporter> {
+    let config: PrometheusConfig = serde_json::from_str(settings).expect(settings);
+    let id = ComponentId::parse("prometheus").expect("as these tests make it");
+    let status = StatusReporter::detached(Kind::Exporter, id.clone());
+    let cx = CreateContext { id: &id, host, status, shared };
+    PrometheusFactory.create(&config, cx, Signal::Metrics).expect("as these tests make it")
+}
+
 impl Rig {
     async fn new(settings: &str) -> Rig {
+        Rig::on(Host::for_tests(), settings).await
+    }
+
+    async fn on(host: Host, settings: &str) -> Rig {
         let free = TcpListener::bind("127.0.0.1:0").await.expect("as these tests make it");
         let port = free.local_addr().expect("as these tests make it").port();
         drop(free);
         let text = format!(r#"{{"endpoint": "127.0.0.1:{port}"{settings}}}"#);
-        let config: PrometheusConfig = serde_json::from_str(&text).expect(&text);
-        let (host, shared) = (Host::for_tests(), Shared::default());
-        let id = ComponentId::parse("prometheus").expect("as these tests make it");
-        let status = StatusReporter::detached(Kind::Exporter, id.clone());
-        let cx = CreateContext { id: &id, host: &host, status, shared: &shared };
-        let exporter =
-            PrometheusFactory.create(&config, cx, Signal::Metrics).expect("as these tests make it");
+        let exporter = create(&text, &host, &Shared::default());
         exporter.start(&host).await.expect("as these tests make it");
         Rig { exporter, host, port }
     }
@@ -50,14 +61,8 @@ impl Rig {
 
     /// The head of the answer, and its body.
     async fn get(&self, path: &str, accept: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("as these tests make it");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("as these tests make it");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("as these tests make it");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("as these tests make it");
-        (head.to_lowercase(), body.to_owned())
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("as these tests make it");
+        get(stream, path, &format!("Accept: {accept}\r\n")).await
     }
 
     async fn text(&self) -> String {
@@ -68,6 +73,16 @@ impl Rig {
         let attributes = [("exporter", "prometheus"), ("reason", reason)];
         self.host.metrics.sum("phoenix_exporter_prometheus_dropped_points", &attributes)
     }
+}
+
+/// Asks for a path with more headers, each with its line end.
+async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str, headers: &str) -> (String, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("as these tests make it");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("as these tests make it");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("as these tests make it");
+    (head.to_lowercase(), body.to_owned())
 }
 
 fn attribute(key: &str, value: &str) -> KeyValue {
@@ -276,6 +291,123 @@ async fn series_end_and_are_bounded() {
     assert_eq!(rig.dropped("type_conflict"), 1);
     let lost = rig.exporter.drain(tokio::time::Instant::now() + Duration::from_secs(1)).await;
     assert_eq!(lost.items, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrapes_go_over_tls_and_never_without() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).expect("as these tests make it");
+    let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
+    let rig = Rig::new(&format!(r#", "tls": {{"cert_pem": {certificate:?}, "key_pem": {key:?}}}"#)).await;
+    rig.export(vec![gauge("size", point(0, 2, 1.0))]).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).expect("a certificate");
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("as the provider has them")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(("127.0.0.1", rig.port)).await.expect("connects");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake");
+    let (head, body) = get(stream, "/metrics", "").await;
+    assert!(head.starts_with("http/1.1 200") && body.contains("\nsize{"), "{head}\n{body}");
+    let mut plain = TcpStream::connect(("127.0.0.1", rig.port)).await.expect("connects");
+    plain.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("written");
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer).await;
+    assert!(!String::from_utf8_lossy(&answer).contains("size"), "nothing is shown without TLS");
+}
+
+/// Lets in who shows one header.
+struct Token;
+
+impl ServerAuth for Token {
+    fn authenticate(&self, presented: Presented<'_>) -> Decision {
+        Decision::Now(match presented.first("authorization") {
+            Some(b"Bearer scrape") => Ok(Arc::default()),
+            _ => Err(Denied::new(DeniedBecause::Missing, "who is it")),
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_shows_a_token_may_scrape() {
+    let (host, shared) = (Host::for_tests(), Shared::default());
+    let id = ComponentId::parse("token").expect("as these tests make it");
+    let status = StatusReporter::detached(Kind::Extension, id.clone());
+    let cx = CreateContext { id: &id, host: &host, status, shared: &shared };
+    let publication = AuthPublication::new(&cx, Some(Arc::new(Token)), None);
+    publication.start(&host);
+    let rig = Rig::on(host, r#", "auth": {"authenticator": "token"}"#).await;
+    rig.export(vec![gauge("size", point(0, 2, 1.0))]).await;
+    let (head, body) = rig.get("/metrics", "*/*").await;
+    assert!(head.starts_with("http/1.1 401") && !body.contains("size"), "{head}\n{body}");
+    let stream = TcpStream::connect(("127.0.0.1", rig.port)).await.expect("connects");
+    let (head, body) = get(stream, "/metrics", "Authorization: Bearer scrape\r\n").await;
+    assert!(head.starts_with("http/1.1 200") && body.contains("\nsize{"), "{head}\n{body}");
+}
+
+/// Buckets of one histogram that never fall, from the text of a scrape: those of the buckets, then the count.
+fn shown_histogram(text: &str) -> Option<[u64; 3]> {
+    let value = |start: &str| {
+        let line = text.lines().find(|line| line.starts_with(start))?;
+        line.rsplit(' ').next()?.parse::<f64>().ok().map(|value| value as u64)
+    };
+    let bucket = |le: &str| value(&format!("latency_bucket{{instance=\"i\",job=\"api\",le=\"{le}\"}}"));
+    Some([bucket("1")?, bucket("+Inf")?, value("latency_count")?])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn scrapes_during_writes_are_whole_and_never_go_back() {
+    let rig = Arc::new(Rig::new("").await);
+    let writer = {
+        let rig = rig.clone();
+        tokio::spawn(async move {
+            for step in 1..=400_u64 {
+                rig.export(vec![
+                    counter(point(1, 1 + step, step as f64), 2),
+                    histogram(1, 1 + step, [step, step], 2),
+                ])
+                .await;
+            }
+        })
+    };
+    let (mut last, mut scrapes) = ([0; 3], 0);
+    while !writer.is_finished() || scrapes == 0 {
+        let text = rig.text().await;
+        let Some(found) = shown_histogram(&text) else { continue };
+        assert_eq!(found[0] * 2, found[1], "the buckets are of one point: {text}");
+        assert_eq!(found[1], found[2], "the count is that of the last bucket: {text}");
+        assert!(found >= last, "{last:?}, then {found:?}");
+        (last, scrapes) = (found, scrapes + 1);
+    }
+    writer.await.expect("it wrote");
+    assert_eq!(shown_histogram(&rig.text().await), Some([400, 800, 800]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_keeps_the_port_and_who_is_connected() {
+    let (rig, shared) = (Rig::new("").await, Shared::default());
+    rig.export(vec![gauge("size", point(0, 2, 1.0))]).await;
+    let settings = format!(r#"{{"endpoint": "127.0.0.1:{}", "namespace": "next"}}"#, rig.port);
+    let next = create(&settings, &rig.host, &shared);
+    next.start(&rig.host).await.expect("the port is leased to both");
+    next.export(batch(vec![gauge("size", point(0, 3, 2.0))])).await.expect("taken");
+    let patience = tokio::time::Instant::now() + Duration::from_secs(5);
+    assert_eq!(rig.exporter.drain(patience).await.items, 0);
+    // Scrapers meet the old one until it has let go, and never nobody.
+    loop {
+        let text = rig.text().await;
+        let (old, new) = (text.contains("\nsize{"), text.contains("\nnext_size{"));
+        assert!(old != new, "one of the two answers: {text}");
+        if new {
+            break;
+        }
+        tokio::task::yield_now().await;
+        assert!(tokio::time::Instant::now() < patience, "the new one never answered");
+    }
 }
 
 #[test]

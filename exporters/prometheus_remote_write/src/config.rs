@@ -7,13 +7,12 @@ use phoenix_config::{Block, ComponentId, Described, GoDuration, OpaqueMap, Probl
 use phoenix_delivery::{QueueSettings, RetrySettings};
 use phoenix_prometheus::{Naming, Options, Strategy};
 use phoenix_transport::compression::Encoding;
-use phoenix_transport::endpoint::Target;
+use phoenix_transport::endpoint::http_url;
 use phoenix_transport::probe;
 use phoenix_transport::settings::{
     AuthSettings, Compression, CompressionParams, Cookies, HttpClientBlock, NotYet, TlsClientSettings,
     WITH_EXTENSIONS, refuse, validate_http_client,
 };
-use phoenix_transport::tls::Alpn;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -282,7 +281,7 @@ impl RemoteWriteConfig {
     fn validate_endpoint(&self, problems: &mut Problems) {
         if self.endpoint.is_empty() {
             problems.error("endpoint", "must be specified: the URL of a remote write receiver");
-        } else if let Err(reason) = parse_url(&self.endpoint) {
+        } else if let Err(reason) = http_url(&self.endpoint) {
             let help = "for example `http://prometheus:9090/api/v1/write`";
             problems.error_with_help("endpoint", format!("must be a valid URL: {reason}"), help);
         }
@@ -359,32 +358,12 @@ impl RemoteWriteConfig {
 
     /// The server, and the files of TLS.
     pub(crate) fn touches(&self) -> Vec<Touch> {
-        let mut touches = Vec::new();
-        if let Ok(url) = parse_url(&self.endpoint)
-            && let Some(host) = url.host()
-        {
-            let is_https = url.scheme_str() == Some("https");
-            let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-            let target = Target::Host { host: host.trim_matches(['[', ']']).to_owned(), port };
-            let alpn = if self.force_attempt_http2 { Alpn::H2OrHttp1 } else { Alpn::Http1 };
-            touches.push(probe::connect("endpoint", target, is_https.then_some((&self.tls, alpn))));
-        }
+        let url = http_url(&self.endpoint).ok();
+        let server =
+            url.and_then(|url| probe::http_server("endpoint", &url, &self.tls, self.force_attempt_http2));
+        let mut touches: Vec<Touch> = server.into_iter().collect();
         touches.extend(probe::client_files("tls", &self.tls));
         touches
-    }
-}
-
-/// Reads a URL with scheme and host.
-///
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn parse_url(text: &str) -> Result<http::Uri, String> {
-    let url: http::Uri = text.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
-    match url.scheme_str() {
-        Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
-        Some("http" | "https") => Err("there is no host".to_owned()),
-        Some(other) => Err(format!("unsupported protocol scheme {other:?}")),
-        None => Err("it must begin with http:// or https://".to_owned()),
     }
 }
 

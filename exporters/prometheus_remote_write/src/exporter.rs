@@ -12,13 +12,13 @@ use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, P
 use phoenix_pdata::Signal;
 use phoenix_prometheus::Translator;
 use phoenix_telemetry::traces::Tracer;
+use phoenix_transport::endpoint::http_url;
 use phoenix_transport::http::client::{Client, Destination, SendError};
 use phoenix_transport::settings::AuthSettings;
 use phoenix_transport::trace;
 
 use crate::RemoteWriteConfig;
 use crate::answer::{judge, written};
-use crate::config::parse_url;
 use crate::metrics::RemoteWriteMetrics;
 use crate::requests::{Version, Writer, Written};
 
@@ -27,7 +27,7 @@ pub(crate) fn create(
     config: &RemoteWriteConfig,
     cx: &CreateContext<'_>,
 ) -> Result<Delivery<RemoteWrite>, StartError> {
-    let parsed = parse_url(&config.endpoint)
+    let parsed = http_url(&config.endpoint)
         .map_err(|reason| StartError::new(format!("{:?}: {reason}", config.endpoint)))?;
     let options = config.http().options(cx.host).map_err(StartError::because)?;
     let client = Client::new(options, &cx.host.cores).map_err(StartError::because)?;

@@ -1,7 +1,9 @@
 //! The exporter against a receiver that answers as it is told.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -9,10 +11,12 @@ use opentelemetry_proto::tonic::metrics::v1::{
     ScopeMetrics, Sum, exponential_histogram_data_point::Buckets, metric, number_data_point,
 };
 use phoenix_component::factory::{CreateContext, ExporterFactory as _, Shared};
-use phoenix_component::{Batch, Exporter, Host, StatusReporter};
+use phoenix_component::{Batch, Exporter, Host, Offer, StatusReporter};
 use phoenix_config::{ComponentId, Kind};
 use phoenix_exporter_prometheus_remote_write::{RemoteWriteConfig, RemoteWriteFactory};
 use phoenix_pdata::{InvalidUtf8, Signal, validate};
+use phoenix_storage::disk::simulated::SimulatedDisk;
+use phoenix_storage::{Options, Store};
 use phoenix_telemetry::Value;
 use prost::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -173,8 +177,12 @@ impl Rig {
         let text = format!(
             r#"{{"endpoint": "http://127.0.0.1:{port}/write", "remote_write_queue": {{"enabled": false}}{settings}}}"#
         );
-        let config: RemoteWriteConfig = serde_json::from_str(&text).expect(&text);
-        let (host, shared) = (Host::for_tests(), Shared::default());
+        Rig::on(Host::for_tests(), &text).await
+    }
+
+    async fn on(host: Host, text: &str) -> Rig {
+        let config: RemoteWriteConfig = serde_json::from_str(text).expect(text);
+        let shared = Shared::default();
         let id = ComponentId::parse("prometheus_remote_write").expect("as these tests make it");
         let status = StatusReporter::detached(Kind::Exporter, id.clone());
         let cx = CreateContext { id: &id, host: &host, status, shared: &shared };
@@ -357,4 +365,70 @@ async fn what_has_no_translation_is_counted_and_the_rest_goes() {
     assert_eq!(rig.sum("otelcol_exporter_prometheusremotewrite_failed_translations"), 2.0);
     assert_eq!(rig.sum("otelcol_exporter_prometheusremotewrite_translated_time_series"), 1.0);
     assert_eq!(rig.sum("otelcol_exporter_sent_metric_points"), 1.0);
+}
+
+const STORED: &str = r#", "remote_write_queue": {"num_consumers": 1, "storage": "file_storage"}, "retry_on_failure": {"initial_interval": "10ms", "max_interval": "50ms", "max_elapsed_time": "0s"}"#;
+
+/// An exporter whose queue is on a disk, and what keeps that open.
+async fn stored(port: u16, disk: &SimulatedDisk) -> (Rig, Offer) {
+    let options = Options { fsync: true, ..Options::default() };
+    let store = Store::on_disk(Arc::new(disk.clone()), Path::new("/queue"), Duration::ZERO, options);
+    let host = Host::for_tests();
+    let id = ComponentId::parse("file_storage").expect("as these tests make it");
+    let offer = host.capabilities.offer(&id, Arc::new(store.expect("nobody else has it")));
+    let text = format!(r#"{{"endpoint": "http://127.0.0.1:{port}/write"{STORED}}}"#);
+    (Rig::on(host, &text).await, offer)
+}
+
+/// Waits until so many requests came.
+async fn came(seen: &Seen, count: usize) -> Vec<String> {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+    while seen.lock().expect("as these tests make it").len() < count {
+        assert!(tokio::time::Instant::now() < patience, "{count} requests never came");
+        tokio::task::yield_now().await;
+    }
+    let name = |body: &Vec<u8>| {
+        let request = wire::One::decode(&body[..]).expect("as these tests make it");
+        name_of(&request.series[0]).to_owned()
+    };
+    seen.lock().expect("as these tests make it").iter().map(|(_, body)| name(body)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_on_disk_outlives_the_process() {
+    let disk = SimulatedDisk::default();
+    // Nobody listens there.
+    let (first, offer) = stored(1, &disk).await;
+    for name in ["a", "b", "c"] {
+        first.exporter.export(batch(vec![gauge(name)])).await.expect("it is on the disk");
+    }
+    let lost = first.exporter.drain(tokio::time::Instant::now()).await;
+    assert_eq!(lost.items, 0, "what is on the disk is not lost");
+    drop((first, offer));
+    let (port, seen) = receiver(&["503 Busy"]).await;
+    let (second, _offer) = stored(port, &disk).await;
+    assert_eq!(
+        came(&seen, 4).await,
+        ["a_bytes", "a_bytes", "b_bytes", "c_bytes"],
+        "in order, the first one again"
+    );
+    let patience = tokio::time::Instant::now() + Duration::from_secs(5);
+    assert_eq!(second.exporter.drain(patience).await.items, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_newcomers_and_keeps_what_is_there() {
+    let disk = SimulatedDisk::default();
+    let (first, offer) = stored(1, &disk).await;
+    first.exporter.export(batch(vec![gauge("a")])).await.expect("it is on the disk");
+    disk.limit(Some(disk.used()));
+    let refusal = first.exporter.export(batch(vec![gauge("b")])).await.expect_err("there is no room");
+    assert!(refusal.is_retryable() && refusal.message().contains("disk"), "{refusal}");
+    disk.limit(None);
+    first.exporter.export(batch(vec![gauge("c")])).await.expect("there is room again");
+    first.exporter.drain(tokio::time::Instant::now()).await;
+    drop((first, offer));
+    let (port, seen) = receiver(&[]).await;
+    let (_second, _offer) = stored(port, &disk).await;
+    assert_eq!(came(&seen, 2).await, ["a_bytes", "c_bytes"]);
 }

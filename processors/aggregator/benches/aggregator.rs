@@ -56,7 +56,7 @@ fn request(resource: u64, step: u64) -> Batch {
 fn shard(rules: &str) -> Box<dyn Stage> {
     let settings = format!(r#"{{"rules": [{rules}], "watermark": {{"partition": "none"}}}}"#);
     let config: AggregatorConfig = serde_json::from_str(&settings).expect("settings");
-    let mut spec = stage(&config, &Metrics::default(), &Place::default());
+    let mut spec = stage(&config, &Metrics::default(), &Place::default(), None).expect("no store");
     spec.shards.pop().expect("one shard")
 }
 

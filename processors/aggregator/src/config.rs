@@ -5,13 +5,13 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use phoenix_config::{Described, GoDuration, Problems, Settings};
+use phoenix_config::{ComponentId, Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
 pub use function::{Function, UnknownFunction};
 pub use rule::{
-    AttributeMatch, LabelAction, LabelRule, Level, Match, MetricKind, Over, Rule, TemporalityChoice, Tier,
-    WindowKind,
+    AttributeMatch, DeadBand, LabelAction, LabelRule, Level, Match, MetricKind, Over, Rule,
+    TemporalityChoice, Tier, WindowKind,
 };
 
 /// The most rules: which of them match a name is kept in one word.
@@ -42,6 +42,10 @@ pub struct AggregatorConfig {
     pub flush_on_shutdown: Option<bool>,
     /// State that lasts over restarts.
     pub checkpoint: CheckpointConfig,
+    /// The extension that keeps the state on disk, for example `file_storage`; in the place of `checkpoint::directory`.
+    pub storage: Option<ComponentId>,
+    /// Whether a request is only answered once it is on the disk of `storage`, so that a crash loses nothing of it.
+    pub durable: bool,
 }
 
 impl Default for AggregatorConfig {
@@ -56,6 +60,8 @@ impl Default for AggregatorConfig {
             partial_windows: PartialWindows::Mark,
             flush_on_shutdown: None,
             checkpoint: CheckpointConfig::default(),
+            storage: None,
+            durable: false,
         }
     }
 }
@@ -141,7 +147,7 @@ pub enum PartialWindows {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
-    /// The folder of the checkpoints, which must exist; empty for none.
+    /// The folder of the checkpoints, which must exist; empty for none. See `storage` as well.
     pub directory: String,
     /// How often the state is written; it is at the end as well. A crash loses what came since.
     pub interval: GoDuration,
@@ -177,7 +183,18 @@ impl Settings for AggregatorConfig {
         problems.within("watermark", |problems| self.watermark.validate(problems));
         let checkpoint = &self.checkpoint;
         problems.require(
-            checkpoint.directory.is_empty() || checkpoint.interval.as_nanos() >= 1_000_000_000,
+            self.storage.is_none() || checkpoint.directory.is_empty(),
+            "storage",
+            "the state is kept in one place: set this or `checkpoint::directory`",
+        );
+        problems.require(
+            !self.durable || self.storage.is_some(),
+            "durable",
+            "needs a `storage`, which keeps what a request adds",
+        );
+        problems.require(
+            checkpoint.directory.is_empty() && self.storage.is_none()
+                || checkpoint.interval.as_nanos() >= 1_000_000_000,
             "checkpoint::interval",
             "must be at least 1s",
         );

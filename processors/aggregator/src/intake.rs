@@ -43,7 +43,8 @@ pub(crate) struct Pool {
     exponential: Vec<Box<Exponential>>,
 }
 
-const MOST_POOLED: usize = 256;
+/// Windows that close give back many at once.
+const MOST_POOLED: usize = 4096;
 
 impl Pool {
     pub(crate) fn give_back(&mut self, value: Value) {

@@ -5,6 +5,9 @@ use phoenix_pdata::view::{Data, Temporality};
 use crate::config::{Function, MetricKind, TemporalityChoice};
 use crate::stream::Meaning;
 
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 11;
+
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {

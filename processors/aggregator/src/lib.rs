@@ -5,7 +5,7 @@
 //! - [`watermark`]: how far event time has come; windows close when it passes their end.
 //! - [`series`], [`accumulator`]: what comes out, and what its windows add up to.
 //! - [`plan`]: a rule at one of its levels; [`emission`]: its data points as OTLP.
-//! - [`stage`]: all of it together; [`state`], [`checkpoint`]: over restarts.
+//! - [`stage`]: all of it together; [`state`], [`checkpoint`], [`journal`]: over restarts.
 //!
 //! It is an ownership boundary: a request is answered once its data points are part of the state. There is one shard, so that
 //! every series has one writer. Time is handed in, and windows follow the times of the data points.
@@ -16,6 +16,7 @@ mod config;
 mod emission;
 mod glob;
 mod intake;
+mod journal;
 mod kind;
 mod labels;
 mod metrics;
@@ -43,19 +44,21 @@ use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError, U
 use phoenix_config::{Described, Kind, Node, PipelineId, Problems, Shape};
 use phoenix_pdata::Signal;
 use phoenix_series::Hasher;
+use phoenix_storage::{Store, client_name};
 use phoenix_telemetry::Metrics;
 
 pub use config::{
-    AggregatorConfig, AttributeMatch, CheckpointConfig, FirstSample, Function, LabelAction, LabelRule, Level,
-    Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice, Tier, UnknownFunction,
-    WatermarkConfig, WindowKind,
+    AggregatorConfig, AttributeMatch, CheckpointConfig, DeadBand, FirstSample, Function, LabelAction,
+    LabelRule, Level, Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice, Tier,
+    UnknownFunction, WatermarkConfig, WindowKind,
 };
 
 use checkpoint::Checkpoint;
+use journal::{Journal, JournalMetrics};
 use labels::Grouping;
 use metrics::{AggregatorMetrics, RuleMetrics};
 use plan::Plan;
-use stage::Aggregator;
+use stage::{Aggregator, Lasting};
 
 /// Makes `aggregator` processors.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,7 +108,17 @@ impl ProcessorFactory for AggregatorFactory {
             .or_default()
             .clone();
         let place = Place { component: cx.id.to_string(), pipeline: pipeline.to_string(), alive };
-        Ok(Processor::Stage(stage(settings_of(settings), &cx.host.metrics, &place)))
+        let config: &AggregatorConfig = settings_of(settings);
+        let store = config.storage.as_ref().map(|id| {
+            cx.host.capabilities.find::<Store>(id).ok_or_else(|| {
+                StartError::new(format!(
+                    "storage: no storage client extension found: list {id} under service::extensions, and name an \
+                     extension that stores"
+                ))
+            })
+        });
+        let store = store.transpose()?;
+        stage(config, &cx.host.metrics, &place, store.as_deref()).map(Processor::Stage)
     }
 }
 
@@ -120,17 +133,54 @@ pub struct Place {
     pub alive: Arc<AtomicUsize>,
 }
 
-/// The stage of one pipeline.
-pub fn stage(config: &AggregatorConfig, metrics: &Metrics, place: &Place) -> StageSpec {
+/// The stage of one pipeline, with its state in a store where it has one.
+///
+/// # Errors
+/// Where the logs in the store cannot be opened.
+pub fn stage(
+    config: &AggregatorConfig,
+    metrics: &Metrics,
+    place: &Place,
+    store: Option<&Store>,
+) -> Result<StageSpec, StartError> {
     let seed = RandomState::new().hash_one("fingerprints");
-    StageSpec {
+    let lasting = lasting(config, metrics, place, store)?;
+    Ok(StageSpec {
         partition: Arc::new(Unpartitioned),
-        shards: vec![Box::new(aggregator(config, metrics, place, seed))],
-        acknowledge: Acknowledge::Held,
-    }
+        shards: vec![Box::new(aggregator(config, metrics, place, seed, lasting))],
+        acknowledge: if config.durable { Acknowledge::Resolved } else { Acknowledge::Held },
+    })
 }
 
-fn aggregator(config: &AggregatorConfig, metrics: &Metrics, place: &Place, seed: u64) -> Aggregator {
+fn lasting(
+    config: &AggregatorConfig,
+    metrics: &Metrics,
+    place: &Place,
+    store: Option<&Store>,
+) -> Result<Lasting, StartError> {
+    let directory = &config.checkpoint.directory;
+    let Some(store) = store else {
+        let in_file = || Checkpoint::in_file(directory, &place.component, &place.pipeline);
+        return Ok(Lasting { checkpoint: (!directory.is_empty()).then(in_file), journal: None });
+    };
+    let client = |what| {
+        let name = client_name(&format!("processor_{}_{}_{what}", place.component, place.pipeline));
+        store.client(&name).map_err(StartError::because)
+    };
+    let journal = match config.durable {
+        true => Some(Journal::new(client("journal")?, JournalMetrics::new(metrics, &place.component))),
+        false => None,
+    };
+    Ok(Lasting { checkpoint: Some(Checkpoint::stored(client("state")?)), journal })
+}
+
+fn aggregator(
+    config: &AggregatorConfig,
+    metrics: &Metrics,
+    place: &Place,
+    seed: u64,
+    lasting: Lasting,
+) -> Aggregator {
     let id = &place.component;
     let mut plans = Vec::new();
     for rule in &config.rules {
@@ -143,8 +193,6 @@ fn aggregator(config: &AggregatorConfig, metrics: &Metrics, place: &Place, seed:
             plans.push(Plan::new(identity, shape, RuleMetrics::new(metrics, id, &rule.id)));
         }
     }
-    let directory = &config.checkpoint.directory;
-    let checkpoint = (!directory.is_empty()).then(|| Checkpoint::new(directory, id, &place.pipeline));
     let own = AggregatorMetrics::new(metrics, id);
-    Aggregator::new(config, plans, seed, checkpoint, own, place.alive.clone())
+    Aggregator::new(config, plans, seed, lasting, own, place.alive.clone())
 }

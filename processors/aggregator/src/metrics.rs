@@ -2,7 +2,8 @@
 
 use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
-use crate::checkpoint::Checkpoint;
+use crate::journal::JournalMetrics;
+use crate::plan::PARTS;
 
 macro_rules! descriptions {
     ($($name:ident { name: $text:literal, unit: $unit:literal, text: $say:literal })*) => {$(
@@ -19,6 +20,8 @@ descriptions! {
     POINTS_OUT { name: "phoenix_processor_aggregator_points_out", unit: "{datapoint}", text: "Data points that a rule let out." }
     PARTIAL { name: "phoenix_processor_aggregator_partial_points", unit: "{datapoint}", text: "Data points let out or dropped of windows that were not seen whole." }
     LATE { name: "phoenix_processor_aggregator_late", unit: "{datapoint}", text: "Data points of windows that were let out, by what became of them." }
+    HELD_BACK { name: "phoenix_processor_aggregator_held_back", unit: "{datapoint}", text: "Data points of gauges that stayed within the dead band." }
+    QUALITY { name: "phoenix_processor_aggregator_quality", unit: "{ppm}", text: "How good the data of the last windows was, in parts and as a whole: a million is best." }
     OVERFLOW { name: "phoenix_processor_aggregator_overflow", unit: "{stream}", text: "Streams for whose series there was no room." }
     INCOMPATIBLE { name: "phoenix_processor_aggregator_incompatible", unit: "{datapoint}", text: "Data points that do not go together with others of their series." }
     INCREMENTS { name: "phoenix_processor_aggregator_increments", unit: "1", text: "Sum of the increments of counters, by what became of them." }
@@ -33,6 +36,7 @@ descriptions! {
     STATE { name: "phoenix_processor_aggregator_state_size", unit: "By", text: "Memory for streams and series, as of the last window." }
     LAG { name: "phoenix_processor_aggregator_watermark_lag", unit: "ms", text: "How far the watermark is behind the clock." }
     CHECKPOINTS { name: "phoenix_processor_aggregator_checkpoints", unit: "{checkpoint}", text: "Attempts to write the state, by outcome." }
+    JOURNALED { name: "phoenix_processor_aggregator_journal_requests", unit: "{request}", text: "Requests for the journal, by what became of them." }
 }
 
 /// What an aggregator says of itself.
@@ -66,6 +70,9 @@ pub(crate) struct RuleMetrics {
     pub(crate) partial: Counter,
     pub(crate) late_folded: Counter,
     pub(crate) late_dropped: Counter,
+    pub(crate) held_back: Counter,
+    /// The score, then its parts in the order of [`PARTS`](crate::plan::PARTS).
+    pub(crate) quality: [Gauge; 1 + PARTS.len()],
     pub(crate) overflow: Counter,
     pub(crate) incompatible: Counter,
     pub(crate) taken: Gauge,
@@ -104,13 +111,25 @@ impl AggregatorMetrics {
     }
 
     /// Counts an attempt to write the state.
-    pub(crate) fn count_checkpoint(&self, checkpoint: &Checkpoint, written: &std::io::Result<()>) {
+    pub(crate) fn count_checkpoint(&self, place: &str, written: &std::io::Result<()>) {
         match written {
             Ok(()) => self.checkpoints.add(1),
             Err(error) => {
                 self.checkpoint_failures.add(1);
-                tracing::error!(path = %checkpoint.path().display(), %error, "the state cannot be written");
+                tracing::error!(path = place, %error, "the state cannot be written");
             }
+        }
+    }
+}
+
+impl JournalMetrics {
+    pub(crate) fn new(metrics: &Metrics, id: &str) -> JournalMetrics {
+        let metrics = metrics.at(Level::Normal);
+        let requests = |outcome| metrics.quiet_counter(JOURNALED, &[("processor", id), ("outcome", outcome)]);
+        JournalMetrics {
+            written: requests("written"),
+            failed: requests("failed"),
+            replayed: requests("replayed"),
         }
     }
 }
@@ -129,6 +148,14 @@ impl RuleMetrics {
             partial: counter(PARTIAL),
             late_folded: late("folded"),
             late_dropped: late("dropped"),
+            held_back: counter(HELD_BACK),
+            quality: std::array::from_fn(|place| {
+                let part = place.checked_sub(1).map_or("score", |part| PARTS[part]);
+                let gauge = metrics.gauge(QUALITY, &[("processor", id), ("rule", rule), ("part", part)]);
+                // Nothing bad was seen yet.
+                gauge.set(1_000_000);
+                gauge
+            }),
             overflow: counter(OVERFLOW),
             incompatible: counter(INCOMPATIBLE),
             taken: increments("taken"),

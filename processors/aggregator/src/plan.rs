@@ -1,6 +1,7 @@
 //! One rule at one of its levels: its series, how far its windows are closed, and what comes out of them.
 
 mod closer;
+mod quality;
 mod shape;
 
 use std::collections::HashMap;
@@ -12,11 +13,12 @@ use phoenix_series::{Fingerprint, Slot, Table, Total};
 use crate::emission::Emission;
 use crate::metrics::RuleMetrics;
 use crate::series::{Frame, Head, Series};
-use crate::stream::{Change, Meaning};
+use crate::stream::{Change, Events, Meaning};
 use crate::value::Value;
 
 use closer::Closer;
 
+pub(crate) use quality::{PARTS, Quality};
 pub(crate) use shape::Shape;
 
 /// A rule at one of its levels.
@@ -40,6 +42,8 @@ pub(crate) struct Plan {
     /// Whether a series had something when windows were closed last.
     pub(crate) busy: bool,
     pub(crate) books: Books,
+    /// Of the open window.
+    pub(crate) quality: Quality,
     pub(crate) metrics: RuleMetrics,
 }
 
@@ -63,6 +67,10 @@ pub(crate) enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivery {
     pub(crate) time: u64,
+    /// Since when a delta counts; 0 for all else, and where it is not known.
+    pub(crate) start: u64,
+    /// What happened to the stream with it.
+    pub(crate) events: Events,
     /// The time of the data point before, and since when the stream goes there.
     pub(crate) before: u64,
     pub(crate) since: u64,
@@ -85,6 +93,7 @@ impl Plan {
             flushed: 0,
             busy: false,
             books: Books::default(),
+            quality: Quality::default(),
             metrics,
         }
     }
@@ -121,7 +130,11 @@ impl Plan {
             self.books.taken.add(number);
         }
         self.metrics.points_in.add(u64::from(!ends));
+        if !ends {
+            self.quality.point((delivery.start, delivery.time), delivery.before, delivery.events);
+        }
         if delivery.time <= self.closed {
+            self.quality.late += u64::from(!ends);
             let folds = match change {
                 // Else the next data point of the stream would bring it, into the same window.
                 Change::Increment { .. } if delivery.meaning == Meaning::Sums => true,
@@ -194,6 +207,7 @@ impl Plan {
             books: &mut self.books,
             metrics: &self.metrics,
             emission,
+            shown: Vec::new(),
         };
         let flushed = closer.close(series, end, last);
         self.flushed = self.flushed.max(flushed);
@@ -207,6 +221,15 @@ impl Plan {
         if self.removed > self.heads.len() / 4 {
             self.heads.retain(|_, head| head.strong_count() > 0);
             self.removed = 0;
+        }
+    }
+
+    /// Shows how good the data of the window was, and begins anew.
+    pub(crate) fn publish_quality(&mut self) {
+        if let Some(score) = std::mem::take(&mut self.quality).score() {
+            for (gauge, share) in self.metrics.quality.iter().zip(score) {
+                gauge.set((share * 1e6).round() as i64);
+            }
         }
     }
 

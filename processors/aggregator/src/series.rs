@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use phoenix_pdata::view::Number;
+use phoenix_series::Fingerprint;
 
 use crate::accumulator::{Accumulator, Incompatible, Level};
 use crate::kind::Kind;
@@ -18,6 +19,8 @@ use crate::value::Value;
 pub(crate) struct Head {
     /// Different for every head of a processor.
     pub(crate) id: u64,
+    /// Its identity, by which its plan finds it.
+    pub(crate) key: Fingerprint,
     pub(crate) resource: Box<[u8]>,
     pub(crate) resource_schema: Box<[u8]>,
     pub(crate) scope: Box<[u8]>,
@@ -71,6 +74,17 @@ pub(crate) struct More {
     pub(crate) parts: VecDeque<Window>,
     /// Sessions by time, none of which meet.
     pub(crate) sessions: Vec<Window>,
+    /// What was let out last, where there is a dead band.
+    pub(crate) shown: Vec<Shown>,
+}
+
+/// What was let out last of one output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shown {
+    /// The output and the tier.
+    pub(crate) which: u16,
+    pub(crate) time: u64,
+    pub(crate) value: f64,
 }
 
 /// How a series takes a data point.

@@ -8,23 +8,25 @@ mod tally;
 mod work;
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use phoenix_component::{Adoption, Drained, Fragment, Held, Now, Output, Stage};
-use phoenix_series::{Fingerprint, Hasher, Table};
+use phoenix_series::{FingerprintMap, Hasher, Table};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{AggregatorConfig, FirstSample};
 use crate::emission::Emission;
 use crate::intake::{Identities, Pool};
+use crate::journal::{Journal, Moment};
+use crate::kind::{KINDS, Kind};
 use crate::metrics::AggregatorMetrics;
 use crate::plan::Plan;
 use crate::stream::Stream;
 use crate::watermark::Watermark;
-use work::Closing;
+use adopt::Capturing;
+use work::{Closing, PORTION};
 
 /// The longest that data waits for the state of the predecessor.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +42,9 @@ pub(crate) struct Aggregator {
     identities: Identities,
     pool: Pool,
     /// Which rules take a name: one bit each.
-    names: HashMap<Fingerprint, u64>,
+    names: FingerprintMap<u64>,
+    /// Which rules take a kind of metric, by its number.
+    kinds: [u64; KINDS],
     pub(crate) streams: Table<Stream>,
     pub(crate) plans: Vec<Plan>,
     /// Series of all plans, without those for what is over the limit.
@@ -57,13 +61,28 @@ pub(crate) struct Aggregator {
     emission: Emission,
     checkpoint: Option<Checkpoint>,
     next_checkpoint: Duration,
+    /// The state that is being collected for a checkpoint.
+    capturing: Option<Capturing>,
+    /// Where requests are until they are part of a checkpoint.
+    journal: Option<Journal>,
+    /// The last request of a journal that is part of the state.
+    pub(crate) request: u64,
     /// What came before the predecessor handed over its state.
     early: Option<Early>,
     restores: bool,
     wake_at: Option<Duration>,
+    /// Streams and series that are looked at in one call.
+    pub(crate) portion: usize,
     metrics: AggregatorMetrics,
     /// Counts the instances that are alive, this one included.
     alive: Arc<AtomicUsize>,
+}
+
+/// What keeps the state over restarts.
+#[derive(Default)]
+pub(crate) struct Lasting {
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) journal: Option<Journal>,
 }
 
 /// What came before the predecessor handed over its state.
@@ -88,11 +107,22 @@ impl Aggregator {
         config: &AggregatorConfig,
         plans: Vec<Plan>,
         seed: u64,
-        checkpoint: Option<Checkpoint>,
+        lasting: Lasting,
         metrics: AggregatorMetrics,
         alive: Arc<AtomicUsize>,
     ) -> Aggregator {
+        let Lasting { checkpoint, journal } = lasting;
         let has_predecessor = alive.fetch_add(1, Ordering::AcqRel) > 0;
+        let restores = checkpoint.is_some();
+        let takes = |number: u8, plan: &Plan| {
+            Kind::from_number(number)
+                .is_some_and(|kind| plan.shape.matches_kind(kind) && plan.shape.kind(kind).is_some())
+        };
+        let kinds = std::array::from_fn(|number| {
+            let plans = plans.iter().enumerate();
+            plans
+                .fold(0, |rules, (index, plan)| rules | u64::from(takes(number as u8, plan)) << index.min(63))
+        });
         Aggregator {
             settings: Settings {
                 max_series: config.max_series,
@@ -106,7 +136,8 @@ impl Aggregator {
             hasher: Hasher::new(seed),
             identities: Identities::default(),
             pool: Pool::default(),
-            names: HashMap::new(),
+            names: FingerprintMap::default(),
+            kinds,
             streams: Table::new(config.max_streams),
             plans,
             series: 0,
@@ -119,10 +150,14 @@ impl Aggregator {
             closing: None,
             emission: Emission::default(),
             next_checkpoint: Duration::ZERO,
-            restores: checkpoint.is_some(),
+            restores,
             checkpoint,
+            capturing: None,
+            journal,
+            request: 0,
             early: has_predecessor.then(Early::default),
             wake_at: None,
+            portion: PORTION,
             metrics,
             alive,
         }
@@ -144,7 +179,7 @@ impl Aggregator {
     /// Handles what came before there was a state.
     fn settle(&mut self, now: Now, out: &mut Output) {
         if std::mem::take(&mut self.restores) {
-            self.restore(now);
+            self.restore(now, out);
         }
         let Some(early) = self.early.take() else { return };
         for fragment in early.fragments {
@@ -154,10 +189,21 @@ impl Aggregator {
 
     fn handle(&mut self, fragment: Fragment, now: Now, out: &mut Output) {
         let Fragment { batch, ack } = fragment;
-        match self.consume(batch, now, out) {
+        let moment = Moment { unix_nanos: now.unix_nanos, watermark: self.watermark.current() };
+        let request = self.journal.is_some().then(|| (batch.payload.clone(), batch.items));
+        let consumed = self.consume(batch, now, out);
+        if let (Some(journal), Some((payload, items)), true) = (&mut self.journal, request, consumed.counts) {
+            journal.append(moment, payload, items, ack.split());
+        }
+        match consumed.rest {
             Some(rest) => out.send(rest, ack),
             None => ack.resolve(Ok(())),
         }
+    }
+
+    /// The last request of the journal that is part of the state.
+    pub(crate) fn request(&self) -> u64 {
+        self.journal.as_ref().map_or(self.request, Journal::last)
     }
 
     /// When to be called again.
@@ -169,6 +215,7 @@ impl Aggregator {
         let soon = if out.is_full() { Duration::ZERO } else { now.monotonic + Duration::from_millis(1) };
         let open = self.begun && self.has_open();
         let checkpoint = self.checkpoint.as_ref().filter(|_| self.begun).map(|_| self.next_checkpoint);
+        let done = done && self.capturing.is_none();
         let look = open.then(|| now.monotonic + LOOK);
         self.wake_at = match done {
             false => Some(soon),

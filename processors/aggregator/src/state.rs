@@ -1,5 +1,6 @@
 //! The state as bytes, for a checkpoint: in the form of protobuf, each message with fields of its own.
 
+mod capture;
 mod values;
 
 use std::collections::HashMap;
@@ -9,10 +10,11 @@ use phoenix_component::Now;
 use phoenix_pdata::wire::{Field, Fields};
 use phoenix_pdata::write::{put_bytes, put_fixed64, put_message, put_uint};
 use phoenix_series::{Fingerprint, Hasher, Slot};
+use smallvec::SmallVec;
 
 use crate::kind::Kind;
 use crate::plan::Plan;
-use crate::series::{Head, More, Series};
+use crate::series::{Head, More, Series, Shown};
 use crate::stage::Aggregator;
 use crate::stream::{Meaning, Stream, Target};
 use values::{
@@ -20,8 +22,25 @@ use values::{
     read_window,
 };
 
+pub(crate) use capture::Capture;
+
 /// What is to be read is not what was written.
 type Read<T> = Option<T>;
+
+/// The fields of a state.
+const SEED: u32 = 1;
+const HORIZON: u32 = 2;
+const CURRENT: u32 = 3;
+const NEWEST: u32 = 4;
+const BEGUN: u32 = 5;
+const PLAN: u32 = 6;
+const STREAM: u32 = 7;
+/// The last request of the journal that is part of it.
+const REQUEST: u32 = 8;
+const HEAD: u32 = 9;
+const SERIES: u32 = 10;
+/// How many streams there are.
+const STREAMS: u32 = 11;
 
 fn put_key(out: &mut Vec<u8>, field: u32, key: Fingerprint) {
     put_bytes(out, field, &u128::from(key).to_le_bytes());
@@ -32,112 +51,104 @@ fn read_key(field: &Field<'_>) -> Read<Fingerprint> {
 }
 
 impl Aggregator {
-    /// Writes streams and series.
-    pub(crate) fn write_state(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_fixed64(&mut out, 1, self.seed);
-        put_fixed64(&mut out, 2, self.horizon);
-        put_fixed64(&mut out, 3, self.watermark.current());
-        put_fixed64(&mut out, 4, self.watermark.newest());
-        put_uint(&mut out, 5, u64::from(self.begun));
-        // Where series are in the file, by plan and place.
-        let mut ordinals: HashMap<(u16, Slot), u64> = HashMap::new();
-        for (index, plan) in self.plans.iter().enumerate() {
-            for (ordinal, (slot, _)) in plan.table.iter().enumerate() {
-                ordinals.insert((index as u16, slot), ordinal as u64);
-            }
-            put_message(&mut out, 6, |out| put_plan(out, plan));
-        }
-        for (slot, stream) in self.streams.iter() {
-            let Some(key) = self.streams.key(slot) else { continue };
-            put_message(&mut out, 7, |out| put_stream(out, key, stream, &ordinals));
-        }
-        out
+    /// Writes streams and series, at once.
+    #[cfg(test)]
+    pub(crate) fn write_state(&mut self) -> Vec<u8> {
+        let mut capture = Capture::begin(self);
+        while !capture.go_on(self, usize::MAX) {}
+        capture.finish()
     }
 
-    /// Reads what was written, into an aggregator that has nothing yet. Rules that are gone or changed are left out.
-    pub(crate) fn read_state(&mut self, state: &[u8], now: Now) -> Read<()> {
+    /// Reads what was written, in parts, into an aggregator that has nothing yet. Rules that are gone or changed are left out.
+    pub(crate) fn read_state<P: AsRef<[u8]>>(&mut self, parts: &[P], now: Now) -> Read<()> {
+        let fields = || parts.iter().flat_map(|part| Fields::new(part.as_ref()));
         let (mut current, mut newest) = (0, 0);
-        let mut places: HashMap<(u64, u64), (u16, Slot)> = HashMap::new();
-        let (mut plans, mut kept) = (0, 0);
-        for field in Fields::new(state) {
+        // The plans of the file: where they are now.
+        let mut plans: Vec<Option<u16>> = Vec::new();
+        for field in fields() {
             match field.number() {
-                1 => {
+                SEED => {
                     self.seed = field.scalar;
                     self.hasher = Hasher::new(field.scalar);
                 }
-                2 => self.horizon = field.scalar,
-                3 => current = field.scalar,
-                4 => newest = field.scalar,
-                5 => self.begun = field.scalar != 0,
-                6 => {
-                    kept += u64::from(self.read_plan(field.body, plans, &mut places)?);
-                    plans += 1;
-                }
+                HORIZON => self.horizon = field.scalar,
+                CURRENT => current = field.scalar,
+                NEWEST => newest = field.scalar,
+                BEGUN => self.begun = field.scalar != 0,
+                REQUEST => self.request = field.scalar,
+                STREAMS => self.streams.reserve(usize::try_from(field.scalar).ok()?),
+                PLAN => plans.push(self.read_plan(field.body)?),
                 _ => {}
             }
         }
         self.watermark.resume(current, newest, now.monotonic);
-        let is_same = kept == plans && kept == self.plans.len() as u64;
+        let kept = plans.iter().flatten().count();
+        let is_same = kept == plans.len() && kept == self.plans.len();
         for plan in self.plans.iter_mut().filter(|plan| plan.next_end == 0 && current > 0) {
             plan.begin(current.saturating_add(1), newest);
         }
-        for field in Fields::new(state).filter(|field| field.number() == 7) {
-            self.read_stream(field.body, &places, is_same)?;
+        let mut heads: HashMap<u64, Arc<Head>> = HashMap::new();
+        for field in fields().filter(|field| field.number() == HEAD) {
+            let (plan, old, head) = read_head(field.body, self.next_head())?;
+            let Some(plan) = *plans.get(plan)? else { continue };
+            let head = Arc::new(head);
+            self.plans[usize::from(plan)].heads.insert(head.key, Arc::downgrade(&head));
+            heads.insert(old, head);
+        }
+        // Where series are now, by plan and slot in the file.
+        let mut places: Vec<Vec<Option<Slot>>> = vec![Vec::new(); plans.len()];
+        for field in fields().filter(|field| field.number() == SERIES) {
+            let (plan, slot) = read_place(field.body);
+            let Some(index) = *plans.get(plan)? else { continue };
+            let place = &mut places[plan];
+            if place.len() <= slot {
+                // What a slot is bounded by.
+                u32::try_from(slot).ok()?;
+                place.resize(slot + 1, None);
+            }
+            let target = &mut self.plans[usize::from(index)];
+            let (key, series) = read_series(field.body, &heads, target.shape.more())?;
+            place[slot] = Some(target.table.insert(key, series).ok()?);
+        }
+        drop(heads);
+        for field in fields().filter(|field| field.number() == STREAM) {
+            self.read_stream(field.body, &plans, &places, is_same)?;
         }
         self.count_series();
         Some(())
     }
 
-    /// Tells whether there is such a plan now.
-    fn read_plan(
-        &mut self,
-        body: &[u8],
-        number: u64,
-        places: &mut HashMap<(u64, u64), (u16, Slot)>,
-    ) -> Read<bool> {
+    /// Tells which plan it is now.
+    fn read_plan(&mut self, body: &[u8]) -> Read<Option<u16>> {
         let id = read_key(&Fields::new(body).find(|field| field.number() == 1)?)?;
-        let Some(index) = self.plans.iter().position(|plan| plan.id == id) else { return Some(false) };
-        let mut heads: Vec<Arc<Head>> = Vec::new();
-        let mut ordinal = 0;
+        let Some(index) = self.plans.iter().position(|plan| plan.id == id) else { return Some(None) };
+        let plan = &mut self.plans[index];
         for field in Fields::new(body) {
             match field.number() {
-                2 => self.plans[index].next_end = field.scalar,
-                3 => self.plans[index].closed = field.scalar,
-                4 => self.plans[index].began = field.scalar,
-                5 => {
-                    let number = self.next_head();
-                    let (key, head) = read_head(field.body, number)?;
-                    let head = Arc::new(head);
-                    self.plans[index].heads.insert(key, Arc::downgrade(&head));
-                    heads.push(head);
-                }
-                6 => {
-                    let more = self.plans[index].shape.more();
-                    let (key, series) = read_series(field.body, &heads, more)?;
-                    let slot = self.plans[index].table.insert(key, series).ok()?;
-                    places.insert((number, ordinal), (index as u16, slot));
-                    ordinal += 1;
-                }
-                7 => self.plans[index].books.taken = read_total(field.body)?,
-                8 => self.plans[index].books.let_out = read_total(field.body)?,
-                9 => self.plans[index].books.dropped = read_total(field.body)?,
+                2 => plan.next_end = field.scalar,
+                3 => plan.closed = field.scalar,
+                4 => plan.began = field.scalar,
+                5 => plan.table.reserve(usize::try_from(field.scalar).ok()?),
+                7 => plan.books.taken = read_total(field.body)?,
+                8 => plan.books.let_out = read_total(field.body)?,
+                9 => plan.books.dropped = read_total(field.body)?,
                 _ => {}
             }
         }
-        self.plans[index].busy = true;
-        Some(true)
+        plan.busy = true;
+        Some(u16::try_from(index).ok())
     }
 
     fn read_stream(
         &mut self,
         body: &[u8],
-        places: &HashMap<(u64, u64), (u16, Slot)>,
+        plans: &[Option<u16>],
+        places: &[Vec<Option<Slot>>],
         is_same: bool,
     ) -> Read<()> {
         let mut key = None;
         let mut stream = Stream::new(Meaning::Levels);
-        let mut targets = Vec::new();
+        let mut targets: SmallVec<[Target; 8]> = SmallVec::new();
         for field in Fields::new(body) {
             match field.number() {
                 1 => key = Some(read_key(&field)?),
@@ -156,13 +167,13 @@ impl Aggregator {
                     stream.waiting.insert(&mut read_sample(field.body)?);
                 }
                 8 => {
-                    let number = |wanted| {
-                        Fields::new(field.body)
-                            .find(|field| field.number() == wanted)
-                            .map_or(0, |field| field.scalar)
-                    };
-                    if let Some((plan, slot)) = places.get(&(number(1), number(2))) {
-                        targets.push(Target { plan: *plan, slot: *slot, since: number(3) });
+                    let (plan, slot) = read_place(field.body);
+                    let since = Fields::new(field.body)
+                        .find(|field| field.number() == 3)
+                        .map_or(0, |field| field.scalar);
+                    let found = places.get(plan).and_then(|place| *place.get(slot)?);
+                    if let (Some(plan), Some(slot)) = (*plans.get(plan)?, found) {
+                        targets.push(Target { plan, slot, since });
                     }
                 }
                 _ => {}
@@ -175,7 +186,7 @@ impl Aggregator {
                 series.live += u32::from(!stream.ended);
             }
         }
-        stream.targets = targets.into();
+        stream.targets = targets.into_iter().collect();
         if let Err(stream) = self.streams.insert(key?, stream) {
             // The limit is lower now.
             self.horizon = self.horizon.max(stream.last.place.time);
@@ -187,29 +198,38 @@ impl Aggregator {
     }
 }
 
+/// Plan and slot of a series: fields that begin a series and the target of a stream.
+fn put_place(out: &mut Vec<u8>, plan: usize, slot: Slot) {
+    put_uint(out, 1, plan as u64);
+    put_uint(out, 2, slot.number() as u64);
+}
+
+fn read_place(body: &[u8]) -> (usize, usize) {
+    let (mut plan, mut slot) = (0, 0);
+    // They come first.
+    for field in Fields::new(body).take(2) {
+        match field.number() {
+            1 => plan = usize::try_from(field.scalar).unwrap_or(usize::MAX),
+            2 => slot = usize::try_from(field.scalar).unwrap_or(usize::MAX),
+            _ => {}
+        }
+    }
+    (plan, slot)
+}
+
 fn put_plan(out: &mut Vec<u8>, plan: &Plan) {
     put_key(out, 1, plan.id);
     put_fixed64(out, 2, plan.next_end);
     put_fixed64(out, 3, plan.closed);
     put_fixed64(out, 4, plan.began);
-    let mut heads: HashMap<u64, u64> = HashMap::new();
-    for (key, head) in &plan.heads {
-        let Some(head) = head.upgrade() else { continue };
-        heads.insert(head.id, heads.len() as u64);
-        put_message(out, 5, |out| put_head(out, *key, &head));
-    }
-    for (slot, series) in plan.table.iter() {
-        let Some(key) = plan.table.key(slot) else { continue };
-        let head = heads.get(&series.head.id).copied().unwrap_or(0);
-        put_message(out, 6, |out| put_series(out, key, head, series));
-    }
+    put_uint(out, 5, plan.table.len() as u64);
     put_message(out, 7, |out| put_total(out, &plan.books.taken));
     put_message(out, 8, |out| put_total(out, &plan.books.let_out));
     put_message(out, 9, |out| put_total(out, &plan.books.dropped));
 }
 
-fn put_head(out: &mut Vec<u8>, key: Fingerprint, head: &Head) {
-    put_key(out, 1, key);
+fn put_head(out: &mut Vec<u8>, plan: usize, head: &Head) {
+    put_key(out, 1, head.key);
     let texts = [
         &head.resource,
         &head.resource_schema,
@@ -223,10 +243,13 @@ fn put_head(out: &mut Vec<u8>, key: Fingerprint, head: &Head) {
         put_bytes(out, field, text);
     }
     put_uint(out, 9, u64::from(head.kind.number()));
+    put_uint(out, 10, plan as u64);
+    put_uint(out, 11, head.id);
 }
 
-fn read_head(body: &[u8], id: u64) -> Read<(Fingerprint, Head)> {
-    let mut key = None;
+/// A head under the identifier `id`, with its plan and the identifier that it had.
+fn read_head(body: &[u8], id: u64) -> Read<(usize, u64, Head)> {
+    let (mut plan, mut old, mut key) = (0, 0, None);
     let mut texts: [Box<[u8]>; 7] = Default::default();
     let mut kind = None;
     for field in Fields::new(body) {
@@ -234,17 +257,22 @@ fn read_head(body: &[u8], id: u64) -> Read<(Fingerprint, Head)> {
             1 => key = Some(read_key(&field)?),
             number @ 2..=8 => texts[number as usize - 2] = field.body.into(),
             9 => kind = Kind::from_number(u8::try_from(field.scalar).ok()?),
+            10 => plan = usize::try_from(field.scalar).ok()?,
+            11 => old = field.scalar,
             _ => {}
         }
     }
     let [resource, resource_schema, scope, scope_schema, name, description, unit] = texts;
-    let kind = kind?;
-    Some((key?, Head { id, resource, resource_schema, scope, scope_schema, name, description, unit, kind }))
+    let (key, kind) = (key?, kind?);
+    let head =
+        Head { id, key, resource, resource_schema, scope, scope_schema, name, description, unit, kind };
+    Some((plan, old, head))
 }
 
-fn put_series(out: &mut Vec<u8>, key: Fingerprint, head: u64, series: &Series) {
-    put_key(out, 1, key);
-    put_uint(out, 2, head);
+fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, series: &Series) {
+    put_place(out, plan, slot);
+    put_uint(out, 11, series.head.id);
+    put_key(out, 12, key);
     put_bytes(out, 3, &series.attributes);
     put_fixed64(out, 4, series.start);
     put_uint(out, 5, u64::from(series.ended));
@@ -256,17 +284,27 @@ fn put_series(out: &mut Vec<u8>, key: Fingerprint, head: u64, series: &Series) {
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
     more.parts.iter().for_each(|window| put_message(out, 9, |out| put_window(out, window)));
     more.sessions.iter().for_each(|window| put_message(out, 10, |out| put_window(out, window)));
+    for shown in &more.shown {
+        put_message(out, 13, |out| {
+            put_uint(out, 1, u64::from(shown.which));
+            put_fixed64(out, 2, shown.time);
+            put_fixed64(out, 3, shown.value.to_bits());
+        });
+    }
 }
 
-fn read_series(body: &[u8], heads: &[Arc<Head>], more: Option<Box<More>>) -> Read<(Fingerprint, Series)> {
-    let head = Fields::new(body).find(|field| field.number() == 2)?.scalar;
-    let head = heads.get(usize::try_from(head).ok()?)?;
+fn read_series(
+    body: &[u8],
+    heads: &HashMap<u64, Arc<Head>>,
+    more: Option<Box<More>>,
+) -> Read<(Fingerprint, Series)> {
+    let head = heads.get(&Fields::new(body).find(|field| field.number() == 11)?.scalar)?;
     let mut key = None;
     let mut series = Series::new(head.clone(), Box::default(), more);
     let mut tier = 0;
     for field in Fields::new(body) {
         match (field.number(), series.more.as_deref_mut()) {
-            (1, _) => key = Some(read_key(&field)?),
+            (12, _) => key = Some(read_key(&field)?),
             (3, _) => series.attributes = field.body.into(),
             (4, _) => series.start = field.scalar,
             (5, _) => series.ended = field.scalar != 0,
@@ -278,13 +316,21 @@ fn read_series(body: &[u8], heads: &[Arc<Head>], more: Option<Box<More>>) -> Rea
             }
             (9, Some(more)) => more.parts.push_back(read_window(field.body)?),
             (10, Some(more)) => more.sessions.push(read_window(field.body)?),
+            (13, Some(more)) => {
+                let number = |wanted| {
+                    let found = Fields::new(field.body).find(|field| field.number() == wanted);
+                    found.map_or(0, |field| field.scalar)
+                };
+                let (time, value) = (number(2), f64::from_bits(number(3)));
+                more.shown.push(Shown { which: u16::try_from(number(1)).ok()?, time, value });
+            }
             _ => {}
         }
     }
     Some((key?, series))
 }
 
-fn put_stream(out: &mut Vec<u8>, key: Fingerprint, stream: &Stream, ordinals: &HashMap<(u16, Slot), u64>) {
+fn put_stream(out: &mut Vec<u8>, key: Fingerprint, stream: &Stream) {
     put_key(out, 1, key);
     let meaning = match stream.meaning {
         Meaning::Increments => 0,
@@ -300,10 +346,8 @@ fn put_stream(out: &mut Vec<u8>, key: Fingerprint, stream: &Stream, ordinals: &H
         put_message(out, 7, |out| put_sample(out, sample));
     }
     for target in &stream.targets {
-        let Some(ordinal) = ordinals.get(&(target.plan, target.slot)) else { continue };
         put_message(out, 8, |out| {
-            put_uint(out, 1, u64::from(target.plan));
-            put_uint(out, 2, *ordinal);
+            put_place(out, usize::from(target.plan), target.slot);
             put_fixed64(out, 3, target.since);
         });
     }

@@ -82,6 +82,15 @@ pub(crate) struct Events {
     pub(crate) unknown_starts: u64,
 }
 
+impl Events {
+    pub(crate) fn add(&mut self, other: Events) {
+        self.resets += other.resets;
+        self.gaps += other.gaps;
+        self.overlaps += other.overlaps;
+        self.unknown_starts += other.unknown_starts;
+    }
+}
+
 /// From when on a first data point counts in full.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beginning {

@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod conformance;
+mod kills;
 mod lasting;
 mod limits;
 mod properties;
+mod two_levels;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -293,7 +295,7 @@ impl Tested {
 
     fn at(config: &AggregatorConfig, place: &Place) -> Tested {
         let metrics = Metrics::default();
-        let mut harness = StageHarness::new(stage(config, &metrics, place));
+        let mut harness = StageHarness::new(stage(config, &metrics, place, None).expect("no store to open"));
         harness.advance(Duration::from_nanos(BASE + 3600 * S));
         Tested { harness, metrics }
     }
@@ -360,8 +362,14 @@ impl Aggregator {
 
 impl Bare {
     fn new(config: &AggregatorConfig, place: &Place) -> Bare {
+        Bare::with_store(config, place, None)
+    }
+
+    fn with_store(config: &AggregatorConfig, place: &Place, store: Option<&Store>) -> Bare {
+        let metrics = Metrics::default();
+        let lasting = lasting(config, &metrics, place, store).expect("a log that can be opened");
         let now = Now { monotonic: Duration::from_secs(1000), unix_nanos: BASE + 3600 * S };
-        Bare { aggregator: aggregator(config, &Metrics::default(), place, 7), now, found: Vec::new() }
+        Bare { aggregator: aggregator(config, &metrics, place, 7, lasting), now, found: Vec::new() }
     }
 
     fn call(&mut self, act: impl FnOnce(&mut Aggregator, Now, &mut Output)) {

@@ -7,10 +7,10 @@
 mod lag;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use phoenix_series::Fingerprint;
+use phoenix_series::{Fingerprint, FingerprintMap};
 
 use crate::config::{PartitionBy, WatermarkConfig};
 
@@ -38,7 +38,7 @@ pub(crate) struct Partition(u32);
 #[derive(Debug)]
 pub(crate) struct Watermark {
     settings: Settings,
-    index: HashMap<Fingerprint, Partition>,
+    index: FingerprintMap<Partition>,
     clocks: Vec<Clock>,
     /// Partitions that hold the watermark, by what was their newest time when they were put in: the true one is no earlier.
     slowest: BinaryHeap<Reverse<(u64, u32)>>,
@@ -69,7 +69,7 @@ impl Watermark {
         };
         Watermark {
             settings,
-            index: HashMap::new(),
+            index: FingerprintMap::default(),
             // The first one is shared by all for whom there is no other.
             clocks: vec![Clock::default()],
             slowest: BinaryHeap::new(),

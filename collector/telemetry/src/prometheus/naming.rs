@@ -1,46 +1,9 @@
 //! Names and numbers as Prometheus wants them.
 
+use phoenix_prometheus_units::{word, word_per};
+
 use super::Options;
 use crate::metrics::{InstrumentKind, Stream};
-
-/// Units that have a word of their own.
-const UNITS: &[(&str, &str)] = &[
-    ("d", "days"),
-    ("h", "hours"),
-    ("min", "minutes"),
-    ("s", "seconds"),
-    ("ms", "milliseconds"),
-    ("us", "microseconds"),
-    ("ns", "nanoseconds"),
-    ("By", "bytes"),
-    ("KiBy", "kibibytes"),
-    ("MiBy", "mebibytes"),
-    ("GiBy", "gibibytes"),
-    ("TiBy", "tibibytes"),
-    ("KBy", "kilobytes"),
-    ("MBy", "megabytes"),
-    ("GBy", "gigabytes"),
-    ("TBy", "terabytes"),
-    ("m", "meters"),
-    ("V", "volts"),
-    ("A", "amperes"),
-    ("J", "joules"),
-    ("W", "watts"),
-    ("g", "grams"),
-    ("Cel", "celsius"),
-    ("Hz", "hertz"),
-    ("%", "percent"),
-];
-
-const PER: &[(&str, &str)] = &[
-    ("s", "second"),
-    ("min", "minute"),
-    ("h", "hour"),
-    ("d", "day"),
-    ("w", "week"),
-    ("mo", "month"),
-    ("y", "year"),
-];
 
 /// The name of a metric: unit, then type at its end, each unless it is there already.
 pub(super) fn metric_name(stream: &Stream, options: &Options) -> String {
@@ -75,12 +38,10 @@ fn unit_words(unit: &str, kind: InstrumentKind) -> Vec<String> {
         return words;
     }
     if !main.is_empty() && !is_annotation(main) {
-        let known = UNITS.iter().find(|(unit, _)| *unit == main);
-        words.push(known.map_or_else(|| sanitized(main, ""), |(_, word)| (*word).to_owned()));
+        words.push(word(main).map_or_else(|| sanitized(main, ""), str::to_owned));
     }
     if let Some(per) = per.filter(|per| !per.is_empty() && !is_annotation(per)) {
-        let known = PER.iter().find(|(unit, _)| *unit == per);
-        let word = known.map_or_else(|| sanitized(per, ""), |(_, word)| (*word).to_owned());
+        let word = word_per(per).map_or_else(|| sanitized(per, ""), str::to_owned);
         words.push(format!("per_{word}"));
     }
     words.retain(|word| !word.is_empty());

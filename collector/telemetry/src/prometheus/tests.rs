@@ -90,7 +90,9 @@ fn names_get_their_unit_and_type_as_asked() {
         ("used", "1", false, "used_ratio"),
         ("used_count", "1", true, "used_count_total"),
         ("rate", "By/s", false, "rate_bytes_per_second"),
-        ("http.odd-name", "{request}/min", false, "http_odd_name_per_minute"),
+        ("http.odd-name", "{request}/m", false, "http_odd_name_per_minute"),
+        // Behind a slash that is no unit with a word of its own.
+        ("batches", "{batch}/min", false, "batches_per_min"),
     ];
     for (name, unit, is_counter, _) in cases {
         match is_counter {

@@ -4,6 +4,7 @@ use phoenix_config::{Described, GoDuration, Problems};
 use serde::Deserialize;
 
 use super::Function;
+use crate::glob::Glob;
 
 /// What is aggregated, and how.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
@@ -48,6 +49,42 @@ pub struct Rule {
     pub tiers: Vec<Tier>,
     /// The most scale of exponential histograms that come out; lower is coarser.
     pub max_scale: i32,
+    /// Lets gauges out when they changed by more than a bound, or after so long.
+    pub dead_band: Option<DeadBand>,
+}
+
+/// When a gauge is let out although little changed. What a store has is off by no more than the band at the end of each window.
+#[derive(Clone, Debug, PartialEq, Deserialize, Described)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadBand {
+    /// A change by more than this, in the unit of the metric, is let out.
+    #[described(min = 0)]
+    pub absolute: f64,
+    /// A change by more than this share of the value that was let out last is let out. Of both bounds the wider counts.
+    #[described(min = 0)]
+    pub relative: f64,
+    /// The longest time between two data points of a series that has some; less than the time after which the store takes a
+    /// series for ended.
+    pub heartbeat: GoDuration,
+}
+
+impl Default for DeadBand {
+    fn default() -> DeadBand {
+        DeadBand { absolute: 0.0, relative: 0.0, heartbeat: GoDuration::from_secs(240) }
+    }
+}
+
+impl DeadBand {
+    fn validate(&self, interval: i64, problems: &mut Problems) {
+        for (key, bound) in [("absolute", self.absolute), ("relative", self.relative)] {
+            problems.require(bound.is_finite() && bound >= 0.0, key, "must be a number from 0 on");
+        }
+        problems.require(
+            self.heartbeat.as_nanos() >= interval,
+            "heartbeat",
+            "must be at least the `interval`: a series is let out once in a window at most",
+        );
+    }
 }
 
 impl Default for Rule {
@@ -70,6 +107,7 @@ impl Default for Rule {
             keep_input: false,
             tiers: Vec::new(),
             max_scale: 20,
+            dead_band: None,
         }
     }
 }
@@ -86,6 +124,33 @@ pub struct Match {
     pub kinds: Vec<MetricKind>,
     /// Attributes of the data point, or else of its resource; all of them must match.
     pub attributes: Vec<AttributeMatch>,
+}
+
+impl Match {
+    /// Whether there are data points that both surely take, if such metrics are sent at all.
+    fn surely_meets(&self, other: &Match) -> bool {
+        let kinds = self.kinds.is_empty()
+            || other.kinds.is_empty()
+            || self.kinds.iter().any(|kind| other.kinds.contains(kind));
+        let attributes =
+            self.attributes.is_empty() || other.attributes.is_empty() || self.attributes == other.attributes;
+        kinds && attributes && (self == other || self.takes_name_of(other) || other.takes_name_of(self))
+    }
+
+    /// Whether it takes a name that the other lists.
+    fn takes_name_of(&self, other: &Match) -> bool {
+        let matches = |patterns: &[String], name: &str| {
+            patterns.iter().any(|pattern| Glob::new(pattern).is_match(name.as_bytes()))
+        };
+        let takes = |rule: &Match, name: &str| {
+            (rule.names.is_empty() || matches(&rule.names, name)) && !matches(&rule.exclude, name)
+        };
+        let unfiltered = |rule: &Match| rule.names.is_empty() && rule.exclude.is_empty();
+        // Of patterns it is only known that somebody who takes everything takes what they match.
+        let is_name = |name: &&String| !name.contains(['*', '?']);
+        other.names.iter().filter(is_name).any(|name| takes(self, name) && takes(other, name))
+            || unfiltered(self) && other.exclude.is_empty()
+    }
 }
 
 /// An attribute that must be there with one of some values, or match a pattern.
@@ -236,6 +301,14 @@ impl Rule {
             let first = self.outputs.iter().position(|other| other == output);
             problems.require(first == Some(index), &format!("outputs::{index}"), "is there already");
         }
+        if let Some(band) = &self.dead_band {
+            problems.within("dead_band", |problems| band.validate(self.interval.as_nanos(), problems));
+            problems.require(
+                self.window == WindowKind::Tumbling,
+                "dead_band",
+                "is for tumbling windows: the others are let out when something is new in them",
+            );
+        }
         let range = "must be from -10 to 20";
         problems.require((-10..=20).contains(&self.max_scale), "max_scale", range);
         for (index, label) in self.labels.iter().enumerate() {
@@ -340,7 +413,7 @@ impl Rule {
         let outputs = self.outputs == other.outputs
             || self.outputs.iter().any(|output| other.outputs.contains(output))
             || natural(self) && natural(other);
-        self.matches == other.matches
+        self.matches.surely_meets(&other.matches)
             && (&self.by, &self.without, &self.levels, &self.labels)
                 == (&other.by, &other.without, &other.levels, &other.labels)
             && self.name == other.name

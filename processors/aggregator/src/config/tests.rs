@@ -11,7 +11,11 @@ fn keys(settings: &str) -> Vec<String> {
 #[test]
 fn rejects_bad_settings_and_names_the_field() {
     // (settings of one rule, fields that the errors name)
-    let cases: [(&str, &[&str]); 24] = [
+    let cases: [(&str, &[&str]); 28] = [
+        (r#"{"id": "a", "dead_band": {"absolute": 0.5, "relative": 0.01}}"#, &[]),
+        (r#"{"id": "a", "dead_band": {"absolute": -1.0}}"#, &["rules::0::dead_band::absolute"]),
+        (r#"{"id": "a", "dead_band": {"heartbeat": "10s"}}"#, &["rules::0::dead_band::heartbeat"]),
+        (r#"{"id": "a", "window": "session", "gap": "30s", "dead_band": {}}"#, &["rules::0::dead_band"]),
         (r#"{"id": "a"}"#, &[]),
         (r#"{"id": ""}"#, &["rules::0::id"]),
         (r#"{"id": "a", "interval": "10ms"}"#, &["rules::0::interval"]),
@@ -59,6 +63,11 @@ fn rejects_bad_settings_and_names_the_field() {
         ),
         ["max_series", "watermark::out_of_order", "watermark::idle_timeout"]
     );
+    let lasting = |others: &str| keys(&format!(r#"{{"rules": [{{"id": "a"}}], {others}}}"#));
+    assert_eq!(lasting(r#""storage": "file_storage", "durable": true"#), [""; 0]);
+    assert_eq!(lasting(r#""storage": "file_storage", "checkpoint": {"directory": "/x"}"#), ["storage"]);
+    assert_eq!(lasting(r#""durable": true, "checkpoint": {"directory": "/x"}"#), ["durable"]);
+    assert_eq!(lasting(r#""storage": "x", "checkpoint": {"interval": "1ms"}"#), ["checkpoint::interval"]);
 }
 
 #[test]
@@ -69,6 +78,22 @@ fn two_rules_that_write_one_series_are_refused() {
     assert_eq!(two(x, &format!(r#"{x}, "name": "{{name}}:1m""#)), [""; 0]);
     assert_eq!(two(x, r#""match": {"names": ["y"]}, "by": ["pod"]"#), [""; 0]);
     assert_eq!(keys(r#"{"rules": [{"id": "a"}, {"id": "a", "name": "{rule}"}]}"#), ["rules::1::id"]);
+    // Matches that differ may meet nevertheless.
+    let by = r#""by": ["pod"]"#;
+    let named = |names: &str| format!(r#""match": {names}, {by}"#);
+    let cases = [
+        (r#"{"names": ["x.*"]}"#, r#"{"names": ["x.y"]}"#, true),
+        (r#"{"names": ["x.*"], "exclude": ["x.y"]}"#, r#"{"names": ["x.y"]}"#, false),
+        (r#"{"names": ["x.*"]}"#, r#"{"names": ["x.y"], "kinds": ["gauge"]}"#, true),
+        (r#"{"names": ["x.*"], "kinds": ["counter"]}"#, r#"{"names": ["x.y"], "kinds": ["gauge"]}"#, false),
+        (r#"{}"#, r#"{"names": ["x.*"]}"#, true),
+        (r#"{"exclude": ["x.*"]}"#, r#"{"names": ["x.*"]}"#, false),
+    ];
+    for (one, other, refused) in cases {
+        let expected: &[&str] = if refused { &["rules::1"] } else { &[] };
+        assert_eq!(two(&named(one), &named(other)), expected, "{one} {other}");
+        assert_eq!(two(&named(other), &named(one)), expected, "{other} {one}");
+    }
 }
 
 #[test]

@@ -5,11 +5,11 @@ use phoenix_pdata::view::Number;
 use super::shape::TIER_BITS;
 use super::{Books, Shape};
 use crate::accumulator::Accumulator;
-use crate::config::{Function, Over, PartialWindows, WindowKind};
+use crate::config::{DeadBand, Function, Over, PartialWindows, WindowKind};
 use crate::emission::{Emission, Stamp};
 use crate::kind::{Form, Kind};
 use crate::metrics::RuleMetrics;
-use crate::series::{Series, Window};
+use crate::series::{Series, Shown, Window};
 use crate::value::as_double;
 
 /// A window on its way out.
@@ -32,11 +32,25 @@ pub(super) struct Closer<'a> {
     pub(super) books: &'a mut Books,
     pub(super) metrics: &'a RuleMetrics,
     pub(super) emission: &'a mut Emission,
+    /// What the series let out last, where there is a dead band.
+    pub(super) shown: Vec<Shown>,
 }
 
 impl Closer<'_> {
     /// Closes a window of a series. Returns up to when it covers if that is before its end.
     pub(super) fn close(&mut self, series: &mut Series, end: u64, last: bool) -> u64 {
+        let has_band = self.shape.rule.dead_band.is_some();
+        if let Some(more) = series.more.as_deref_mut().filter(|_| has_band) {
+            self.shown = std::mem::take(&mut more.shown);
+        }
+        let flushed = self.close_window(series, end, last);
+        if let Some(more) = series.more.as_deref_mut().filter(|_| has_band) {
+            more.shown = std::mem::take(&mut self.shown);
+        }
+        flushed
+    }
+
+    fn close_window(&mut self, series: &mut Series, end: u64, last: bool) -> u64 {
         if self.shape.gap > 0 {
             self.close_sessions(series, end, last);
             return 0;
@@ -160,6 +174,7 @@ impl Closer<'_> {
 
     /// The last stream of a series ended without a further data point.
     fn emit_end(&mut self, series: &Series, end: u64) {
+        self.shown.clear();
         let outputs = &self.shape.outputs[usize::from(series.head.kind.number())];
         for (index, (_, form)) in outputs.iter().enumerate() {
             if matches!(form, Form::Gauge | Form::Sum { .. }) {
@@ -228,7 +243,14 @@ impl Closer<'_> {
                 (Form::Gauge | Form::Sum { .. }, value) => {
                     let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;
                     let number = evaluate(*function, value, closing.window, seconds, self.shape.rule.over);
+                    let is_gauge = *form == Form::Gauge;
                     if let Some(number) = number {
+                        let band = self.shape.rule.dead_band.as_ref().filter(|_| is_gauge);
+                        let new = Shown { which, time: closing.end, value: as_double(number) };
+                        if band.is_some_and(|band| !leaves_band(band, &mut self.shown, new)) {
+                            self.metrics.held_back.add(1);
+                            continue;
+                        }
                         emission.add(&series.head, which, partial, |out| stamp.put_number(out, Some(number)));
                     } else if series.live == 0 && series.ended {
                         emission.add(&series.head, which, partial, |out| stamp.put_number(out, None));
@@ -239,6 +261,21 @@ impl Closer<'_> {
             self.metrics.points_out.add((emission.len() - before) as u64);
         }
     }
+}
+
+/// Whether a gauge has to go out: it left the dead band around what went out last, or that is long ago. Then it is noted.
+fn leaves_band(band: &DeadBand, shown: &mut Vec<Shown>, new: Shown) -> bool {
+    let Some(last) = shown.iter_mut().find(|shown| shown.which == new.which) else {
+        shown.push(new);
+        return true;
+    };
+    let width = band.absolute.max(band.relative * last.value.abs());
+    let due = new.time.saturating_sub(last.time) >= band.heartbeat.as_nanos().max(0) as u64;
+    let leaves = due || (new.value - last.value).abs() > width;
+    if leaves {
+        *last = new;
+    }
+    leaves
 }
 
 /// The number that a function gives; none where there is none.

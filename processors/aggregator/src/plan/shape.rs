@@ -6,12 +6,10 @@ use crate::accumulator::Needs;
 use crate::config::{Function, PartialWindows, Rule, WindowKind};
 use crate::emission::Naming;
 use crate::glob::Glob;
-use crate::kind::{Form, Kind};
+use crate::kind::{Form, KINDS, Kind};
 use crate::labels::{Grouping, Labels, fill};
 use crate::series::{Head, More, Window};
 
-/// Kinds of metrics, by number.
-const KINDS: usize = 11;
 /// Tiers fit into the low bits of what an output is told apart by.
 pub(super) const TIER_BITS: u16 = 4;
 
@@ -107,9 +105,12 @@ impl Shape {
     /// The kind of what comes out for a kind that comes in; none where the rule makes nothing of it.
     pub(crate) fn kind(&self, kind: Kind) -> Option<Kind> {
         use crate::config::TemporalityChoice::{Delta, Preserve};
-        let tumbling = self.rule.window == WindowKind::Tumbling;
-        let choice =
-            if tumbling || self.rule.temporality != Preserve { self.rule.temporality } else { Delta };
+        // Unless what comes out depends on how what comes in relates in time, both go into one series: it has one writer.
+        let depends = self.rule.outputs.is_empty() || self.rule.outputs.contains(&Function::Sum);
+        let choice = match self.rule.temporality {
+            Preserve if !depends || self.rule.window != WindowKind::Tumbling => Delta,
+            choice => choice,
+        };
         let kind = kind.with(choice);
         (!self.outputs[usize::from(kind.number())].is_empty()).then_some(kind)
     }
@@ -145,7 +146,8 @@ impl Shape {
 
     /// What a new series needs beside its window.
     pub(crate) fn more(&self) -> Option<Box<More>> {
-        (!self.tiers.is_empty() || self.parts > 1 || self.gap > 0).then(|| {
+        let has_band = self.rule.dead_band.is_some();
+        (!self.tiers.is_empty() || self.parts > 1 || self.gap > 0 || has_band).then(|| {
             let tiers = self.tiers.iter().map(|_| Window::default()).collect();
             Box::new(More { tiers, ..More::default() })
         })

@@ -3,10 +3,29 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use phoenix_component::{Adoption, Now};
+use phoenix_component::{Adoption, Batch, Now, Output};
+use phoenix_pdata::{Signal, count_items};
+use phoenix_series::Slot;
 
 use super::{Aggregator, Early};
+use crate::checkpoint::Writing;
+use crate::journal::Journal;
+use crate::state::Capture;
 use crate::stream::{Stream, Target};
+
+/// Bytes of requests in a journal from which on a checkpoint is written before its time.
+const MOST_JOURNALED: u64 = 256 << 20;
+
+/// The least time between the beginnings of two checkpoints, unless the interval is shorter.
+const LEAST_APART: Duration = Duration::from_secs(5);
+
+/// A state on its way to a checkpoint.
+pub(super) struct Capturing {
+    pub(super) capture: Capture,
+    writing: Writing,
+    /// The last request that is part of it.
+    request: u64,
+}
 
 impl Aggregator {
     /// Takes over the state of the predecessor: its streams, and the series of rules that are the same. What it has of rules
@@ -24,9 +43,10 @@ impl Aggregator {
             }
             // Nobody else will hand anything over.
             self.wake_at = Some(Duration::ZERO);
-            old.checkpoint = None;
+            (old.checkpoint, old.journal) = (None, None);
             return Adoption::Kept;
         }
+        self.take_over_disk(old);
         (self.seed, self.hasher) = (old.seed, old.hasher.clone());
         self.next_head = old.next_head;
         self.generation = old.generation + 1;
@@ -55,7 +75,6 @@ impl Aggregator {
         // Series of windows that were being closed are where they were.
         let in_place = all_kept && plans.iter().all(|(theirs, mine)| theirs == mine);
         self.closing = old.closing.take().filter(|closing| in_place && closing.has_streams());
-        old.checkpoint = None;
         if all_kept {
             old.clear();
         } else {
@@ -109,54 +128,163 @@ impl Aggregator {
         }
     }
 
-    /// Reads the state of the last run, if there is one.
-    pub(super) fn restore(&mut self, now: Now) {
+    /// Goes on writing where the predecessor wrote. Elsewhere the state is written at once, and what the predecessor wrote is
+    /// done: it would be restored by nobody.
+    fn take_over_disk(&mut self, old: &mut Aggregator) {
+        self.request = old.request();
+        old.capturing = None;
+        let same =
+            matches!((&self.checkpoint, &old.checkpoint), (Some(mine), Some(theirs)) if mine.is_same(theirs));
+        match (same, old.checkpoint.take()) {
+            (true, theirs) => (self.checkpoint, self.next_checkpoint) = (theirs, old.next_checkpoint),
+            (false, _) => self.next_checkpoint = Duration::ZERO,
+        }
+        let Some(theirs) = old.journal.take() else {
+            if let Some(journal) = &mut self.journal {
+                journal.go_on_from(self.request);
+                self.next_checkpoint = Duration::ZERO;
+            }
+            return;
+        };
+        match &mut self.journal {
+            Some(journal) if journal.is_same(&theirs) => journal.take_over(theirs),
+            Some(journal) => {
+                journal.go_on_from(self.request);
+                theirs.open().done_up_to(u64::MAX);
+            }
+            None => {
+                theirs.open().done_up_to(u64::MAX);
+                self.next_checkpoint = Duration::ZERO;
+            }
+        }
+    }
+
+    /// Reads the state of the last run, if there is one, and what came after it was written.
+    pub(super) fn restore(&mut self, now: Now, out: &mut Output) {
         let Some(checkpoint) = self.checkpoint.clone() else { return };
+        let place = checkpoint.place();
         match checkpoint.read() {
-            Ok(Some(body)) => match self.read_state(&body, now) {
+            Ok(Some(parts)) => match self.read_state(&parts, now) {
                 Some(()) => {
                     tracing::info!(series = self.series, streams = self.streams.len(), "state restored")
                 }
                 None => {
                     self.clear();
-                    tracing::error!(path = %checkpoint.path().display(), "the state cannot be read: starting without");
+                    tracing::error!(path = %place, "the state cannot be read: starting without");
                 }
             },
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(path = %checkpoint.path().display(), %error, "the state cannot be read: starting without");
+                tracing::error!(path = %place, %error, "the state cannot be read: starting without");
             }
         }
         self.next_checkpoint = now.monotonic + self.settings.checkpoint_interval;
+        self.replay(now, out);
+    }
+
+    /// Takes the requests that are not part of the checkpoint, as they were taken before. They are in the books of the last run;
+    /// the windows that they close are in those of this one.
+    fn replay(&mut self, now: Now, out: &mut Output) {
+        let Some(mut journal) = self.journal.take() else { return };
+        let mut again = Output::with_room(usize::MAX);
+        journal.replay(self.request, |moment, payload| {
+            self.watermark.resume(moment.watermark, 0, now.monotonic);
+            while !self.work(&mut again) {}
+            let items = count_items(Signal::Metrics, &payload);
+            let batch = Batch::new(Signal::Metrics, payload, items);
+            self.consume(batch, Now { unix_nanos: moment.unix_nanos, ..now }, &mut again);
+        });
+        for fragment in again.take_batches() {
+            out.send(fragment.batch, fragment.ack);
+        }
+        out.produced(again.take_transformed().1);
+        self.journal = Some(journal);
     }
 
     /// Goes on from a state, without a file.
     #[cfg(test)]
     pub(crate) fn start_from(&mut self, state: &[u8], now: Now) {
         self.early = None;
-        self.read_state(state, now).expect("a state");
+        self.read_state(&[state], now).expect("a state");
     }
 
-    /// Writes the state if its time has come and no window is being closed, on a thread of its own: the disk may be slow.
+    /// Begins to write the state if its time has come and no window is being closed.
     pub(super) fn checkpoint_if_due(&mut self, now: Now, done: bool) {
-        if !done || !self.begun || now.monotonic < self.next_checkpoint {
+        let is_long = self.journal.as_ref().is_some_and(|journal| journal.bytes() > MOST_JOURNALED);
+        let began = self.next_checkpoint.saturating_sub(self.settings.checkpoint_interval);
+        // Where the disk takes none the journal stays long: that is no reason to collect the state all the time.
+        let is_due = now.monotonic >= self.next_checkpoint || is_long && now.monotonic >= began + LEAST_APART;
+        if !done || !self.begun || !is_due || self.capturing.is_some() {
             return;
         }
-        let Some(checkpoint) = self.checkpoint.clone() else { return };
         self.next_checkpoint = now.monotonic + self.settings.checkpoint_interval;
-        let snapshot = checkpoint.snapshot(&self.write_state());
-        let metrics = self.metrics.clone();
-        let write = move || metrics.count_checkpoint(&checkpoint, &checkpoint.write(&snapshot));
-        // Where there is no thread it is written the next time, or at the end.
-        if let Err(error) = std::thread::Builder::new().name("checkpoint".into()).spawn(write) {
-            tracing::warn!(%error, "no thread to write the state");
+        self.begin_checkpoint();
+        self.capture(self.portion);
+    }
+
+    pub(crate) fn begin_checkpoint(&mut self) {
+        // A window that is being closed is no state that could go on elsewhere.
+        let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| self.closing.is_none()) else { return };
+        let (capture, request) = (Capture::begin(self), self.request());
+        self.capturing = Some(Capturing { capture, writing: checkpoint.begin(), request });
+    }
+
+    /// Collects more of the state, if one is being collected. False if there is more: then no window is closed, so that all of
+    /// it is of one moment.
+    pub(super) fn capture(&mut self, portion: usize) -> bool {
+        let Some(mut capturing) = self.capturing.take() else { return true };
+        let done = capturing.capture.go_on(self, portion);
+        if let Some(part) = capturing.capture.full_part() {
+            capturing.writing.push(part);
+        }
+        if !done {
+            self.capturing = Some(capturing);
+            return false;
+        }
+        let (writing, then) = self.finished(capturing);
+        writing.finish(then);
+        true
+    }
+
+    /// The last part is handed over: what is left to do once it is written.
+    fn finished(
+        &self,
+        capturing: Capturing,
+    ) -> (Writing, impl FnOnce(std::io::Result<()>) + Send + 'static + use<>) {
+        let Capturing { capture, mut writing, request } = capturing;
+        writing.push(capture.finish());
+        let (metrics, open) = (self.metrics.clone(), self.journal.as_ref().map(Journal::open));
+        let place = self.checkpoint.as_ref().map(|checkpoint| checkpoint.place()).unwrap_or_default();
+        (writing, move |written: std::io::Result<()>| {
+            metrics.count_checkpoint(&place, &written);
+            if let (Ok(()), Some(open)) = (written, open) {
+                open.done_up_to(request);
+            }
+        })
+    }
+
+    /// Writes down a stream and where it goes, if that is still to be done, before it changes.
+    pub(super) fn preserve(&mut self, slot: Slot) {
+        let Some(Capturing { capture, .. }) = &mut self.capturing else { return };
+        capture.stream(slot, &self.streams);
+        for target in self.streams.get(slot).iter().flat_map(|stream| &stream.targets) {
+            let plan = usize::from(target.plan);
+            capture.series(plan, target.slot, &self.plans[plan].table);
         }
     }
 
     /// Writes the state now.
-    pub(super) fn write_checkpoint(&mut self) {
-        let Some(checkpoint) = self.checkpoint.clone() else { return };
-        let written = checkpoint.write(&checkpoint.snapshot(&self.write_state()));
-        self.metrics.count_checkpoint(&checkpoint, &written);
+    pub(crate) fn write_checkpoint(&mut self) {
+        // One that was not finished is older.
+        self.capturing = None;
+        self.begin_checkpoint();
+        let Some(mut capturing) = self.capturing.take() else { return };
+        while !capturing.capture.go_on(self, 1024) {
+            if let Some(part) = capturing.capture.full_part() {
+                capturing.writing.push(part);
+            }
+        }
+        let (writing, then) = self.finished(capturing);
+        then(writing.finish_now());
     }
 }

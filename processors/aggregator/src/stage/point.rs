@@ -7,7 +7,7 @@ use super::Aggregator;
 use super::tally::{Fate, Tally};
 use crate::intake::{Origin, Point, Unusable};
 use crate::plan::{Delivery, Outcome};
-use crate::stream::{Beginning, Events, Standing};
+use crate::stream::{Beginning, Events, Meaning, Standing};
 use crate::value::Sample;
 use crate::watermark::Partition;
 
@@ -49,6 +49,7 @@ impl Aggregator {
             true => Fate::Stays,
             false => Fate::Leaves,
         };
+        tally.counts = true;
         let result = self.accept(slot, partition, point, now, &mut tally.events);
         if fate == Fate::Leaves {
             match result {
@@ -82,9 +83,13 @@ impl Aggregator {
         let time = sample.place.time;
         self.watermark.observe(partition, time, now.monotonic);
         let limit = self.limit().min(self.watermark.current());
+        self.preserve(slot);
         let Some(stream) = self.streams.get_mut(slot) else { return Ok(()) };
         match stream.place(time) {
             Standing::Duplicate => {
+                for target in &stream.targets {
+                    self.plans[usize::from(target.plan)].quality.duplicates += 1;
+                }
                 self.pool.give_back(sample.value);
                 Err("duplicate")
             }
@@ -100,6 +105,9 @@ impl Aggregator {
             }
             Standing::Newer => {
                 if !stream.waiting.insert(&mut sample) {
+                    for target in &stream.targets {
+                        self.plans[usize::from(target.plan)].quality.duplicates += 1;
+                    }
                     self.pool.give_back(sample.value);
                     return Err("duplicate");
                 }
@@ -127,7 +135,10 @@ impl Aggregator {
         while let Some(mut sample) = stream.waiting.pop(limit) {
             let (before, time, revives) = (stream.last.place.time, sample.place.time, stream.ended);
             let meaning = stream.meaning;
-            let change = stream.take(&mut sample, beginning, events);
+            let start = if meaning == Meaning::Increments { sample.place.start } else { 0 };
+            let mut own = Events::default();
+            let change = stream.take(&mut sample, beginning, &mut own);
+            events.add(own);
             let ended_already = revives && stream.ended;
             let mut best = Outcome::Late;
             for target in &stream.targets {
@@ -137,6 +148,8 @@ impl Aggregator {
                 }
                 let delivery = Delivery {
                     time,
+                    start,
+                    events: own,
                     before,
                     since: target.since,
                     meaning,
@@ -163,6 +176,8 @@ impl Aggregator {
             // The stream has been seen in this window already.
             let delivery = Delivery {
                 time: sample.place.time,
+                start: sample.place.start,
+                events: Events::default(),
                 before: stream.last.place.time,
                 since: target.since,
                 meaning: stream.meaning,

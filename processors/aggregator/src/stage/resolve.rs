@@ -59,6 +59,11 @@ impl Aggregator {
                 Err(_) => return Err("stream_limit"),
             },
         };
+        match (known, &mut self.capturing) {
+            (Some(slot), _) => self.preserve(slot),
+            (None, Some(capturing)) => capturing.capture.new_stream(slot),
+            _ => {}
+        }
         self.metrics.streams.set(self.streams.len() as i64);
         let Some(stream) = self.streams.get_mut(slot) else { return Ok(None) };
         let before = std::mem::take(&mut stream.targets);
@@ -159,6 +164,7 @@ impl Aggregator {
         histogram: Option<&Value>,
     ) -> Found {
         let (head_id, key) = self.keys(origin, kind, &place);
+        self.plans[plan].quality.streams += 1;
         if let Some(slot) = self.plans[plan].table.find(key) {
             return self.compatible(plan, slot, histogram);
         }
@@ -172,6 +178,7 @@ impl Aggregator {
             };
         }
         self.plans[plan].metrics.overflow.add(1);
+        self.plans[plan].quality.overflows += 1;
         // Levels of different streams have nothing in common.
         if matches!(kind, Kind::Gauge | Kind::UpDownCounter | Kind::Summary) {
             return Found::Full;
@@ -225,20 +232,20 @@ impl Aggregator {
         let head = match existing {
             Some(head) => head,
             None => {
-                let head = Arc::new(self.head(origin, kind, &place));
+                let head = Arc::new(self.head(origin, kind, &place, head_id));
                 self.plans[plan].heads.insert(head_id, Arc::downgrade(&head));
                 head
             }
         };
-        let plan = &mut self.plans[plan];
-        let series = Series::new(head, place.attributes.into(), plan.shape.more());
-        match plan.table.insert(key, series) {
-            Ok(slot) => Found::At(slot),
-            Err(_) => Found::Full,
+        let series = Series::new(head, place.attributes.into(), self.plans[plan].shape.more());
+        let Ok(slot) = self.plans[plan].table.insert(key, series) else { return Found::Full };
+        if let Some(capturing) = &mut self.capturing {
+            capturing.capture.new_series(plan, slot);
         }
+        Found::At(slot)
     }
 
-    fn head(&mut self, origin: &Origin<'_>, kind: Kind, place: &Place) -> Head {
+    fn head(&mut self, origin: &Origin<'_>, kind: Kind, place: &Place, key: Fingerprint) -> Head {
         let own = |bytes: &[u8]| -> Box<[u8]> { bytes.into() };
         let mut scope = Vec::new();
         match (place.keeps_scope, origin.scope) {
@@ -251,6 +258,7 @@ impl Aggregator {
         };
         Head {
             id: self.next_head(),
+            key,
             resource: place.resource.as_slice().into(),
             resource_schema: schema(origin.resource_schema),
             scope: scope.into(),

@@ -12,6 +12,8 @@ pub(super) struct Tally {
     pub(super) absorbed: u64,
     pub(super) dropped: Vec<(&'static str, u64)>,
     pub(super) events: Events,
+    /// Whether a rule looked at some of it.
+    pub(super) counts: bool,
 }
 
 impl Tally {

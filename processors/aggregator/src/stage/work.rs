@@ -7,7 +7,7 @@ use super::Aggregator;
 use crate::stream::{Events, Stream, Target};
 
 /// Streams and series that are looked at in one call.
-const PORTION: usize = 16_384;
+pub(super) const PORTION: usize = 16_384;
 /// Data points of one batch.
 const BATCH: usize = 8192;
 
@@ -41,7 +41,10 @@ impl Closing {
 impl Aggregator {
     /// Closes what the watermark has passed. False if there is more, or the output is full.
     pub(super) fn work(&mut self, out: &mut Output) -> bool {
-        let mut portion = PORTION;
+        let mut portion = self.portion;
+        if !self.capture(portion) {
+            return false;
+        }
         loop {
             if self.closing.is_none() {
                 let end = self.limit();
@@ -173,6 +176,7 @@ impl Aggregator {
                 self.emission.send(out, |head, which| plan.shape.naming(head, which));
                 plan.forget_heads();
                 plan.publish_books();
+                plan.publish_quality();
                 if closing.last {
                     plan.began = plan.began.max(std::mem::take(&mut plan.flushed));
                 } else {

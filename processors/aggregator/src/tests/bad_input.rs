@@ -37,7 +37,8 @@ fn a_full_disk_leaves_the_last_state_as_it_is_and_is_counted() {
     let new = directory.path().join("aggregator-metrics.new");
     std::os::unix::fs::symlink("/dev/full", &new).expect("a link");
     let metrics = Metrics::default();
-    let mut second = aggregator(&settings, &metrics, &place(), 7);
+    let lasting = lasting(&settings, &metrics, &place(), None).expect("a file needs no store");
+    let mut second = aggregator(&settings, &metrics, &place(), 7, lasting);
     let mut out = phoenix_component::Output::with_room(100);
     let now = Now { monotonic: Duration::from_secs(1000), unix_nanos: BASE + 3600 * S };
     let fragment = Fragment { batch: request(&[point("a", DELTA, 20, 40, 5)]), ack: Ack::none() };

@@ -2,6 +2,20 @@
 
 use super::*;
 
+#[test]
+fn senders_of_both_temporalities_give_one_series() {
+    let mut tested = Tested::new(&rule(r#""by": [], "outputs": ["increase"]"#, ""));
+    let mut found = tested.send(&[
+        point("a", CUMULATIVE, 0, 10, 4),
+        point("b", DELTA, 0, 10, 5),
+        point("a", CUMULATIVE, 0, 100, 4),
+        point("b", DELTA, 10, 100, 0),
+    ]);
+    found.extend(tested.advance(1));
+    found.retain(|out| out.time == 60.0);
+    assert_eq!((found.len(), &found[0].value, found[0].kind), (1, &Value::Int(9), "delta"), "{found:?}");
+}
+
 const NO_WAIT: &str = r#""watermark": {"out_of_order": "0s", "partition": "none"}"#;
 
 #[test]

@@ -89,7 +89,7 @@ fn duplicates_count_once() {
 #[test]
 fn a_series_with_its_window_takes_at_most_400_bytes() {
     let settings = rule("\"by\": [\"pod\"]", NO_WAIT);
-    let mut aggregator = aggregator(&settings, &Metrics::default(), &place(), 7);
+    let mut aggregator = aggregator(&settings, &Metrics::default(), &place(), 7, Lasting::default());
     let pods: Vec<&'static str> =
         (0..1000).map(|n| &*Box::leak(format!("checkout-7c9d8b6f5-{n:05}").into_boxed_str())).collect();
     let points: Vec<In> = pods.iter().map(|pod| point(pod, DELTA, 0, 10, 1)).collect();

@@ -6,21 +6,21 @@ use proptest::prelude::*;
 use super::*;
 
 /// Windows of the tests, in seconds.
-const WINDOW: u64 = 20;
+pub(super) const WINDOW: u64 = 20;
 /// How far data points are out of order at most.
-const DISORDER: usize = 12;
-const PODS: [&str; 3] = ["a", "b", "c"];
+pub(super) const DISORDER: usize = 12;
+pub(super) const PODS: [&str; 3] = ["a", "b", "c"];
 
 /// A stream: when its points are, by how much each grows, and where it starts again.
 #[derive(Clone, Debug)]
-struct Story {
+pub(super) struct Story {
     of: Of,
     /// Seconds to the next point, increment, whether it started again before.
     points: Vec<(u64, i64, bool)>,
     knows_start: bool,
 }
 
-fn stories() -> impl Strategy<Value = Vec<Story>> {
+pub(super) fn stories() -> impl Strategy<Value = Vec<Story>> {
     let of = prop_oneof![Just(CUMULATIVE), Just(DELTA), Just(Of::UpDown), Just(Of::Gauge)];
     let points = prop::collection::vec((1u64..9, 0i64..100, prop::bool::weighted(0.1)), 1..25);
     let story =
@@ -29,7 +29,7 @@ fn stories() -> impl Strategy<Value = Vec<Story>> {
 }
 
 /// The points of a story in order of time.
-fn tell(pod: &'static str, story: &Story) -> Vec<In> {
+pub(super) fn tell(pod: &'static str, story: &Story) -> Vec<In> {
     let (mut time, mut start, mut value) = (100, 100, 0);
     let mut told = Vec::new();
     for (after, by, again) in &story.points {
@@ -53,12 +53,12 @@ fn tell(pod: &'static str, story: &Story) -> Vec<In> {
     told
 }
 
-fn window_of(time: u64) -> u64 {
+pub(super) fn window_of(time: u64) -> u64 {
     time.div_ceil(WINDOW) * WINDOW
 }
 
 /// What each window of each kind should hold, over all streams: computed from whole histories, nothing at a time.
-fn model(told: &[Vec<In>]) -> BTreeMap<(String, u64), i64> {
+pub(super) fn model(told: &[Vec<In>]) -> BTreeMap<(String, u64), i64> {
     let mut windows: BTreeMap<(String, u64), i64> = BTreeMap::new();
     // The start of the first window: streams that began in it count in full.
     let first = told.iter().flatten().map(|point| point.time).min().expect("points");
@@ -109,7 +109,7 @@ fn model(told: &[Vec<In>]) -> BTreeMap<(String, u64), i64> {
 }
 
 /// Puts points into an order in which none is more than so many seconds behind the newest before it.
-fn shuffle(told: &[Vec<In>], jitter: &[u64]) -> Vec<In> {
+pub(super) fn shuffle(told: &[Vec<In>], jitter: &[u64]) -> Vec<In> {
     let mut points: Vec<(u64, In)> = told
         .iter()
         .flatten()
@@ -131,6 +131,10 @@ fn found_by_window(found: &[Out]) -> BTreeMap<(String, u64), i64> {
 }
 
 fn settings() -> AggregatorConfig {
+    settings_with("")
+}
+
+pub(super) fn settings_with(others: &str) -> AggregatorConfig {
     let rule = |id: &str, kind: &str, outputs: &str| {
         format!(
             r#"{{"id": "{id}", "interval": "{WINDOW}s", "by": [], "match": {{"kinds": ["{kind}"]}}, "outputs": ["{outputs}"], "name": "{id}"}}"#
@@ -143,13 +147,13 @@ fn settings() -> AggregatorConfig {
     ];
     let watermark = format!(r#"{{"out_of_order": "{DISORDER}s", "partition": "none"}}"#);
     config(&format!(
-        r#"{{"rules": [{}], "watermark": {watermark}, "flush_on_shutdown": true}}"#,
+        r#"{{"rules": [{}], "watermark": {watermark}, "flush_on_shutdown": true{others}}}"#,
         rules.join(",")
     ))
 }
 
 /// The model's windows under the names of the rules: increments of both temporalities go into one.
-fn named(model: BTreeMap<(String, u64), i64>) -> BTreeMap<(String, u64), i64> {
+pub(super) fn named(model: BTreeMap<(String, u64), i64>) -> BTreeMap<(String, u64), i64> {
     let mut windows = BTreeMap::new();
     for ((of, end), value) in model {
         let name = match of.as_str() {

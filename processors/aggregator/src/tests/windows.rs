@@ -235,3 +235,43 @@ fn times_ahead_of_the_clock_do_not_close_windows() {
     let found = tested.drain();
     assert_eq!(values(&found), [(3610.0, Value::Int(6))]);
 }
+
+#[test]
+fn gauges_within_the_dead_band_stay_away_until_the_heartbeat() {
+    let band = r#""dead_band": {"absolute": 2, "relative": 0.1, "heartbeat": "4m"}"#;
+    let mut tested = Tested::new(&rule(&format!(r#""match": {{"kinds": ["gauge"]}}, {band}"#), ""));
+    let mut found = Vec::new();
+    // Around 100 a tenth is the wider bound: 110 is within, 111 is not.
+    for (minute, value) in [100, 110, 111, 100, 99, 105, 110, 111, 112, 2, 3, 5].into_iter().enumerate() {
+        found.extend(tested.send(&[point("a", Of::Gauge, None, 30 + 60 * minute as u64, value)]));
+    }
+    found.extend(tested.drain());
+    let shown: Vec<(f64, Value)> = values(&found);
+    let expected = [(60.0, 100), (180.0, 111), (300.0, 99), (420.0, 110), (600.0, 2), (690.0, 5)];
+    assert_eq!(shown, expected.map(|(time, value)| (time, Value::Int(value))), "{shown:?}");
+    assert_eq!(tested.counted("held_back"), 6);
+}
+
+#[test]
+fn the_score_of_a_window_has_its_parts() {
+    let mut tested =
+        Tested::new(&rule(r#""by": []"#, r#""watermark": {"out_of_order": "0s", "partition": "none"}"#));
+    let points = [
+        point("a", DELTA, 0, 10, 1),
+        point("a", DELTA, 0, 10, 1),
+        // Twenty seconds that nobody covers.
+        point("a", DELTA, 30, 50, 1),
+    ];
+    for point in points {
+        tested.send(&[point]);
+    }
+    tested.send(&[point("a", DELTA, 50, 61, 1)]);
+    let part = |part: &str| {
+        let labels = [("rule", "r"), ("part", part)];
+        tested.metrics.sum("phoenix_processor_aggregator_quality", &labels)
+    };
+    assert_eq!((part("timeliness"), part("continuity"), part("room")), (1_000_000, 1_000_000, 1_000_000));
+    // Two of three came once; of fifty seconds thirty are covered.
+    assert_eq!((part("uniqueness"), part("coverage")), (666_667, 600_000));
+    assert_eq!(part("score"), 400_000);
+}

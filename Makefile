@@ -4,7 +4,7 @@ CONFIG ?= configs/quickstart.yaml
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := target/release/phoenix-collector
 
-.PHONY: help run control test build lint bench dist dist-core differential faults fuzz clean
+.PHONY: help run control test build lint bench dist dist-core differential faults changes fuzz clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
@@ -59,6 +59,9 @@ differential: ## Compares what processors make of requests with the Go collector
 faults: ## Runs the fault suite in its long form: 200 kills for each setting, 10,000 losses of power.
 	PHOENIX_POWER_SEEDS=10000 $(CARGO) test --package phoenix-storage power
 	FAULTS_ROUNDS=200 $(CARGO) test --package phoenix-collector --test faults -- --nocapture
+
+changes: ## Drives collectors under load through 200 remote changes, with the control service and its database killed.
+	PHOENIX_TEST_CHANGES=200 .ci/with-postgres $(CARGO) test --package phoenix-control --test control changes -- --nocapture
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
 	for crate in collector/pdata collector/config collector/ottl collector/storage collector/transport extensions/basicauth extensions/oidc; do ( cd $$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \

@@ -17,8 +17,10 @@ use crate::{api, instances, opamp, principals, rollouts};
 
 /// How often rollouts and silent agents are looked at where nothing happens.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at what agents report: a rollout to many of them is not looked at for each.
+const REPORTS_APART: Duration = Duration::from_millis(200);
 /// How often an instance says that it is there: a third of its lease.
-const BEAT: Duration = Duration::from_secs(10);
+const BEAT: Duration = Duration::from_secs(3);
 /// How often it looks whether there was a change that it was not told of.
 const SAFETY: Duration = Duration::from_secs(30);
 /// Between two hints to other instances.
@@ -164,6 +166,7 @@ async fn drive(app: App, stop: CancellationToken) {
         let is_news = tokio::select! {
             () = stop.cancelled() => break,
             () = app.hub.until_changed() => true,
+            () = reported(&app) => false,
             _ = looks.tick() => false,
         };
         if let Err(error) = watch.step(&app, is_news, Instant::now()).await {
@@ -176,6 +179,12 @@ async fn drive(app: App, stop: CancellationToken) {
     {
         tracing::warn!(%error, "others will find out by themselves that this instance stopped");
     }
+}
+
+/// Waits until agents reported something, and a moment more for others to do so.
+async fn reported(app: &App) {
+    app.hub.until_reported().await;
+    tokio::time::sleep(REPORTS_APART).await;
 }
 
 /// What was looked at, and when.

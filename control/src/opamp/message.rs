@@ -107,6 +107,9 @@ pub(crate) async fn serve(
             Ok((offer, credential, lacks_components(tx, &owner, &said)?))
         })
         .await?;
+    if message.remote_config_status.is_some() || message.health.is_some() {
+        app.hub.reported();
+    }
     answer.remote_config = offer;
     if wants_components {
         answer.flags |= server_flags::REPORT_AVAILABLE_COMPONENTS;

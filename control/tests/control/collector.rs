@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 /// A collector that ends with the test.
-struct Collector(Child);
+pub(crate) struct Collector(pub(crate) Child);
 
 impl Drop for Collector {
     fn drop(&mut self) {
@@ -18,13 +18,13 @@ impl Drop for Collector {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     socket.local_addr().expect("an address").port()
 }
 
 /// What stands in the collector's own file: how it reaches the service, and one pipeline that stays.
-fn base(rig: &Rig, over: &str, token: &str) -> String {
+pub(crate) fn base(rig: &Rig, over: &str, token: &str) -> String {
     let scheme = if over == "ws" { "ws" } else { "http" };
     let interval = if over == "http" { ", polling_interval: 200ms" } else { "" };
     format!(
@@ -43,7 +43,7 @@ service:
   pipelines: {{traces/base: {{receivers: [nop/base], exporters: [nop/base]}}}}
 ",
         rig.opamp,
-        rig.folder.path().join("agent").display()
+        rig.folder.path().join(format!("agent-{over}")).display()
     )
 }
 
@@ -64,7 +64,7 @@ fn remote(port: u16) -> String {
     )
 }
 
-async fn until(rig: &Rig, path: &str, log: &Path, holds: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(rig: &Rig, path: &str, log: &Path, holds: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..600 {
         last = rig.get(path).await.body;

@@ -245,7 +245,7 @@ async fn tasks_are_handed_out_one_by_one_and_a_late_result_counts_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_killed_goes_on_where_it_was() {
-    let rig = Rig::start_process();
+    let rig = Rig::start_process(None);
     let (token, group) = (rig.token().await, rig.group().await);
     let mut agent = Agent::connect(&rig, Kind::Http, 1, &token).await.expect("let in");
     agent.say_all().await;

@@ -3,6 +3,7 @@
 mod agent;
 mod api;
 mod approval;
+mod changes;
 mod collector;
 mod fleet;
 mod rig;

@@ -12,7 +12,7 @@ use crate::ids::{Secret, new_id, same, sha256};
 use crate::instances;
 use crate::principals::{NewSecret, check_name, snapshot};
 use crate::selector::Labels;
-use crate::store::record::{Record, expect_revision};
+use crate::store::record::{Record, expect_revision, find};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -118,6 +118,27 @@ pub(crate) fn row(tx: &mut dyn Tx, id: &str) -> Result<Row> {
     tx.one(&sql, args![id])?.ok_or_else(|| Error::NotFound(format!("agent {id}")))
 }
 
+/// The same for somebody whose scope may leave it out: it is then as if it did not exist.
+pub(crate) fn row_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Row> {
+    let found = row(tx, id)?;
+    match caller.sees(&labels_of(&found, [2, 14, 3])) {
+        true => Ok(found),
+        false => Err(Error::NotFound(format!("agent {id}"))),
+    }
+}
+
+/// Whether an agent is of the caller's scope.
+pub(crate) fn is_seen(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<bool> {
+    if caller.scope.is_everybody() {
+        return Ok(true);
+    }
+    match row_for(tx, caller, id) {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) fn failures(tx: &mut dyn Tx, id: &str) -> Result<BTreeMap<String, String>> {
     let rows = tx.query("SELECT hash, error FROM agent_failures WHERE agent_id = ?1", args![id])?;
     Ok(rows.iter().map(|row| (row.text(0), row.text(1))).collect())
@@ -142,8 +163,13 @@ pub(crate) fn label(
     labels: &Labels,
 ) -> Result<()> {
     check_labels(labels)?;
-    let before = row(tx, id)?;
+    let before = row_for(tx, caller, id)?;
     expect_revision(before.int(13), revision)?;
+    let mut after = labels_of(&before, [2, 14, usize::MAX]);
+    after.extend(labels.clone());
+    if !caller.sees(&after) {
+        return Err(Error::Forbidden("the agent would leave your scope by these labels".to_owned()));
+    }
     let text = snapshot(labels);
     tx.execute(
         "UPDATE agents SET extra_labels = ?2, revision = revision + 1 WHERE id = ?1",
@@ -154,7 +180,7 @@ pub(crate) fn label(
 
 /// Locks an agent out.
 pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
-    row(tx, id)?;
+    row_for(tx, caller, id)?;
     let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, connected_to = NULL, revision = revision + 1
          WHERE id = ?1 AND revoked_at IS NULL";
     if tx.execute(sql, args![id, now])? > 0 {
@@ -165,14 +191,14 @@ pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Re
 
 /// Forgets the credential of an agent, which may then enrol again: after it lost its storage.
 pub(crate) fn forget_credential(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
-    row(tx, id)?;
+    row_for(tx, caller, id)?;
     tx.execute("UPDATE agents SET credential_hash = NULL, connected_to = NULL WHERE id = ?1", args![id])?;
     audit::record(tx, caller, now, "agent.forget_credential", id, id, "")
 }
 
 /// Forgets which configurations failed on an agent, so that they are offered again.
 pub(crate) fn forgive(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
-    row(tx, id)?;
+    row_for(tx, caller, id)?;
     tx.execute("DELETE FROM agent_failures WHERE agent_id = ?1", args![id])?;
     audit::record(tx, caller, now, "agent.forgive", id, "", "")
 }
@@ -236,6 +262,9 @@ pub(crate) fn add_token(
 ) -> Result<NewSecret> {
     check_name("name", name)?;
     check_labels(labels)?;
+    if !caller.sees(labels) {
+        return Err(Error::field("labels", "agents with them would not be of your scope"));
+    }
     if expires_at.is_some_and(|at| at <= now) {
         return Err(Error::field("expires_at", "must be in the future"));
     }
@@ -254,6 +283,10 @@ pub(crate) fn add_token(
 }
 
 pub(crate) fn revoke_token(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
+    let found: EnrolmentToken = find(tx, id)?;
+    if !caller.sees(&found.labels) {
+        return Err(Error::NotFound(format!("enrolment token {id}")));
+    }
     let sql = "UPDATE enrolment_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
     if tx.execute(sql, args![id, now])? == 0 {
         return Err(Error::NotFound(format!("enrolment token {id}")));

@@ -7,6 +7,7 @@ use crate::args;
 use crate::error::Result;
 use crate::ids::sha256;
 use crate::roles::Role;
+use crate::selector::{Labels, Selector};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -17,14 +18,26 @@ pub struct Caller {
     pub actor: String,
     /// What they may do.
     pub role: Role,
+    /// To which agents that is limited.
+    pub scope: Selector,
     /// The request.
     pub request_id: String,
 }
 
 impl Caller {
+    /// Whether agents with these labels are of their scope.
+    pub fn sees(&self, labels: &Labels) -> bool {
+        self.scope.matches(labels)
+    }
+
     /// The service itself.
     pub fn system() -> Caller {
-        Caller { actor: "system".to_owned(), role: Role::Admin, request_id: String::new() }
+        Caller {
+            actor: "system".to_owned(),
+            role: Role::Admin,
+            scope: Selector::default(),
+            request_id: String::new(),
+        }
     }
 }
 

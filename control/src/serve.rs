@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::audit::Caller;
 use crate::error::{Error, Result};
+use crate::principals::Grant;
 use crate::roles::Role;
 use crate::store::{Db, Pooling};
 use crate::time::now_ms;
@@ -71,7 +72,8 @@ async fn first_key(db: &Db) -> Result<Option<String>> {
         if known.is_some_and(|row| row.int(0) > 0) {
             return Ok(None);
         }
-        let made = principals::add_key(tx, &Caller::system(), now_ms(), "first start", Role::Admin, None)?;
+        let grant = Grant::new(Role::Admin, String::new())?;
+        let made = principals::add_key(tx, &Caller::system(), now_ms(), "first start", &grant, None)?;
         Ok(Some(made.token))
     })
     .await

@@ -142,7 +142,7 @@ fn three() -> i64 {
 }
 
 pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, new: &NewTask) -> Result<Task> {
-    crate::agents::row(tx, agent_id)?;
+    crate::agents::row_for(tx, caller, agent_id)?;
     if !(0..=9).contains(&new.priority) {
         return Err(Error::field("priority", "must be 0 to 9"));
     }
@@ -181,6 +181,15 @@ pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, ne
     )?;
     audit::record(tx, caller, now, "task.create", &id, "", &format!("{} {}", new.kind.name(), new.payload))?;
     find(tx, &id)
+}
+
+/// The one with this identifier, of an agent that the caller may see.
+pub(crate) fn find_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Task> {
+    let found: Task = find(tx, id)?;
+    match crate::agents::is_seen(tx, caller, &found.agent_id)? {
+        true => Ok(found),
+        false => Err(Error::NotFound(format!("task {id}"))),
+    }
 }
 
 /// Those of one agent, the newest first.
@@ -312,7 +321,7 @@ pub(crate) fn reap(tx: &mut dyn Tx, now: i64, jitter: f64) -> Result<usize> {
 
 /// Puts a dead task back, with all its attempts.
 pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
-    let found: Task = find(tx, id)?;
+    let found = find_for(tx, caller, id)?;
     if found.state != "dead" {
         return Err(Error::Conflict(format!("the task is {}, only dead ones are put back", found.state)));
     }
@@ -324,7 +333,7 @@ pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> R
 
 /// Takes a task back that nobody has begun.
 pub(crate) fn cancel(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
-    let found: Task = find(tx, id)?;
+    let found = find_for(tx, caller, id)?;
     if found.state != "ready" {
         return Err(Error::Conflict(format!("the task is {}", found.state)));
     }

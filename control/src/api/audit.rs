@@ -16,7 +16,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Entry>>> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     let (limit, before) = (paging.limit()?, paging.number(i64::MAX)?);
     let entries = app
         .db
@@ -31,6 +31,6 @@ pub(crate) async fn list(
 /// Checks that the audit log is as it was written.
 #[utoipa::path(get, path = "/audit/verification", tag = "audit", responses((status = 200, body = Verification)))]
 pub(crate) async fn verify(State(app): State<App>, caller: Caller) -> Result<Json<Verification>> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     Ok(Json(app.db.read(|tx| audit::verify(tx)).await?))
 }

@@ -12,7 +12,7 @@ use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::ids::{new_id, same};
 use crate::limits::Allowance;
-use crate::principals::{self, csrf_token};
+use crate::principals::{self, Identity, csrf_token};
 use crate::time::now_ms;
 
 /// The name of the cookie that a browser's session has.
@@ -88,9 +88,9 @@ async fn identify(app: &App, method: &Method, headers: &HeaderMap) -> Result<Opt
         Shown::Nothing => return Ok(None),
     };
     let found = app.db.read(move |tx| principals::identify(tx, now_ms(), &token)).await?;
-    let (actor, role) =
+    let Identity { actor, role, scope } =
         found.ok_or_else(|| Error::Unauthorized("the credentials are not valid".to_owned()))?;
-    Ok(Some(Caller { actor, role, request_id: String::new() }))
+    Ok(Some(Caller { actor, role, scope, request_id: String::new() }))
 }
 
 fn told(mut response: Response, allowance: Allowance) -> Response {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::configurations::{Diff, compare};
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{Page, Paging, page};
+use super::page::{Page, Paging, page_where};
 use crate::agents::labels_of;
 use crate::app::App;
 use crate::audit::Caller;
@@ -14,7 +14,6 @@ use crate::configurations::layers;
 use crate::error::{Error, Result};
 use crate::groups::{self, Assignment, Group, GroupChange};
 use crate::roles::Permission;
-use crate::store::record::find;
 use crate::time::now_ms;
 
 /// A group as it is asked for.
@@ -39,7 +38,7 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Group>>> {
     caller.require(Permission::View)?;
-    page::<Group>(&app, &paging).await
+    page_where(&app, &paging, move |_, group: &Group| group.is_seen(&caller)).await
 }
 
 /// Makes a group.
@@ -66,7 +65,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Tagged<Group>> {
     caller.require(Permission::View)?;
-    let found: Group = app.db.read(move |tx| find(tx, &id)).await?;
+    let found = app.db.read(move |tx| groups::find_for(tx, &caller, &id)).await?;
     Ok(Tagged::ok(found))
 }
 
@@ -138,7 +137,7 @@ pub(crate) async fn plan(
     let (agents, old, new) = app
         .db
         .read(move |tx| {
-            let group: Group = find(tx, &id)?;
+            let group = groups::find_for(tx, &caller, &id)?;
             let new = layers(tx, &asked.version_id)
                 .map_err(|_| Error::field("version_id", "there is no such version"))?;
             let old = match &group.live_version_id {

@@ -5,14 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{Page, Paging, newest};
+use super::page::{Page, Paging, newest_where};
 use crate::app::App;
 use crate::audit::Caller;
 use crate::error::Result;
 use crate::instances;
 use crate::roles::Permission;
 use crate::rollouts::{self, Gates, Order, Progress, Rollout, Stage};
-use crate::store::record::find;
 use crate::time::now_ms;
 
 /// A rollout as it is asked for.
@@ -53,7 +52,7 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Rollout>>> {
     caller.require(Permission::View)?;
-    newest::<Rollout>(&app, &paging).await
+    newest_where(&app, &paging, move |tx, rollout: &Rollout| rollout.is_seen(tx, &caller)).await
 }
 
 /// Starts a rollout. Where the group requires approval, it waits for a second person.
@@ -92,7 +91,7 @@ pub(crate) async fn get(
         .db
         .read(move |tx| {
             let connected = instances::connected(tx, &instance, &here)?;
-            let rollout: Rollout = find(tx, &id)?;
+            let rollout = rollouts::find_for(tx, &caller, &id)?;
             let (_, progress) = rollouts::observe(tx, &rollout, &connected)?;
             Ok((rollout, progress))
         })

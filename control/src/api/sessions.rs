@@ -12,6 +12,7 @@ use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::principals::{self, SESSION_MS, csrf_token};
 use crate::roles::Role;
+use crate::selector::Selector;
 use crate::time::{now_ms, rfc3339};
 
 /// A login.
@@ -54,7 +55,12 @@ pub(crate) async fn open(State(app): State<App>, request: Request) -> Result<Res
         tracing::warn!(name = login.name, "a login failed");
         return Err(Error::Unauthorized("name or password are wrong".to_owned()));
     };
-    let caller = Caller { actor: format!("user:{}", user.name), role: user.role, request_id };
+    let caller = Caller {
+        actor: format!("user:{}", user.name),
+        role: user.role,
+        scope: Selector::default(),
+        request_id,
+    };
     let secret = app.db.write(move |tx| principals::open_session(tx, &caller, now, &user)).await?;
     let cookie = format!(
         "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
@@ -94,11 +100,13 @@ pub(crate) struct Me {
     actor: String,
     /// What they may do.
     role: Role,
+    /// With which agents, and groups of them; empty is all.
+    scope: String,
 }
 
 /// Tells who asks.
 #[utoipa::path(get, path = "/me", tag = "sessions",
     responses((status = 200, body = Me)))]
 pub(crate) async fn me(caller: Caller) -> Json<Me> {
-    Json(Me { actor: caller.actor, role: caller.role })
+    Json(Me { actor: caller.actor, role: caller.role, scope: caller.scope.to_string() })
 }

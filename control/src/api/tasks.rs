@@ -3,12 +3,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::extract::{Body, Path, Query};
-use super::page::{LAST, Page, Paging, newest};
+use super::page::{LAST, Page, Paging, newest_where};
+use crate::agents;
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::roles::Permission;
-use crate::store::record::find;
 use crate::tasks::{self, NewTask, Task};
 use crate::time::now_ms;
 
@@ -20,7 +20,7 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Task>>> {
     caller.require(Permission::View)?;
-    newest(&app, &paging).await
+    newest_where(&app, &paging, move |tx, task: &Task| agents::is_seen(tx, &caller, &task.agent_id)).await
 }
 
 /// Lists the tasks of an agent, the newest first.
@@ -34,7 +34,13 @@ pub(crate) async fn of_agent(
 ) -> Result<Json<Page<Task>>> {
     caller.require(Permission::View)?;
     let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
-    let found = app.db.read(move |tx| tasks::of_agent(tx, &id, &before, limit)).await?;
+    let found = app.db.read(move |tx| {
+        if !agents::is_seen(tx, &caller, &id)? {
+            return Err(Error::NotFound(format!("agent {id}")));
+        }
+        tasks::of_agent(tx, &id, &before, limit)
+    });
+    let found = found.await?;
     Ok(Json(Page::new(found, limit, |task: &Task| task.id.clone())))
 }
 
@@ -61,7 +67,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::View)?;
-    Ok(Json(app.db.read(move |tx| find(tx, &id)).await?))
+    Ok(Json(app.db.read(move |tx| tasks::find_for(tx, &caller, &id)).await?))
 }
 
 /// Puts a task back that failed for good.

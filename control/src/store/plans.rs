@@ -5,6 +5,7 @@ use super::{Dialect, Row, Tx, Value, record};
 use crate::agents::{self, Admission};
 use crate::audit::{self, Caller};
 use crate::error::Result;
+use crate::principals::Grant;
 use crate::roles::Role;
 use crate::selector::Labels;
 use crate::tasks::{self, NewTask, Outcome, Task, TaskKind};
@@ -81,7 +82,7 @@ impl Tx for Explained<'_> {
 /// What each request, each message of an agent and each look at the queue does.
 fn hot(tx: &mut dyn Tx) -> Result<()> {
     let caller = Caller::system();
-    let key = principals::add_key(tx, &caller, 0, "key", Role::Admin, None)?;
+    let key = principals::add_key(tx, &caller, 0, "key", &Grant::new(Role::Admin, String::new())?, None)?;
     principals::identify(tx, 1, &key.token)?;
     principals::note_use(tx, 1, &key.id)?;
     principals::identify(tx, 1, "phx_ses_1_2")?;

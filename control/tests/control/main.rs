@@ -6,4 +6,5 @@ mod approval;
 mod changes;
 mod collector;
 mod fleet;
+mod permissions;
 mod rig;

@@ -178,10 +178,37 @@ pub(crate) fn label(
     audit::record(tx, caller, now, "agent.label", id, &before.text(3), &text)
 }
 
+/// The agent has shown its new credential.
+pub(crate) fn confirm_credential(tx: &mut dyn Tx, id: &str) -> Result<()> {
+    tx.execute("UPDATE agents SET former_hash = NULL WHERE id = ?1 AND former_hash IS NOT NULL", args![id])?;
+    Ok(())
+}
+
+/// Whether the credential of an agent is from before `before`.
+pub(crate) fn is_credential_before(tx: &mut dyn Tx, id: &str, before: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM agents WHERE id = ?1 AND (credential_at IS NULL OR credential_at < ?2)";
+    Ok(tx.one(sql, args![id, before])?.is_some())
+}
+
+/// The agents with such a credential.
+pub(crate) fn with_credentials_before(tx: &mut dyn Tx, before: i64) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM agents WHERE credential_hash IS NOT NULL
+         AND (credential_at IS NULL OR credential_at < ?1)";
+    Ok(tx.query(sql, args![before])?.iter().map(|row| row.text(0)).collect())
+}
+
+/// The agent is to have another credential with its next connection.
+pub(crate) fn rotate_credential(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
+    row_for(tx, caller, id)?;
+    // The beginning of time is before whatever is too old.
+    tx.execute("UPDATE agents SET credential_at = 0 WHERE id = ?1", args![id])?;
+    audit::record(tx, caller, now, "agent.rotate_credential", id, id, "")
+}
+
 /// Locks an agent out.
 pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
     row_for(tx, caller, id)?;
-    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, connected_to = NULL, revision = revision + 1
+    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, former_hash = NULL, connected_to = NULL, revision = revision + 1
          WHERE id = ?1 AND revoked_at IS NULL";
     if tx.execute(sql, args![id, now])? > 0 {
         audit::record(tx, caller, now, "agent.revoke", id, id, "")?;
@@ -192,7 +219,10 @@ pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Re
 /// Forgets the credential of an agent, which may then enrol again: after it lost its storage.
 pub(crate) fn forget_credential(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
     row_for(tx, caller, id)?;
-    tx.execute("UPDATE agents SET credential_hash = NULL, connected_to = NULL WHERE id = ?1", args![id])?;
+    tx.execute(
+        "UPDATE agents SET credential_hash = NULL, former_hash = NULL, connected_to = NULL WHERE id = ?1",
+        args![id],
+    )?;
     audit::record(tx, caller, now, "agent.forget_credential", id, id, "")
 }
 
@@ -299,8 +329,22 @@ pub(crate) fn revoke_token(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str)
 pub enum Admission {
     /// Its own credential: it is this agent and no other.
     Own(String),
+    /// The same, shown for the first time: the one before it counts no more from now on.
+    Renewed(String),
+    /// The credential before: the agent has not taken the new one, and is offered another.
+    Former(String),
     /// An enrolment token, by its identifier.
     Token(String),
+}
+
+impl Admission {
+    /// The agent that it is; none where that is still to be said.
+    pub(crate) fn agent(&self) -> Option<&str> {
+        match self {
+            Admission::Own(id) | Admission::Renewed(id) | Admission::Former(id) => Some(id),
+            Admission::Token(_) => None,
+        }
+    }
 }
 
 /// Who comes with `secret`; none is nobody.
@@ -308,9 +352,18 @@ pub(crate) fn admit(tx: &mut dyn Tx, now: i64, secret: &str) -> Result<Option<Ad
     let Some(record) = Secret::record(secret) else { return Ok(None) };
     let hash = sha256(secret);
     if let Some(id) = record.strip_prefix("agt_") {
-        let sql = "SELECT credential_hash FROM agents WHERE id = ?1 AND revoked_at IS NULL";
-        let kept = tx.one(sql, args![id])?.and_then(|row| row.maybe_text(0));
-        return Ok(kept.filter(|kept| same(kept, &hash)).map(|_| Admission::Own(id.to_owned())));
+        let sql = "SELECT credential_hash, former_hash FROM agents WHERE id = ?1 AND revoked_at IS NULL";
+        let row = tx.one(sql, args![id])?;
+        let fits = |column| {
+            row.as_ref().and_then(|row| row.maybe_text(column)).is_some_and(|kept| same(&kept, &hash))
+        };
+        let has_former = row.as_ref().is_some_and(|row| row.maybe_text(1).is_some());
+        return Ok(match (fits(0), fits(1)) {
+            (true, _) if has_former => Some(Admission::Renewed(id.to_owned())),
+            (true, _) => Some(Admission::Own(id.to_owned())),
+            (false, true) => Some(Admission::Former(id.to_owned())),
+            (false, false) => None,
+        });
     }
     let sql = "SELECT hash FROM enrolment_tokens
          WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)";
@@ -354,10 +407,15 @@ pub(crate) fn enrol(tx: &mut dyn Tx, now: i64, id: &str, admission: &Admission) 
     audit::record(tx, &caller, now, "agent.enrol", id, "", token_id)
 }
 
-/// Gives an agent a credential of its own; the former one counts no more.
+/// Gives an agent a credential of its own. The one that it has shown counts until it shows the new one: that may be lost
+/// on its way.
 pub(crate) fn new_credential(tx: &mut dyn Tx, now: i64, id: &str) -> Result<String> {
     let secret = Secret::new(&format!("agt_{id}"));
-    tx.execute("UPDATE agents SET credential_hash = ?2 WHERE id = ?1", args![id, &secret.hash])?;
+    tx.execute(
+        "UPDATE agents SET former_hash = coalesce(former_hash, credential_hash), credential_hash = ?2,
+         credential_at = ?3 WHERE id = ?1",
+        args![id, &secret.hash, now],
+    )?;
     let caller = Caller { actor: format!("agent:{id}"), ..Caller::system() };
     audit::record(tx, &caller, now, "agent.credential", id, "", id)?;
     Ok(secret.token)

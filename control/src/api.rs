@@ -9,6 +9,7 @@ mod gate;
 mod groups;
 mod idempotency;
 mod keys;
+mod logins;
 mod metrics;
 mod page;
 mod rollouts;
@@ -49,6 +50,8 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::close))
+        .routes(routes!(logins::begin, logins::exchange))
+        .routes(routes!(logins::finish))
         .routes(routes!(sessions::me))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::change, users::remove))
@@ -74,6 +77,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(agents::label))
         .routes(routes!(agents::revoke))
         .routes(routes!(agents::forget_credential))
+        .routes(routes!(agents::rotate_credential))
         .routes(routes!(agents::forgive))
         .routes(routes!(tasks::of_agent, tasks::create))
         .routes(routes!(tasks::list))

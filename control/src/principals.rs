@@ -7,6 +7,7 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{Secret, new_id, same, sha256};
+use crate::oidc::Vouched;
 use crate::roles::Role;
 use crate::selector::Selector;
 use crate::store::record::{Record, find, find_seen, taken};
@@ -206,6 +207,34 @@ pub(crate) fn login(tx: &mut dyn Tx, name: &str) -> Result<Option<(User, String)
         User::COLUMNS
     );
     tx.one(&sql, args![name])?.map(|row| Ok((User::read(&row)?, row.text(8)))).transpose()
+}
+
+/// The user whom a provider vouches for, as it says now what they may do; a new one where nobody knows them.
+pub(crate) fn vouched_user(tx: &mut dyn Tx, caller: &Caller, now: i64, who: &Vouched) -> Result<User> {
+    let grant = &who.grant;
+    let sql = format!("SELECT {} FROM users WHERE subject = ?1", User::COLUMNS);
+    if let Some(row) = tx.one(&sql, args![&who.subject])? {
+        let before = User::read(&row)?;
+        if before.disabled {
+            return Err(Error::Forbidden("this user is locked out".to_owned()));
+        }
+        if before.role == grant.role && before.scope == grant.scope {
+            return Ok(before);
+        }
+        tx.execute(
+            "UPDATE users SET role = ?2, scope = ?3, revision = revision + 1 WHERE id = ?1",
+            args![&before.id, grant.role.name(), &grant.scope],
+        )?;
+        let after: User = find(tx, &before.id)?;
+        audit::record(tx, caller, now, "user.change", &before.id, &snapshot(&before), &snapshot(&after))?;
+        return Ok(after);
+    }
+    // Names of providers hold more than ours may.
+    let fits = |c: char| if c.is_alphanumeric() || "._-@".contains(c) { c } else { '-' };
+    let name: String = who.name.chars().take(100).map(fits).collect();
+    let user = add_user(tx, caller, now, &name, grant, "")?;
+    tx.execute("UPDATE users SET subject = ?2 WHERE id = ?1", args![&user.id, &who.subject])?;
+    find(tx, &user.id)
 }
 
 pub(crate) fn open_session(tx: &mut dyn Tx, caller: &Caller, now: i64, user: &User) -> Result<Secret> {

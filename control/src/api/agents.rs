@@ -109,6 +109,21 @@ pub(crate) async fn forget_credential(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Gives an agent another credential: its connection ends, and it gets one when it comes back. The former one counts
+/// until the new one was shown.
+#[utoipa::path(post, path = "/agents/{id}/credential/rotation", tag = "agents", params(("id" = String, Path)), responses((status = 202)))]
+pub(crate) async fn rotate_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.require(Permission::Administer)?;
+    let of = id.clone();
+    app.db.write(move |tx| agents::rotate_credential(tx, &caller, now_ms(), &of)).await?;
+    app.hub.expel(&id);
+    Ok(StatusCode::ACCEPTED)
+}
+
 /// Forgets which configurations failed on an agent, so that they are offered again.
 #[utoipa::path(delete, path = "/agents/{id}/failures", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn forgive(

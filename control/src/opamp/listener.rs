@@ -72,9 +72,7 @@ async fn admit(app: &App, headers: &HeaderMap) -> Result<Admission> {
 /// Lets an agent in by the identity of its first message.
 async fn enter(app: &App, message: &AgentToServer, admission: &Admission) -> Result<String> {
     let id = agent_id(message)?;
-    if let Admission::Own(own) = admission
-        && *own != id
-    {
+    if admission.agent().is_some_and(|own| own != id) {
         return Err(Error::Forbidden("the credential is another agent's".to_owned()));
     }
     let (who, with) = (id.clone(), admission.clone());
@@ -318,13 +316,14 @@ async fn wait(
     let answered = async {
         let app = &listener.app;
         let Query(patience) = patience.map_err(|error| Error::BadRequest(error.body_text()))?;
-        let id = match admit(app, &headers).await? {
-            Admission::Own(id) => id,
-            token @ Admission::Token(_) => {
+        let admission = admit(app, &headers).await?;
+        let id = match admission.agent() {
+            Some(id) => id.to_owned(),
+            None => {
                 let id = named(&headers)?;
                 let who = id.clone();
                 if app.hub.seen(&id).is_some() {
-                    app.db.read(move |tx| agents::enrol(tx, now_ms(), &who, &token)).await?;
+                    app.db.read(move |tx| agents::enrol(tx, now_ms(), &who, &admission)).await?;
                 }
                 id
             }
@@ -386,6 +385,8 @@ async fn answer_poll(
     let uid = message.instance_uid.clone();
     let every = i64::try_from(app.heartbeat_seconds * 1000).unwrap_or(i64::MAX);
     let (number, is_first) = app.hub.polling(&id, now_ms(), every);
+    // Whoever still shows the credential before did not take the new one.
+    let is_first = is_first || matches!(admission, Admission::Former(_));
     let leaves = message.agent_disconnect.is_some();
     let mut answer = match serve(app, &id, number, &admission, message, is_first).await {
         Ok(answer) => answer,

@@ -166,12 +166,13 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::app::Settings;
     use crate::store::rig::all;
 
     #[tokio::test]
     async fn idle_agents_cost_one_question_in_thirty_seconds_however_many_wait() {
         for test in all().await {
-            let app = App::new(test.db.clone(), 30, 100);
+            let app = App::new(test.db.clone(), Settings::default());
             let asked = || app.db.usage().by_mode().map(|(_, transactions)| transactions.all.value());
             let before = asked();
             tokio::time::pause();

@@ -141,6 +141,17 @@ async fn drive(over: &str) {
     let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
     assert!(done["result"]["pipelines"].to_string().contains("traces/base"), "{done}");
 
+    // Its credential is replaced.
+    let kept =
+        |name: &str| std::fs::read_to_string(rig.folder.path().join(format!("agent-{over}")).join(name));
+    let before = kept("credential").expect("it has one");
+    assert_eq!(rig.post(&format!("{agent}/credential/rotation"), json!({})).await.status, 202);
+    until(&rig, &agent, &config, |told| {
+        let is_new = kept("credential").is_ok_and(|now| now != before);
+        is_new && kept("credential.former").is_err() && told["connected"] == true
+    })
+    .await;
+
     // The service goes away and comes back; the collector runs on, and is heard of with its own credential.
     let rig = rig.restart().await;
     assert!(listens(port).await);
@@ -148,11 +159,11 @@ async fn drive(over: &str) {
 
     // The collector starts again without the service: the last good configuration runs.
     drop(collector);
-    let (rig, kept) = rig.without_folder();
+    let (rig, folder) = rig.without_folder();
     rig.stop().await;
     let _again = start(&config);
     assert!(listens(port).await, "from what was kept");
-    drop(kept);
+    drop(folder);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

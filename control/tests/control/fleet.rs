@@ -87,6 +87,32 @@ async fn an_agent_enrols_tells_and_comes_back_with_its_own_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_is_replaced_and_the_former_ends_once_the_new_one_was_shown() {
+    for kind in [Kind::WebSocket, Kind::Http] {
+        let rig = Rig::start().await;
+        let token = rig.token().await;
+        let offered = async |token: &str| {
+            let mut agent = Agent::connect(&rig, kind, 1, token).await.expect("let in");
+            let settings = agent.say_all().await.connection_settings.and_then(|offers| offers.opamp);
+            let header = settings.and_then(|opamp| opamp.headers)?.headers.remove(0);
+            header.value.strip_prefix("Bearer ").map(str::to_owned)
+        };
+        let first = offered(&token).await.expect("a credential");
+        assert_eq!(offered(&first).await, None, "it is fresh");
+        let path = format!("/agents/{}/credential/rotation", "01".repeat(16));
+        assert_eq!(rig.post(&path, json!({})).await.status, 202);
+        let lost = offered(&first).await.expect("another");
+        // The answer may be lost: the first still counts, and another is offered.
+        let second = offered(&first).await.expect("another");
+        assert!(Agent::connect(&rig, kind, 1, &lost).await.is_err(), "nobody has it");
+        assert_eq!(offered(&second).await, None);
+        assert!(Agent::connect(&rig, kind, 1, &first).await.is_err(), "it ended");
+        assert_eq!(offered(&second).await, None);
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_frames_end_the_connection_and_nothing_else() {
     let rig = Rig::start().await;
     let token = rig.token().await;

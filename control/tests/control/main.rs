@@ -6,5 +6,7 @@ mod approval;
 mod changes;
 mod collector;
 mod fleet;
+mod login;
 mod permissions;
 mod rig;
+mod secure;

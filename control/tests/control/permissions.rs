@@ -56,6 +56,7 @@ fn operations() -> Vec<(&'static str, &'static str, &'static [&'static str], Val
         ("put", "/agents/{id}/labels", &DEPLOY, json!({"a": "b"})),
         ("post", "/agents/{id}/revoke", &ADMINISTER, none.clone()),
         ("delete", "/agents/{id}/credential", &ADMINISTER, none.clone()),
+        ("post", "/agents/{id}/credential/rotation", &ADMINISTER, none.clone()),
         ("delete", "/agents/{id}/failures", &DEPLOY, none.clone()),
         ("get", "/agents/{id}/tasks", &VIEW, none.clone()),
         ("post", "/agents/{id}/tasks", &DEPLOY, json!({"kind": "diagnostics"})),
@@ -69,7 +70,12 @@ fn operations() -> Vec<(&'static str, &'static str, &'static [&'static str], Val
 }
 
 /// Asked without credentials on purpose.
-const OPEN: [(&str, &str); 1] = [("post", "/sessions")];
+const OPEN: [(&str, &str); 4] = [
+    ("post", "/sessions"),
+    ("get", "/sessions/oidc"),
+    ("post", "/sessions/oidc"),
+    ("get", "/sessions/oidc/callback"),
+];
 
 impl Rig {
     async fn key_of(&self, role: &str, scope: &str) -> String {

@@ -61,6 +61,7 @@ pub(crate) fn options(folder: &std::path::Path) -> Options {
         opamp_listen: "127.0.0.1:0".to_owned(),
         heartbeat_seconds: 1,
         requests_per_second: 1000,
+        ..Options::default()
     }
 }
 
@@ -127,7 +128,12 @@ fn spawn(
 impl Rig {
     pub(crate) async fn start() -> Rig {
         let folder = tempfile::tempdir().expect("made");
-        let running = serve::start(&options(folder.path())).await.expect("started");
+        let options = options(folder.path());
+        Rig::start_with(folder, &options).await
+    }
+
+    pub(crate) async fn start_with(folder: tempfile::TempDir, options: &Options) -> Rig {
+        let running = serve::start(options).await.expect("started");
         let key = running.first_key.clone().expect("the first start makes a key");
         let (api, opamp) = (running.api, running.opamp);
         Rig { folder, api, opamp, key, service: Service::Inside(running) }

@@ -20,6 +20,7 @@ use crate::validation::{self, Difference, Layer, Provenance, Validation};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewConfiguration {
     /// Name, unique.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What it is for.
     #[serde(default)]

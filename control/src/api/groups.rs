@@ -21,6 +21,7 @@ use crate::time::now_ms;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGroup {
     /// Name, unique.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Which agents, by labels: `env=prod,region!=eu`; all without.
     #[serde(default)]

@@ -22,6 +22,7 @@ use crate::time::{now_ms, parse_rfc3339};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
     /// What it is for.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What it may do.
     role: Role,
@@ -37,6 +38,7 @@ pub(crate) struct NewKey {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// What it is for.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Labels that its agents get.
     #[serde(default)]

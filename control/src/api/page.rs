@@ -49,7 +49,10 @@ impl Paging {
     pub(crate) fn number(&self, start: i64) -> Result<i64> {
         match &self.cursor {
             None => Ok(start),
-            Some(cursor) => cursor.parse().map_err(|_| Error::field("cursor", "is none that was given")),
+            Some(cursor) => {
+                let number = cursor.parse().ok().filter(|number: &i64| number.to_string() == *cursor);
+                number.ok_or_else(|| Error::field("cursor", "is none that was given"))
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::time::now_ms;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     /// Name to log in with, unique.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What they may do.
     role: Role,
@@ -26,6 +27,7 @@ pub(crate) struct NewUser {
     #[serde(default)]
     scope: String,
     /// At least 12 characters.
+    #[schema(min_length = 12, max_length = 1024)]
     password: String,
 }
 
@@ -40,6 +42,7 @@ pub(crate) struct UserChange {
     /// Whether they are locked out.
     disabled: Option<bool>,
     /// A new password; ends their sessions.
+    #[schema(min_length = 12, max_length = 1024)]
     password: Option<String>,
 }
 

@@ -5,6 +5,7 @@ mod api;
 mod approval;
 mod changes;
 mod collector;
+mod conformance;
 mod fleet;
 mod login;
 mod permissions;

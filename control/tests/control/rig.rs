@@ -132,6 +132,13 @@ impl Rig {
         Rig::start_with(folder, &options).await
     }
 
+    /// Lets one client ask as much as it likes.
+    pub(crate) async fn start_fast() -> Rig {
+        let folder = tempfile::tempdir().expect("made");
+        let options = Options { requests_per_second: 1_000_000, ..options(folder.path()) };
+        Rig::start_with(folder, &options).await
+    }
+
     pub(crate) async fn start_with(folder: tempfile::TempDir, options: &Options) -> Rig {
         let running = serve::start(options).await.expect("started");
         let key = running.first_key.clone().expect("the first start makes a key");

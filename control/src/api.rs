@@ -15,6 +15,7 @@ mod page;
 mod rollouts;
 mod sessions;
 mod tasks;
+mod templates;
 mod users;
 
 use axum::extract::DefaultBodyLimit;
@@ -66,6 +67,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(configurations::version))
         .routes(routes!(configurations::effective))
         .routes(routes!(configurations::diff))
+        .routes(routes!(templates::list, templates::create))
+        .routes(routes!(templates::get, templates::replace, templates::remove))
+        .routes(routes!(templates::render))
         .routes(routes!(groups::list, groups::create))
         .routes(routes!(groups::get, groups::change, groups::remove))
         .routes(routes!(groups::plan))

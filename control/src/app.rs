@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_opamp::AgentConfigMap;
+use tokio::sync::Semaphore;
 
 use crate::configurations;
 use crate::error::Result;
@@ -36,6 +37,8 @@ pub struct Inner {
     pub passwords: Passwords,
     /// How much each client may ask.
     pub limiter: Limiter,
+    /// Agents that are let in at the same time; after a restart all of them come at once.
+    pub admission: Semaphore,
     /// How much each address may try to log in.
     pub login_limiter: Limiter,
     /// What the service says of itself.
@@ -58,6 +61,8 @@ pub struct Settings {
     pub heartbeat_seconds: u64,
     /// Requests of one client per second, on average.
     pub requests_per_second: u32,
+    /// Agents that are let in at the same time.
+    pub admission: usize,
     /// An agent's credential is replaced after this time; none is never.
     pub credential_age_ms: Option<i64>,
     /// Whether browsers are to send cookies over TLS only.
@@ -71,6 +76,7 @@ impl Default for Settings {
         Settings {
             heartbeat_seconds: 30,
             requests_per_second: 100,
+            admission: 256,
             credential_age_ms: None,
             is_secure: false,
             oidc: None,
@@ -108,6 +114,7 @@ impl App {
                 settings.requests_per_second.saturating_mul(2),
             ),
             login_limiter: Limiter::new(1, 10),
+            admission: Semaphore::new(settings.admission),
             heartbeat_seconds: settings.heartbeat_seconds,
             credential_age_ms: settings.credential_age_ms,
             is_secure: settings.is_secure,

@@ -67,6 +67,9 @@ struct Serve {
     /// Requests that one client may make per second, on average; twice as many at once.
     #[arg(long, default_value_t = 100)]
     requests_per_second: u32,
+    /// Agents that are let in at the same time; further ones are told when to come back.
+    #[arg(long, default_value_t = 256, value_parser = connections)]
+    admission: usize,
     /// Certificate (PEM) of both listeners, with those that sign it behind it; read again when it changes.
     #[arg(long, requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -167,6 +170,7 @@ fn run(asked: Serve) -> anyhow::Result<()> {
         let tls = asked.tls_cert.zip(asked.tls_key);
         let options = Options {
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, agent_ca: asked.opamp_client_ca }),
+            admission: asked.admission,
             credential_days: asked.credential_days,
             oidc: asked.oidc.settings(),
             database: asked.database,

@@ -51,6 +51,8 @@ pub struct Options {
     pub heartbeat_seconds: u64,
     /// Requests of one client per second, on average.
     pub requests_per_second: u32,
+    /// Agents that are let in at the same time; further ones are told when to come back.
+    pub admission: usize,
     /// Certificate and key of both listeners; plain text without.
     pub tls: Option<TlsFiles>,
     /// Days after which the credential of an agent is replaced; 0 is never.
@@ -68,6 +70,7 @@ impl Default for Options {
             opamp_listen: "localhost:4320".to_owned(),
             heartbeat_seconds: phoenix_opamp::HEARTBEAT.as_secs(),
             requests_per_second: 100,
+            admission: 256,
             tls: None,
             credential_days: 30,
             oidc: None,
@@ -144,6 +147,7 @@ fn settings(options: &Options) -> Result<Settings> {
     Ok(Settings {
         heartbeat_seconds: options.heartbeat_seconds,
         requests_per_second: options.requests_per_second,
+        admission: options.admission,
         credential_age_ms: Some(i64::from(options.credential_days) * DAY_MS).filter(|age| *age > 0),
         is_secure: options.tls.is_some() || is_public_https,
         oidc: options.oidc.clone().map(Oidc::new).transpose()?,

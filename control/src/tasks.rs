@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 
 use crate::args;
 use crate::audit::{self, Caller};
+use crate::configurations::Version;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 use crate::store::record::{Record, find};
-use crate::store::{Dialect, Row, Tx};
+use crate::store::{Dialect, Row, Tx, Value};
 use crate::time::rfc3339;
 
 /// How long an agent has a task before it is taken from it.
@@ -34,6 +35,8 @@ pub enum TaskKind {
     /// Tells version, effective configuration, status of components, books, own metrics and the latest of the log; with
     /// `{"only": "logs"}` (`metrics`, `configuration`, `health`) just that.
     Diagnostics,
+    /// Says what it would do with a version, and changes nothing: `{"version_id": "ver_…"}`. A mistake is a result, too.
+    DryRun,
     /// Reads its own files again.
     Reload,
     /// Delivers what it holds, and begins again as the same process.
@@ -46,6 +49,7 @@ impl TaskKind {
         match self {
             TaskKind::LogLevel => "log_level",
             TaskKind::Diagnostics => "diagnostics",
+            TaskKind::DryRun => "dry_run",
             TaskKind::Reload => "reload",
             TaskKind::Restart => "restart",
         }
@@ -149,6 +153,11 @@ pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, ne
     if !(1..=20).contains(&new.max_attempts) {
         return Err(Error::field("max_attempts", "must be 1 to 20"));
     }
+    if new.kind == TaskKind::DryRun {
+        let version = new.payload["version_id"].as_str().unwrap_or_default();
+        find::<Version>(tx, version)
+            .map_err(|_| Error::field("payload.version_id", "there is no such version"))?;
+    }
     if new.kind == TaskKind::LogLevel {
         let level = new.payload["level"].as_str().unwrap_or_default();
         if !["debug", "info", "warn", "error"].contains(&level) {
@@ -227,23 +236,42 @@ pub(crate) fn agents_with_work(tx: &mut dyn Tx, now: i64) -> Result<Vec<String>>
     Ok(tx.query(sql, args![now])?.iter().map(|row| row.text(0)).collect())
 }
 
-/// Hands out the next task of an agent; none while one is under way.
-pub(crate) fn claim(tx: &mut dyn Tx, now: i64, agent_id: &str) -> Result<Option<Task>> {
-    // Whoever claims for the same agent elsewhere waits here, and then sees what is under way.
+/// Agents whose next tasks are claimed at once.
+pub(crate) const BATCH: usize = 20;
+
+/// Hands out the next task of each of these agents, at most [`BATCH`] of them; none to one that has a task under way.
+pub(crate) fn claim(tx: &mut dyn Tx, now: i64, agents: &[String]) -> Result<Vec<Task>> {
+    let agents = &agents[..agents.len().min(BATCH)];
+    let list = |count: usize, from: usize| -> String {
+        let places: Vec<String> = (from..from + count).map(|place| format!("?{place}")).collect();
+        places.join(", ")
+    };
+    let mut free: Vec<Value> = agents.iter().map(Value::from).collect();
     if tx.dialect() == Dialect::Postgres {
-        tx.one("SELECT id FROM agents WHERE id = ?1 FOR UPDATE", args![agent_id])?;
+        // Whoever claims for the same agent elsewhere takes it, and this one goes on with the others.
+        let sql =
+            format!("SELECT id FROM agents WHERE id IN ({}) FOR UPDATE SKIP LOCKED", list(free.len(), 1));
+        free = tx.query(&sql, &free)?.iter().map(|row| row.text(0).into()).collect();
     }
-    let under_way =
-        tx.one("SELECT id FROM tasks WHERE agent_id = ?1 AND state = 'leased'", args![agent_id])?;
-    if under_way.is_some() {
-        return Ok(None);
+    if free.is_empty() {
+        return Ok(Vec::new());
     }
-    let sql = "SELECT id FROM tasks WHERE state = 'ready' AND agent_id = ?1 AND run_at <= ?2
-         ORDER BY priority + (?2 - run_at) / ?3 DESC, run_at, id LIMIT 1";
-    let Some(row) = tx.one(sql, args![agent_id, now, AGEING_MS])? else { return Ok(None) };
-    let sql = "UPDATE tasks SET state = 'leased', lease_until = ?2, attempt = attempt + 1, fence = fence + 1 WHERE id = ?1";
-    tx.execute(sql, args![row.text(0), now + LEASE_MS])?;
-    find(tx, &row.text(0)).map(Some)
+    let sql = format!(
+        "UPDATE tasks SET state = 'leased', lease_until = ?2, attempt = attempt + 1, fence = fence + 1 WHERE id IN (
+             SELECT id FROM (
+                 SELECT id, agent_id, row_number() OVER (
+                     PARTITION BY agent_id ORDER BY priority + (?1 - run_at) / ?3 DESC, run_at, id
+                 ) AS place FROM tasks WHERE state = 'ready' AND run_at <= ?1 AND agent_id IN ({})
+             ) AS waiting WHERE place = 1 AND NOT EXISTS (
+                 SELECT 1 FROM tasks busy WHERE busy.agent_id = waiting.agent_id AND busy.state = 'leased'
+             )
+         ) RETURNING {}",
+        list(free.len(), 4),
+        Task::COLUMNS
+    );
+    let mut given = vec![Value::from(now), Value::from(now + LEASE_MS), Value::from(AGEING_MS)];
+    given.extend(free);
+    tx.query(&sql, &given)?.iter().map(Task::read).collect()
 }
 
 /// How a task went.
@@ -384,7 +412,7 @@ mod tests {
     }
 
     async fn take(db: &Db, now: i64) -> Option<Task> {
-        db.write(move |tx| claim(tx, now, AGENT)).await.expect("asked")
+        db.write(move |tx| claim(tx, now, &[AGENT.to_owned()])).await.expect("asked").pop()
     }
 
     async fn end(db: &Db, now: i64, task: &Task, error: Option<&str>, retryable: bool) -> bool {

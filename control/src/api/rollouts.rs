@@ -8,11 +8,14 @@ use super::extract::{Body, IfMatch, Path, Query, Tagged};
 use super::page::{Page, Paging, newest_where};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::Result;
+use crate::components::{self, Components};
+use crate::configurations;
+use crate::error::{Error, Result};
 use crate::instances;
 use crate::roles::Permission;
 use crate::rollouts::{self, Gates, Order, Progress, Rollout, Stage};
 use crate::time::now_ms;
+use crate::validation;
 
 /// A rollout as it is asked for.
 #[derive(Deserialize, ToSchema)]
@@ -28,6 +31,9 @@ pub(crate) struct NewRollout {
     /// When it is stopped.
     #[serde(default)]
     gates: Gates,
+    /// Starts it although agents of the group say that they lack components of the version: it will fail on them.
+    #[serde(default)]
+    allow_missing_components: bool,
 }
 
 fn at_once() -> Vec<Stage> {
@@ -55,6 +61,16 @@ pub(crate) async fn list(
     newest_where(&app, &paging, move |tx, rollout: &Rollout| rollout.is_seen(tx, &caller)).await
 }
 
+/// The components that a version needs; none where there is no such version, which is found out later.
+async fn needed(app: &App, version_id: &str) -> Result<Components> {
+    let of = version_id.to_owned();
+    match app.db.read(move |tx| configurations::layers(tx, &of)).await {
+        Ok(layers) => Ok(components::needed(&validation::check_off_the_runtime(layers).await?.1.json)),
+        Err(Error::NotFound(_)) => Ok(Components::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Starts a rollout. Where the group requires approval, it waits for a second person.
 #[utoipa::path(post, path = "/rollouts", tag = "rollouts", request_body = NewRollout,
     responses((status = 202, body = Rollout)))]
@@ -64,12 +80,19 @@ pub(crate) async fn start(
     Body(new): Body<NewRollout>,
 ) -> Result<Tagged<Rollout>> {
     caller.require(Permission::Deploy)?;
+    let needed = match new.allow_missing_components {
+        true => Components::new(),
+        false => needed(&app, &new.version_id).await?,
+    };
     let (instance, here) = (app.instance.clone(), app.hub.connected());
     let started = app
         .db
         .write(move |tx| {
             let connected = instances::connected(tx, &instance, &here)?;
             let (group, version) = (&new.group_id, &new.version_id);
+            if !needed.is_empty() {
+                components::require(&components::lacking(tx, group, &needed)?)?;
+            }
             rollouts::start(tx, &caller, now_ms(), group, version, &new.stages, &new.gates, &connected)
         })
         .await?;

@@ -141,6 +141,20 @@ async fn drive(over: &str) {
     let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
     assert!(done["result"]["pipelines"].to_string().contains("traces/base"), "{done}");
 
+    // What it would do with a version, it says without doing it.
+    let odd = remote(port).replace("debug: {}", "debug: {verbosity: '${file:/none/such}'}");
+    let odd = rig.next_version(&configuration, &odd).await;
+    for (version, is_valid) in [(&bad, true), (&odd, false)] {
+        let asked = json!({"kind": "dry_run", "payload": {"version_id": version}});
+        let task = rig.post(&format!("{agent}/tasks"), asked).await.body;
+        let task = format!("/tasks/{}", task["id"].as_str().expect("an id"));
+        let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
+        assert_eq!(done["result"]["valid"], is_valid, "{done}");
+        let says = if is_valid { "summary" } else { "error" };
+        assert!(done["result"][says].as_str().is_some_and(|text| !text.is_empty()), "{done}");
+    }
+    assert!(listens(port).await, "nothing changed");
+
     // Its credential is replaced.
     let kept =
         |name: &str| std::fs::read_to_string(rig.folder.path().join(format!("agent-{over}")).join(name));

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::agent::{Agent, Kind};
-use crate::rig::{GOOD, Rig};
+use crate::rig::{GOOD, Rig, options};
 use phoenix_opamp::{RemoteConfigStatuses, ServerErrorResponseType, server_flags};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 impl Rig {
     async fn token(&self) -> String {
@@ -110,6 +111,57 @@ async fn a_credential_is_replaced_and_the_former_ends_once_the_new_one_was_shown
         assert_eq!(offered(&second).await, None);
         rig.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_agents_have_no_components_for_is_not_rolled_out() {
+    let rig = Rig::start().await;
+    let (token, group) = (rig.token().await, rig.group().await);
+    let version = rig.version("base", GOOD).await;
+    for (number, exporters) in [(1, ["nop"]), (2, ["debug"]), (3, ["nop"])] {
+        let mut agent = Agent::connect(&rig, Kind::Http, number, &token).await.expect("let in");
+        agent.say_all().await;
+        agent.has(&["otlp", "nop"], &exporters).await;
+    }
+    let plan = rig.post(&format!("/groups/{group}/plan"), json!({"version_id": version})).await.body;
+    let missing = &plan["missing_components"];
+    assert_eq!(missing.as_array().map(Vec::len), Some(1), "{plan}");
+    assert_eq!(missing[0]["component"], "exporters::debug");
+    assert_eq!(missing[0]["agents"], 2);
+    let mut new = json!({"group_id": group, "version_id": version});
+    let refused = rig.post("/rollouts", new.clone()).await;
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(
+        refused.body["errors"][0]["message"].to_string().contains("exporters::debug is missing on 2 agents")
+    );
+    new["allow_missing_components"] = json!(true);
+    assert_eq!(rig.post("/rollouts", new).await.status, 202);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_turn_is_told_when_to_come_back() {
+    let folder = tempfile::tempdir().expect("made");
+    let options = phoenix_control::serve::Options { admission: 0, ..options(folder.path()) };
+    let rig = Rig::start_with(folder, &options).await;
+    let token = rig.token().await;
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let poll = "connection: close\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n";
+    for (method, headers) in [("GET", upgrade), ("POST", poll)] {
+        let mut stream = tokio::net::TcpStream::connect(rig.opamp).await.expect("connected");
+        let head = format!(
+            "{method} /v1/opamp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n{headers}\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("written");
+        let mut read = vec![0; 4096];
+        let length = stream.read(&mut read).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&read[..length]).to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 429"), "{answer}");
+        let after = answer.lines().find_map(|line| line.strip_prefix("retry-after: "));
+        let after: u64 = after.and_then(|after| after.parse().ok()).expect("a time");
+        assert!((1..=10).contains(&after), "{answer}");
+    }
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

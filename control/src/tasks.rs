@@ -12,6 +12,7 @@ use crate::audit::{self, Caller};
 use crate::configurations::Version;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
+use crate::roles::Permission;
 use crate::store::record::{Record, find};
 use crate::store::{Dialect, Row, Tx, Value};
 use crate::time::rfc3339;
@@ -37,6 +38,9 @@ pub enum TaskKind {
     Diagnostics,
     /// Says what it would do with a version, and changes nothing: `{"version_id": "ver_…"}`. A mistake is a result, too.
     DryRun,
+    /// Shows some items of a pipeline, with values taken out before they leave the agent: `{"pipeline": "traces", "items":
+    /// 10, "for_seconds": 10, "place": "out", "redact": ["user.*"], "bodies": false}`. The result is for deployers.
+    Tap,
     /// Reads its own files again.
     Reload,
     /// Delivers what it holds, and begins again as the same process.
@@ -50,6 +54,7 @@ impl TaskKind {
             TaskKind::LogLevel => "log_level",
             TaskKind::Diagnostics => "diagnostics",
             TaskKind::DryRun => "dry_run",
+            TaskKind::Tap => "tap",
             TaskKind::Reload => "reload",
             TaskKind::Restart => "restart",
         }
@@ -158,6 +163,9 @@ pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, ne
         find::<Version>(tx, version)
             .map_err(|_| Error::field("payload.version_id", "there is no such version"))?;
     }
+    if new.kind == TaskKind::Tap {
+        check_tap(&new.payload)?;
+    }
     if new.kind == TaskKind::LogLevel {
         let level = new.payload["level"].as_str().unwrap_or_default();
         if !["debug", "info", "warn", "error"].contains(&level) {
@@ -190,6 +198,32 @@ pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, ne
     )?;
     audit::record(tx, caller, now, "task.create", &id, "", &format!("{} {}", new.kind.name(), new.payload))?;
     find(tx, &id)
+}
+
+fn check_tap(payload: &serde_json::Value) -> Result<()> {
+    let fits = |key: &str, highest: i64| {
+        payload[key].is_null() || payload[key].as_i64().is_some_and(|number| (1..=highest).contains(&number))
+    };
+    if payload["pipeline"].as_str().is_none_or(str::is_empty) {
+        return Err(Error::field("payload.pipeline", "must name a pipeline, for example traces"));
+    }
+    if !fits("items", 100) {
+        return Err(Error::field("payload.items", "must be 1 to 100"));
+    }
+    if !fits("for_seconds", 45) {
+        return Err(Error::field("payload.for_seconds", "must be 1 to 45"));
+    }
+    Ok(())
+}
+
+impl Task {
+    /// As somebody sees it: data that a tap brought is for those who may ask for it.
+    pub(crate) fn shown_to(mut self, caller: &Caller) -> Task {
+        if self.kind == TaskKind::Tap.name() && !caller.role.may(Permission::Deploy) {
+            self.result = serde_json::Value::Null;
+        }
+        self
+    }
 }
 
 /// The one with this identifier, of an agent that the caller may see.

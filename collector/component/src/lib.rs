@@ -38,6 +38,7 @@ mod outlet;
 mod publication;
 mod refusal;
 mod stage;
+mod taps;
 mod touch;
 
 pub use ack::{Ack, AckWait};
@@ -71,4 +72,5 @@ pub use refusal::{Code, Refusal, UpstreamStatus};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,
 };
+pub use taps::{Listening, Tap, TapPlace, TapPoint};
 pub use touch::{Action, Outcome, Touch};

@@ -72,6 +72,11 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The same places with other items.
+    pub(crate) fn map<U>(self, change: impl Fn(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(change).collect(), next_cursor: self.next_cursor }
+    }
+
     /// A page of at most `limit` items, each with its place in the list.
     pub(crate) fn new(items: Vec<T>, limit: i64, place: impl Fn(&T) -> String) -> Page<T> {
         let is_full = items.len() as i64 >= limit;

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::roles::Permission;
+use crate::store::Tx;
 use crate::tasks::{self, NewTask, Task};
 use crate::time::now_ms;
 
@@ -20,7 +21,10 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Task>>> {
     caller.require(Permission::View)?;
-    newest_where(&app, &paging, move |tx, task: &Task| agents::is_seen(tx, &caller, &task.agent_id)).await
+    let who = caller.clone();
+    let is_seen = move |tx: &mut dyn Tx, task: &Task| agents::is_seen(tx, &caller, &task.agent_id);
+    let Json(page) = newest_where(&app, &paging, is_seen).await?;
+    Ok(Json(page.map(|task: Task| task.shown_to(&who))))
 }
 
 /// Lists the tasks of an agent, the newest first.
@@ -38,7 +42,8 @@ pub(crate) async fn of_agent(
         if !agents::is_seen(tx, &caller, &id)? {
             return Err(Error::NotFound(format!("agent {id}")));
         }
-        tasks::of_agent(tx, &id, &before, limit)
+        let found = tasks::of_agent(tx, &id, &before, limit)?;
+        Ok(found.into_iter().map(|task| task.shown_to(&caller)).collect())
     });
     let found = found.await?;
     Ok(Json(Page::new(found, limit, |task: &Task| task.id.clone())))
@@ -67,7 +72,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::View)?;
-    Ok(Json(app.db.read(move |tx| tasks::find_for(tx, &caller, &id)).await?))
+    Ok(Json(app.db.read(move |tx| Ok(tasks::find_for(tx, &caller, &id)?.shown_to(&caller))).await?))
 }
 
 /// Puts a task back that failed for good.

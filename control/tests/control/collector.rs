@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::rig::Rig;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A collector that ends with the test.
@@ -62,6 +63,36 @@ fn remote(port: u16) -> String {
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}}}}}}}\nexporters: {{debug: {{}}}}\nservice: {{pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
     )
+}
+
+/// The same with a pipeline for logs besides, over HTTP.
+fn tapped(port: u16, http: u16) -> String {
+    format!(
+        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}, http: {{endpoint: '127.0.0.1:{http}'}}}}}}}}
+exporters: {{debug: {{}}}}
+service:
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [debug]}}
+    logs/tapped: {{receivers: [otlp], exporters: [debug]}}
+"
+    )
+}
+
+/// Sends one record after the other, until it is ended.
+async fn send_logs(port: u16) {
+    let attribute = json!({"key": "user.email", "value": {"stringValue": "ada@example.com"}});
+    let record = json!({"body": {"stringValue": "hello"}, "attributes": [attribute]});
+    let body = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string();
+    let request = format!(
+        "POST /v1/logs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    loop {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub(crate) async fn until(rig: &Rig, path: &str, log: &Path, holds: impl Fn(&Value) -> bool) -> Value {
@@ -154,6 +185,24 @@ async fn drive(over: &str) {
         assert!(done["result"][says].as_str().is_some_and(|text| !text.is_empty()), "{done}");
     }
     assert!(listens(port).await, "nothing changed");
+
+    // What goes through a pipeline shows, but not what is nobody's business; and not to everybody.
+    let tap = json!({"kind": "tap", "payload": {"pipeline": "logs/tapped", "items": 1, "for_seconds": 20, "redact": ["user.*"]}});
+    let viewer = rig.post("/api-keys", json!({"name": "v", "role": "viewer"})).await.body;
+    let viewer = viewer["token"].as_str().expect("a token").to_owned();
+    let http = free_port();
+    let tapped = rig.next_version(&configuration, &tapped(port, http)).await;
+    let rollout = roll_out(&rig, &group, &tapped).await;
+    until(&rig, &rollout, &config, |rollout| rollout["state"] == "succeeded").await;
+    let sending = tokio::spawn(send_logs(http));
+    let task = rig.post(&format!("{agent}/tasks"), tap).await.body;
+    let task = format!("/tasks/{}", task["id"].as_str().expect("an id"));
+    let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
+    sending.abort();
+    assert!(!done["result"].to_string().contains("ada@"), "{done}");
+    assert!(done["result"]["items"][0].to_string().contains("user.email"), "{done}");
+    let seen = rig.request("GET", &task, &viewer, &[], None).await.body;
+    assert_eq!((&seen["state"], &seen["result"]), (&json!("done"), &Value::Null));
 
     // Its credential is replaced.
     let kept =

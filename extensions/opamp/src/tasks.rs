@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::remote;
 use crate::storage::{Remote, RemoteFile};
+use crate::tap;
 
 /// The custom messages that tasks come in.
 pub(crate) const CAPABILITY: &str = "io.phoenix.tasks/v1";
@@ -72,6 +73,7 @@ pub(crate) async fn run(collector: &Arc<dyn Collector>, host: &Host, task: Task)
         },
         "restart" => collector.restart(BEFORE_RESTART).map(|()| json!({"restarts": true})),
         "dry_run" => dry_run(collector, task.payload).await,
+        "tap" => tap::run(host, task.payload).await,
         "log_level" => log_level(collector, task.payload),
         "reload" => {
             let reload = ConfigRequest::default();

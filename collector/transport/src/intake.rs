@@ -78,6 +78,14 @@ impl Intake {
         Ok(())
     }
 
+    /// Room for the next bytes, of which `left` are announced: all that is charged is there to be filled.
+    pub(crate) fn room(&mut self, left: usize) -> Result<&mut Vec<u8>, OverBudget> {
+        if self.buffer.len() == self.buffer.capacity() {
+            self.make_room(self.buffer.len() + left.min(FIRST_BYTES))?;
+        }
+        Ok(&mut self.buffer)
+    }
+
     /// The body; its charge lives with it.
     pub(crate) fn finish(mut self) -> Bytes {
         if !self.whole.is_empty() {

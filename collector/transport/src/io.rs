@@ -23,11 +23,8 @@ use std::thread::LocalKey;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-mod pings;
 #[cfg(test)]
 mod tests;
-
-use pings::PingWatch;
 
 /// Bytes that may be held back; a message of 100 spans with its frames fits.
 const HELD_BYTES: usize = 256 * 1024;
@@ -77,7 +74,6 @@ struct State<S> {
     direct: u8,
     /// Reads that brought data.
     reads: u64,
-    pings: Option<PingWatch>,
 }
 
 /// The socket as the protocol sees it.
@@ -87,11 +83,10 @@ pub(crate) struct Coalesced<S>(Arc<Mutex<State<S>>>);
 pub(crate) struct Flusher<S>(Arc<Mutex<State<S>>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Coalesced<S> {
-    /// Wraps `socket`; with `count_pings`, the HTTP/2 PING frames of a client are counted.
-    pub(crate) fn new(socket: S, count_pings: bool) -> (Coalesced<S>, Flusher<S>) {
-        let pings = count_pings.then(PingWatch::new);
+    /// Wraps `socket`.
+    pub(crate) fn new(socket: S) -> (Coalesced<S>, Flusher<S>) {
         let (held, ahead) = (Vec::new(), Vec::new());
-        let state = State { socket, held, sent: 0, ahead, handed: 0, direct: 0, reads: 0, pings };
+        let state = State { socket, held, sent: 0, ahead, handed: 0, direct: 0, reads: 0 };
         let state = Arc::new(Mutex::new(state));
         (Coalesced(state.clone()), Flusher(state))
     }
@@ -113,11 +108,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Flusher<S> {
     /// How many reads brought data: a peer that is alive moves this.
     pub(crate) fn reads(&self) -> u64 {
         lock(&self.0).reads
-    }
-
-    /// PING frames, other than acknowledgements, that the peer sent; 0 where they are not counted.
-    pub(crate) fn pings(&self) -> u64 {
-        lock(&self.0).pings.as_ref().map_or(0, PingWatch::count)
     }
 
     /// Polls `work` and writes out, after each poll, what it left.
@@ -223,11 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Coalesced<S> {
         let state = &mut *lock(&self.0);
         let before = buffer.filled().len();
         ready!(state.poll_read(cx, buffer))?;
-        let read = &buffer.filled()[before..];
-        state.reads += u64::from(!read.is_empty());
-        if let Some(pings) = &mut state.pings {
-            pings.observe(read);
-        }
+        state.reads += u64::from(buffer.filled().len() > before);
         Poll::Ready(Ok(()))
     }
 }

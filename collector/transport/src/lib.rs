@@ -8,6 +8,7 @@ pub mod endpoint;
 mod gate;
 pub mod grpc;
 pub mod http;
+mod http2;
 pub mod instrumentation;
 mod intake;
 mod io;

@@ -65,10 +65,10 @@ impl UnaryService for GrpcService {
             Method::Export(signal) => signal,
             Method::Health => return health::check(&self.intake, &call.message),
         };
-        let Call { message, encoded, headers, authority, peer, identity, deadline } = call;
-        let authority = authority.as_ref().map(|authority| authority.as_str());
-        let client = client::info(&headers, authority, &peer, identity, self.include_metadata);
-        let trace = self.intake.trace(&headers);
+        let Call { message, encoded, head, peer, identity, deadline } = call;
+        let authority = head.uri.authority().map(|authority| authority.as_str());
+        let client = client::info(&head.headers, authority, &peer, identity, self.include_metadata);
+        let trace = self.intake.trace(&head.headers);
         let request = Request {
             signal,
             format: Format::Protobuf,

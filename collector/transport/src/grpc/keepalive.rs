@@ -1,16 +1,14 @@
-//! Pings that tell a dead peer from a quiet one.
+//! When to ping, which tells a dead peer from a quiet one.
 
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use h2::{Ping, PingPong};
 use tokio::time::{Instant, Sleep};
 
 /// Pings after `time` without a read, and gives the peer up after `timeout` without one.
 pub(super) struct Keepalive {
-    pings: PingPong,
     time: Duration,
     timeout: Duration,
     timer: Pin<Box<Sleep>>,
@@ -23,15 +21,20 @@ pub(super) struct Keepalive {
 pub(super) struct PeerIsDead;
 
 impl Keepalive {
-    pub(super) fn new(pings: PingPong, time: Duration, timeout: Duration) -> Keepalive {
+    pub(super) fn new(time: Duration, timeout: Duration) -> Keepalive {
         let timer = Box::pin(tokio::time::sleep(time));
-        Keepalive { pings, time, timeout, timer, reads_seen: 0, waiting: false }
+        Keepalive { time, timeout, timer, reads_seen: 0, waiting: false }
     }
 
-    /// `reads` counts what came from the peer; `wanted` says whether a quiet connection may be pinged.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, reads: u64, wanted: bool) -> Result<(), PeerIsDead> {
-        // Takes the answer, so that the next ping may leave; `reads` has seen it already.
-        let _ = self.pings.poll_pong(cx);
+    /// `reads` counts what came from the peer; `wanted` says whether a quiet connection may be pinged, which
+    /// `ping` does.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        reads: u64,
+        wanted: bool,
+        mut ping: impl FnMut(),
+    ) -> Result<(), PeerIsDead> {
         while self.timer.as_mut().poll(cx) == Poll::Ready(()) {
             let alive = reads != self.reads_seen;
             self.reads_seen = reads;
@@ -41,8 +44,7 @@ impl Keepalive {
                 self.waiting = false;
                 self.time
             } else {
-                // One that is still under way serves as well.
-                let _ = self.pings.send_ping(Ping::opaque());
+                ping();
                 self.waiting = true;
                 self.timeout
             };

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::uri::Authority;
+use http::request;
 use phoenix_component::auth::Identity;
 use phoenix_component::{Budget, Cores, ListenerLease};
 
@@ -40,10 +39,8 @@ pub struct Call {
     /// The message as it came, instead of `message`, where it came compressed and the service
     /// [wants that](UnaryService::takes_encoded).
     pub encoded: Option<EncodedBody>,
-    /// Request headers, metadata among them.
-    pub headers: HeaderMap,
-    /// `:authority` of the request.
-    pub authority: Option<Authority>,
+    /// The target, whose authority is `:authority`, and the headers, metadata among them.
+    pub head: Arc<request::Parts>,
     /// Where it comes from.
     pub peer: Peer,
     /// Who sent it, where the gate asked an authenticator.

@@ -49,7 +49,7 @@ impl UnaryService for Echo {
                 return Err(status.with_retry_delay(Duration::from_millis(2500)));
             }
             b"metadata" => {
-                let value = call.headers.get("x-key").map(|value| value.as_bytes().to_vec());
+                let value = call.head.headers.get("x-key").map(|value| value.as_bytes().to_vec());
                 return Ok(value.unwrap_or_default().into());
             }
             _ => {}

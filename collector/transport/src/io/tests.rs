@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt as _;
 #[tokio::test]
 async fn small_writes_leave_together_and_the_buffer_goes_back() {
     let (mut peer, socket) = tokio::io::duplex(1 << 20);
-    let (mut io, flusher) = Coalesced::new(socket, false);
+    let (mut io, flusher) = Coalesced::new(socket);
     for _ in 0..10 {
         io.write_all(b"0123456789").await.unwrap();
         io.flush().await.unwrap();
@@ -20,7 +20,7 @@ async fn small_writes_leave_together_and_the_buffer_goes_back() {
 #[tokio::test]
 async fn what_is_larger_than_the_buffer_keeps_its_order_through_a_narrow_pipe() {
     let (mut peer, socket) = tokio::io::duplex(1000);
-    let (mut io, flusher) = Coalesced::new(socket, false);
+    let (mut io, flusher) = Coalesced::new(socket);
     let data: Vec<u8> = (0..500_000u32).map(|i| (i % 251) as u8).collect();
     let expected = data.clone();
     let writer = tokio::spawn(async move {
@@ -44,29 +44,10 @@ async fn what_is_larger_than_the_buffer_keeps_its_order_through_a_narrow_pipe() 
     assert!(got == expected);
 }
 
-#[test]
-fn pings_are_counted_however_the_bytes_are_cut() {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    let mut frame = |kind: u8, flags: u8, payload: usize| {
-        bytes.extend_from_slice(&[0, (payload >> 8) as u8, payload as u8, kind, flags, 0, 0, 0, 1]);
-        bytes.extend(std::iter::repeat_n(6, payload));
-    };
-    frame(4, 0, 0);
-    frame(6, 0, 8);
-    frame(0, 0, 700);
-    frame(6, 1, 8);
-    frame(6, 0, 8);
-    for cut in [1, 2, 9, 33, 10_000] {
-        let mut watch = PingWatch::new();
-        bytes.chunks(cut).for_each(|part| watch.observe(part));
-        assert_eq!(watch.count(), 2, "in pieces of {cut}");
-    }
-}
-
 #[tokio::test]
 async fn small_reads_share_one_and_keep_the_order_of_bytes() {
     let (mut peer, socket) = tokio::io::duplex(1 << 20);
-    let (mut io, flusher) = Coalesced::new(socket, false);
+    let (mut io, flusher) = Coalesced::new(socket);
     let data: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
     peer.write_all(&data).await.unwrap();
     let mut got = Vec::new();

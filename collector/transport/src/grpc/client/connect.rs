@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use h2::Ping;
 use h2::client::{Connection, SendRequest};
 use tokio::time::Instant;
 
@@ -65,7 +66,7 @@ async fn connect(config: &Config, address: &Address) -> io::Result<Link> {
             socket
         }
     };
-    let (io, flusher) = Coalesced::new(socket, false);
+    let (io, flusher) = Coalesced::new(socket);
     let mut builder = h2::client::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW_BYTES)
@@ -87,16 +88,20 @@ async fn serve(config: &Config, channel: &Weak<Channel>, id: u64, link: Link) {
     drop(alive);
     let mut pings = config.options.keepalive.and_then(|Pings { time, timeout, permit_without_stream }| {
         let pings = connection.ping_pong()?;
-        Some((Keepalive::new(pings, time.max(MIN_PING_INTERVAL), timeout), permit_without_stream))
+        Some((Keepalive::new(time.max(MIN_PING_INTERVAL), timeout), pings, permit_without_stream))
     });
     let end = poll_fn(|cx| {
         if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
             let _ = flusher.poll_flush(cx);
             return Poll::Ready(end.map_err(|error| error.to_string()));
         }
-        if let Some((keepalive, always)) = &mut pings {
+        if let Some((keepalive, pings, always)) = &mut pings {
             let wanted = *always || active.load(Relaxed) > 0;
-            if keepalive.poll(cx, flusher.reads(), wanted).is_err() {
+            // Takes the answer, so that the next ping may leave; `reads` has seen it already.
+            let _ = pings.poll_pong(cx);
+            // A ping that is still under way serves as well.
+            let ping = || drop(pings.send_ping(Ping::opaque()));
+            if keepalive.poll(cx, flusher.reads(), wanted, ping).is_err() {
                 return Poll::Ready(Err("the server does not answer pings".to_owned()));
             }
         }

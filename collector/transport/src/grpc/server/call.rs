@@ -3,71 +3,61 @@
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use h2::RecvStream;
-use h2::server::SendResponse;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, request};
+use http::{HeaderMap, Method, StatusCode, request};
 use phoenix_component::Code;
 use phoenix_component::auth::Denied;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::body::{self, Limits, Received, Refused};
+use super::body::{self, Body, Received, Refused};
 use super::{Call, Shared, UnaryService};
 use crate::compression::{DecodeError, Encoding};
 use crate::encoded::{EncodedBody, Undecodable};
 use crate::gate::{NotPassed, Passed, RATE_TEXT};
 use crate::grpc::{Status, parse_timeout};
+use crate::http2::{Block, Exchange, Incoming};
 use crate::listen::LiveGuard;
-use crate::payload::PREFIX_BYTES;
 use crate::socket::Peer;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-const CONTENT_TYPE_GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,snappy,zstd");
-const STATUS_OK: HeaderValue = HeaderValue::from_static("0");
+const CONTENT_TYPE_GRPC: &[u8] = b"application/grpc";
+const ACCEPTED: &[u8] = b"identity,gzip,snappy,zstd";
 /// The handler should answer at the deadline itself; this much later it is ended.
 const DEADLINE_GRACE: Duration = Duration::from_secs(1);
 
-/// Answers one request, which counts as under way until then. Errors of the stream itself end it without a word:
-/// nobody listens.
+/// Answers one request, which counts as under way until then.
 pub(super) async fn answer<S: UnaryService>(
     shared: Arc<Shared<S>>,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    incoming: Incoming<Body>,
     peer: Peer,
     _live: LiveGuard,
 ) {
-    let (head, mut body) = request.into_parts();
+    let Incoming { head, mut exchange } = incoming;
     let outcome = match method_of(&shared, &head) {
-        Ok(method) => serve(&shared, method, head, &mut body, &mut respond, peer).await,
+        Ok(method) => serve(&shared, method, head, &mut exchange, peer).await,
         Err(refused) => Err(refused),
     };
-    let sent = match outcome {
-        Ok(message) => succeed(&mut respond, message),
-        Err(Refusal::Gone) => Ok(()),
+    match outcome {
+        Ok(message) => succeed(exchange, &message),
+        // Nobody listens.
+        Err(Refusal::Gone) => {}
         Err(Refusal::Http(status)) => {
             shared.metrics.refused("not_grpc");
-            let mut response = Response::new(());
-            *response.status_mut() = status;
-            respond.send_response(response, true).map(drop)
+            exchange.answer(&Block::response(status.as_u16()));
         }
         Err(Refusal::Transport(status, reason)) => {
             shared.metrics.refused(reason);
-            fail(&mut respond, &status)
+            fail(exchange, &status);
         }
-        Err(Refusal::Handler(status)) => fail(&mut respond, &status),
-    };
-    if let Err(error) = sent {
-        tracing::debug!(%peer, %error, "answer not sent");
+        Err(Refusal::Handler(status)) => fail(exchange, &status),
     }
 }
 
@@ -79,8 +69,8 @@ enum Refusal {
     Handler(Status),
 }
 
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Refusal {
+impl From<Option<Refused>> for Refusal {
+    fn from(refused: Option<Refused>) -> Refusal {
         refused.map_or(Refusal::Gone, |(status, reason)| Refusal::Transport(status, reason))
     }
 }
@@ -122,9 +112,8 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 async fn serve<S: UnaryService>(
     shared: &Arc<Shared<S>>,
     method: S::Method,
-    head: request::Parts,
-    body: &mut RecvStream,
-    respond: &mut SendResponse<Bytes>,
+    head: Arc<request::Parts>,
+    exchange: &mut Exchange<Body>,
     peer: Peer,
 ) -> Result<Bytes, Refusal> {
     let options = &shared.options;
@@ -138,35 +127,21 @@ async fn serve<S: UnaryService>(
         .get(GRPC_TIMEOUT)
         .and_then(|text| text.to_str().ok().and_then(parse_timeout))
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    let limits = Limits {
-        max_message_bytes: options.max_message_bytes,
-        idle_timeout: options.body_idle_timeout,
-        over_budget_delay: options.over_budget_delay,
-        budget: &shared.budget,
-    };
-    let received = body::receive(body, &limits).await?;
+    let received = body::receive(exchange, options.body_idle_timeout).await?;
     passed.received(received.message.len());
     if received.compressed && encoding == Encoding::Identity {
         let text = "grpc: compressed flag set with identity or empty encoding";
         return Err(Refusal::Transport(Status::new(Code::INTERNAL, text), "framing"));
     }
-    let call = Call {
-        message: Bytes::new(),
-        encoded: None,
-        authority: head.uri.authority().cloned(),
-        headers: head.headers,
-        peer,
-        identity: passed.identity,
-        deadline,
-    };
+    let call = Call { message: Bytes::new(), encoded: None, head, peer, identity: passed.identity, deadline };
     let handled = match shared.cores.idle_instead_of_this() {
         None => {
             let work = pin!(handle(shared.clone(), method, call, received, encoding));
-            while_wanted(work, respond, deadline).await
+            while_wanted(work, exchange, deadline).await
         }
         Some(core) => {
             let task = core.spawn(handle(shared.clone(), method, call, received, encoding));
-            while_wanted(pin!(Elsewhere(task)), respond, deadline).await
+            while_wanted(pin!(Elsewhere(task)), exchange, deadline).await
         }
     };
     handled.unwrap_or(Err(Refusal::Gone))
@@ -247,7 +222,7 @@ impl From<Undecodable> for Status {
 /// the caller: a future that is handed over by value is kept twice, and the task of each request holds both.
 async fn while_wanted(
     mut work: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
-    respond: &mut SendResponse<Bytes>,
+    exchange: &mut Exchange<Body>,
     deadline: Option<Instant>,
 ) -> Option<Result<Bytes, Refusal>> {
     let mut timer = None;
@@ -255,7 +230,7 @@ async fn while_wanted(
         if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(outcome));
         }
-        if respond.poll_reset(cx).is_ready() {
+        if exchange.poll_reset(cx).is_ready() {
             return Poll::Ready(None);
         }
         if let Some(deadline) = deadline {
@@ -288,39 +263,27 @@ impl Future for Elsewhere {
     }
 }
 
-fn response() -> Response<()> {
-    let mut response = Response::new(());
-    *response.version_mut() = Version::HTTP_2;
-    response.headers_mut().insert(CONTENT_TYPE, CONTENT_TYPE_GRPC);
-    response
+fn head() -> Block {
+    Block::response(200).with("content-type", CONTENT_TYPE_GRPC)
 }
 
-fn succeed(respond: &mut SendResponse<Bytes>, message: Bytes) -> Result<(), h2::Error> {
+fn succeed(exchange: Exchange<Body>, message: &[u8]) {
+    static HEAD: LazyLock<Block> = LazyLock::new(head);
+    static TRAILERS: LazyLock<Block> = LazyLock::new(|| Block::trailers().with("grpc-status", b"0"));
     let Ok(length) = u32::try_from(message.len()) else {
-        return fail(respond, &Status::new(Code::INTERNAL, "the answer is too large"));
+        return fail(exchange, &Status::new(Code::INTERNAL, "the answer is too large"));
     };
-    let framed = if message.is_empty() {
-        Bytes::from_static(&[0; PREFIX_BYTES])
-    } else {
-        let mut framed = BytesMut::with_capacity(PREFIX_BYTES + message.len());
-        framed.put_u8(0);
-        framed.put_u32(length);
-        framed.put_slice(&message);
-        framed.freeze()
-    };
-    let mut stream = respond.send_response(response(), false)?;
-    stream.send_data(framed, false)?;
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert(crate::grpc::status::GRPC_STATUS, STATUS_OK);
-    stream.send_trailers(trailers)
+    let prefix = length.to_be_bytes();
+    exchange.answer_with(&HEAD, &[&[0], &prefix[..], message], &TRAILERS);
 }
 
 /// Answers with a status and nothing else.
-fn fail(respond: &mut SendResponse<Bytes>, status: &Status) -> Result<(), h2::Error> {
-    let mut response = response();
-    status.write_to(response.headers_mut());
-    if status.code == Code::UNIMPLEMENTED {
-        response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
-    }
-    respond.send_response(response, true).map(drop)
+fn fail(exchange: Exchange<Body>, status: &Status) {
+    let mut headers = HeaderMap::new();
+    status.write_to(&mut headers);
+    let head = headers.iter().fold(head(), |head, (name, value)| head.with(name.as_str(), value.as_bytes()));
+    exchange.answer(&match status.code {
+        Code::UNIMPLEMENTED => head.with("grpc-accept-encoding", ACCEPTED),
+        _ => head,
+    });
 }

@@ -1,6 +1,7 @@
 //! The audit log: who did what, each entry bound to the one before by its hash.
 
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::args;
@@ -78,6 +79,38 @@ pub(crate) fn entry(row: &Row) -> Entry {
         request_id: row.text(7),
         hash: row.text(8),
     }
+}
+
+/// An entry as a log record of OTLP, in JSON.
+pub(crate) fn log_record(row: &Row) -> serde_json::Value {
+    let entry = entry(row);
+    let nanos = (i128::from(row.int(1)) * 1_000_000).to_string();
+    let text =
+        |key: &str, value: &str| json!({"key": format!("audit.{key}"), "value": {"stringValue": value}});
+    let mut attributes = vec![json!({"key": "audit.seq", "value": {"intValue": entry.seq.to_string()}})];
+    attributes.extend([
+        text("actor", &entry.actor),
+        text("action", &entry.action),
+        text("target", &entry.target),
+        text("before_hash", &entry.before_hash),
+        text("after_hash", &entry.after_hash),
+        text("request_id", &entry.request_id),
+        text("hash", &entry.hash),
+    ]);
+    json!({
+        "timeUnixNano": nanos, "observedTimeUnixNano": nanos, "severityNumber": 9, "severityText": "INFO",
+        "body": {"stringValue": format!("{} {} {}", entry.actor, entry.action, entry.target)},
+        "attributes": attributes,
+    })
+}
+
+/// Records as a request that any OTLP/HTTP receiver takes.
+pub(crate) fn export(records: Vec<serde_json::Value>) -> serde_json::Value {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let resource =
+        [text("service.name", "phoenix-control"), text("service.version", env!("CARGO_PKG_VERSION"))];
+    let scope = json!({"scope": {"name": "phoenix.control.audit"}, "logRecords": records});
+    json!({"resourceLogs": [{"resource": {"attributes": resource}, "scopeLogs": [scope]}]})
 }
 
 /// Each part with its length, so that no text can pass for two.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use phoenix_component::factory::{CreateContext, Registry, Shared};
 use phoenix_component::{
     ComponentKey, Connector, ConnectorOutlets, Host, Outlet, Outlets, Processor, StartError, StatusReporter,
+    Tap,
 };
 use phoenix_config::{ComponentId, Kind, PipelineId};
 use phoenix_pdata::Signal;

@@ -1,6 +1,7 @@
 //! The REST API over a real socket and database.
 
 use crate::rig::{GOOD, Rig};
+use phoenix_pdata::{InvalidUtf8, Signal};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,6 +264,27 @@ async fn lists_are_paged_without_gaps() {
         seen.dedup();
         assert_eq!(seen.len(), all, "{path}");
     }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_log_is_exported_as_otlp_and_goes_on_where_it_was() {
+    let rig = Rig::start().await;
+    for number in 0..4 {
+        assert_eq!(rig.post("/configurations", json!({"name": format!("c{number}")})).await.status, 201);
+    }
+    let (mut cursor, mut seqs) = ("0".to_owned(), Vec::new());
+    for expected in [3, 2, 0] {
+        let page = rig.get(&format!("/audit/otlp?limit=3&cursor={cursor}")).await;
+        let body = page.body.to_string();
+        let (_, counts) = phoenix_pdata::json::decode(Signal::Logs, body.as_bytes(), InvalidUtf8::Reject)
+            .expect("a request of OTLP");
+        assert_eq!(counts.items, expected, "{body}");
+        let records = page.body["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().expect("records");
+        seqs.extend(records.iter().map(|record| record["attributes"][0]["value"]["intValue"].clone()));
+        cursor = page.header("phoenix-next-cursor");
+    }
+    assert_eq!(seqs, ["1", "2", "3", "4", "5"], "the first start made a key");
     rig.stop().await;
 }
 

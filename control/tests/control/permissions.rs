@@ -71,6 +71,7 @@ fn operations() -> Vec<(&'static str, &'static str, &'static [&'static str], Val
         ("post", "/tasks/{id}/requeue", &DEPLOY, none.clone()),
         ("post", "/tasks/{id}/cancel", &DEPLOY, none.clone()),
         ("get", "/audit", &ADMINISTER, none.clone()),
+        ("get", "/audit/otlp", &ADMINISTER, none.clone()),
         ("get", "/audit/verification", &ADMINISTER, none),
     ]
 }

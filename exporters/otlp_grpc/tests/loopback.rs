@@ -264,7 +264,7 @@ async fn snappy_arrives_whole_at_the_own_server() {
     let sent = request(2000, "text");
     rig.exporter.export(batch(&sent)).await.unwrap();
     let calls = calls.lock().unwrap();
-    assert_eq!(calls[0].headers["grpc-encoding"], "snappy");
+    assert_eq!(calls[0].head.headers["grpc-encoding"], "snappy");
     assert_eq!(ExportLogsServiceRequest::decode(calls[0].message.clone()).unwrap(), sent);
     assert_eq!(rig.sent(), 2000);
 }

@@ -38,54 +38,103 @@ pub(crate) enum Read {
 
 /// Reads the header blocks of a connection.
 ///
-/// Clients send the same head with each request: as indices of the table it is the same few bytes. The last such
-/// block is kept with its head, which the next requests share.
+/// Clients send nearly the same head with each request: the same few bytes, and perhaps a timeout or a length that
+/// differs. The last block is kept with its head, which a request with the same block shares, and with what its list
+/// was before the field that differed the last time, from where on a block that begins alike is read.
 pub(crate) struct Heads {
     decoder: Decoder,
     max_list_bytes: usize,
     last_block: Vec<u8>,
+    /// Where the fields of that block begin.
+    begins: Vec<usize>,
     last: Option<Head>,
+    /// Where a list was kept, and that list.
+    kept: Option<(usize, List)>,
 }
+
+/// Larger blocks are not kept: they are no lists of indices.
+const KEPT_BLOCK_BYTES: usize = 512;
 
 impl Heads {
     pub(crate) fn new(max_list_bytes: usize) -> Heads {
-        Heads { decoder: Decoder::default(), max_list_bytes, last_block: Vec::new(), last: None }
+        let (last_block, begins) = (Vec::new(), Vec::new());
+        Heads { decoder: Decoder::default(), max_list_bytes, last_block, begins, last: None, kept: None }
     }
 
     /// Reads one block.
     pub(crate) fn read(&mut self, block: &[u8], is_trailers: bool) -> Result<Read, Undecodable> {
-        if !is_trailers
-            && let Some(last) = &self.last
-            && self.last_block == block
+        if is_trailers {
+            return self.trailers(block);
+        }
+        let same = common(&self.last_block, block);
+        if let Some(last) = &self.last
+            && same == block.len()
+            && same == self.last_block.len()
         {
             return Ok(Read::Request(last.clone()));
         }
-        let mut list = List::default();
-        let limit = self.max_list_bytes;
-        let changed = self.decoder.decode(block, |field| list.add(field, limit))?;
-        let read = match (list.too_large, is_trailers) {
-            (true, _) => Read::TooLarge,
-            (false, true) if list.malformed || list.has_pseudo() => Read::Malformed,
-            (false, true) => Read::Trailers,
-            (false, false) => list.request().map_or(Read::Malformed, Read::Request),
+        let (start, mut list) = match &self.kept {
+            Some((at, list)) if *at <= same => (*at, list.clone()),
+            _ => (0, List::default()),
         };
-        if changed {
-            self.last = None;
-        } else if let Read::Request(head) = &read
-            && block.len() <= KEPT_BLOCK_BYTES
-        {
-            self.last_block.clear();
-            self.last_block.extend_from_slice(block);
-            self.last = Some(head.clone());
+        // Where to keep the list: before the first field that is another than in the last block.
+        let keep_at = self.begins.iter().copied().rfind(|at| *at <= same && *at > start);
+        let mut keep = None;
+        self.begins.retain(|at| *at < start);
+        let (begins, limit) = (&mut self.begins, self.max_list_bytes);
+        let changed = self.decoder.decode(block, start, |at, field| {
+            begins.push(at);
+            if keep_at == Some(at) {
+                keep = Some((at, list.clone()));
+            }
+            list.add(field, limit);
+        })?;
+        if changed || block.len() > KEPT_BLOCK_BYTES {
+            self.forget();
+            return Ok(list.read());
         }
+        if start == 0 || keep.is_some() {
+            self.kept = keep;
+        }
+        self.last_block.clear();
+        self.last_block.extend_from_slice(block);
+        let read = list.read();
+        self.last = match &read {
+            Read::Request(head) => Some(head.clone()),
+            _ => None,
+        };
         Ok(read)
+    }
+
+    fn trailers(&mut self, block: &[u8]) -> Result<Read, Undecodable> {
+        let (mut list, limit) = (List::default(), self.max_list_bytes);
+        if self.decoder.decode(block, 0, |_, field| list.add(field, limit))? {
+            self.forget();
+        }
+        Ok(match list {
+            List { too_large: true, .. } => Read::TooLarge,
+            list if list.malformed || list.has_pseudo() => Read::Malformed,
+            _ => Read::Trailers,
+        })
+    }
+
+    /// The table has changed: the same bytes may mean something else.
+    fn forget(&mut self) {
+        self.last_block.clear();
+        self.begins.clear();
+        self.last = None;
+        self.kept = None;
     }
 }
 
-/// Larger blocks are no lists of indices.
-const KEPT_BLOCK_BYTES: usize = 256;
+/// How many bytes two blocks have in common from the start.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let differs = a.iter().zip(b).position(|(a, b)| a != b);
+    differs.unwrap_or(a.len().min(b.len()))
+}
 
-#[derive(Default)]
+/// The fields of a block, as far as they were read.
+#[derive(Clone, Default)]
 struct List {
     method: Option<Method>,
     scheme: Option<Scheme>,
@@ -138,6 +187,14 @@ impl List {
             Name::Authority => once(&mut self.authority, Authority::try_from(bytes)),
             Name::Path => once(&mut self.path, PathAndQuery::try_from(bytes)),
             Name::Invalid | Name::Regular(_) => None,
+        }
+    }
+
+    /// What a whole block says that begins a request.
+    fn read(self) -> Read {
+        match self.too_large {
+            true => Read::TooLarge,
+            false => self.request().map_or(Read::Malformed, Read::Request),
         }
     }
 
@@ -219,6 +276,50 @@ mod tests {
         assert!(matches!(read(&COMMON[..1], true), Read::Malformed));
         let large = "x".repeat(900);
         assert!(matches!(read(&[&COMMON[..], &[("x", &large)]].concat(), false), Read::TooLarge));
+    }
+
+    /// Heads that are alike, read with what is kept of the former ones and without, are the same.
+    #[test]
+    fn what_is_kept_makes_no_difference() {
+        let mut seed = 11u32;
+        let mut random = move |below: u32| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 16) % below
+        };
+        let mut heads = Heads::new(1000);
+        let (mut changes, mut kept) = (Vec::<Vec<u8>>::new(), 0);
+        for _ in 0..3000 {
+            let mut fields = COMMON.to_vec();
+            for _ in 0..random(4) {
+                let names = ["a", "content-length", "b"];
+                fields.push((names[random(3) as usize], ["", "7", "77"][random(3) as usize]));
+            }
+            if random(20) == 0 {
+                fields.push(("connection", "x"));
+            }
+            let mut block = block(&fields);
+            let inserts = random(10) == 0;
+            if inserts {
+                block.extend_from_slice(&[0x40, 1, b'x', 1, b'0' + random(9) as u8]);
+            } else if !changes.is_empty() && random(3) == 0 {
+                block.push(0x80 | 62);
+            }
+            // The same on a connection that has seen what changes the table and nothing else.
+            let mut other = Heads::new(1000);
+            changes.iter().rev().take(3).rev().for_each(|before| drop(other.read(before, false)));
+            kept += usize::from(heads.kept.is_some());
+            match (heads.read(&block, false).unwrap(), other.read(&block, false).unwrap()) {
+                (Read::Request(a), Read::Request(b)) => {
+                    assert_eq!((&a.parts.headers, &a.parts.uri), (&b.parts.headers, &b.parts.uri));
+                    assert_eq!(a.content_length, b.content_length);
+                }
+                (a, b) => assert_eq!(std::mem::discriminant(&a), std::mem::discriminant(&b)),
+            }
+            if inserts {
+                changes.push(block);
+            }
+        }
+        assert!(kept > 500, "{kept}");
     }
 
     #[test]

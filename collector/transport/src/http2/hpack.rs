@@ -28,15 +28,21 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Hands each field of `block` to `each`. True where the block has changed the table, so that the same
-    /// bytes may mean something else the next time.
-    pub(crate) fn decode(&mut self, block: &[u8], mut each: impl FnMut(&Field)) -> Result<bool, Undecodable> {
-        let mut input = Input(block);
-        let (mut changed, mut seen_field) = (false, false);
+    /// Hands each field of `block` from `start` on, where a field begins, to `each`, with where it begins. True where
+    /// the block has changed the table, so that the same bytes may mean something else the next time.
+    pub(crate) fn decode(
+        &mut self,
+        block: &[u8],
+        start: usize,
+        mut each: impl FnMut(usize, &Field),
+    ) -> Result<bool, Undecodable> {
+        let mut input = Input(&block[start..]);
+        let (mut changed, mut seen_field) = (false, start > 0);
         while let Some(&first) = input.0.first() {
+            let at = block.len() - input.0.len();
             if first & 0x80 != 0 {
                 let index = input.integer(7)?;
-                each(self.table.get(index).ok_or(Undecodable)?);
+                each(at, self.table.get(index).ok_or(Undecodable)?);
             } else if first & 0xe0 == 0x20 {
                 let size = input.integer(5)?;
                 if seen_field || size > TABLE_BYTES {
@@ -48,7 +54,7 @@ impl Decoder {
             } else {
                 let is_indexed = first & 0x40 != 0;
                 let field = self.literal(&mut input, if is_indexed { 6 } else { 4 })?;
-                each(&field);
+                each(at, &field);
                 if is_indexed {
                     self.table.insert(field);
                     changed = true;

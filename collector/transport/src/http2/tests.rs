@@ -480,6 +480,32 @@ async fn the_general_client_gets_its_bodies_back() {
 }
 
 #[tokio::test]
+async fn heads_of_one_client_are_shared() {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let (sender, connection) = h2::client::handshake(near).await.unwrap();
+    tokio::spawn(connection);
+    let mut server = Tested::new(far, &LIMITS, sink as fn() -> Kept);
+    let mut heads = Vec::new();
+    for _ in 0..4 {
+        let sender = sender.clone();
+        let call = tokio::spawn(async move { exchange(&sender, "/some/path", vec![1; 10]).await.is_ok() });
+        let incoming = poll_fn(|cx| {
+            let incoming = server.poll_accept(cx);
+            let _ = server.poll_flush(cx);
+            incoming
+        });
+        let Incoming { head, exchange } = incoming.await.unwrap();
+        heads.push(head);
+        exchange.answer(&Block::response(204));
+        assert!(poll_fn(|cx| server.poll_flush(cx)).await.is_ok());
+        assert!(call.await.unwrap());
+    }
+    // The first fills the client's table, the second is the first that is made of indices alone.
+    assert!(!Arc::ptr_eq(&heads[0], &heads[1]));
+    assert!(Arc::ptr_eq(&heads[1], &heads[2]) && Arc::ptr_eq(&heads[1], &heads[3]));
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_listen_is_not_read_any_further() {
     let (mut near, far) = tokio::io::duplex(1000);
     let server = tokio::spawn(echo(far));

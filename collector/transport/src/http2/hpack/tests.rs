@@ -2,7 +2,7 @@ use super::*;
 
 fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<(String, String)>, Undecodable> {
     let mut fields = Vec::new();
-    decoder.decode(block, |field| {
+    decoder.decode(block, 0, |_, field| {
         let name = match &field.name {
             Name::Regular(name) => name.to_string(),
             name => format!("{name:?}"),

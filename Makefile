@@ -4,7 +4,7 @@ CONFIG ?= configs/quickstart.yaml
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := target/release/phoenix-collector
 
-.PHONY: help run control test build lint bench dist dist-core differential faults fuzz clean
+.PHONY: help run control test build lint bench dist dist-core differential faults changes fuzz clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
@@ -60,6 +60,9 @@ faults: ## Runs the fault suite in its long form: 200 kills for each setting, 10
 	PHOENIX_POWER_SEEDS=10000 $(CARGO) test --package phoenix-storage power
 	PHOENIX_TURNS_SEEDS=20000 $(CARGO) test --package phoenix-delivery interleavings
 	FAULTS_ROUNDS=200 $(CARGO) test --package phoenix-collector --test faults -- --nocapture
+
+changes: ## Drives collectors under load through 200 remote changes, with the control service and its database killed.
+	PHOENIX_TEST_CHANGES=200 .ci/with-postgres $(CARGO) test --package phoenix-control --test control changes -- --nocapture
 
 fuzz: ## Runs the fuzz targets of the parsers for a minute each (needs nightly and cargo-fuzz).
 	for crate in collector/pdata collector/config collector/ottl collector/storage collector/transport extensions/basicauth extensions/oidc; do ( cd $$crate/fuzz && for target in $$(cargo +nightly fuzz list); do \

@@ -41,6 +41,12 @@ pub use distribution::{Distribution, Provider};
 pub use phoenix_component::BuildInfo;
 pub use phoenix_component::factory::Registry;
 
+/// Tokens of OpenID Connect as the extension `oidc` judges them, for services that let people in by them.
+#[cfg(feature = "distribution")]
+pub mod tokens {
+    pub use phoenix_extension_oidc::{jwks, jwt};
+}
+
 /// The default distribution: what `builder/phoenix.yaml` lists.
 #[cfg(feature = "distribution")]
 pub fn default_distribution() -> Distribution {

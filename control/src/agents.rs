@@ -12,7 +12,7 @@ use crate::ids::{Secret, new_id, same, sha256};
 use crate::instances;
 use crate::principals::{NewSecret, check_name, snapshot};
 use crate::selector::Labels;
-use crate::store::record::{Record, expect_revision};
+use crate::store::record::{Record, expect_revision, find};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -118,6 +118,27 @@ pub(crate) fn row(tx: &mut dyn Tx, id: &str) -> Result<Row> {
     tx.one(&sql, args![id])?.ok_or_else(|| Error::NotFound(format!("agent {id}")))
 }
 
+/// The same for somebody whose scope may leave it out: it is then as if it did not exist.
+pub(crate) fn row_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Row> {
+    let found = row(tx, id)?;
+    match caller.sees(&labels_of(&found, [2, 14, 3])) {
+        true => Ok(found),
+        false => Err(Error::NotFound(format!("agent {id}"))),
+    }
+}
+
+/// Whether an agent is of the caller's scope.
+pub(crate) fn is_seen(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<bool> {
+    if caller.scope.is_everybody() {
+        return Ok(true);
+    }
+    match row_for(tx, caller, id) {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) fn failures(tx: &mut dyn Tx, id: &str) -> Result<BTreeMap<String, String>> {
     let rows = tx.query("SELECT hash, error FROM agent_failures WHERE agent_id = ?1", args![id])?;
     Ok(rows.iter().map(|row| (row.text(0), row.text(1))).collect())
@@ -142,8 +163,13 @@ pub(crate) fn label(
     labels: &Labels,
 ) -> Result<()> {
     check_labels(labels)?;
-    let before = row(tx, id)?;
+    let before = row_for(tx, caller, id)?;
     expect_revision(before.int(13), revision)?;
+    let mut after = labels_of(&before, [2, 14, usize::MAX]);
+    after.extend(labels.clone());
+    if !caller.sees(&after) {
+        return Err(Error::Forbidden("the agent would leave your scope by these labels".to_owned()));
+    }
     let text = snapshot(labels);
     tx.execute(
         "UPDATE agents SET extra_labels = ?2, revision = revision + 1 WHERE id = ?1",
@@ -152,10 +178,37 @@ pub(crate) fn label(
     audit::record(tx, caller, now, "agent.label", id, &before.text(3), &text)
 }
 
+/// The agent has shown its new credential.
+pub(crate) fn confirm_credential(tx: &mut dyn Tx, id: &str) -> Result<()> {
+    tx.execute("UPDATE agents SET former_hash = NULL WHERE id = ?1 AND former_hash IS NOT NULL", args![id])?;
+    Ok(())
+}
+
+/// Whether the credential of an agent is from before `before`.
+pub(crate) fn is_credential_before(tx: &mut dyn Tx, id: &str, before: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM agents WHERE id = ?1 AND (credential_at IS NULL OR credential_at < ?2)";
+    Ok(tx.one(sql, args![id, before])?.is_some())
+}
+
+/// The agents with such a credential.
+pub(crate) fn with_credentials_before(tx: &mut dyn Tx, before: i64) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM agents WHERE credential_hash IS NOT NULL
+         AND (credential_at IS NULL OR credential_at < ?1)";
+    Ok(tx.query(sql, args![before])?.iter().map(|row| row.text(0)).collect())
+}
+
+/// The agent is to have another credential with its next connection.
+pub(crate) fn rotate_credential(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
+    row_for(tx, caller, id)?;
+    // The beginning of time is before whatever is too old.
+    tx.execute("UPDATE agents SET credential_at = 0 WHERE id = ?1", args![id])?;
+    audit::record(tx, caller, now, "agent.rotate_credential", id, id, "")
+}
+
 /// Locks an agent out.
 pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
-    row(tx, id)?;
-    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, connected_to = NULL, revision = revision + 1
+    row_for(tx, caller, id)?;
+    let sql = "UPDATE agents SET revoked_at = ?2, credential_hash = NULL, former_hash = NULL, connected_to = NULL, revision = revision + 1
          WHERE id = ?1 AND revoked_at IS NULL";
     if tx.execute(sql, args![id, now])? > 0 {
         audit::record(tx, caller, now, "agent.revoke", id, id, "")?;
@@ -165,14 +218,17 @@ pub(crate) fn revoke(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Re
 
 /// Forgets the credential of an agent, which may then enrol again: after it lost its storage.
 pub(crate) fn forget_credential(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
-    row(tx, id)?;
-    tx.execute("UPDATE agents SET credential_hash = NULL, connected_to = NULL WHERE id = ?1", args![id])?;
+    row_for(tx, caller, id)?;
+    tx.execute(
+        "UPDATE agents SET credential_hash = NULL, former_hash = NULL, connected_to = NULL WHERE id = ?1",
+        args![id],
+    )?;
     audit::record(tx, caller, now, "agent.forget_credential", id, id, "")
 }
 
 /// Forgets which configurations failed on an agent, so that they are offered again.
 pub(crate) fn forgive(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
-    row(tx, id)?;
+    row_for(tx, caller, id)?;
     tx.execute("DELETE FROM agent_failures WHERE agent_id = ?1", args![id])?;
     audit::record(tx, caller, now, "agent.forgive", id, "", "")
 }
@@ -236,6 +292,9 @@ pub(crate) fn add_token(
 ) -> Result<NewSecret> {
     check_name("name", name)?;
     check_labels(labels)?;
+    if !caller.sees(labels) {
+        return Err(Error::field("labels", "agents with them would not be of your scope"));
+    }
     if expires_at.is_some_and(|at| at <= now) {
         return Err(Error::field("expires_at", "must be in the future"));
     }
@@ -254,6 +313,10 @@ pub(crate) fn add_token(
 }
 
 pub(crate) fn revoke_token(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<()> {
+    let found: EnrolmentToken = find(tx, id)?;
+    if !caller.sees(&found.labels) {
+        return Err(Error::NotFound(format!("enrolment token {id}")));
+    }
     let sql = "UPDATE enrolment_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
     if tx.execute(sql, args![id, now])? == 0 {
         return Err(Error::NotFound(format!("enrolment token {id}")));
@@ -266,8 +329,22 @@ pub(crate) fn revoke_token(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str)
 pub enum Admission {
     /// Its own credential: it is this agent and no other.
     Own(String),
+    /// The same, shown for the first time: the one before it counts no more from now on.
+    Renewed(String),
+    /// The credential before: the agent has not taken the new one, and is offered another.
+    Former(String),
     /// An enrolment token, by its identifier.
     Token(String),
+}
+
+impl Admission {
+    /// The agent that it is; none where that is still to be said.
+    pub(crate) fn agent(&self) -> Option<&str> {
+        match self {
+            Admission::Own(id) | Admission::Renewed(id) | Admission::Former(id) => Some(id),
+            Admission::Token(_) => None,
+        }
+    }
 }
 
 /// Who comes with `secret`; none is nobody.
@@ -275,9 +352,18 @@ pub(crate) fn admit(tx: &mut dyn Tx, now: i64, secret: &str) -> Result<Option<Ad
     let Some(record) = Secret::record(secret) else { return Ok(None) };
     let hash = sha256(secret);
     if let Some(id) = record.strip_prefix("agt_") {
-        let sql = "SELECT credential_hash FROM agents WHERE id = ?1 AND revoked_at IS NULL";
-        let kept = tx.one(sql, args![id])?.and_then(|row| row.maybe_text(0));
-        return Ok(kept.filter(|kept| same(kept, &hash)).map(|_| Admission::Own(id.to_owned())));
+        let sql = "SELECT credential_hash, former_hash FROM agents WHERE id = ?1 AND revoked_at IS NULL";
+        let row = tx.one(sql, args![id])?;
+        let fits = |column| {
+            row.as_ref().and_then(|row| row.maybe_text(column)).is_some_and(|kept| same(&kept, &hash))
+        };
+        let has_former = row.as_ref().is_some_and(|row| row.maybe_text(1).is_some());
+        return Ok(match (fits(0), fits(1)) {
+            (true, _) if has_former => Some(Admission::Renewed(id.to_owned())),
+            (true, _) => Some(Admission::Own(id.to_owned())),
+            (false, true) => Some(Admission::Former(id.to_owned())),
+            (false, false) => None,
+        });
     }
     let sql = "SELECT hash FROM enrolment_tokens
          WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)";
@@ -321,10 +407,15 @@ pub(crate) fn enrol(tx: &mut dyn Tx, now: i64, id: &str, admission: &Admission) 
     audit::record(tx, &caller, now, "agent.enrol", id, "", token_id)
 }
 
-/// Gives an agent a credential of its own; the former one counts no more.
+/// Gives an agent a credential of its own. The one that it has shown counts until it shows the new one: that may be lost
+/// on its way.
 pub(crate) fn new_credential(tx: &mut dyn Tx, now: i64, id: &str) -> Result<String> {
     let secret = Secret::new(&format!("agt_{id}"));
-    tx.execute("UPDATE agents SET credential_hash = ?2 WHERE id = ?1", args![id, &secret.hash])?;
+    tx.execute(
+        "UPDATE agents SET former_hash = coalesce(former_hash, credential_hash), credential_hash = ?2,
+         credential_at = ?3 WHERE id = ?1",
+        args![id, &secret.hash, now],
+    )?;
     let caller = Caller { actor: format!("agent:{id}"), ..Caller::system() };
     audit::record(tx, &caller, now, "agent.credential", id, "", id)?;
     Ok(secret.token)

@@ -9,11 +9,13 @@ mod gate;
 mod groups;
 mod idempotency;
 mod keys;
+mod logins;
 mod metrics;
 mod page;
 mod rollouts;
 mod sessions;
 mod tasks;
+mod templates;
 mod users;
 
 use axum::extract::DefaultBodyLimit;
@@ -49,6 +51,8 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::close))
+        .routes(routes!(logins::begin, logins::exchange))
+        .routes(routes!(logins::finish))
         .routes(routes!(sessions::me))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::change, users::remove))
@@ -63,6 +67,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(configurations::version))
         .routes(routes!(configurations::effective))
         .routes(routes!(configurations::diff))
+        .routes(routes!(templates::list, templates::create))
+        .routes(routes!(templates::get, templates::replace, templates::remove))
+        .routes(routes!(templates::render))
         .routes(routes!(groups::list, groups::create))
         .routes(routes!(groups::get, groups::change, groups::remove))
         .routes(routes!(groups::plan))
@@ -74,6 +81,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(agents::label))
         .routes(routes!(agents::revoke))
         .routes(routes!(agents::forget_credential))
+        .routes(routes!(agents::rotate_credential))
         .routes(routes!(agents::forgive))
         .routes(routes!(tasks::of_agent, tasks::create))
         .routes(routes!(tasks::list))
@@ -82,6 +90,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(tasks::cancel))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
+        .routes(routes!(audit::export))
 }
 
 /// The OpenAPI document.

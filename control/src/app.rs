@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_opamp::AgentConfigMap;
+use tokio::sync::Semaphore;
 
 use crate::configurations;
 use crate::error::Result;
 use crate::hub::Hub;
 use crate::ids::new_id;
 use crate::limits::Limiter;
+use crate::oidc::Oidc;
 use crate::passwords::Passwords;
 use crate::store::{Db, Tx};
 use crate::telemetry::Telemetry;
@@ -35,14 +37,51 @@ pub struct Inner {
     pub passwords: Passwords,
     /// How much each client may ask.
     pub limiter: Limiter,
+    /// Agents that are let in at the same time; after a restart all of them come at once.
+    pub admission: Semaphore,
     /// How much each address may try to log in.
     pub login_limiter: Limiter,
     /// What the service says of itself.
     pub telemetry: Telemetry,
     /// How often agents are to be heard of, in seconds.
     pub heartbeat_seconds: u64,
+    /// An agent's credential is replaced after this time; none is never.
+    pub credential_age_ms: Option<i64>,
+    /// Whether browsers are to send cookies over TLS only.
+    pub is_secure: bool,
+    /// Who vouches for people that have no password here.
+    pub oidc: Option<Oidc>,
     offers: Mutex<HashMap<String, Offer>>,
     key_uses: Mutex<HashMap<String, i64>>,
+}
+
+/// How the service is set.
+pub struct Settings {
+    /// How often agents are to be heard of, in seconds.
+    pub heartbeat_seconds: u64,
+    /// Requests of one client per second, on average.
+    pub requests_per_second: u32,
+    /// Agents that are let in at the same time.
+    pub admission: usize,
+    /// An agent's credential is replaced after this time; none is never.
+    pub credential_age_ms: Option<i64>,
+    /// Whether browsers are to send cookies over TLS only.
+    pub is_secure: bool,
+    /// Who vouches for people that have no password here.
+    pub oidc: Option<Oidc>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            heartbeat_seconds: 30,
+            requests_per_second: 100,
+            admission: 256,
+            credential_age_ms: None,
+            is_secure: false,
+            oidc: None,
+        }
+    }
 }
 
 /// The files of a version, and the hash that they are known by.
@@ -62,7 +101,7 @@ impl std::ops::Deref for App {
 
 impl App {
     /// The service over `db`.
-    pub fn new(db: Db, heartbeat_seconds: u64, requests_per_second: u32) -> App {
+    pub fn new(db: Db, settings: Settings) -> App {
         let (hub, instance) = (Hub::default(), new_id("ins", now_ms()));
         App(Arc::new(Inner {
             telemetry: Telemetry::new(&instance, &db, &hub),
@@ -70,9 +109,16 @@ impl App {
             hub,
             instance,
             passwords: Passwords::default(),
-            limiter: Limiter::new(requests_per_second, requests_per_second * 2),
+            limiter: Limiter::new(
+                settings.requests_per_second,
+                settings.requests_per_second.saturating_mul(2),
+            ),
             login_limiter: Limiter::new(1, 10),
-            heartbeat_seconds,
+            admission: Semaphore::new(settings.admission),
+            heartbeat_seconds: settings.heartbeat_seconds,
+            credential_age_ms: settings.credential_age_ms,
+            is_secure: settings.is_secure,
+            oidc: settings.oidc,
             offers: Mutex::default(),
             key_uses: Mutex::default(),
         }))

@@ -1,12 +1,14 @@
 //! The audit log: who did what, each entry bound to the one before by its hash.
 
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::args;
 use crate::error::Result;
 use crate::ids::sha256;
 use crate::roles::Role;
+use crate::selector::{Labels, Selector};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -17,14 +19,26 @@ pub struct Caller {
     pub actor: String,
     /// What they may do.
     pub role: Role,
+    /// To which agents that is limited.
+    pub scope: Selector,
     /// The request.
     pub request_id: String,
 }
 
 impl Caller {
+    /// Whether agents with these labels are of their scope.
+    pub fn sees(&self, labels: &Labels) -> bool {
+        self.scope.matches(labels)
+    }
+
     /// The service itself.
     pub fn system() -> Caller {
-        Caller { actor: "system".to_owned(), role: Role::Admin, request_id: String::new() }
+        Caller {
+            actor: "system".to_owned(),
+            role: Role::Admin,
+            scope: Selector::default(),
+            request_id: String::new(),
+        }
     }
 }
 
@@ -65,6 +79,38 @@ pub(crate) fn entry(row: &Row) -> Entry {
         request_id: row.text(7),
         hash: row.text(8),
     }
+}
+
+/// An entry as a log record of OTLP, in JSON.
+pub(crate) fn log_record(row: &Row) -> serde_json::Value {
+    let entry = entry(row);
+    let nanos = (i128::from(row.int(1)) * 1_000_000).to_string();
+    let text =
+        |key: &str, value: &str| json!({"key": format!("audit.{key}"), "value": {"stringValue": value}});
+    let mut attributes = vec![json!({"key": "audit.seq", "value": {"intValue": entry.seq.to_string()}})];
+    attributes.extend([
+        text("actor", &entry.actor),
+        text("action", &entry.action),
+        text("target", &entry.target),
+        text("before_hash", &entry.before_hash),
+        text("after_hash", &entry.after_hash),
+        text("request_id", &entry.request_id),
+        text("hash", &entry.hash),
+    ]);
+    json!({
+        "timeUnixNano": nanos, "observedTimeUnixNano": nanos, "severityNumber": 9, "severityText": "INFO",
+        "body": {"stringValue": format!("{} {} {}", entry.actor, entry.action, entry.target)},
+        "attributes": attributes,
+    })
+}
+
+/// Records as a request that any OTLP/HTTP receiver takes.
+pub(crate) fn export(records: Vec<serde_json::Value>) -> serde_json::Value {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let resource =
+        [text("service.name", "phoenix-control"), text("service.version", env!("CARGO_PKG_VERSION"))];
+    let scope = json!({"scope": {"name": "phoenix.control.audit"}, "logRecords": records});
+    json!({"resourceLogs": [{"resource": {"attributes": resource}, "scopeLogs": [scope]}]})
 }
 
 /// Each part with its length, so that no text can pass for two.

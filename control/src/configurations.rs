@@ -13,6 +13,7 @@ use crate::ids::{new_id, sha256};
 use crate::principals::{check_name, snapshot};
 use crate::store::record::{Record, expect_revision, find, find_seen, taken};
 use crate::store::{Row, Tx};
+use crate::templates::Origin;
 use crate::time::rfc3339;
 use crate::validation::Layer;
 
@@ -67,7 +68,7 @@ impl Record for Configuration {
 }
 
 /// A version, as lists show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Version {
     /// Identifier.
     pub id: String,
@@ -87,6 +88,8 @@ pub struct Version {
     pub content_hash: String,
     /// When it was made.
     pub created_at: String,
+    /// The template that it was made from, and with which values.
+    pub template: Option<Origin>,
     /// The text, comments and order as they were written; not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -95,7 +98,7 @@ pub struct Version {
 impl Record for Version {
     const TABLE: &'static str = "versions";
     const NOUN: &'static str = "version";
-    const COLUMNS: &'static str = "id, configuration_id, number, message, author, previous, parent_version_id, content_hash, created_at, text";
+    const COLUMNS: &'static str = "id, configuration_id, number, message, author, previous, parent_version_id, content_hash, created_at, template, text";
 
     fn read(row: &Row) -> Result<Version> {
         Ok(Version {
@@ -108,7 +111,8 @@ impl Record for Version {
             parent_version_id: row.maybe_text(6),
             content_hash: row.text(7),
             created_at: rfc3339(row.int(8)),
-            text: row.maybe_text(9),
+            template: serde_json::from_value(row.json(9)).ok(),
+            text: row.maybe_text(10),
         })
     }
 
@@ -219,6 +223,7 @@ pub(crate) fn add_version(
     text: &str,
     message: &str,
     parent_version_id: Option<&String>,
+    template: Option<&Origin>,
 ) -> Result<Version> {
     let found: Configuration = find(tx, id)?;
     if let Some(revision) = revision {
@@ -241,8 +246,8 @@ pub(crate) fn add_version(
     };
     let previous = (found.latest > 0).then_some(found.latest);
     tx.execute(
-        "INSERT INTO versions (id, configuration_id, number, text, message, author, previous, parent_version_id, content_hash, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO versions (id, configuration_id, number, text, message, author, previous, parent_version_id, content_hash, created_at, template)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         args![
             new_id("ver", now),
             id,
@@ -253,7 +258,8 @@ pub(crate) fn add_version(
             previous,
             parent_version_id,
             &content_hash,
-            now
+            now,
+            template.map(snapshot)
         ],
     )?;
     tx.execute(

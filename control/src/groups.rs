@@ -85,6 +85,22 @@ pub struct GroupChange {
     pub freezes: Option<Vec<Freeze>>,
 }
 
+/// The one with this identifier, where the caller's scope has all of its agents.
+pub(crate) fn find_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Group> {
+    let found: Group = find(tx, id)?;
+    match found.is_seen(caller)? {
+        true => Ok(found),
+        false => Err(Error::NotFound(format!("group {id}"))),
+    }
+}
+
+fn require_scope(caller: &Caller, selector: &str) -> Result<()> {
+    match caller.scope.covers(&Selector::parse(selector)?) {
+        true => Ok(()),
+        false => Err(Error::field("selector", "must require what your scope does")),
+    }
+}
+
 /// Refuses who may not bring agents from one group to another: that is as good as a rollout to them, so where one needs
 /// a second person, it takes an administrator.
 pub(crate) fn require_moving(tx: &mut dyn Tx, caller: &Caller) -> Result<()> {
@@ -102,7 +118,7 @@ pub(crate) fn create(
 ) -> Result<Group> {
     require_moving(tx, caller)?;
     check_name("name", name)?;
-    Selector::parse(selector)?;
+    require_scope(caller, selector)?;
     let id = new_id("grp", now);
     tx.execute(
         "INSERT INTO agent_groups (id, name, selector, priority, created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
@@ -122,6 +138,7 @@ pub(crate) fn change(
     revision: i64,
     change: &GroupChange,
 ) -> Result<Group> {
+    find_for(tx, caller, id)?;
     let before: Group = find_seen(tx, id, revision)?;
     if change.selector.is_some() || change.priority.is_some() {
         require_moving(tx, caller)?;
@@ -130,7 +147,7 @@ pub(crate) fn change(
         caller.require(Permission::Administer)?;
     }
     let selector = change.selector.as_ref().unwrap_or(&before.selector);
-    Selector::parse(selector)?;
+    require_scope(caller, selector)?;
     let freezes = change.freezes.as_ref().unwrap_or(&before.freezes);
     freezes::check(freezes)?;
     tx.execute(
@@ -151,6 +168,7 @@ pub(crate) fn change(
 
 pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
     require_moving(tx, caller)?;
+    find_for(tx, caller, id)?;
     let before: Group = find_seen(tx, id, revision)?;
     let rollouts = tx.one("SELECT count(*) FROM rollouts WHERE group_id = ?1", args![id])?;
     if rollouts.is_some_and(|row| row.int(0) > 0) {
@@ -168,6 +186,11 @@ pub(crate) fn set_live(tx: &mut dyn Tx, id: &str, version_id: &str) -> Result<()
 }
 
 impl Group {
+    /// Whether all of its agents are of the caller's scope.
+    pub(crate) fn is_seen(&self, caller: &Caller) -> Result<bool> {
+        Ok(caller.scope.covers(&Selector::parse(&self.selector)?))
+    }
+
     /// Refuses while it is frozen.
     pub(crate) fn require_thawed(&self, now: i64) -> Result<()> {
         match freezes::frozen_until(&self.freezes, now) {

@@ -41,6 +41,8 @@ struct Shared {
     table: Mutex<Table>,
     /// Somebody is to look who needs what.
     changed: Notify,
+    /// An agent said what became of a configuration, or how it is.
+    reported: Notify,
     /// There are tasks to hand out.
     work: Notify,
     /// Other instances are to hear of it.
@@ -234,6 +236,16 @@ impl Hub {
     /// Waits until that is so.
     pub(crate) async fn until_changed(&self) {
         self.0.changed.notified().await;
+    }
+
+    /// An agent said what a rollout may wait for.
+    pub(crate) fn reported(&self) {
+        self.0.reported.notify_one();
+    }
+
+    /// Waits until that is so.
+    pub(crate) async fn until_reported(&self) {
+        self.0.reported.notified().await;
     }
 
     /// There are new tasks; other instances hear of it, too.

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::store::Tx;
 
 /// How long an instance counts as there after it was heard of.
-pub const LEASE_MS: i64 = 30_000;
+pub const LEASE_MS: i64 = 10_000;
 /// Instances that were silent for so long are forgotten.
 const FORGOTTEN_MS: i64 = 24 * 3600 * 1000;
 /// The lease of whoever takes the steps of rollouts.

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use phoenix_control::oidc::{OidcSettings, RoleRule};
 use phoenix_control::serve::{self, Options};
 use phoenix_control::store::Pooling;
+use phoenix_control::tls::TlsFiles;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Keeps the configurations of a fleet of collectors, and rolls them out.
@@ -22,7 +24,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Starts the service. Needs no set-up: the database is made, and the first start prints an administrator's key.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Prints the OpenAPI document of the API.
     Openapi,
     /// Runs the collector of the same version: `phoenix-control collector --config=collector.yaml`.
@@ -65,6 +67,67 @@ struct Serve {
     /// Requests that one client may make per second, on average; twice as many at once.
     #[arg(long, default_value_t = 100)]
     requests_per_second: u32,
+    /// Agents that are let in at the same time; further ones are told when to come back.
+    #[arg(long, default_value_t = 256, value_parser = connections)]
+    admission: usize,
+    /// Certificate (PEM) of both listeners, with those that sign it behind it; read again when it changes.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Authorities (PEM) of agents' certificates: every agent must show one, besides its token or credential.
+    #[arg(long, requires = "tls_cert")]
+    opamp_client_ca: Option<PathBuf>,
+    /// Days after which an agent gets another credential; 0 is never.
+    #[arg(long, default_value_t = 30)]
+    credential_days: u32,
+    #[command(flatten)]
+    oidc: OidcArguments,
+}
+
+/// People log in with a provider of OpenID Connect.
+#[derive(Args)]
+struct OidcArguments {
+    /// The issuer, exactly as its tokens name it.
+    #[arg(long, requires_all = ["oidc_client_id", "oidc_public_url", "oidc_role"])]
+    oidc_issuer: Option<String>,
+    /// What this service is called there.
+    #[arg(long, requires = "oidc_issuer")]
+    oidc_client_id: Option<String>,
+    /// Its secret there; none for a public client.
+    #[arg(long, env = "PHOENIX_OIDC_CLIENT_SECRET", hide_env_values = true)]
+    oidc_client_secret: Option<String>,
+    /// Where browsers find this service, for example `https://control.example.com`.
+    #[arg(long, requires = "oidc_issuer")]
+    oidc_public_url: Option<String>,
+    /// Authorities (PEM) of the provider's certificate; the system's without.
+    #[arg(long)]
+    oidc_ca: Option<PathBuf>,
+    /// The claim that names the user.
+    #[arg(long, default_value = "email")]
+    oidc_name_claim: String,
+    /// The claim that says what they may do.
+    #[arg(long, default_value = "groups")]
+    oidc_role_claim: String,
+    /// What a value of it stands for: `VALUE=ROLE` or `VALUE=ROLE:SCOPE`; `*` is any value. The first that fits counts.
+    #[arg(long, requires = "oidc_issuer")]
+    oidc_role: Vec<RoleRule>,
+}
+
+impl OidcArguments {
+    fn settings(self) -> Option<OidcSettings> {
+        Some(OidcSettings {
+            issuer: self.oidc_issuer?,
+            client_id: self.oidc_client_id?,
+            client_secret: self.oidc_client_secret,
+            public_url: self.oidc_public_url?,
+            ca: self.oidc_ca,
+            name_claim: self.oidc_name_claim,
+            role_claim: self.oidc_role_claim,
+            roles: self.oidc_role,
+        })
+    }
 }
 
 fn connections(text: &str) -> Result<usize, String> {
@@ -76,7 +139,7 @@ fn connections(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Serve(asked) => run(asked),
+        Command::Serve(asked) => run(*asked),
         Command::Openapi => print_document(),
         Command::Collector { arguments } => {
             let command = std::iter::once(OsString::from("phoenix-collector"));
@@ -104,7 +167,12 @@ fn run(asked: Serve) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let tls = asked.tls_cert.zip(asked.tls_key);
         let options = Options {
+            tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, agent_ca: asked.opamp_client_ca }),
+            admission: asked.admission,
+            credential_days: asked.credential_days,
+            oidc: asked.oidc.settings(),
             database: asked.database,
             pooling: Pooling {
                 connections: asked.database_connections,
@@ -119,7 +187,7 @@ fn run(asked: Serve) -> anyhow::Result<()> {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let running = serve::start(&options).await?;
-        greet(&running)?;
+        greet(&running, options.tls.is_some())?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -130,10 +198,11 @@ fn run(asked: Serve) -> anyhow::Result<()> {
 }
 
 /// Says where everything is; the only time that the first key is shown.
-fn greet(running: &serve::Running) -> anyhow::Result<()> {
+fn greet(running: &serve::Running, over_tls: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "API:    http://{}/api/v1 (described at /api/v1/docs)", running.api)?;
-    writeln!(out, "OpAMP:  ws://{}/v1/opamp", running.opamp)?;
+    let s = if over_tls { "s" } else { "" };
+    writeln!(out, "API:    http{s}://{}/api/v1 (described at /api/v1/docs)", running.api)?;
+    writeln!(out, "OpAMP:  ws{s}://{}/v1/opamp", running.opamp)?;
     if let Some(key) = &running.first_key {
         writeln!(
             out,

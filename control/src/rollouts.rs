@@ -180,7 +180,8 @@ pub(crate) fn start(
     connected: &BTreeSet<String>,
 ) -> Result<Rollout> {
     check(stages, gates)?;
-    let group: Group = find(tx, group_id).map_err(|_| Error::field("group_id", "there is no such group"))?;
+    let group = groups::find_for(tx, caller, group_id)
+        .map_err(|_| Error::field("group_id", "there is no such group"))?;
     find::<Version>(tx, version_id).map_err(|_| Error::field("version_id", "there is no such version"))?;
     if group.live_version_id.as_deref() == Some(version_id) {
         return Err(Error::Conflict("the group has this version already".to_owned()));
@@ -383,6 +384,15 @@ fn finish(
     set_state(tx, caller, now, rollout, state, reason)
 }
 
+/// The one with this identifier, to a group that the caller may see.
+pub(crate) fn find_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Rollout> {
+    let found: Rollout = find(tx, id)?;
+    match found.is_seen(tx, caller)? {
+        true => Ok(found),
+        false => Err(Error::NotFound(format!("rollout {id}"))),
+    }
+}
+
 /// What somebody wants of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -405,7 +415,7 @@ pub(crate) fn order(
     revision: Option<i64>,
     order: Order,
 ) -> Result<Rollout> {
-    let found: Rollout = find(tx, id)?;
+    let found = find_for(tx, caller, id)?;
     if let Some(revision) = revision {
         expect_revision(found.revision, revision)?;
     }
@@ -467,6 +477,14 @@ fn makers(tx: &mut dyn Tx, actor: &str) -> Result<BTreeSet<String>> {
 }
 
 impl Rollout {
+    /// Whether its group is of the caller's scope.
+    pub(crate) fn is_seen(&self, tx: &mut dyn Tx, caller: &Caller) -> Result<bool> {
+        if caller.scope.is_everybody() {
+            return Ok(true);
+        }
+        find::<Group>(tx, &self.group_id)?.is_seen(caller)
+    }
+
     fn position(&self) -> machine::Position {
         let stage = &self.stages[(self.stage as usize).min(self.stages.len() - 1)];
         machine::Position {

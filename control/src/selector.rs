@@ -1,6 +1,7 @@
 //! Which agents are meant, by their labels.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::error::{Error, Result};
 
@@ -20,6 +21,18 @@ enum Requirement {
     IsNot(String, String),
     Has(String),
     HasNot(String),
+}
+
+impl Requirement {
+    /// Whether labels that meet this one always meet `other`.
+    fn implies(&self, other: &Requirement) -> bool {
+        match (self, other) {
+            (Requirement::Is(key, value), Requirement::IsNot(other, not)) => key == other && value != not,
+            (Requirement::Is(key, _), Requirement::Has(other)) => key == other,
+            (Requirement::HasNot(key), Requirement::IsNot(other, _)) => key == other,
+            (one, other) => one == other,
+        }
+    }
 }
 
 fn word(text: &str) -> Result<String> {
@@ -59,6 +72,16 @@ impl Selector {
         text.split(',').map(requirement).collect::<Result<_>>().map(Selector)
     }
 
+    /// Whether it means everybody.
+    pub fn is_everybody(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether every agent that `narrower` means is surely meant by this one, too.
+    pub fn covers(&self, narrower: &Selector) -> bool {
+        self.0.iter().all(|wide| narrower.0.iter().any(|narrow| narrow.implies(wide)))
+    }
+
     /// Whether an agent with these labels is meant.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|requirement| match requirement {
@@ -70,9 +93,47 @@ impl Selector {
     }
 }
 
+impl fmt::Display for Selector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, requirement) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            match requirement {
+                Requirement::Is(key, value) => write!(out, "{comma}{key}={value}")?,
+                Requirement::IsNot(key, value) => write!(out, "{comma}{key}!={value}")?,
+                Requirement::Has(key) => write!(out, "{comma}{key}")?,
+                Requirement::HasNot(key) => write!(out, "{comma}!{key}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_covers_what_asks_for_more() {
+        let read = |text: &str| Selector::parse(text).expect(text);
+        for (scope, selector, expected) in [
+            ("", "", true),
+            ("", "env=prod", true),
+            ("env=prod", "", false),
+            ("env=prod", "env=prod", true),
+            ("env=prod", "team=a,env=prod", true),
+            ("env=prod", "env=test", false),
+            ("env=prod", "env!=test", false),
+            ("env!=test", "env=prod", true),
+            ("env!=test", "env=test", false),
+            ("env!=test", "!env", true),
+            ("env", "env=prod", true),
+            ("env", "env!=prod", false),
+            ("!env", "!env", true),
+            ("env=prod,team=a", "env=prod", false),
+        ] {
+            assert_eq!(read(scope).covers(&read(selector)), expected, "{scope} over {selector}");
+        }
+    }
 
     #[test]
     fn all_requirements_must_be_met() {

@@ -3,26 +3,36 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use phoenix_transport::tls::TlsAcceptor;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::audit::Caller;
 use crate::error::{Error, Result};
+use crate::oidc::{Oidc, OidcSettings};
+use crate::principals::Grant;
 use crate::roles::Role;
 use crate::store::{Db, Pooling};
 use crate::time::now_ms;
-use crate::{api, instances, opamp, principals, rollouts};
+use crate::tls::{Peer, TlsFiles, TlsListener};
+use crate::{agents, api, instances, opamp, principals, rollouts};
 
 /// How often rollouts and silent agents are looked at where nothing happens.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at what agents report: a rollout to many of them is not looked at for each.
+const REPORTS_APART: Duration = Duration::from_millis(200);
 /// How often an instance says that it is there: a third of its lease.
-const BEAT: Duration = Duration::from_secs(10);
+const BEAT: Duration = Duration::from_secs(3);
 /// How often it looks whether there was a change that it was not told of.
 const SAFETY: Duration = Duration::from_secs(30);
 /// Between two hints to other instances.
 const HINTS_APART: Duration = Duration::from_millis(20);
+const DAY_MS: i64 = 24 * 3600 * 1000;
+/// How often credentials that are too old are looked for, and how many agents are sent for a new one at a time.
+const ROTATION: Duration = Duration::from_secs(600);
+const ROTATED_AT_ONCE: usize = 200;
 /// How long requests under way have at a stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -41,6 +51,31 @@ pub struct Options {
     pub heartbeat_seconds: u64,
     /// Requests of one client per second, on average.
     pub requests_per_second: u32,
+    /// Agents that are let in at the same time; further ones are told when to come back.
+    pub admission: usize,
+    /// Certificate and key of both listeners; plain text without.
+    pub tls: Option<TlsFiles>,
+    /// Days after which the credential of an agent is replaced; 0 is never.
+    pub credential_days: u32,
+    /// How people log in with a provider.
+    pub oidc: Option<OidcSettings>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            database: "sqlite:phoenix-control.db".to_owned(),
+            pooling: Pooling::default(),
+            listen: "localhost:8080".to_owned(),
+            opamp_listen: "localhost:4320".to_owned(),
+            heartbeat_seconds: phoenix_opamp::HEARTBEAT.as_secs(),
+            requests_per_second: 100,
+            admission: 256,
+            tls: None,
+            credential_days: 30,
+            oidc: None,
+        }
+    }
 }
 
 /// A running service.
@@ -69,7 +104,8 @@ async fn first_key(db: &Db) -> Result<Option<String>> {
         if known.is_some_and(|row| row.int(0) > 0) {
             return Ok(None);
         }
-        let made = principals::add_key(tx, &Caller::system(), now_ms(), "first start", Role::Admin, None)?;
+        let grant = Grant::new(Role::Admin, String::new())?;
+        let made = principals::add_key(tx, &Caller::system(), now_ms(), "first start", &grant, None)?;
         Ok(Some(made.token))
     })
     .await
@@ -89,11 +125,13 @@ pub async fn start(options: &Options) -> Result<Running> {
     let (api_listener, api_address) = listen(&options.listen).await?;
     let (opamp_listener, opamp_address) = listen(&options.opamp_listen).await?;
     let first_key = first_key(&db).await?;
-    let app = App::new(db, options.heartbeat_seconds, options.requests_per_second);
+    let acceptor = |with_clients| options.tls.as_ref().map(|files| files.acceptor(with_clients)).transpose();
+    let (api_tls, opamp_tls) = (acceptor(false)?, acceptor(true)?);
+    let app = App::new(db, settings(options)?);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(serve(api_listener, api::router(app.clone()), stop.clone()));
-    tasks.spawn(serve(opamp_listener, opamp::router(app.clone(), stop.clone()), stop.clone()));
+    tasks.spawn(serve(api_listener, api_tls, api::router(app.clone()), stop.clone()));
+    tasks.spawn(serve(opamp_listener, opamp_tls, opamp::router(app.clone(), stop.clone()), stop.clone()));
     tasks.spawn(drive(app.clone(), stop.clone()));
     tasks.spawn(opamp::drive_tasks(app.clone(), stop.clone()));
     if app.db.is_shared() {
@@ -104,16 +142,43 @@ pub async fn start(options: &Options) -> Result<Running> {
     Ok(Running { api: api_address, opamp: opamp_address, first_key, stop, tasks })
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = stop.clone();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+fn settings(options: &Options) -> Result<Settings> {
+    let is_public_https = options.oidc.as_ref().is_some_and(|oidc| oidc.public_url.starts_with("https://"));
+    Ok(Settings {
+        heartbeat_seconds: options.heartbeat_seconds,
+        requests_per_second: options.requests_per_second,
+        admission: options.admission,
+        credential_age_ms: Some(i64::from(options.credential_days) * DAY_MS).filter(|age| *age > 0),
+        is_secure: options.tls.is_some() || is_public_https,
+        oidc: options.oidc.clone().map(Oidc::new).transpose()?,
+    })
+}
+
+async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: axum::Router,
+    stop: CancellationToken,
+) {
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    let stopped = stop.clone().cancelled_owned();
+    match (tls, listener.local_addr()) {
+        (Some(tls), Ok(local)) => {
+            let listener = TlsListener::new(listener, local, tls);
+            drained(axum::serve(listener, service).with_graceful_shutdown(stopped), stop).await;
+        }
+        _ => drained(axum::serve(listener, service).with_graceful_shutdown(stopped), stop).await,
+    }
+}
+
+/// Waits for a listener to end; after a stop no longer than requests under way have.
+async fn drained(serving: impl IntoFuture<Output = std::io::Result<()>>, stopping: CancellationToken) {
     let drained = async {
         stopping.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        outcome = served => if let Err(error) = outcome {
+        outcome = serving.into_future() => if let Err(error) = outcome {
             tracing::error!(%error, "a listener failed");
         },
         () = drained => tracing::warn!("requests under way were cut off"),
@@ -164,6 +229,7 @@ async fn drive(app: App, stop: CancellationToken) {
         let is_news = tokio::select! {
             () = stop.cancelled() => break,
             () = app.hub.until_changed() => true,
+            () = reported(&app) => false,
             _ = looks.tick() => false,
         };
         if let Err(error) = watch.step(&app, is_news, Instant::now()).await {
@@ -178,11 +244,30 @@ async fn drive(app: App, stop: CancellationToken) {
     }
 }
 
+/// Waits until agents reported something, and a moment more for others to do so.
+async fn reported(app: &App) {
+    app.hub.until_reported().await;
+    tokio::time::sleep(REPORTS_APART).await;
+}
+
+/// Ends the connections of agents here whose credential is too old: they come back, and get another.
+async fn rotate(app: &App) -> Result<()> {
+    let Some(age) = app.credential_age_ms else { return Ok(()) };
+    let before = now_ms() - age;
+    let old = app.db.read(move |tx| agents::with_credentials_before(tx, before)).await?;
+    let here = app.hub.connected();
+    for id in old.iter().filter(|id| here.contains(*id)).take(ROTATED_AT_ONCE) {
+        app.hub.expel_here(id);
+    }
+    Ok(())
+}
+
 /// What was looked at, and when.
 #[derive(Default)]
 struct Watch {
     beat_at: Option<Instant>,
     looked_at: Option<Instant>,
+    rotated_at: Option<Instant>,
     /// The last change that agents were offered something for.
     seen_change: i64,
     is_rolling: bool,
@@ -202,6 +287,10 @@ impl Watch {
             let instance = app.instance.clone();
             self.leads = app.db.beside(move |tx| instances::beat(tx, &instance)).await?;
             self.beat_at = Some(now);
+        }
+        if app.credential_age_ms.is_some() && is_due(self.rotated_at, ROTATION) {
+            self.rotated_at = Some(now);
+            rotate(app).await?;
         }
         let is_safety = is_due(self.looked_at, SAFETY);
         if !is_news && !is_safety && !self.is_rolling {

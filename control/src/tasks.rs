@@ -9,10 +9,12 @@ use utoipa::ToSchema;
 
 use crate::args;
 use crate::audit::{self, Caller};
+use crate::configurations::Version;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
+use crate::roles::Permission;
 use crate::store::record::{Record, find};
-use crate::store::{Dialect, Row, Tx};
+use crate::store::{Dialect, Row, Tx, Value};
 use crate::time::rfc3339;
 
 /// How long an agent has a task before it is taken from it.
@@ -34,6 +36,11 @@ pub enum TaskKind {
     /// Tells version, effective configuration, status of components, books, own metrics and the latest of the log; with
     /// `{"only": "logs"}` (`metrics`, `configuration`, `health`) just that.
     Diagnostics,
+    /// Says what it would do with a version, and changes nothing: `{"version_id": "ver_…"}`. A mistake is a result, too.
+    DryRun,
+    /// Shows some items of a pipeline, with values taken out before they leave the agent: `{"pipeline": "traces", "items":
+    /// 10, "for_seconds": 10, "place": "out", "redact": ["user.*"], "bodies": false}`. The result is for deployers.
+    Tap,
     /// Reads its own files again.
     Reload,
     /// Delivers what it holds, and begins again as the same process.
@@ -46,6 +53,8 @@ impl TaskKind {
         match self {
             TaskKind::LogLevel => "log_level",
             TaskKind::Diagnostics => "diagnostics",
+            TaskKind::DryRun => "dry_run",
+            TaskKind::Tap => "tap",
             TaskKind::Reload => "reload",
             TaskKind::Restart => "restart",
         }
@@ -142,12 +151,20 @@ fn three() -> i64 {
 }
 
 pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, new: &NewTask) -> Result<Task> {
-    crate::agents::row(tx, agent_id)?;
+    crate::agents::row_for(tx, caller, agent_id)?;
     if !(0..=9).contains(&new.priority) {
         return Err(Error::field("priority", "must be 0 to 9"));
     }
     if !(1..=20).contains(&new.max_attempts) {
         return Err(Error::field("max_attempts", "must be 1 to 20"));
+    }
+    if new.kind == TaskKind::DryRun {
+        let version = new.payload["version_id"].as_str().unwrap_or_default();
+        find::<Version>(tx, version)
+            .map_err(|_| Error::field("payload.version_id", "there is no such version"))?;
+    }
+    if new.kind == TaskKind::Tap {
+        check_tap(&new.payload)?;
     }
     if new.kind == TaskKind::LogLevel {
         let level = new.payload["level"].as_str().unwrap_or_default();
@@ -181,6 +198,41 @@ pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, ne
     )?;
     audit::record(tx, caller, now, "task.create", &id, "", &format!("{} {}", new.kind.name(), new.payload))?;
     find(tx, &id)
+}
+
+fn check_tap(payload: &serde_json::Value) -> Result<()> {
+    let fits = |key: &str, highest: i64| {
+        payload[key].is_null() || payload[key].as_i64().is_some_and(|number| (1..=highest).contains(&number))
+    };
+    if payload["pipeline"].as_str().is_none_or(str::is_empty) {
+        return Err(Error::field("payload.pipeline", "must name a pipeline, for example traces"));
+    }
+    if !fits("items", 100) {
+        return Err(Error::field("payload.items", "must be 1 to 100"));
+    }
+    if !fits("for_seconds", 45) {
+        return Err(Error::field("payload.for_seconds", "must be 1 to 45"));
+    }
+    Ok(())
+}
+
+impl Task {
+    /// As somebody sees it: data that a tap brought is for those who may ask for it.
+    pub(crate) fn shown_to(mut self, caller: &Caller) -> Task {
+        if self.kind == TaskKind::Tap.name() && !caller.role.may(Permission::Deploy) {
+            self.result = serde_json::Value::Null;
+        }
+        self
+    }
+}
+
+/// The one with this identifier, of an agent that the caller may see.
+pub(crate) fn find_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Task> {
+    let found: Task = find(tx, id)?;
+    match crate::agents::is_seen(tx, caller, &found.agent_id)? {
+        true => Ok(found),
+        false => Err(Error::NotFound(format!("task {id}"))),
+    }
 }
 
 /// Those of one agent, the newest first.
@@ -218,23 +270,42 @@ pub(crate) fn agents_with_work(tx: &mut dyn Tx, now: i64) -> Result<Vec<String>>
     Ok(tx.query(sql, args![now])?.iter().map(|row| row.text(0)).collect())
 }
 
-/// Hands out the next task of an agent; none while one is under way.
-pub(crate) fn claim(tx: &mut dyn Tx, now: i64, agent_id: &str) -> Result<Option<Task>> {
-    // Whoever claims for the same agent elsewhere waits here, and then sees what is under way.
+/// Agents whose next tasks are claimed at once.
+pub(crate) const BATCH: usize = 20;
+
+/// Hands out the next task of each of these agents, at most [`BATCH`] of them; none to one that has a task under way.
+pub(crate) fn claim(tx: &mut dyn Tx, now: i64, agents: &[String]) -> Result<Vec<Task>> {
+    let agents = &agents[..agents.len().min(BATCH)];
+    let list = |count: usize, from: usize| -> String {
+        let places: Vec<String> = (from..from + count).map(|place| format!("?{place}")).collect();
+        places.join(", ")
+    };
+    let mut free: Vec<Value> = agents.iter().map(Value::from).collect();
     if tx.dialect() == Dialect::Postgres {
-        tx.one("SELECT id FROM agents WHERE id = ?1 FOR UPDATE", args![agent_id])?;
+        // Whoever claims for the same agent elsewhere takes it, and this one goes on with the others.
+        let sql =
+            format!("SELECT id FROM agents WHERE id IN ({}) FOR UPDATE SKIP LOCKED", list(free.len(), 1));
+        free = tx.query(&sql, &free)?.iter().map(|row| row.text(0).into()).collect();
     }
-    let under_way =
-        tx.one("SELECT id FROM tasks WHERE agent_id = ?1 AND state = 'leased'", args![agent_id])?;
-    if under_way.is_some() {
-        return Ok(None);
+    if free.is_empty() {
+        return Ok(Vec::new());
     }
-    let sql = "SELECT id FROM tasks WHERE state = 'ready' AND agent_id = ?1 AND run_at <= ?2
-         ORDER BY priority + (?2 - run_at) / ?3 DESC, run_at, id LIMIT 1";
-    let Some(row) = tx.one(sql, args![agent_id, now, AGEING_MS])? else { return Ok(None) };
-    let sql = "UPDATE tasks SET state = 'leased', lease_until = ?2, attempt = attempt + 1, fence = fence + 1 WHERE id = ?1";
-    tx.execute(sql, args![row.text(0), now + LEASE_MS])?;
-    find(tx, &row.text(0)).map(Some)
+    let sql = format!(
+        "UPDATE tasks SET state = 'leased', lease_until = ?2, attempt = attempt + 1, fence = fence + 1 WHERE id IN (
+             SELECT id FROM (
+                 SELECT id, agent_id, row_number() OVER (
+                     PARTITION BY agent_id ORDER BY priority + (?1 - run_at) / ?3 DESC, run_at, id
+                 ) AS place FROM tasks WHERE state = 'ready' AND run_at <= ?1 AND agent_id IN ({})
+             ) AS waiting WHERE place = 1 AND NOT EXISTS (
+                 SELECT 1 FROM tasks busy WHERE busy.agent_id = waiting.agent_id AND busy.state = 'leased'
+             )
+         ) RETURNING {}",
+        list(free.len(), 4),
+        Task::COLUMNS
+    );
+    let mut given = vec![Value::from(now), Value::from(now + LEASE_MS), Value::from(AGEING_MS)];
+    given.extend(free);
+    tx.query(&sql, &given)?.iter().map(Task::read).collect()
 }
 
 /// How a task went.
@@ -312,7 +383,7 @@ pub(crate) fn reap(tx: &mut dyn Tx, now: i64, jitter: f64) -> Result<usize> {
 
 /// Puts a dead task back, with all its attempts.
 pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
-    let found: Task = find(tx, id)?;
+    let found = find_for(tx, caller, id)?;
     if found.state != "dead" {
         return Err(Error::Conflict(format!("the task is {}, only dead ones are put back", found.state)));
     }
@@ -324,7 +395,7 @@ pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> R
 
 /// Takes a task back that nobody has begun.
 pub(crate) fn cancel(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Result<Task> {
-    let found: Task = find(tx, id)?;
+    let found = find_for(tx, caller, id)?;
     if found.state != "ready" {
         return Err(Error::Conflict(format!("the task is {}", found.state)));
     }
@@ -375,7 +446,7 @@ mod tests {
     }
 
     async fn take(db: &Db, now: i64) -> Option<Task> {
-        db.write(move |tx| claim(tx, now, AGENT)).await.expect("asked")
+        db.write(move |tx| claim(tx, now, &[AGENT.to_owned()])).await.expect("asked").pop()
     }
 
     async fn end(db: &Db, now: i64, task: &Task, error: Option<&str>, retryable: bool) -> bool {

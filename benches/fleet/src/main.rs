@@ -5,6 +5,7 @@
 
 mod agent;
 mod api;
+mod cost;
 mod service;
 
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ struct Arguments {
     /// How long they are sent.
     #[arg(long, default_value_t = 20)]
     api_seconds: u64,
+    /// Measures instead what the agent costs in a collector that does nothing, for `--steady-seconds` three times.
+    #[arg(long)]
+    agent_cost: bool,
 }
 
 #[expect(clippy::print_stdout, reason = "figures are what this program is for")]
@@ -59,6 +63,10 @@ fn told(figure: &str, value: impl std::fmt::Display) {
 fn main() -> anyhow::Result<()> {
     let asked = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if asked.agent_cost {
+        let idle = Duration::from_secs(asked.steady_seconds);
+        return runtime.block_on(cost::measure(&asked.control, asked.heartbeat_seconds, idle));
+    }
     runtime.block_on(measure(&asked))
 }
 

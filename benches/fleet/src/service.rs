@@ -82,28 +82,37 @@ impl Service {
         Ok(())
     }
 
-    fn read(&self, name: &str) -> anyhow::Result<String> {
-        Ok(std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))?)
-    }
-
     pub(crate) fn memory_mib(&self) -> anyhow::Result<u64> {
-        let status = self.read("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.split_whitespace().next().context("no figure")?.parse::<u64>()? / 1024)
+        Ok(memory_kib(self.child.id())? / 1024)
     }
 
-    /// User and system time so far.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = self.read("stat")?;
-        let fields: Vec<&str> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
-        let ticks = |at: usize| anyhow::Ok(fields.get(at).context("too few fields")?.parse::<f64>()?);
-        Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+        cpu_seconds(self.child.id())
     }
 
     /// Bytes that it handed to the system for files so far.
     pub(crate) fn written_bytes(&self) -> anyhow::Result<u64> {
-        let io = self.read("io")?;
+        let io = read(self.child.id(), "io")?;
         let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).context("no write_bytes")?;
         Ok(line.trim().parse()?)
     }
+}
+
+fn read(process: u32, name: &str) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(format!("/proc/{process}/{name}"))?)
+}
+
+/// Resident memory of a process.
+pub(crate) fn memory_kib(process: u32) -> anyhow::Result<u64> {
+    let status = read(process, "status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().next().context("no figure")?.parse()?)
+}
+
+/// User and system time of a process so far.
+pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
+    let stat = read(process, "stat")?;
+    let fields: Vec<&str> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
+    let ticks = |at: usize| anyhow::Ok(fields.get(at).context("too few fields")?.parse::<f64>()?);
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }

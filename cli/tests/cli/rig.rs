@@ -55,6 +55,7 @@ impl Rig {
             opamp_listen: "127.0.0.1:0".to_owned(),
             heartbeat_seconds: 30,
             requests_per_second: 1000,
+            ..Options::default()
         };
         let running = serve::start(&options).await.expect("started");
         let key = running.first_key.clone().expect("the first start makes a key");

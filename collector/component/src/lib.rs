@@ -39,6 +39,7 @@ mod publication;
 mod refusal;
 mod savings;
 mod stage;
+mod taps;
 mod touch;
 
 pub use ack::{Ack, AckWait};
@@ -73,4 +74,5 @@ pub use savings::{InOut, RuleSavings, Savings, SavingsBook};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,
 };
+pub use taps::{Listening, Tap, TapPlace, TapPoint};
 pub use touch::{Action, Outcome, Touch};

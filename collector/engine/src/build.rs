@@ -7,6 +7,7 @@ use std::sync::Arc;
 use phoenix_component::factory::{CreateContext, Registry, Shared};
 use phoenix_component::{
     ComponentKey, Connector, ConnectorOutlets, Host, Outlet, Outlets, Processor, StartError, StatusReporter,
+    Tap,
 };
 use phoenix_config::{ComponentId, Kind, PipelineId};
 use phoenix_pdata::Signal;
@@ -400,20 +401,26 @@ impl Builder<'_> {
         wires: &mut Vec<Wire>,
     ) -> Arc<Chain> {
         let mut end = End::FanOut(FanOut::new(self.exits(pipeline, nodes, heads), &self.host.metrics));
-        let mut transforms = Vec::new();
+        let tap = || Some(Tap::open(&self.host.capabilities, &pipeline.id));
+        let (mut transforms, mut exit) = (Vec::new(), tap());
         for id in pipeline.processors.iter().rev() {
             let key = processor_key(id, &pipeline.id);
             match &nodes[&key].node {
                 Node::Transform { node, .. } => transforms.insert(0, node.clone()),
                 Node::Stage { node, .. } => {
-                    let next = Chain { transforms: std::mem::take(&mut transforms), end };
+                    let next = Chain {
+                        transforms: std::mem::take(&mut transforms),
+                        end,
+                        entry: None,
+                        exit: exit.take(),
+                    };
                     wires.push(self.wire(&key, &node.outlet, vec![Branch::Pipeline(Arc::new(next))]));
                     end = End::Stage(node.clone());
                 }
                 _ => unreachable!("a processor is a transform or a stage"),
             }
         }
-        Arc::new(Chain { transforms, end })
+        Arc::new(Chain { transforms, end, entry: tap(), exit })
     }
 
     /// The exporters of a pipeline, connectors among them.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use phoenix_component::{Batch, BoxFuture, Consumer, Dropped, Forwards, Refusal, StatusReporter, Transform};
+use phoenix_component::{
+    Batch, BoxFuture, Consumer, Dropped, Forwards, Refusal, StatusReporter, Tap, TapPlace, Transform,
+};
 use phoenix_telemetry::traces::Tracer;
 use smallvec::SmallVec;
 
@@ -26,6 +28,9 @@ pub(crate) struct TransformNode {
 pub(crate) struct Chain {
     pub(crate) transforms: Vec<Arc<TransformNode>>,
     pub(crate) end: End,
+    /// The first chain of a pipeline and the last one let people see what goes in and comes out.
+    pub(crate) entry: Option<Tap>,
+    pub(crate) exit: Option<Tap>,
 }
 
 /// Where a chain ends.
@@ -73,13 +78,24 @@ impl Chain {
         }
     }
 
+    /// Shows what leaves the processors to whoever looks.
+    fn leaving(&self, batch: Batch) -> Batch {
+        if let Some(tap) = &self.exit {
+            tap.see(TapPlace::Out, &batch);
+        }
+        batch
+    }
+
     pub(crate) async fn take(&self, batch: Batch) -> Result<(), Refusal> {
+        if let Some(tap) = &self.entry {
+            tap.see(TapPlace::In, &batch);
+        }
         if self.transforms.is_empty() {
-            return self.end.take(batch).await;
+            return self.end.take(self.leaving(batch)).await;
         }
         let mut entries = Entries::new();
         let outcome = match self.transform(batch, &mut entries) {
-            Ok(Some(batch)) => self.end.take(batch).await,
+            Ok(Some(batch)) => self.end.take(self.leaving(batch)).await,
             Ok(None) => Ok(()),
             Err(refusal) => Err(refusal),
         };

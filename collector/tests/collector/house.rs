@@ -38,7 +38,17 @@ const CORE: &[(&str, &[&str])] = &[
     ("phoenix-prometheus", &["phoenix-pdata", "phoenix-prometheus-units", "phoenix-series"]),
     ("phoenix-analytics", &["phoenix-pdata", "phoenix-series"]),
     ("phoenix-opamp", &[]),
-    ("phoenix-control", &["phoenix-analytics", "phoenix-collector", "phoenix-opamp", "phoenix-telemetry"]),
+    (
+        "phoenix-control",
+        &[
+            "phoenix-analytics",
+            "phoenix-collector",
+            "phoenix-config",
+            "phoenix-opamp",
+            "phoenix-telemetry",
+            "phoenix-transport",
+        ],
+    ),
     ("phoenix-cli", &["phoenix-config"]),
     (
         "phoenix-statements",

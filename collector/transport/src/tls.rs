@@ -109,6 +109,11 @@ impl TlsAcceptor {
         Ok(TlsAcceptor(Arc::new(Reloading::new(watches, move || server_config(&settings, alpn))?)))
     }
 
+    /// What a handshake is made with now, for listeners that are not this crate's.
+    pub async fn config(&self) -> Arc<ServerConfig> {
+        self.0.get().await
+    }
+
     pub(crate) async fn accept(&self, plain: Plain) -> io::Result<Socket> {
         let acceptor = tokio_rustls::TlsAcceptor::from(self.0.get().await);
         let stream = acceptor.accept(Ahead::new(plain)).await?;

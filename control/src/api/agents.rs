@@ -3,7 +3,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{FIRST, Page, Paging};
+use super::page::{FIRST, Page, Paging, gather};
 use crate::agents::{self, Agent, AgentDetails};
 use crate::app::App;
 use crate::audit::Caller;
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::groups;
 use crate::roles::Permission;
 use crate::selector::Labels;
+use crate::store::{Row, Tx};
 use crate::time::now_ms;
 
 /// Lists agents.
@@ -22,14 +23,21 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Agent>>> {
     caller.require(Permission::View)?;
     let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let (rows, now) = app.db.read(move |tx| Ok((agents::rows(tx, &after, limit)?, tx.clock()?))).await?;
+    let read = app.db.read(move |tx| {
+        let fetch = |tx: &mut dyn Tx, after: &str| agents::rows(tx, after, limit);
+        let is_seen = |_: &mut dyn Tx, row: &Row| Ok(caller.sees(&agents::labels_of(row, [2, 14, 3])));
+        Ok((gather(tx, limit, &after, fetch, |row| row.text(0), is_seen)?, tx.clock()?))
+    });
+    let (rows, now) = read.await?;
     let found = rows.iter().map(|row| agents::agent(row, app.hub.seen(&row.text(0)), now)).collect();
     Ok(Json(Page::new(found, limit, |agent: &Agent| agent.id.clone())))
 }
 
-async fn details(app: &App, id: String) -> Result<Tagged<AgentDetails>> {
-    let (row, failures, now) =
-        app.db.read(move |tx| Ok((agents::row(tx, &id)?, agents::failures(tx, &id)?, tx.clock()?))).await?;
+async fn details(app: &App, caller: Caller, id: String) -> Result<Tagged<AgentDetails>> {
+    let (row, failures, now) = app
+        .db
+        .read(move |tx| Ok((agents::row_for(tx, &caller, &id)?, agents::failures(tx, &id)?, tx.clock()?)))
+        .await?;
     let agent = agents::agent(&row, app.hub.seen(&row.text(0)), now);
     let (health, components) = (row.json(16), row.json(18));
     let effective_config = row.maybe_text(17);
@@ -48,7 +56,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Tagged<AgentDetails>> {
     caller.require(Permission::View)?;
-    details(&app, id).await
+    details(&app, caller, id).await
 }
 
 /// Sets the labels that operators give an agent; it may come to another group by that.
@@ -62,14 +70,14 @@ pub(crate) async fn label(
     Body(labels): Body<Labels>,
 ) -> Result<Tagged<AgentDetails>> {
     caller.require(Permission::Deploy)?;
-    let (revision, of) = (seen.required()?, id.clone());
+    let (revision, of, who) = (seen.required()?, id.clone(), caller.clone());
     let labelled = app.db.write(move |tx| {
         groups::require_moving(tx, &caller)?;
         agents::label(tx, &caller, now_ms(), &of, revision, &labels)
     });
     labelled.await?;
     app.hub.changed();
-    details(&app, id).await
+    details(&app, who, id).await
 }
 
 /// Locks an agent out, and ends its connection.
@@ -99,6 +107,21 @@ pub(crate) async fn forget_credential(
     app.db.write(move |tx| agents::forget_credential(tx, &caller, now_ms(), &of)).await?;
     app.hub.expel(&id);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives an agent another credential: its connection ends, and it gets one when it comes back. The former one counts
+/// until the new one was shown.
+#[utoipa::path(post, path = "/agents/{id}/credential/rotation", tag = "agents", params(("id" = String, Path)), responses((status = 202)))]
+pub(crate) async fn rotate_credential(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.require(Permission::Administer)?;
+    let of = id.clone();
+    app.db.write(move |tx| agents::rotate_credential(tx, &caller, now_ms(), &of)).await?;
+    app.hub.expel(&id);
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Forgets which configurations failed on an agent, so that they are offered again.

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +14,7 @@ use crate::configurations::{self, Configuration, MAX_TEXT, Version};
 use crate::error::{Error, Result};
 use crate::roles::Permission;
 use crate::store::record::find;
+use crate::templates::{Origin, Template};
 use crate::time::now_ms;
 use crate::validation::{self, Difference, Layer, Provenance, Validation};
 
@@ -20,6 +23,7 @@ use crate::validation::{self, Difference, Layer, Provenance, Validation};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewConfiguration {
     /// Name, unique.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What it is for.
     #[serde(default)]
@@ -169,12 +173,43 @@ pub(crate) async fn versions(
     Ok(Json(Page::new(found, limit, |version| version.number.to_string())))
 }
 
+/// A text that is made from a template.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FromTemplate {
+    /// Which.
+    id: String,
+    /// By name; those with a default may be left out.
+    #[serde(default)]
+    values: BTreeMap<String, serde_json::Value>,
+}
+
+impl NewVersion {
+    /// The text, and what it is made from.
+    async fn text(&self, app: &App) -> Result<(String, Option<Origin>)> {
+        match (&self.text, &self.template) {
+            (Some(text), None) => Ok((text.clone(), None)),
+            (None, Some(from)) => {
+                let id = from.id.clone();
+                let found = app.db.read(move |tx| find::<Template>(tx, &id)).await;
+                let found = found.map_err(|_| Error::field("template.id", "there is no such template"))?;
+                found.render(&from.values).map(|(text, origin)| (text, Some(origin)))
+            }
+            _ => Err(Error::field("text", "give either `text` or `template`")),
+        }
+    }
+}
+
 /// A version as it is asked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewVersion {
-    /// YAML, kept as it is written.
-    text: String,
+    /// YAML, kept as it is written; this or `template`.
+    #[serde(default)]
+    text: Option<String>,
+    /// The template that the text is made from; this or `text`.
+    #[serde(default)]
+    template: Option<FromTemplate>,
     /// Why.
     #[schema(max_length = 10000)]
     message: String,
@@ -212,7 +247,8 @@ pub(crate) async fn add_version(
     Body(new): Body<NewVersion>,
 ) -> Result<(StatusCode, Json<AddedVersion>)> {
     caller.require(Permission::Edit)?;
-    check_length(&new.text)?;
+    let (text, template) = new.text(&app).await?;
+    check_length(&text)?;
     if new.message.chars().count() > 10_000 {
         return Err(Error::field("message", "must have at most 10000 characters"));
     }
@@ -225,7 +261,7 @@ pub(crate) async fn add_version(
             Ok((found.name, parent_version, layers))
         })
         .await?;
-    layers.push(Layer { name: format!("{name}.yaml"), text: new.text.clone() });
+    layers.push(Layer { name: format!("{name}.yaml"), text: text.clone() });
     let (validation, _) = validation::check_off_the_runtime(layers).await?;
     if !validation.valid {
         return Err(Error::Invalid(validation.findings));
@@ -238,7 +274,18 @@ pub(crate) async fn add_version(
         .db
         .write(move |tx| {
             let parent = parent_version.as_ref();
-            configurations::add_version(tx, &caller, now_ms(), &id, revision, &new.text, &new.message, parent)
+            let (message, template) = (&new.message, template.as_ref());
+            configurations::add_version(
+                tx,
+                &caller,
+                now_ms(),
+                &id,
+                revision,
+                &text,
+                message,
+                parent,
+                template,
+            )
         })
         .await?;
     Ok((StatusCode::CREATED, Json(AddedVersion { version: Some(version), validation })))

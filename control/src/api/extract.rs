@@ -24,6 +24,15 @@ impl Caller {
         let (role, what) = (self.role.name(), format!("{permission:?}").to_lowercase());
         Err(Error::Forbidden(format!("the role {role} does not include the permission to {what}")))
     }
+
+    /// The same for what concerns the whole fleet.
+    pub(crate) fn require_everywhere(&self, permission: Permission) -> Result<()> {
+        self.require(permission)?;
+        match self.scope.is_everybody() {
+            true => Ok(()),
+            false => Err(Error::Forbidden("this concerns more than the agents of your scope".to_owned())),
+        }
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

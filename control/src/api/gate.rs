@@ -1,7 +1,5 @@
 //! What every request goes through: its name, who asks, and how much they may ask.
 
-use std::net::SocketAddr;
-
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -12,8 +10,9 @@ use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::ids::{new_id, same};
 use crate::limits::Allowance;
-use crate::principals::{self, csrf_token};
+use crate::principals::{self, Identity, csrf_token};
 use crate::time::now_ms;
+use crate::tls::Peer;
 
 /// The name of the cookie that a browser's session has.
 pub(crate) const COOKIE: &str = "phoenix_session";
@@ -52,10 +51,14 @@ enum Shown {
 }
 
 pub(crate) fn session_of(headers: &HeaderMap) -> Option<String> {
+    cookie_of(headers, COOKIE)
+}
+
+pub(crate) fn cookie_of(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, token)| token.to_owned())
+    pairs.find(|(name, _)| *name == wanted).map(|(_, token)| token.to_owned())
 }
 
 fn shown(headers: &HeaderMap) -> Shown {
@@ -88,9 +91,9 @@ async fn identify(app: &App, method: &Method, headers: &HeaderMap) -> Result<Opt
         Shown::Nothing => return Ok(None),
     };
     let found = app.db.read(move |tx| principals::identify(tx, now_ms(), &token)).await?;
-    let (actor, role) =
+    let Identity { actor, role, scope } =
         found.ok_or_else(|| Error::Unauthorized("the credentials are not valid".to_owned()))?;
-    Ok(Some(Caller { actor, role, request_id: String::new() }))
+    Ok(Some(Caller { actor, role, scope, request_id: String::new() }))
 }
 
 fn told(mut response: Response, allowance: Allowance) -> Response {
@@ -107,8 +110,8 @@ fn told(mut response: Response, allowance: Allowance) -> Response {
 
 /// The address that a request came from.
 pub(crate) fn address(request: &Request) -> String {
-    let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    info.map_or_else(|| "unknown".to_owned(), |ConnectInfo(address)| address.ip().to_string())
+    let info = request.extensions().get::<ConnectInfo<Peer>>();
+    info.map_or_else(|| "unknown".to_owned(), |ConnectInfo(Peer(address))| address.ip().to_string())
 }
 
 /// Finds out who asks, and whether they ask too much. Handlers decide what they may.

@@ -6,22 +6,24 @@ use utoipa::ToSchema;
 
 use super::configurations::{Diff, compare};
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{Page, Paging, page};
+use super::page::{Page, Paging, page_where};
 use crate::agents::labels_of;
 use crate::app::App;
 use crate::audit::Caller;
+use crate::components::{self, Lack};
 use crate::configurations::layers;
 use crate::error::{Error, Result};
 use crate::groups::{self, Assignment, Group, GroupChange};
 use crate::roles::Permission;
-use crate::store::record::find;
 use crate::time::now_ms;
+use crate::validation;
 
 /// A group as it is asked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGroup {
     /// Name, unique.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Which agents, by labels: `env=prod,region!=eu`; all without.
     #[serde(default)]
@@ -39,7 +41,7 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Group>>> {
     caller.require(Permission::View)?;
-    page::<Group>(&app, &paging).await
+    page_where(&app, &paging, move |_, group: &Group| group.is_seen(&caller)).await
 }
 
 /// Makes a group.
@@ -66,7 +68,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Tagged<Group>> {
     caller.require(Permission::View)?;
-    let found: Group = app.db.read(move |tx| find(tx, &id)).await?;
+    let found = app.db.read(move |tx| groups::find_for(tx, &caller, &id)).await?;
     Ok(Tagged::ok(found))
 }
 
@@ -118,6 +120,8 @@ pub(crate) struct GroupPlan {
     agents: Vec<String>,
     /// How many there are.
     agent_count: i64,
+    /// Components that the version needs and agents of the group do not have, as they say.
+    missing_components: Vec<Lack>,
     /// The hash by which agents know the version.
     offer_hash: String,
     /// What each of them would do.
@@ -135,10 +139,11 @@ pub(crate) async fn plan(
     Body(asked): Body<PlanRequest>,
 ) -> Result<Json<GroupPlan>> {
     caller.require(Permission::View)?;
+    let of = id.clone();
     let (agents, old, new) = app
         .db
         .read(move |tx| {
-            let group: Group = find(tx, &id)?;
+            let group = groups::find_for(tx, &caller, &id)?;
             let new = layers(tx, &asked.version_id)
                 .map_err(|_| Error::field("version_id", "there is no such version"))?;
             let old = match &group.live_version_id {
@@ -157,9 +162,11 @@ pub(crate) async fn plan(
             Ok((agents, old, new))
         })
         .await?;
-    let offer_hash = crate::validation::offer(&new).1;
+    let offer_hash = validation::offer(&new).1;
+    let needed = components::needed(&validation::check_off_the_runtime(new.clone()).await?.1.json);
+    let missing_components = app.db.read(move |tx| components::lacking(tx, &of, &needed)).await?;
     let diff = compare(old, new).await?;
     let agent_count = agents.len() as i64;
     let agents = agents.into_iter().take(1000).collect();
-    Ok(Json(GroupPlan { agents, agent_count, offer_hash, diff }))
+    Ok(Json(GroupPlan { agents, agent_count, missing_components, offer_hash, diff }))
 }

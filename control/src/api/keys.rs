@@ -7,12 +7,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::extract::{Body, Path, Query};
-use super::page::{Page, Paging, page};
+use super::page::{Page, Paging, page, page_where};
 use crate::agents::{self, EnrolmentToken};
 use crate::app::App;
 use crate::audit::Caller;
 use crate::error::{Error, Result};
-use crate::principals::{self, ApiKey, NewSecret};
+use crate::principals::{self, ApiKey, Grant, NewSecret};
 use crate::roles::{Permission, Role};
 use crate::selector::Labels;
 use crate::time::{now_ms, parse_rfc3339};
@@ -22,9 +22,13 @@ use crate::time::{now_ms, parse_rfc3339};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
     /// What it is for.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What it may do.
     role: Role,
+    /// With which agents, and groups of them, by labels: `env=prod`; with all without.
+    #[serde(default)]
+    scope: String,
     /// Until when it is good; for ever without.
     expires_at: Option<String>,
 }
@@ -34,6 +38,7 @@ pub(crate) struct NewKey {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// What it is for.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Labels that its agents get.
     #[serde(default)]
@@ -60,7 +65,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<ApiKey>>> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     page::<ApiKey>(&app, &paging).await
 }
 
@@ -72,11 +77,11 @@ pub(crate) async fn create(
     caller: Caller,
     Body(new): Body<NewKey>,
 ) -> Result<(StatusCode, Json<NewSecret>)> {
-    caller.require(Permission::Administer)?;
-    let expires_at = moment(new.expires_at.as_ref())?;
+    caller.require_everywhere(Permission::Administer)?;
+    let (expires_at, grant) = (moment(new.expires_at.as_ref())?, Grant::new(new.role, new.scope)?);
     let made = app
         .db
-        .write(move |tx| principals::add_key(tx, &caller, now_ms(), &new.name, new.role, expires_at))
+        .write(move |tx| principals::add_key(tx, &caller, now_ms(), &new.name, &grant, expires_at))
         .await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -89,7 +94,7 @@ pub(crate) async fn revoke(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     app.db.write(move |tx| principals::revoke_key(tx, &caller, now_ms(), &id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -103,7 +108,7 @@ pub(crate) async fn list_tokens(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<EnrolmentToken>>> {
     caller.require(Permission::Administer)?;
-    page::<EnrolmentToken>(&app, &paging).await
+    page_where(&app, &paging, move |_, token: &EnrolmentToken| Ok(caller.sees(&token.labels))).await
 }
 
 /// Makes a token that agents enrol with; the answer alone holds its secret.

@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::store::Tx;
 use crate::store::record::{self, Record};
 
 /// Most items of a page.
@@ -48,7 +49,10 @@ impl Paging {
     pub(crate) fn number(&self, start: i64) -> Result<i64> {
         match &self.cursor {
             None => Ok(start),
-            Some(cursor) => cursor.parse().map_err(|_| Error::field("cursor", "is none that was given")),
+            Some(cursor) => {
+                let number = cursor.parse().ok().filter(|number: &i64| number.to_string() == *cursor);
+                number.ok_or_else(|| Error::field("cursor", "is none that was given"))
+            }
         }
     }
 }
@@ -68,6 +72,11 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The same places with other items.
+    pub(crate) fn map<U>(self, change: impl Fn(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(change).collect(), next_cursor: self.next_cursor }
+    }
+
     /// A page of at most `limit` items, each with its place in the list.
     pub(crate) fn new(items: Vec<T>, limit: i64, place: impl Fn(&T) -> String) -> Page<T> {
         let is_full = items.len() as i64 >= limit;
@@ -78,14 +87,59 @@ impl<T> Page<T> {
 
 /// A page of records, the oldest first.
 pub(crate) async fn page<T: Record + Send + 'static>(app: &App, paging: &Paging) -> Result<Json<Page<T>>> {
-    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
-    let found = app.db.read(move |tx| record::list::<T>(tx, &after, limit)).await?;
-    Ok(Json(Page::new(found, limit, |one| one.id().to_owned())))
+    page_where(app, paging, |_, _: &T| Ok(true)).await
 }
 
-/// A page of records, the newest first.
-pub(crate) async fn newest<T: Record + Send + 'static>(app: &App, paging: &Paging) -> Result<Json<Page<T>>> {
+/// A page of those records that the caller is to see, the oldest first.
+pub(crate) async fn page_where<T: Record + Send + 'static>(
+    app: &App,
+    paging: &Paging,
+    is_seen: impl Fn(&mut dyn Tx, &T) -> Result<bool> + Send + 'static,
+) -> Result<Json<Page<T>>> {
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let fetch = move |tx: &mut dyn Tx, after: &str| record::list::<T>(tx, after, limit);
+    let found = app.db.read(move |tx| gather(tx, limit, &after, fetch, |one| one.id().to_owned(), &is_seen));
+    Ok(Json(Page::new(found.await?, limit, |one| one.id().to_owned())))
+}
+
+/// So many items that are to be seen, from the pages of a list that holds others, too.
+pub(crate) fn gather<T>(
+    tx: &mut dyn Tx,
+    limit: i64,
+    start: &str,
+    fetch: impl Fn(&mut dyn Tx, &str) -> Result<Vec<T>>,
+    place: impl Fn(&T) -> String,
+    is_seen: impl Fn(&mut dyn Tx, &T) -> Result<bool>,
+) -> Result<Vec<T>> {
+    let (mut found, mut from) = (Vec::new(), start.to_owned());
+    loop {
+        let batch = fetch(tx, &from)?;
+        let is_last = (batch.len() as i64) < limit;
+        if let Some(last) = batch.last() {
+            from = place(last);
+        }
+        for one in batch {
+            if is_seen(tx, &one)? {
+                found.push(one);
+                if found.len() as i64 == limit {
+                    return Ok(found);
+                }
+            }
+        }
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+/// A page of those records that the caller is to see, the newest first.
+pub(crate) async fn newest_where<T: Record + Send + 'static>(
+    app: &App,
+    paging: &Paging,
+    is_seen: impl Fn(&mut dyn Tx, &T) -> Result<bool> + Send + 'static,
+) -> Result<Json<Page<T>>> {
     let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
-    let found = app.db.read(move |tx| record::newest::<T>(tx, &before, limit)).await?;
-    Ok(Json(Page::new(found, limit, |one| one.id().to_owned())))
+    let fetch = move |tx: &mut dyn Tx, before: &str| record::newest::<T>(tx, before, limit);
+    let found = app.db.read(move |tx| gather(tx, limit, &before, fetch, |one| one.id().to_owned(), &is_seen));
+    Ok(Json(Page::new(found.await?, limit, |one| one.id().to_owned())))
 }

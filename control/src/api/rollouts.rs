@@ -5,15 +5,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
-use super::page::{Page, Paging, newest};
+use super::page::{Page, Paging, newest_where};
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::Result;
+use crate::components::{self, Components};
+use crate::configurations;
+use crate::error::{Error, Result};
 use crate::instances;
 use crate::roles::Permission;
 use crate::rollouts::{self, Gates, Order, Progress, Rollout, Stage};
-use crate::store::record::find;
 use crate::time::now_ms;
+use crate::validation;
 
 /// A rollout as it is asked for.
 #[derive(Deserialize, ToSchema)]
@@ -29,6 +31,9 @@ pub(crate) struct NewRollout {
     /// When it is stopped.
     #[serde(default)]
     gates: Gates,
+    /// Starts it although agents of the group say that they lack components of the version: it will fail on them.
+    #[serde(default)]
+    allow_missing_components: bool,
 }
 
 fn at_once() -> Vec<Stage> {
@@ -53,7 +58,17 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Rollout>>> {
     caller.require(Permission::View)?;
-    newest::<Rollout>(&app, &paging).await
+    newest_where(&app, &paging, move |tx, rollout: &Rollout| rollout.is_seen(tx, &caller)).await
+}
+
+/// The components that a version needs; none where there is no such version, which is found out later.
+async fn needed(app: &App, version_id: &str) -> Result<Components> {
+    let of = version_id.to_owned();
+    match app.db.read(move |tx| configurations::layers(tx, &of)).await {
+        Ok(layers) => Ok(components::needed(&validation::check_off_the_runtime(layers).await?.1.json)),
+        Err(Error::NotFound(_)) => Ok(Components::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Starts a rollout. Where the group requires approval, it waits for a second person.
@@ -65,12 +80,19 @@ pub(crate) async fn start(
     Body(new): Body<NewRollout>,
 ) -> Result<Tagged<Rollout>> {
     caller.require(Permission::Deploy)?;
+    let needed = match new.allow_missing_components {
+        true => Components::new(),
+        false => needed(&app, &new.version_id).await?,
+    };
     let (instance, here) = (app.instance.clone(), app.hub.connected());
     let started = app
         .db
         .write(move |tx| {
             let connected = instances::connected(tx, &instance, &here)?;
             let (group, version) = (&new.group_id, &new.version_id);
+            if !needed.is_empty() {
+                components::require(&components::lacking(tx, group, &needed)?)?;
+            }
             rollouts::start(tx, &caller, now_ms(), group, version, &new.stages, &new.gates, &connected)
         })
         .await?;
@@ -92,7 +114,7 @@ pub(crate) async fn get(
         .db
         .read(move |tx| {
             let connected = instances::connected(tx, &instance, &here)?;
-            let rollout: Rollout = find(tx, &id)?;
+            let rollout = rollouts::find_for(tx, &caller, &id)?;
             let (_, progress) = rollouts::observe(tx, &rollout, &connected)?;
             Ok((rollout, progress))
         })

@@ -10,8 +10,9 @@ use super::gate::{COOKIE, RequestId, address, session_of};
 use crate::app::App;
 use crate::audit::Caller;
 use crate::error::{Error, Result};
-use crate::principals::{self, SESSION_MS, csrf_token};
+use crate::principals::{self, SESSION_MS, User, csrf_token};
 use crate::roles::Role;
+use crate::selector::Selector;
 use crate::time::{now_ms, rfc3339};
 
 /// A login.
@@ -54,23 +55,39 @@ pub(crate) async fn open(State(app): State<App>, request: Request) -> Result<Res
         tracing::warn!(name = login.name, "a login failed");
         return Err(Error::Unauthorized("name or password are wrong".to_owned()));
     };
-    let caller = Caller { actor: format!("user:{}", user.name), role: user.role, request_id };
+    let (session, cookie) = opened(&app, user, request_id, now).await?;
+    let mut response = (StatusCode::CREATED, Json(session)).into_response();
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(response)
+}
+
+/// Opens a session, and makes the cookie that browsers have it as.
+pub(super) async fn opened(
+    app: &App,
+    user: User,
+    request_id: String,
+    now: i64,
+) -> Result<(Session, HeaderValue)> {
+    let caller = Caller {
+        actor: format!("user:{}", user.name),
+        role: user.role,
+        scope: Selector::default(),
+        request_id,
+    };
     let secret = app.db.write(move |tx| principals::open_session(tx, &caller, now, &user)).await?;
     let cookie = format!(
-        "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
+        "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{}",
         secret.token,
-        SESSION_MS / 1000
+        SESSION_MS / 1000,
+        if app.is_secure { "; Secure" } else { "" }
     );
+    let cookie = HeaderValue::from_str(&cookie).map_err(|error| Error::Internal(error.to_string()))?;
     let session = Session {
         csrf_token: csrf_token(&secret.token),
         token: secret.token,
         expires_at: rfc3339(now + SESSION_MS),
     };
-    let mut response = (StatusCode::CREATED, Json(session)).into_response();
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok((session, cookie))
 }
 
 /// Logs out.
@@ -94,11 +111,22 @@ pub(crate) struct Me {
     actor: String,
     /// What they may do.
     role: Role,
+    /// With which agents, and groups of them; empty is all.
+    scope: String,
+    /// What pages send as `X-CSRF-Token`, where a cookie says who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf_token: Option<String>,
 }
 
 /// Tells who asks.
 #[utoipa::path(get, path = "/me", tag = "sessions",
     responses((status = 200, body = Me)))]
-pub(crate) async fn me(caller: Caller) -> Json<Me> {
-    Json(Me { actor: caller.actor, role: caller.role })
+pub(crate) async fn me(caller: Caller, headers: HeaderMap) -> Json<Me> {
+    let session = session_of(&headers).filter(|_| !headers.contains_key(header::AUTHORIZATION));
+    Json(Me {
+        actor: caller.actor,
+        role: caller.role,
+        scope: caller.scope.to_string(),
+        csrf_token: session.map(|token| csrf_token(&token)),
+    })
 }

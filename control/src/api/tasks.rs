@@ -3,12 +3,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::extract::{Body, Path, Query};
-use super::page::{LAST, Page, Paging, newest};
+use super::page::{LAST, Page, Paging, newest_where};
+use crate::agents;
 use crate::app::App;
 use crate::audit::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::roles::Permission;
-use crate::store::record::find;
+use crate::store::Tx;
 use crate::tasks::{self, NewTask, Task};
 use crate::time::now_ms;
 
@@ -20,7 +21,10 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Task>>> {
     caller.require(Permission::View)?;
-    newest(&app, &paging).await
+    let who = caller.clone();
+    let is_seen = move |tx: &mut dyn Tx, task: &Task| agents::is_seen(tx, &caller, &task.agent_id);
+    let Json(page) = newest_where(&app, &paging, is_seen).await?;
+    Ok(Json(page.map(|task: Task| task.shown_to(&who))))
 }
 
 /// Lists the tasks of an agent, the newest first.
@@ -34,7 +38,14 @@ pub(crate) async fn of_agent(
 ) -> Result<Json<Page<Task>>> {
     caller.require(Permission::View)?;
     let (limit, before) = (paging.limit()?, paging.cursor(LAST)?);
-    let found = app.db.read(move |tx| tasks::of_agent(tx, &id, &before, limit)).await?;
+    let found = app.db.read(move |tx| {
+        if !agents::is_seen(tx, &caller, &id)? {
+            return Err(Error::NotFound(format!("agent {id}")));
+        }
+        let found = tasks::of_agent(tx, &id, &before, limit)?;
+        Ok(found.into_iter().map(|task| task.shown_to(&caller)).collect())
+    });
+    let found = found.await?;
     Ok(Json(Page::new(found, limit, |task: &Task| task.id.clone())))
 }
 
@@ -61,7 +72,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::View)?;
-    Ok(Json(app.db.read(move |tx| find(tx, &id)).await?))
+    Ok(Json(app.db.read(move |tx| Ok(tasks::find_for(tx, &caller, &id)?.shown_to(&caller))).await?))
 }
 
 /// Puts a task back that failed for good.

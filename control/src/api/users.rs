@@ -9,7 +9,7 @@ use super::page::{Page, Paging, page};
 use crate::app::App;
 use crate::audit::Caller;
 use crate::error::Result;
-use crate::principals::{self, User};
+use crate::principals::{self, Grant, User};
 use crate::roles::{Permission, Role};
 use crate::store::record::find;
 use crate::time::now_ms;
@@ -19,10 +19,15 @@ use crate::time::now_ms;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     /// Name to log in with, unique.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What they may do.
     role: Role,
+    /// With which agents, and groups of them, by labels: `env=prod`; with all without.
+    #[serde(default)]
+    scope: String,
     /// At least 12 characters.
+    #[schema(min_length = 12, max_length = 1024)]
     password: String,
 }
 
@@ -32,9 +37,12 @@ pub(crate) struct NewUser {
 pub(crate) struct UserChange {
     /// What they may do.
     role: Option<Role>,
+    /// With which agents; empty is all.
+    scope: Option<String>,
     /// Whether they are locked out.
     disabled: Option<bool>,
     /// A new password; ends their sessions.
+    #[schema(min_length = 12, max_length = 1024)]
     password: Option<String>,
 }
 
@@ -46,7 +54,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<User>>> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     page::<User>(&app, &paging).await
 }
 
@@ -58,12 +66,11 @@ pub(crate) async fn create(
     caller: Caller,
     Body(new): Body<NewUser>,
 ) -> Result<Tagged<User>> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
+    let grant = Grant::new(new.role, new.scope)?;
     let hash = app.passwords.hash(new.password).await?;
-    let user = app
-        .db
-        .write(move |tx| principals::add_user(tx, &caller, now_ms(), &new.name, new.role, &hash))
-        .await?;
+    let user =
+        app.db.write(move |tx| principals::add_user(tx, &caller, now_ms(), &new.name, &grant, &hash)).await?;
     Ok(Tagged::created(user))
 }
 
@@ -75,7 +82,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Tagged<User>> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     let user: User = app.db.read(move |tx| find(tx, &id)).await?;
     Ok(Tagged::ok(user))
 }
@@ -90,17 +97,18 @@ pub(crate) async fn change(
     seen: IfMatch,
     Body(change): Body<UserChange>,
 ) -> Result<Tagged<User>> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     let revision = seen.required()?;
     let hash = match change.password {
         Some(password) => Some(app.passwords.hash(password).await?),
         None => None,
     };
-    let (role, disabled) = (change.role, change.disabled);
+    let (role, scope, disabled) = (change.role, change.scope, change.disabled);
     let user = app
         .db
         .write(move |tx| {
-            principals::change_user(tx, &caller, now_ms(), &id, revision, role, disabled, hash.as_ref())
+            let (scope, hash) = (scope.as_ref(), hash.as_ref());
+            principals::change_user(tx, &caller, now_ms(), &id, revision, role, scope, disabled, hash)
         })
         .await?;
     Ok(Tagged::ok(user))
@@ -115,7 +123,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     seen: IfMatch,
 ) -> Result<StatusCode> {
-    caller.require(Permission::Administer)?;
+    caller.require_everywhere(Permission::Administer)?;
     let revision = seen.required()?;
     app.db.write(move |tx| principals::remove_user(tx, &caller, now_ms(), &id, revision)).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -15,6 +15,7 @@ use phoenix_opamp::{
     AgentToServer, CONTENT_TYPE, JSON_TYPE, MESSAGES_PATH, Message as _, PATH, ServerErrorResponseType,
     ServerToAgent, UID_HEADER, decode_frame, encode_frame, from_json, to_json,
 };
+use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::message::{agent_id, refused, serve};
@@ -72,9 +73,7 @@ async fn admit(app: &App, headers: &HeaderMap) -> Result<Admission> {
 /// Lets an agent in by the identity of its first message.
 async fn enter(app: &App, message: &AgentToServer, admission: &Admission) -> Result<String> {
     let id = agent_id(message)?;
-    if let Admission::Own(own) = admission
-        && *own != id
-    {
+    if admission.agent().is_some_and(|own| own != id) {
         return Err(Error::Forbidden("the credential is another agent's".to_owned()));
     }
     let (who, with) = (id.clone(), admission.clone());
@@ -82,12 +81,24 @@ async fn enter(app: &App, message: &AgentToServer, admission: &Admission) -> Res
     Ok(id)
 }
 
+/// Longest time that an agent is sent away for while others are let in, in seconds.
+const COME_BACK: u64 = 10;
+
+/// A place among those who are let in now; without one an agent is told to come back, each at another moment.
+fn turn(app: &App) -> Result<SemaphorePermit<'_>> {
+    app.admission.try_acquire().map_err(|_| Error::TooMany(rand::random_range(1..=COME_BACK)))
+}
+
 async fn upgrade(
     State(listener): State<Listener>,
     headers: HeaderMap,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let admission = match admit(&listener.app, &headers).await {
+    let admitted = match turn(&listener.app) {
+        Ok(_turn) => admit(&listener.app, &headers).await,
+        Err(error) => Err(error),
+    };
+    let admission = match admitted {
         Ok(admission) => admission,
         Err(error) => return error.into_response(),
     };
@@ -159,8 +170,13 @@ async fn talk(listener: Listener, mut socket: WebSocket, admission: Admission) {
             Received::End(code, reason) => return close(socket, code, reason).await,
         }
     };
-    let id = match enter(app, &first, &admission).await {
-        Ok(id) => id,
+    // Until all that it told first is written down.
+    let entered = match turn(app) {
+        Ok(turn) => enter(app, &first, &admission).await.map(|id| (id, turn)),
+        Err(error) => Err(error),
+    };
+    let (id, turn) = match entered {
+        Ok(entered) => entered,
         Err(error) => {
             send(&mut socket, &refusal(&first.instance_uid, &error)).await;
             return close(socket, POLICY, "refused").await;
@@ -170,7 +186,7 @@ async fn talk(listener: Listener, mut socket: WebSocket, admission: Admission) {
     if session.replaced {
         tracing::warn!(agent = id, "a new connection of an agent that is connected; the former one ends");
     }
-    let (mut next, mut is_first) = (Some(first), true);
+    let (mut next, mut is_first, mut turn) = (Some(first), true, Some(turn));
     let silence = Duration::from_secs(app.heartbeat_seconds) * SILENCE + Duration::from_secs(5);
     let (code, reason) = loop {
         if let Some(message) = next.take() {
@@ -184,6 +200,7 @@ async fn talk(listener: Listener, mut socket: WebSocket, admission: Admission) {
                 Err(error) => Err(error),
             };
             is_first = false;
+            drop(turn.take());
             let (answer, ends) = match answer {
                 Ok(answer) => (answer, false),
                 Err(error) => (refusal(&uid, &error), matches!(error, Error::Forbidden(_))),
@@ -225,21 +242,23 @@ async fn talk(listener: Listener, mut socket: WebSocket, admission: Admission) {
     }
 }
 
-fn refusal(uid: &[u8], error: &Error) -> ServerToAgent {
-    let kind = match error {
+fn refusal(uid: &[u8], cause: &Error) -> ServerToAgent {
+    let kind = match cause {
         Error::Unavailable(_) | Error::Internal(_) | Error::TooMany(_) => {
             ServerErrorResponseType::Unavailable
         }
         _ => ServerErrorResponseType::BadRequest,
     };
-    if let Error::Internal(cause) = error {
+    if let Error::Internal(cause) = cause {
         tracing::error!(cause, "a message of an agent could not be served");
     }
-    let mut answer = refused(uid, kind, error.problem().detail);
+    let mut answer = refused(uid, kind, cause.problem().detail);
     if kind == ServerErrorResponseType::Unavailable
         && let Some(error) = &mut answer.error_response
     {
-        error.retry_info = Some(phoenix_opamp::RetryInfo { retry_after_nanoseconds: 5_000_000_000 });
+        let seconds = if let Error::TooMany(seconds) = cause { *seconds } else { 5 };
+        let retry_after_nanoseconds = seconds * 1_000_000_000;
+        error.retry_info = Some(phoenix_opamp::RetryInfo { retry_after_nanoseconds });
     }
     answer
 }
@@ -318,13 +337,14 @@ async fn wait(
     let answered = async {
         let app = &listener.app;
         let Query(patience) = patience.map_err(|error| Error::BadRequest(error.body_text()))?;
-        let id = match admit(app, &headers).await? {
-            Admission::Own(id) => id,
-            token @ Admission::Token(_) => {
+        let admission = admit(app, &headers).await?;
+        let id = match admission.agent() {
+            Some(id) => id.to_owned(),
+            None => {
                 let id = named(&headers)?;
                 let who = id.clone();
                 if app.hub.seen(&id).is_some() {
-                    app.db.read(move |tx| agents::enrol(tx, now_ms(), &who, &token)).await?;
+                    app.db.read(move |tx| agents::enrol(tx, now_ms(), &who, &admission)).await?;
                 }
                 id
             }
@@ -379,6 +399,9 @@ async fn answer_poll(
             return Ok(refused(&[], ServerErrorResponseType::BadRequest, text));
         }
     };
+    // Only who is not there yet waits for a turn.
+    let is_known = agent_id(&message).is_ok_and(|id| app.hub.seen(&id).is_some());
+    let _turn = if is_known { None } else { Some(turn(app)?) };
     let id = match enter(app, &message, &admission).await {
         Ok(id) => id,
         Err(error) => return Ok(refusal(&message.instance_uid, &error)),
@@ -386,6 +409,8 @@ async fn answer_poll(
     let uid = message.instance_uid.clone();
     let every = i64::try_from(app.heartbeat_seconds * 1000).unwrap_or(i64::MAX);
     let (number, is_first) = app.hub.polling(&id, now_ms(), every);
+    // Whoever still shows the credential before did not take the new one.
+    let is_first = is_first || matches!(admission, Admission::Former(_));
     let leaves = message.agent_disconnect.is_some();
     let mut answer = match serve(app, &id, number, &admission, message, is_first).await {
         Ok(answer) => answer,

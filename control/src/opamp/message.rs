@@ -79,18 +79,28 @@ pub(crate) async fn serve(
     if let Some(custom) = message.custom_message.as_ref().filter(|custom| custom.capability == TASKS) {
         complete_task(app, id, now, &custom.data).await?;
     }
-    if !is_first && !says_something(&message) {
+    let renewed = matches!(admission, Admission::Renewed(_));
+    if !is_first && !renewed && !says_something(&message) {
         return Ok(answer);
     }
-    let (owner, has_own) = (id.to_owned(), matches!(admission, Admission::Own(_)));
+    let (owner, has_own) = (id.to_owned(), renewed || matches!(admission, Admission::Own(_)));
     let serving = app.clone();
     let said = message.clone();
     let (offer, credential, wants_components) = app
         .db
         .beside(move |tx| {
             let capabilities = Set(said.capabilities);
-            let gets_credential =
-                is_first && !has_own && capabilities.has(agent::ACCEPTS_OPAMP_CONNECTION_SETTINGS);
+            let before = match has_own {
+                // Asked for by somebody where no age is set.
+                true => now - serving.credential_age_ms.unwrap_or(now - 1),
+                false => i64::MAX,
+            };
+            let gets_credential = is_first
+                && capabilities.has(agent::ACCEPTS_OPAMP_CONNECTION_SETTINGS)
+                && agents::is_credential_before(tx, &owner, before)?;
+            if renewed {
+                agents::confirm_credential(tx, &owner)?;
+            }
             if gets_credential {
                 // It is audited: whoever waits for that waits before they hold the agent.
                 tx.alone()?;
@@ -107,6 +117,9 @@ pub(crate) async fn serve(
             Ok((offer, credential, lacks_components(tx, &owner, &said)?))
         })
         .await?;
+    if message.remote_config_status.is_some() || message.health.is_some() {
+        app.hub.reported();
+    }
     answer.remote_config = offer;
     if wants_components {
         answer.flags |= server_flags::REPORT_AVAILABLE_COMPONENTS;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phoenix_opamp::{AgentRemoteConfig, CustomMessage, ServerToAgent, Set, agent};
+use phoenix_opamp::{AgentConfigFile, AgentRemoteConfig, CustomMessage, ServerToAgent, Set, agent};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::groups::Assignment;
 use crate::ids::unhex;
 use crate::store::{Row, Tx};
-use crate::tasks;
+use crate::tasks::{self, Task, TaskKind};
 use crate::time::now_ms;
 
 /// Agents that are looked at in one transaction.
@@ -139,26 +139,53 @@ async fn hand_out(app: &App) -> Result<()> {
             tasks::agents_with_work(tx, now)
         })
         .await?;
-    for id in app.hub.takers(waiting) {
-        let owner = id.clone();
-        let Some(task) = app.db.beside(move |tx| tasks::claim(tx, now, &owner)).await? else { continue };
-        let data = json!({"id": task.id, "fence": task.fence, "kind": task.kind, "payload": task.payload});
-        let message = CustomMessage {
-            capability: TASKS.to_owned(),
-            r#type: "task".to_owned(),
-            data: data.to_string().into_bytes(),
-        };
-        let message = ServerToAgent {
-            instance_uid: unhex(&id).unwrap_or_default(),
-            custom_message: Some(message),
-            ..ServerToAgent::default()
-        };
-        if !app.hub.send(&id, message) {
-            // Its lease runs out, and another attempt follows.
-            tracing::debug!(agent = id, task = task.id, "the agent went before it got its task");
+    for agents in app.hub.takers(waiting).chunks(tasks::BATCH) {
+        let (agents, serving) = (agents.to_vec(), app.clone());
+        let claimed = app
+            .db
+            .beside(move |tx| {
+                let claimed = tasks::claim(tx, now, &agents)?;
+                claimed
+                    .into_iter()
+                    .map(|task| Ok((payload(&serving, tx, &task)?, task)))
+                    .collect::<Result<Vec<_>>>()
+            })
+            .await?;
+        for (payload, task) in claimed {
+            give(app, task, payload);
         }
     }
     Ok(())
+}
+
+/// What an agent is told besides: for a dry run the files of the version.
+fn payload(app: &App, tx: &mut dyn Tx, task: &Task) -> Result<serde_json::Value> {
+    if task.kind != TaskKind::DryRun.name() {
+        return Ok(task.payload.clone());
+    }
+    let offer = app.offer(tx, task.payload["version_id"].as_str().unwrap_or_default())?;
+    let file = |(name, file): (&String, &AgentConfigFile)| json!({"name": name, "text": String::from_utf8_lossy(&file.body)});
+    let files: Vec<_> = offer.files.config_map.iter().map(file).collect();
+    Ok(json!({ "files": files }))
+}
+
+fn give(app: &App, task: Task, payload: serde_json::Value) {
+    let id = task.agent_id;
+    let data = json!({"id": task.id, "fence": task.fence, "kind": task.kind, "payload": payload});
+    let message = CustomMessage {
+        capability: TASKS.to_owned(),
+        r#type: "task".to_owned(),
+        data: data.to_string().into_bytes(),
+    };
+    let message = ServerToAgent {
+        instance_uid: unhex(&id).unwrap_or_default(),
+        custom_message: Some(message),
+        ..ServerToAgent::default()
+    };
+    if !app.hub.send(&id, message) {
+        // Its lease runs out, and another attempt follows.
+        tracing::debug!(agent = id, task = task.id, "the agent went before it got its task");
+    }
 }
 
 #[cfg(test)]
@@ -166,12 +193,13 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::app::Settings;
     use crate::store::rig::all;
 
     #[tokio::test]
     async fn idle_agents_cost_one_question_in_thirty_seconds_however_many_wait() {
         for test in all().await {
-            let app = App::new(test.db.clone(), 30, 100);
+            let app = App::new(test.db.clone(), Settings::default());
             let asked = || app.db.usage().by_mode().map(|(_, transactions)| transactions.all.value());
             let before = asked();
             tokio::time::pause();

@@ -13,7 +13,7 @@ async fn a_freeze_holds_what_runs_until_it_is_over() {
         let walked = test.db.write(|tx| {
             let caller = Caller::system();
             let made = configurations::create(tx, &caller, 0, "base", "", None)?;
-            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None)?;
+            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
             let version = configurations::find_version(tx, &made.id, 1)?.id;
             let group = groups::create(tx, &caller, 0, "all", "", 0)?;
             let stages = [50, 100].map(|percent| Stage { percent, soak_seconds: 0 });

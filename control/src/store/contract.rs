@@ -160,7 +160,9 @@ async fn a_task_is_handed_out_once_whoever_asks() {
             let mut claiming = tokio::task::JoinSet::new();
             for number in 0..8 {
                 let db = if number % 2 == 0 { test.db.clone() } else { other.clone() };
-                claiming.spawn(async move { db.beside(move |tx| tasks::claim(tx, round, "0a")).await });
+                claiming.spawn(async move {
+                    db.beside(move |tx| tasks::claim(tx, round, &["0a".to_owned()])).await
+                });
             }
             let claimed: Vec<_> =
                 claiming.join_all().await.into_iter().collect::<Result<_>>().expect("asked");
@@ -170,6 +172,71 @@ async fn a_task_is_handed_out_once_whoever_asks() {
         }
         let newest = test.db.read(|tx| record::newest::<Task>(tx, "~", 500)).await.expect("read");
         assert_eq!(newest.len(), 20);
+    }
+}
+
+fn reload() -> NewTask {
+    let payload = serde_json::Value::Null;
+    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3 }
+}
+
+/// So many agents with so many tasks each.
+async fn fleet(test: &TestDb, agents: usize, tasks_each: usize) -> Vec<String> {
+    let ids: Vec<String> = (0..agents).map(|number| format!("{number:04x}")).collect();
+    let names = ids.clone();
+    let added = test.db.write(move |tx| {
+        let token = agents::add_token(tx, &Caller::system(), 0, "t", &Labels::new(), None, None)?;
+        for id in &names {
+            agents::enrol(tx, 0, id, &Admission::Token(token.id.clone()))?;
+            for _ in 0..tasks_each {
+                tasks::add(tx, &Caller::system(), 0, id, &reload())?;
+            }
+        }
+        Ok(())
+    });
+    added.await.expect("added");
+    ids
+}
+
+/// Four clients claim in batches of so many; how many tasks came, and how long that took.
+async fn claim_all(test: &TestDb, ids: &[String], batch: usize) -> (Vec<Task>, std::time::Duration) {
+    let begun = std::time::Instant::now();
+    let mut claiming = tokio::task::JoinSet::new();
+    for client in 0..4 {
+        let (db, chunks) = (test.db.clone(), ids.to_vec());
+        claiming.spawn(async move {
+            let mut claimed = Vec::new();
+            for chunk in chunks.chunks(batch).skip(client).step_by(4).map(<[String]>::to_vec) {
+                claimed.extend(db.beside(move |tx| tasks::claim(tx, 1, &chunk)).await.expect("claimed"));
+            }
+            claimed
+        });
+    }
+    let claimed = claiming.join_all().await.into_iter().flatten().collect();
+    (claimed, begun.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "a figure")]
+async fn claims_in_batches_take_one_task_of_each_agent() {
+    for test in all().await {
+        let ids = fleet(&test, 800, 2).await;
+        let (single, one_by_one) = claim_all(&test, &ids[..400], 1).await;
+        let (batched, at_once) = claim_all(&test, &ids[400..], tasks::BATCH).await;
+        for claimed in [&single, &batched] {
+            let agents: std::collections::BTreeSet<_> = claimed.iter().map(|task| &task.agent_id).collect();
+            assert_eq!((claimed.len(), agents.len()), (400, 400));
+            assert!(claimed.iter().all(|task| task.state == "leased" && task.fence == 1));
+        }
+        let (again, _) = claim_all(&test, &ids, tasks::BATCH).await;
+        assert!(again.is_empty(), "each has one under way");
+        let rate = |took: std::time::Duration| 400.0 / took.as_secs_f64();
+        let (slow, fast) = (rate(one_by_one), rate(at_once));
+        let dialect = test.db.read(|tx| Ok(tx.dialect())).await.expect("read");
+        eprintln!(
+            "{dialect:?}: {slow:.0} claims/s one by one, {fast:.0} in batches: {:.1} times",
+            fast / slow
+        );
     }
 }
 

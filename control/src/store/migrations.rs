@@ -10,6 +10,8 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0002_instances.sql"),
     include_str!("../../migrations/0003_dead_tasks.sql"),
     include_str!("../../migrations/0004_freezes_and_approval.sql"),
+    include_str!("../../migrations/0005_scopes_and_rotation.sql"),
+    include_str!("../../migrations/0006_templates.sql"),
 ];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {

@@ -5,6 +5,7 @@ use super::{Dialect, Row, Tx, Value, record};
 use crate::agents::{self, Admission};
 use crate::audit::{self, Caller};
 use crate::error::Result;
+use crate::principals::Grant;
 use crate::roles::Role;
 use crate::selector::Labels;
 use crate::tasks::{self, NewTask, Outcome, Task, TaskKind};
@@ -81,7 +82,7 @@ impl Tx for Explained<'_> {
 /// What each request, each message of an agent and each look at the queue does.
 fn hot(tx: &mut dyn Tx) -> Result<()> {
     let caller = Caller::system();
-    let key = principals::add_key(tx, &caller, 0, "key", Role::Admin, None)?;
+    let key = principals::add_key(tx, &caller, 0, "key", &Grant::new(Role::Admin, String::new())?, None)?;
     principals::identify(tx, 1, &key.token)?;
     principals::note_use(tx, 1, &key.id)?;
     principals::identify(tx, 1, "phx_ses_1_2")?;
@@ -103,7 +104,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     tasks::add(tx, &caller, 0, "0a", &new)?;
     tasks::glance(tx, 1)?;
     tasks::agents_with_work(tx, 1)?;
-    let task = tasks::claim(tx, 1, "0a")?;
+    let task = tasks::claim(tx, 1, &["0a".to_owned()])?.pop();
     tasks::reap(tx, 1, 0.5)?;
     let id = task.map(|task| task.id).unwrap_or_default();
     tasks::complete(
@@ -117,7 +118,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     record::newest::<Task>(tx, "~", 10)?;
     tasks::of_agent(tx, "0a", "~", 10)?;
     let made = configurations::create(tx, &caller, 0, "base", "", None)?;
-    configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None)?;
+    configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
     let version = configurations::find_version(tx, &made.id, 1)?;
     configurations::versions(tx, &made.id, i64::MAX, 10)?;
     configurations::layers(tx, &version.id)?;

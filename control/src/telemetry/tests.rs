@@ -15,9 +15,9 @@ async fn with_tasks(test: &TestDb) {
             let new = NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 1 };
             tasks::add(tx, &caller, 0, "0a", &new)?;
         }
-        tasks::claim(tx, 0, "0a")
+        tasks::claim(tx, 0, &["0a".to_owned()])
     });
-    assert!(added.await.expect("added").is_some());
+    assert!(added.await.expect("added").len() == 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use phoenix_opamp::{
-    AgentConfigMap, AgentDescription, AgentRemoteConfig, AgentToServer, ComponentHealth, CustomCapabilities,
-    CustomMessage, EffectiveConfig, KeyValue, Message as _, RemoteConfigStatus, RemoteConfigStatuses,
-    ServerToAgent, agent, decode_frame, encode_frame,
+    AgentConfigMap, AgentDescription, AgentRemoteConfig, AgentToServer, AvailableComponents,
+    ComponentDetails, ComponentHealth, CustomCapabilities, CustomMessage, EffectiveConfig, KeyValue,
+    Message as _, RemoteConfigStatus, RemoteConfigStatuses, ServerToAgent, agent, decode_frame, encode_frame,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -120,6 +120,23 @@ impl Agent {
     pub(crate) async fn beat(&mut self) -> ServerToAgent {
         let message = self.message();
         self.ask(&message).await
+    }
+
+    /// Says which components it has: receivers and exporters.
+    pub(crate) async fn has(&mut self, receivers: &[&str], exporters: &[&str]) {
+        let details = |names: &[&str]| ComponentDetails {
+            sub_component_map: names
+                .iter()
+                .map(|name| ((*name).to_owned(), ComponentDetails::default()))
+                .collect(),
+            ..ComponentDetails::default()
+        };
+        let components = [("receivers", receivers), ("exporters", exporters)]
+            .map(|(kind, names)| (kind.to_owned(), details(names)));
+        let mut message = self.message();
+        message.available_components =
+            Some(AvailableComponents { components: components.into(), hash: vec![self.uid[0], 1] });
+        self.ask(&message).await;
     }
 
     pub(crate) async fn report(&mut self, hash: &[u8], status: RemoteConfigStatuses, error: &str) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::rig::Rig;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A collector that ends with the test.
-struct Collector(Child);
+pub(crate) struct Collector(pub(crate) Child);
 
 impl Drop for Collector {
     fn drop(&mut self) {
@@ -18,13 +19,13 @@ impl Drop for Collector {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     socket.local_addr().expect("an address").port()
 }
 
 /// What stands in the collector's own file: how it reaches the service, and one pipeline that stays.
-fn base(rig: &Rig, over: &str, token: &str) -> String {
+pub(crate) fn base(rig: &Rig, over: &str, token: &str) -> String {
     let scheme = if over == "ws" { "ws" } else { "http" };
     let interval = if over == "http" { ", polling_interval: 200ms" } else { "" };
     format!(
@@ -43,7 +44,7 @@ service:
   pipelines: {{traces/base: {{receivers: [nop/base], exporters: [nop/base]}}}}
 ",
         rig.opamp,
-        rig.folder.path().join("agent").display()
+        rig.folder.path().join(format!("agent-{over}")).display()
     )
 }
 
@@ -64,7 +65,37 @@ fn remote(port: u16) -> String {
     )
 }
 
-async fn until(rig: &Rig, path: &str, log: &Path, holds: impl Fn(&Value) -> bool) -> Value {
+/// The same with a pipeline for logs besides, over HTTP.
+fn tapped(port: u16, http: u16) -> String {
+    format!(
+        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}, http: {{endpoint: '127.0.0.1:{http}'}}}}}}}}
+exporters: {{debug: {{}}}}
+service:
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [debug]}}
+    logs/tapped: {{receivers: [otlp], exporters: [debug]}}
+"
+    )
+}
+
+/// Sends one record after the other, until it is ended.
+async fn send_logs(port: u16) {
+    let attribute = json!({"key": "user.email", "value": {"stringValue": "ada@example.com"}});
+    let record = json!({"body": {"stringValue": "hello"}, "attributes": [attribute]});
+    let body = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string();
+    let request = format!(
+        "POST /v1/logs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    loop {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub(crate) async fn until(rig: &Rig, path: &str, log: &Path, holds: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..600 {
         last = rig.get(path).await.body;
@@ -141,6 +172,49 @@ async fn drive(over: &str) {
     let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
     assert!(done["result"]["pipelines"].to_string().contains("traces/base"), "{done}");
 
+    // What it would do with a version, it says without doing it.
+    let odd = remote(port).replace("debug: {}", "debug: {verbosity: '${file:/none/such}'}");
+    let odd = rig.next_version(&configuration, &odd).await;
+    for (version, is_valid) in [(&bad, true), (&odd, false)] {
+        let asked = json!({"kind": "dry_run", "payload": {"version_id": version}});
+        let task = rig.post(&format!("{agent}/tasks"), asked).await.body;
+        let task = format!("/tasks/{}", task["id"].as_str().expect("an id"));
+        let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
+        assert_eq!(done["result"]["valid"], is_valid, "{done}");
+        let says = if is_valid { "summary" } else { "error" };
+        assert!(done["result"][says].as_str().is_some_and(|text| !text.is_empty()), "{done}");
+    }
+    assert!(listens(port).await, "nothing changed");
+
+    // What goes through a pipeline shows, but not what is nobody's business; and not to everybody.
+    let tap = json!({"kind": "tap", "payload": {"pipeline": "logs/tapped", "items": 1, "for_seconds": 20, "redact": ["user.*"]}});
+    let viewer = rig.post("/api-keys", json!({"name": "v", "role": "viewer"})).await.body;
+    let viewer = viewer["token"].as_str().expect("a token").to_owned();
+    let http = free_port();
+    let tapped = rig.next_version(&configuration, &tapped(port, http)).await;
+    let rollout = roll_out(&rig, &group, &tapped).await;
+    until(&rig, &rollout, &config, |rollout| rollout["state"] == "succeeded").await;
+    let sending = tokio::spawn(send_logs(http));
+    let task = rig.post(&format!("{agent}/tasks"), tap).await.body;
+    let task = format!("/tasks/{}", task["id"].as_str().expect("an id"));
+    let done = until(&rig, &task, &config, |task| task["state"] == "done").await;
+    sending.abort();
+    assert!(!done["result"].to_string().contains("ada@"), "{done}");
+    assert!(done["result"]["items"][0].to_string().contains("user.email"), "{done}");
+    let seen = rig.request("GET", &task, &viewer, &[], None).await.body;
+    assert_eq!((&seen["state"], &seen["result"]), (&json!("done"), &Value::Null));
+
+    // Its credential is replaced.
+    let kept =
+        |name: &str| std::fs::read_to_string(rig.folder.path().join(format!("agent-{over}")).join(name));
+    let before = kept("credential").expect("it has one");
+    assert_eq!(rig.post(&format!("{agent}/credential/rotation"), json!({})).await.status, 202);
+    until(&rig, &agent, &config, |told| {
+        let is_new = kept("credential").is_ok_and(|now| now != before);
+        is_new && kept("credential.former").is_err() && told["connected"] == true
+    })
+    .await;
+
     // The service goes away and comes back; the collector runs on, and is heard of with its own credential.
     let rig = rig.restart().await;
     assert!(listens(port).await);
@@ -148,11 +222,11 @@ async fn drive(over: &str) {
 
     // The collector starts again without the service: the last good configuration runs.
     drop(collector);
-    let (rig, kept) = rig.without_folder();
+    let (rig, folder) = rig.without_folder();
     rig.stop().await;
     let _again = start(&config);
     assert!(listens(port).await, "from what was kept");
-    drop(kept);
+    drop(folder);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

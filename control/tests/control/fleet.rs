@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::agent::{Agent, Kind};
-use crate::rig::{GOOD, Rig};
+use crate::rig::{GOOD, Rig, options};
 use phoenix_opamp::{RemoteConfigStatuses, ServerErrorResponseType, server_flags};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 impl Rig {
     async fn token(&self) -> String {
@@ -84,6 +85,83 @@ async fn an_agent_enrols_tells_and_comes_back_with_its_own_credential() {
         assert!(Agent::connect(&rig, kind, 1, &own).await.is_err(), "401");
         rig.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_is_replaced_and_the_former_ends_once_the_new_one_was_shown() {
+    for kind in [Kind::WebSocket, Kind::Http] {
+        let rig = Rig::start().await;
+        let token = rig.token().await;
+        let offered = async |token: &str| {
+            let mut agent = Agent::connect(&rig, kind, 1, token).await.expect("let in");
+            let settings = agent.say_all().await.connection_settings.and_then(|offers| offers.opamp);
+            let header = settings.and_then(|opamp| opamp.headers)?.headers.remove(0);
+            header.value.strip_prefix("Bearer ").map(str::to_owned)
+        };
+        let first = offered(&token).await.expect("a credential");
+        assert_eq!(offered(&first).await, None, "it is fresh");
+        let path = format!("/agents/{}/credential/rotation", "01".repeat(16));
+        assert_eq!(rig.post(&path, json!({})).await.status, 202);
+        let lost = offered(&first).await.expect("another");
+        // The answer may be lost: the first still counts, and another is offered.
+        let second = offered(&first).await.expect("another");
+        assert!(Agent::connect(&rig, kind, 1, &lost).await.is_err(), "nobody has it");
+        assert_eq!(offered(&second).await, None);
+        assert!(Agent::connect(&rig, kind, 1, &first).await.is_err(), "it ended");
+        assert_eq!(offered(&second).await, None);
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_agents_have_no_components_for_is_not_rolled_out() {
+    let rig = Rig::start().await;
+    let (token, group) = (rig.token().await, rig.group().await);
+    let version = rig.version("base", GOOD).await;
+    for (number, exporters) in [(1, ["nop"]), (2, ["debug"]), (3, ["nop"])] {
+        let mut agent = Agent::connect(&rig, Kind::Http, number, &token).await.expect("let in");
+        agent.say_all().await;
+        agent.has(&["otlp", "nop"], &exporters).await;
+    }
+    let plan = rig.post(&format!("/groups/{group}/plan"), json!({"version_id": version})).await.body;
+    let missing = &plan["missing_components"];
+    assert_eq!(missing.as_array().map(Vec::len), Some(1), "{plan}");
+    assert_eq!(missing[0]["component"], "exporters::debug");
+    assert_eq!(missing[0]["agents"], 2);
+    let mut new = json!({"group_id": group, "version_id": version});
+    let refused = rig.post("/rollouts", new.clone()).await;
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(
+        refused.body["errors"][0]["message"].to_string().contains("exporters::debug is missing on 2 agents")
+    );
+    new["allow_missing_components"] = json!(true);
+    assert_eq!(rig.post("/rollouts", new).await.status, 202);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_turn_is_told_when_to_come_back() {
+    let folder = tempfile::tempdir().expect("made");
+    let options = phoenix_control::serve::Options { admission: 0, ..options(folder.path()) };
+    let rig = Rig::start_with(folder, &options).await;
+    let token = rig.token().await;
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let poll = "connection: close\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n";
+    for (method, headers) in [("GET", upgrade), ("POST", poll)] {
+        let mut stream = tokio::net::TcpStream::connect(rig.opamp).await.expect("connected");
+        let head = format!(
+            "{method} /v1/opamp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n{headers}\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("written");
+        let mut read = vec![0; 4096];
+        let length = stream.read(&mut read).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&read[..length]).to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 429"), "{answer}");
+        let after = answer.lines().find_map(|line| line.strip_prefix("retry-after: "));
+        let after: u64 = after.and_then(|after| after.parse().ok()).expect("a time");
+        assert!((1..=10).contains(&after), "{answer}");
+    }
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,7 +323,7 @@ async fn tasks_are_handed_out_one_by_one_and_a_late_result_counts_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_killed_goes_on_where_it_was() {
-    let rig = Rig::start_process();
+    let rig = Rig::start_process(None);
     let (token, group) = (rig.token().await, rig.group().await);
     let mut agent = Agent::connect(&rig, Kind::Http, 1, &token).await.expect("let in");
     agent.say_all().await;

@@ -3,6 +3,11 @@
 mod agent;
 mod api;
 mod approval;
+mod changes;
 mod collector;
+mod conformance;
 mod fleet;
+mod login;
+mod permissions;
 mod rig;
+mod secure;

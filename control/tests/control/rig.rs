@@ -25,8 +25,8 @@ pub(crate) struct Rig {
 enum Service {
     /// In the test's own process.
     Inside(Running),
-    /// A process of its own, which can be killed.
-    Process(Process),
+    /// A process of its own over a database, which can be killed.
+    Process(Process, String),
 }
 
 /// Killed at once when it is let go.
@@ -61,27 +61,54 @@ pub(crate) fn options(folder: &std::path::Path) -> Options {
         opamp_listen: "127.0.0.1:0".to_owned(),
         heartbeat_seconds: 1,
         requests_per_second: 1000,
+        ..Options::default()
     }
 }
 
-fn free_address() -> SocketAddr {
+/// The URL of a new database in PostgreSQL; none where no server is named.
+#[expect(clippy::print_stderr, reason = "says that it is skipped")]
+pub(crate) async fn new_database() -> Option<String> {
+    let Ok(server) = std::env::var("PHOENIX_TEST_POSTGRES") else {
+        eprintln!("skipped: PHOENIX_TEST_POSTGRES names no server (.ci/with-postgres starts one)");
+        return None;
+    };
+    // A name that no other test has.
+    let name = format!("control_{}_{}", std::process::id(), free_address().port());
+    on_server(&server, &format!("CREATE DATABASE {name}")).await;
+    let base = server.rsplit_once('/').expect("names a database").0;
+    Some(format!("{base}/{name}"))
+}
+
+/// Runs statements on the server of PostgreSQL itself.
+pub(crate) async fn on_server(server: &str, statements: &str) {
+    let (client, connection) =
+        tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the server answers");
+    tokio::spawn(connection);
+    client.batch_execute(statements).await.expect("done");
+}
+
+pub(crate) fn free_address() -> SocketAddr {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     socket.local_addr().expect("an address")
 }
 
 /// Starts the binary, and returns once it says where it is.
-fn spawn(folder: &std::path::Path, api: SocketAddr, opamp: SocketAddr) -> (Process, String) {
-    let log = std::fs::File::create(folder.join("control.log")).expect("made");
-    // The last line is the key, the first time, and the address for agents else.
-    let is_first = !folder.join("control.db").exists();
+fn spawn(
+    folder: &std::path::Path,
+    database: &str,
+    api: SocketAddr,
+    opamp: SocketAddr,
+    is_first: bool,
+) -> (Process, String) {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("control.log"));
     let child = Command::new(env!("CARGO_BIN_EXE_phoenix-control"))
         .args(["serve", "--heartbeat-seconds=1", "--requests-per-second=1000"])
-        .arg(format!("--database=sqlite:{}", folder.join("control.db").display()))
+        .arg(format!("--database={database}"))
         .arg(format!("--listen={api}"))
         .arg(format!("--opamp-listen={opamp}"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(log)
+        .stderr(log.expect("made"))
         .spawn()
         .expect("started");
     let mut process = Process(child);
@@ -91,6 +118,7 @@ fn spawn(folder: &std::path::Path, api: SocketAddr, opamp: SocketAddr) -> (Proce
         let before = greeting.len();
         assert!(out.read_line(&mut greeting).expect("read") > 0, "it ended: {greeting}");
         let line = greeting[before..].trim();
+        // The last line is the key, the first time, and the address for agents else.
         if line.starts_with("phx_key_") || (!is_first && line.starts_with("OpAMP:")) {
             return (process, greeting);
         }
@@ -100,28 +128,29 @@ fn spawn(folder: &std::path::Path, api: SocketAddr, opamp: SocketAddr) -> (Proce
 impl Rig {
     pub(crate) async fn start() -> Rig {
         let folder = tempfile::tempdir().expect("made");
-        let running = serve::start(&options(folder.path())).await.expect("started");
+        let options = options(folder.path());
+        Rig::start_with(folder, &options).await
+    }
+
+    /// Lets one client ask as much as it likes.
+    pub(crate) async fn start_fast() -> Rig {
+        let folder = tempfile::tempdir().expect("made");
+        let options = Options { requests_per_second: 1_000_000, ..options(folder.path()) };
+        Rig::start_with(folder, &options).await
+    }
+
+    pub(crate) async fn start_with(folder: tempfile::TempDir, options: &Options) -> Rig {
+        let running = serve::start(options).await.expect("started");
         let key = running.first_key.clone().expect("the first start makes a key");
         let (api, opamp) = (running.api, running.opamp);
         Rig { folder, api, opamp, key, service: Service::Inside(running) }
     }
 
     /// Starts two instances over a new database in PostgreSQL; none where no server is named.
-    #[expect(clippy::print_stderr, reason = "says that it is skipped")]
     pub(crate) async fn start_two() -> Option<(Rig, Rig)> {
-        let Ok(server) = std::env::var("PHOENIX_TEST_POSTGRES") else {
-            eprintln!("skipped: PHOENIX_TEST_POSTGRES names no server (.ci/with-postgres starts one)");
-            return None;
-        };
+        let database = new_database().await?;
         let folder = tempfile::tempdir().expect("made");
-        // A name that no other test has.
-        let name = format!("control_{}_{}", std::process::id(), free_address().port());
-        let (client, connection) =
-            tokio_postgres::connect(&server, tokio_postgres::NoTls).await.expect("the server answers");
-        tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("made");
-        let base = server.rsplit_once('/').expect("names a database").0;
-        let options = Options { database: format!("{base}/{name}"), ..options(folder.path()) };
+        let options = Options { database, ..options(folder.path()) };
         let first = serve::start(&options).await.expect("started");
         let key = first.first_key.clone().expect("the first start makes a key");
         let second = serve::start(&options).await.expect("started");
@@ -136,14 +165,15 @@ impl Rig {
         Some((rig(first, folder), rig(second, tempfile::tempdir().expect("made"))))
     }
 
-    /// Starts the service as a process of its own.
-    pub(crate) fn start_process() -> Rig {
+    /// Starts the service as a process of its own; over SQLite where no database is named.
+    pub(crate) fn start_process(database: Option<String>) -> Rig {
         let folder = tempfile::tempdir().expect("made");
+        let database = database.unwrap_or_else(|| options(folder.path()).database);
         let (api, opamp) = (free_address(), free_address());
-        let (process, greeting) = spawn(folder.path(), api, opamp);
+        let (process, greeting) = spawn(folder.path(), &database, api, opamp, true);
         let key = greeting.lines().map(str::trim).find(|line| line.starts_with("phx_key_"));
         let key = key.expect("the first start makes a key").to_owned();
-        Rig { folder, api, opamp, key, service: Service::Process(process) }
+        Rig { folder, api, opamp, key, service: Service::Process(process, database) }
     }
 
     pub(crate) async fn stop(self) {
@@ -164,11 +194,11 @@ impl Rig {
     pub(crate) async fn restart(self) -> Rig {
         let Rig { folder, api, opamp, key, service } = self;
         match service {
-            Service::Process(process) => {
+            Service::Process(process, database) => {
                 drop(process);
-                let (process, greeting) = spawn(folder.path(), api, opamp);
+                let (process, greeting) = spawn(folder.path(), &database, api, opamp, false);
                 assert!(!greeting.contains("phx_key_"), "only the very first start makes a key");
-                Rig { folder, api, opamp, key, service: Service::Process(process) }
+                Rig { folder, api, opamp, key, service: Service::Process(process, database) }
             }
             Service::Inside(running) => {
                 running.stop().await;

@@ -61,7 +61,11 @@ pub(crate) struct Agent {
     /// One that came while another was being applied.
     pub(crate) waiting: Option<Remote>,
     pub(crate) credential: Option<Opaque>,
+    /// The one before, until the server has taken the new one.
+    pub(crate) former: Option<Opaque>,
     pub(crate) has_new_credential: bool,
+    /// Whether it takes the place of another, and was not shown yet.
+    pub(crate) has_rotated: bool,
     /// The hash of the configuration that was last told of.
     pub(crate) told_hash: Option<Arc<str>>,
     pub(crate) heartbeat: Option<Duration>,
@@ -123,9 +127,20 @@ impl Agent {
         }
     }
 
-    fn failed(&self, error: &LinkError, use_credential: &mut bool) -> Ended {
+    fn failed(&mut self, error: &LinkError, use_credential: &mut bool) -> Ended {
         tracing::warn!(server = %self.server.url, %error, "no connection to the OpAMP server; what runs goes on");
         match error {
+            LinkError::Unauthorized if self.former.is_some() => {
+                tracing::warn!("the server does not take its new credential; the one before is shown again");
+                if let Some(former) = self.former.take() {
+                    if let Err(error) = self.folder.keep_credential(&former) {
+                        tracing::error!(%error, "the credential could not be kept for the next start");
+                    }
+                    self.folder.forget_former();
+                    self.credential = Some(former);
+                }
+                Ended::Lost(None)
+            }
             LinkError::Unauthorized => {
                 // A credential that counts no more: what is configured may bring a new one, and the other way round.
                 *use_credential = !*use_credential;
@@ -245,12 +260,20 @@ impl Agent {
                 received = link.receive() => match received {
                     Ok(message) => {
                         *failures = 0;
+                        if message.error_response.is_none() && self.former.take_if(|_| !self.has_rotated).is_some() {
+                            self.folder.forget_former();
+                        }
                         match self.obey(message, news) {
                             Ok(answers) => {
                                 outgoing = answers;
                                 if self.has_new_credential {
                                     self.has_new_credential = false;
                                     link.renew(&self.server, self.credential.as_ref());
+                                }
+                                if std::mem::take(&mut self.has_rotated) && link.is_open() {
+                                    // Shown at once, so that the former one ends.
+                                    link.close().await;
+                                    return Ended::Anew;
                                 }
                             }
                             Err(ended) => {
@@ -287,7 +310,7 @@ impl Agent {
         }
     }
 
-    fn failed_in_session(&self, error: &LinkError) -> Ended {
+    fn failed_in_session(&mut self, error: &LinkError) -> Ended {
         let mut unchanged = true;
         self.failed(error, &mut unchanged)
     }
@@ -400,7 +423,13 @@ impl Agent {
             let credential = Opaque::new(header.value.clone());
             match self.folder.keep_credential(&credential) {
                 Ok(()) => {
-                    self.credential = Some(credential);
+                    if let Some(former) = self.credential.replace(credential) {
+                        if let Err(error) = self.folder.keep_former(&former) {
+                            tracing::warn!(%error, "the former credential could not be kept");
+                        }
+                        self.former = Some(former);
+                        self.has_rotated = true;
+                    }
                     self.has_new_credential = true;
                 }
                 Err(error) => tracing::error!(%error, "the credential could not be kept and is not used"),

@@ -147,7 +147,8 @@ pub struct Capabilities {
     pub accepts_restart_command: bool,
     /// It may change the configuration, which is laid under the files that the collector was started with.
     pub accepts_remote_config: bool,
-    /// It may ask for diagnostics, a log level for a time, a reload and a restart.
+    /// It may ask for diagnostics, a dry run of a configuration, a tap of a pipeline, a log level for a time, a reload and a
+    /// restart.
     pub accepts_tasks: bool,
 }
 

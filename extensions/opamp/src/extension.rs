@@ -87,6 +87,7 @@ impl Opamp {
             let reporter = Reporter::new(uid, reports, folder.is_durable(), components, custom);
             let agent = Agent {
                 credential: folder.credential(),
+                former: folder.former(),
                 config,
                 host,
                 collector,
@@ -100,6 +101,7 @@ impl Opamp {
                 effective_hash: None,
                 waiting: None,
                 has_new_credential: false,
+                has_rotated: false,
                 told_hash: None,
                 heartbeat,
                 done: Done::default(),

@@ -13,6 +13,7 @@ mod link;
 mod remote;
 mod report;
 mod storage;
+mod tap;
 mod tasks;
 
 use std::sync::Arc;

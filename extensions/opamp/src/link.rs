@@ -187,6 +187,11 @@ impl Link {
         }
     }
 
+    /// Whether it is one connection, which shows its credential once.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Link::WebSocket(_))
+    }
+
     /// Says that there is nothing more.
     pub(crate) async fn close(self) {
         if let Link::WebSocket(mut socket) = self {

@@ -37,7 +37,7 @@ pub(crate) fn read(offer: &AgentRemoteConfig) -> Result<Remote, String> {
 }
 
 /// The collector's own files over the remote ones, so that what is written here cannot be taken away from afar.
-fn request(remote: Option<&Remote>) -> ConfigRequest {
+pub(crate) fn request(remote: Option<&Remote>) -> ConfigRequest {
     let Some(remote) = remote else { return ConfigRequest::default() };
     let texts = remote
         .files

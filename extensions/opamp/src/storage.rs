@@ -11,6 +11,8 @@ use crate::config::parse_uid;
 
 const UID: &str = "instance_uid";
 const CREDENTIAL: &str = "credential";
+/// The one before, until the server has taken the new one.
+const FORMER: &str = "credential.former";
 const REMOTE: &str = "remote.json";
 
 /// One text of a remote configuration.
@@ -91,6 +93,24 @@ impl Folder {
         self.write(CREDENTIAL, credential.reveal())
     }
 
+    pub(crate) fn former(&self) -> Option<Opaque> {
+        self.read(FORMER).map(|text| Opaque::new(text.trim()))
+    }
+
+    pub(crate) fn keep_former(&self, credential: &Opaque) -> io::Result<()> {
+        self.write(FORMER, credential.reveal())
+    }
+
+    /// The server has taken the new credential.
+    pub(crate) fn forget_former(&self) {
+        if let Some(folder) = &self.0
+            && let Err(error) = std::fs::remove_file(folder.join(FORMER))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the former credential could not be removed");
+        }
+    }
+
     pub(crate) fn remote(&self) -> Option<Remote> {
         let text = self.read(REMOTE)?;
         match serde_json::from_str(&text) {
@@ -135,6 +155,11 @@ mod tests {
             let mode = std::fs::metadata(path.join(name)).expect("there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
+        folder.keep_former(&Opaque::new("old")).expect("kept");
+        assert_eq!(again.former().expect("kept").reveal(), "old");
+        folder.forget_former();
+        folder.forget_former();
+        assert!(again.former().is_none());
         std::fs::write(path.join(REMOTE), "{half").expect("written");
         assert!(again.remote().is_none(), "a damaged file is as none");
         let none = Folder::open("").expect("opened");

@@ -1,4 +1,4 @@
-//! Tasks of the control service: diagnostics, a log level for a time, a reload, a restart.
+//! Tasks of the control service: diagnostics, a dry run, a log level for a time, a reload, a restart.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,6 +8,10 @@ use phoenix_component::{ApplyConditions, Collector, ComponentStatus, ConfigReque
 use phoenix_telemetry::{Resource, prometheus};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::remote;
+use crate::storage::{Remote, RemoteFile};
+use crate::tap;
 
 /// The custom messages that tasks come in.
 pub(crate) const CAPABILITY: &str = "io.phoenix.tasks/v1";
@@ -68,6 +72,8 @@ pub(crate) async fn run(collector: &Arc<dyn Collector>, host: &Host, task: Task)
             Err(error) => Err(error.to_string()),
         },
         "restart" => collector.restart(BEFORE_RESTART).map(|()| json!({"restarts": true})),
+        "dry_run" => dry_run(collector, task.payload).await,
+        "tap" => tap::run(host, task.payload).await,
         "log_level" => log_level(collector, task.payload),
         "reload" => {
             let reload = ConfigRequest::default();
@@ -80,6 +86,20 @@ pub(crate) async fn run(collector: &Arc<dyn Collector>, host: &Host, task: Task)
         Ok(result) => json!({"id": task.id, "fence": task.fence, "result": result}),
         Err(error) => json!({"id": task.id, "fence": task.fence, "error": error, "retryable": false}),
     }
+}
+
+/// What the collector would do with these files under its own; that it could not is an answer, too.
+async fn dry_run(collector: &Arc<dyn Collector>, payload: Value) -> Result<Value, String> {
+    #[derive(Deserialize)]
+    struct Files {
+        files: Vec<RemoteFile>,
+    }
+    let Files { files } = serde_json::from_value(payload).map_err(|error| error.to_string())?;
+    let remote = Remote { hash: Vec::new(), files };
+    Ok(match collector.plan(remote::request(Some(&remote))).await {
+        Ok(plan) => json!({"valid": true, "plan": plan, "summary": plan.changes.to_string()}),
+        Err(error) => json!({"valid": false, "error": error.to_string()}),
+    })
 }
 
 fn log_level(collector: &Arc<dyn Collector>, payload: Value) -> Result<Value, String> {

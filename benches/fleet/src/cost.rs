@@ -1,0 +1,103 @@
+//! What the agent costs in a collector: two collectors that do nothing, one with the agent and one without, side by side.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::api::Api;
+use crate::service::{Service, cpu_seconds, memory_kib};
+use crate::told;
+
+/// Pairs that are measured; the figures are medians.
+const ROUNDS: usize = 3;
+/// Until connections, first reports and a collector's own start are over.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Killed with its owner.
+struct Collector(Child);
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(binary: &Path, folder: &Path, name: &str, text: &str) -> anyhow::Result<Collector> {
+    let config = folder.join(format!("{name}.yaml"));
+    std::fs::write(&config, text)?;
+    let child = Command::new(binary)
+        .args(["collector", "--config"])
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(config.with_extension("log"))?)
+        .spawn()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    Ok(Collector(child))
+}
+
+const PIPELINE: &str = "receivers: {nop: {}}
+exporters: {nop: {}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {traces: {receivers: [nop], exporters: [nop]}}
+";
+
+fn with_agent(service: &Service, token: &str, storage: &Path) -> String {
+    let extension = format!(
+        "extensions:
+  opamp:
+    server: {{ws: {{endpoint: 'ws://{}/v1/opamp', headers: {{Authorization: 'Bearer {token}'}}}}}}
+    capabilities: {{accepts_remote_config: true, accepts_tasks: true}}
+    storage: {{directory: '{}'}}
+",
+        service.opamp,
+        storage.display()
+    );
+    extension + &PIPELINE.replace("service:\n", "service:\n  extensions: [opamp]\n")
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+pub(crate) async fn measure(binary: &Path, heartbeat_seconds: u64, idle: Duration) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let service = Service::start(binary, folder.path(), heartbeat_seconds)?;
+    let api = Api::new(service.api, service.key.clone().context("the first start makes a key")?);
+    let token = api.post("/enrolment-tokens", &json!({"name": "cost"})).await?;
+    let token = token["token"].as_str().context("a token")?.to_owned();
+    let (mut memory, mut cpu) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for round in 0..ROUNDS {
+        let storage = folder.path().join(format!("storage-{round}"));
+        let pair = [
+            start(binary, folder.path(), &format!("plain-{round}"), PIPELINE)?,
+            start(binary, folder.path(), &format!("agent-{round}"), &with_agent(&service, &token, &storage))?,
+        ];
+        tokio::time::sleep(SETTLE).await;
+        anyhow::ensure!(storage.join("credential").exists(), "the agent did not enrol");
+        let before = [cpu_seconds(pair[0].0.id())?, cpu_seconds(pair[1].0.id())?];
+        let begun = Instant::now();
+        tokio::time::sleep(idle).await;
+        for (which, collector) in pair.iter().enumerate() {
+            let spent = cpu_seconds(collector.0.id())? - before[which];
+            cpu[which].push(spent / begun.elapsed().as_secs_f64() * 100.0);
+            memory[which].push(memory_kib(collector.0.id())? as f64 / 1024.0);
+        }
+    }
+    let [plain, agent] = memory.map(median);
+    told("memory without the agent, MiB", format!("{plain:.1}"));
+    told("memory with the agent, MiB", format!("{agent:.1}"));
+    told("agent: memory, MiB", format!("{:.1}", agent - plain));
+    let [plain, agent] = cpu.map(median);
+    told("CPU without the agent, % of a core", format!("{plain:.2}"));
+    told("CPU with the agent, % of a core", format!("{agent:.2}"));
+    told("agent: CPU, % of a core", format!("{:.2}", agent - plain));
+    Ok(())
+}

@@ -1,0 +1,6 @@
+ALTER TABLE users ADD COLUMN scope TEXT NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN subject TEXT;
+CREATE UNIQUE INDEX users_by_subject ON users (subject) WHERE subject IS NOT NULL;
+ALTER TABLE api_keys ADD COLUMN scope TEXT NOT NULL DEFAULT '';
+ALTER TABLE agents ADD COLUMN credential_at BIGINT;
+ALTER TABLE agents ADD COLUMN former_hash TEXT

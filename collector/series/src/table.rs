@@ -80,7 +80,8 @@ impl<T> Table<T> {
     pub fn reserve(&mut self, states: usize) {
         let more = states.min(self.capacity).saturating_sub(self.len());
         self.states.reserve_exact(more);
-        self.index.reserve(more);
+        let states = &self.states;
+        self.index.reserve(more, |slot| spread(states, *slot));
     }
 
     /// Changes how many states have room; those that are there stay.

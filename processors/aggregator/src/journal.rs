@@ -123,8 +123,8 @@ impl Journal {
         let body = std::iter::once(Bytes::copy_from_slice(&header)).chain(payload).collect();
         let (open, metrics) = (self.open.clone(), self.metrics.clone());
         self.client.append(Entry { weight, body }, move |outcome| match outcome {
-            Ok(number) => {
-                open.records().push_back(Record { request, number, weight });
+            Ok(place) => {
+                open.records().push_back(Record { request, number: place.number, weight });
                 metrics.written.add(1);
                 ack.resolve(Ok(()));
             }

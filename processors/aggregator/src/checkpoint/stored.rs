@@ -134,7 +134,7 @@ impl Writing {
         let (weight, state) = (entry.weight, self.state);
         let (stored, has_failed) = (self.stored.clone(), self.has_failed.clone());
         self.stored.client.append(entry, move |outcome| match outcome {
-            Ok(number) => stored.contents().records.push(Record { state, number, weight }),
+            Ok(place) => stored.contents().records.push(Record { state, number: place.number, weight }),
             Err(_) => has_failed.store(true, Ordering::Release),
         });
     }
@@ -146,8 +146,8 @@ impl Writing {
         self.stored.client.append(entry, move |outcome| {
             let has_failed = has_failed.load(Ordering::Acquire);
             let mut contents = stored.contents();
-            if let Ok(number) = &outcome {
-                contents.records.push(Record { state, number: *number, weight });
+            if let Ok(place) = &outcome {
+                contents.records.push(Record { state, number: place.number, weight });
             }
             // With a part missing it is the new one that goes, and the old one stays.
             let is_whole = outcome.is_ok() && !has_failed;

@@ -308,11 +308,14 @@ fn a_slow_reader_holds_up_nobody() {
         // Asks a hundred times and reads nothing: what it is sent fills up every buffer.
         let _ = stream.write_all("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n".repeat(100).as_bytes());
     }
-    for _ in 0..5 {
+    // Slow readers are let go after five seconds. A busy machine may hold up one scrape, readers would hold up each.
+    let quickest = (0..5).map(|_| {
         let begun = Instant::now();
         Scraped::of(setup.metrics);
-        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-    }
+        begun.elapsed()
+    });
+    let quickest = quickest.min().expect("five were tried");
+    assert!(quickest < Duration::from_secs(4), "{quickest:?}");
     let mut rest = Vec::new();
     half[0].set_read_timeout(Some(PATIENCE)).expect("set");
     // The end of the connection, whatever is said before it.

@@ -5,10 +5,9 @@
 //! 2010). So the usual request touches a shard without waking another thread, and nobody ever waits for
 //! a lock. A timer task comes back when the shard asked to be called.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use phoenix_component::{
@@ -26,8 +25,11 @@ use crate::clock::Clock;
 use crate::guard;
 use crate::meter::Meter;
 
+mod shard;
 #[cfg(test)]
 mod tests;
+
+use shard::Shard;
 
 /// Fragments that may wait in one shard's inbox; more means that the shard cannot keep up.
 const INBOX: usize = 1024;
@@ -76,47 +78,6 @@ pub(crate) struct StageNode {
     is_closed: AtomicBool,
     /// Held by who closes the node, and by who hands its state over to it.
     closing: Mutex<()>,
-}
-
-struct Shard {
-    inbox: Mutex<VecDeque<Fragment>>,
-    reserved: AtomicUsize,
-    state: Mutex<Box<dyn Stage>>,
-    /// Requests that wait in what the shard holds.
-    waiting: AtomicUsize,
-    held_items: AtomicUsize,
-    armed: Mutex<Option<Duration>>,
-    rearm: Notify,
-}
-
-impl Shard {
-    fn new(stage: Box<dyn Stage>) -> Shard {
-        Shard {
-            inbox: Mutex::default(),
-            reserved: AtomicUsize::new(0),
-            state: Mutex::new(stage),
-            waiting: AtomicUsize::new(0),
-            held_items: AtomicUsize::new(0),
-            armed: Mutex::new(None),
-            rearm: Notify::new(),
-        }
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, VecDeque<Fragment>> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn try_state(&self) -> Option<MutexGuard<'_, Box<dyn Stage>>> {
-        match self.state.try_lock() {
-            Ok(state) => Some(state),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, Box<dyn Stage>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl StageNode {

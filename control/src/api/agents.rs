@@ -80,6 +80,20 @@ pub(crate) async fn label(
     details(&app, who, id).await
 }
 
+/// Changes what an agent is let in with, and ends its connection.
+async fn change_and_expel(
+    app: &App,
+    caller: Caller,
+    id: String,
+    change: fn(&mut dyn Tx, &Caller, i64, &str) -> Result<()>,
+) -> Result<()> {
+    caller.require(Permission::Administer)?;
+    let of = id.clone();
+    app.db.write(move |tx| change(tx, &caller, now_ms(), &of)).await?;
+    app.hub.expel(&id);
+    Ok(())
+}
+
 /// Locks an agent out, and ends its connection.
 #[utoipa::path(post, path = "/agents/{id}/revoke", tag = "agents", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn revoke(
@@ -87,10 +101,7 @@ pub(crate) async fn revoke(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    caller.require(Permission::Administer)?;
-    let of = id.clone();
-    app.db.write(move |tx| agents::revoke(tx, &caller, now_ms(), &of)).await?;
-    app.hub.expel(&id);
+    change_and_expel(&app, caller, id, agents::revoke).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -102,10 +113,7 @@ pub(crate) async fn forget_credential(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    caller.require(Permission::Administer)?;
-    let of = id.clone();
-    app.db.write(move |tx| agents::forget_credential(tx, &caller, now_ms(), &of)).await?;
-    app.hub.expel(&id);
+    change_and_expel(&app, caller, id, agents::forget_credential).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -117,10 +125,7 @@ pub(crate) async fn rotate_credential(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    caller.require(Permission::Administer)?;
-    let of = id.clone();
-    app.db.write(move |tx| agents::rotate_credential(tx, &caller, now_ms(), &of)).await?;
-    app.hub.expel(&id);
+    change_and_expel(&app, caller, id, agents::rotate_credential).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -1,12 +1,14 @@
 //! What a point of one series adds to another: the increment, by type.
 
 use phoenix_pdata::view::{Number, Temporality};
-use phoenix_series::{MAX_BUCKETS, Place, Step, difference};
+use phoenix_series::{Place, Step, difference};
 
+use crate::accumulated::Accumulated;
 use crate::compress::Buffers;
-use crate::kind::{Kind, Reading, Value};
+use crate::increments::since;
+use crate::kind::{Kind, Reading, Value, as_double};
 use crate::metrics::Reason;
-use crate::output::{Accumulated, Output};
+use crate::output::Output;
 use crate::series::{Last, Series};
 
 /// How far the clock of a sender may be ahead, in nanoseconds.
@@ -32,6 +34,27 @@ pub(crate) struct Effect {
     pub(crate) heat: f64,
     pub(crate) is_reset: bool,
     pub(crate) is_ahead: bool,
+    /// It adds nothing, since nobody knows what of it was counted before.
+    pub(crate) is_baseline: bool,
+}
+
+impl Effect {
+    /// Notes what the point is to its stream.
+    fn note(&mut self, step: Step) -> Result<(), Reason> {
+        match step {
+            Step::Duplicate => return Err(Reason::Duplicate),
+            Step::OutOfOrder => return Err(Reason::OutOfOrder),
+            Step::Reset => self.is_reset = true,
+            Step::UnknownReset => self.is_baseline = true,
+            Step::Next => {}
+        }
+        Ok(())
+    }
+
+    /// Something that weighs this much was added.
+    fn weigh(&mut self, weight: f64) {
+        (self.weight, self.heat) = (weight, weight.abs());
+    }
 }
 
 impl Moment {
@@ -44,13 +67,6 @@ impl Moment {
             }
             time => (time, false),
         }
-    }
-}
-
-fn as_double(number: Number) -> f64 {
-    match number {
-        Number::Int(value) => value as f64,
-        Number::Double(value) => value,
     }
 }
 
@@ -109,21 +125,24 @@ pub(crate) fn contribute(
             }
             let increment = match series.last {
                 _ if is_delta => number,
-                Last::Number(last) => match step(series.place, place, as_double(number) < as_double(last))? {
-                    Step::Next => difference(number, last),
-                    Step::UnknownReset => zero_like(number),
-                    _ => {
-                        effect.is_reset = true;
-                        number
+                Last::Number(last) => {
+                    let step = series.place.step(place, as_double(number) < as_double(last));
+                    effect.note(step)?;
+                    match step {
+                        Step::Next => difference(number, last),
+                        Step::UnknownReset => zero_like(number),
+                        _ => number,
                     }
-                },
+                }
                 _ if counts => number,
-                _ => zero_like(number),
+                _ => {
+                    effect.is_baseline = true;
+                    zero_like(number)
+                }
             };
             total.add(increment);
             *has = true;
-            effect.weight = as_double(increment);
-            effect.heat = effect.weight.abs();
+            effect.weigh(as_double(increment));
             if !is_delta {
                 series.last = Last::Number(number);
             }
@@ -136,7 +155,7 @@ pub(crate) fn contribute(
             };
             let number = number.filter(allowed).ok_or(Reason::NotFinite)?;
             if !is_first {
-                step(series.place, place, false)?;
+                must_be_newer(series.place, place)?;
             }
             series.last = Last::Number(number);
             effect.weight = as_double(number);
@@ -156,24 +175,10 @@ pub(crate) fn contribute(
                     return Err(Reason::NotMergeable);
                 }
             }
-            match &mut series.last {
-                _ if is_delta => {}
-                Last::Explicit(last) => match read.advance(last, series.place, place) {
-                    Step::Duplicate => return Err(Reason::Duplicate),
-                    Step::OutOfOrder => return Err(Reason::OutOfOrder),
-                    Step::Reset => effect.is_reset = true,
-                    Step::Next | Step::UnknownReset => {}
-                },
-                last => {
-                    (read.min, read.max) = (None, None);
-                    *last = Last::Explicit(Box::new(read.clone()));
-                    if !counts {
-                        read.clear();
-                    }
-                }
+            if !is_delta {
+                effect.note(since(read, &mut series.last, series.place, place, counts))?;
             }
-            effect.weight = read.count as f64;
-            effect.heat = effect.weight;
+            effect.weigh(read.count as f64);
             match sum {
                 Some(sum) => sum.add(read).map_err(|_| Reason::NotMergeable)?,
                 None => *sum = Some(Box::new(read.clone())),
@@ -184,32 +189,27 @@ pub(crate) fn contribute(
             if !read.read(&point) {
                 return Err(Reason::Malformed);
             }
-            match &mut series.last {
-                _ if is_delta => {}
-                Last::Exponential(last) => match read.advance(last, series.place, place) {
-                    Step::Duplicate => return Err(Reason::Duplicate),
-                    Step::OutOfOrder => return Err(Reason::OutOfOrder),
-                    Step::Reset => effect.is_reset = true,
-                    Step::Next | Step::UnknownReset => {}
-                },
-                last => {
-                    (read.min, read.max) = (None, None);
-                    *last = Last::Exponential(Box::new(read.clone()));
-                    if !counts {
-                        read.clear();
-                    }
-                }
+            if !is_delta {
+                effect.note(since(read, &mut series.last, series.place, place, counts))?;
             }
-            effect.weight = read.count as f64;
-            effect.heat = effect.weight;
-            match sum {
-                Some(sum) => sum.merge(read, MAX_BUCKETS),
-                None => *sum = Some(Box::new(read.clone())),
+            effect.weigh(read.count as f64);
+            sum.add(read);
+        }
+        (Accumulated::Exponential(sum), Value::Histogram(point)) => {
+            let Some((_, settings)) = &series.plan.histograms else { return Err(Reason::NotMergeable) };
+            let read = &mut buffers.explicit;
+            if !read.read(&point) {
+                return Err(Reason::Malformed);
             }
+            if !is_delta {
+                effect.note(since(read, &mut series.last, series.place, place, counts))?;
+            }
+            effect.weigh(read.count as f64);
+            sum.add_explicit(read, settings);
         }
         (Accumulated::Point(_), _) => {
             if series.place.time != 0 {
-                step(series.place, place, false)?;
+                must_be_newer(series.place, place)?;
             }
         }
         _ => return Err(Reason::Malformed),
@@ -234,11 +234,7 @@ pub(crate) fn contribute(
     Ok(effect)
 }
 
-/// What a point is to its stream, if it is anything.
-fn step(last: Place, next: Place, fell: bool) -> Result<Step, Reason> {
-    match last.step(next, fell) {
-        Step::Duplicate => Err(Reason::Duplicate),
-        Step::OutOfOrder => Err(Reason::OutOfOrder),
-        step => Ok(step),
-    }
+/// What has no increments only has to be newer.
+fn must_be_newer(last: Place, next: Place) -> Result<(), Reason> {
+    Effect::default().note(last.step(next, false))
 }

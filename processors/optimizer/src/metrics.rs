@@ -86,12 +86,14 @@ pub(crate) enum Reason {
     GaugeOverflow,
     /// It passes unchanged: summaries, no temporality, or bounds that have nothing in common.
     NotMergeable,
+    /// It adds nothing: nobody knows what of it was counted before.
+    UnknownStart,
     /// Its clock is ahead; it counts, at the time of its arrival.
     Ahead,
 }
 
 impl Reason {
-    const ALL: [Reason; 9] = [
+    const ALL: [Reason; 10] = [
         Reason::Duplicate,
         Reason::OutOfOrder,
         Reason::NotFinite,
@@ -100,6 +102,7 @@ impl Reason {
         Reason::Untracked,
         Reason::GaugeOverflow,
         Reason::NotMergeable,
+        Reason::UnknownStart,
         Reason::Ahead,
     ];
 
@@ -113,6 +116,7 @@ impl Reason {
             Reason::Untracked => "untracked",
             Reason::GaugeOverflow => "gauge_overflow",
             Reason::NotMergeable => "not_mergeable",
+            Reason::UnknownStart => "unknown_start",
             Reason::Ahead => "clock_ahead",
         }
     }

@@ -188,12 +188,28 @@ impl RuleSet {
         candidates.iter().any(|index| self.rules.get(usize::from(*index)).is_some_and(Rule::asks_points))
     }
 
-    /// Whether one of these rules makes other series of series.
-    pub(crate) fn may_fold(&self, candidates: &[u16]) -> bool {
-        candidates.iter().filter_map(|index| self.rules.get(usize::from(*index))).any(|rule| {
-            rule.config.mode == Mode::Enforce
-                && (rule.config.aggregates() || rule.config.limit_series.is_some())
-        })
+    /// Whether a series of a metric may become another, or have the identity of one that others become; `candidates` are the
+    /// rules about it.
+    pub(crate) fn may_fold(&self, metric: &Metric<'_>, kind: Kind, candidates: &[u16]) -> bool {
+        let any = |candidates: &[u16], holds: fn(&RuleConfig) -> bool| {
+            let rules = candidates.iter().filter_map(|index| self.rules.get(usize::from(*index)));
+            rules.into_iter().any(|rule| rule.config.mode == Mode::Enforce && holds(&rule.config))
+        };
+        let folds = |rule: &RuleConfig| rule.aggregates() || rule.limit_series.is_some();
+        let converts =
+            |rule: &RuleConfig| rule.histograms.as_ref().is_some_and(|settings| settings.to_exponential);
+        // Explicit histograms that become exponential meet those that are.
+        any(candidates, folds)
+            || match kind {
+                Kind::Histogram { .. } => {
+                    any(candidates, converts) && any(&self.about_metric(metric, kind.converted()), folds)
+                }
+                Kind::Exponential { temporality } => {
+                    let explicit = self.about_metric(metric, Kind::Histogram { temporality });
+                    any(&explicit, converts) && any(&explicit, folds)
+                }
+                _ => false,
+            }
     }
 }
 
@@ -327,17 +343,14 @@ impl Plan {
         self.drop_metadata |= config.drop_metadata;
     }
 
-    /// Whether series of this kind become others.
-    pub(crate) fn folds(&self, kind: Kind) -> bool {
-        let waits = self.limit.is_some() || self.interval.is_some() || !self.shadow.is_empty();
-        !self.steps.is_empty()
-            || self.top_k.is_some()
-            || waits && self.converts() && matches!(kind, Kind::Histogram { .. })
+    /// Whether series become others.
+    pub(crate) fn folds(&self) -> bool {
+        !self.steps.is_empty() || self.top_k.is_some()
     }
 
     /// Whether a state is kept for each series of this kind.
     pub(crate) fn tracks(&self, kind: Kind) -> bool {
-        self.folds(kind)
+        self.folds()
             || self.limit.is_some()
             || self.interval.is_some()
             || self.dead_band.is_some() && kind == Kind::Gauge

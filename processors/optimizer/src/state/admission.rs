@@ -62,7 +62,7 @@ impl State {
             labels.apply(step);
         }
         let (point, resource) = labels.fingerprints(&mut self.hasher);
-        let group = self.hasher.ordered([resource, around.keys[1], around.keys[2]]);
+        let group = self.hasher.ordered([resource, around.keys[1], around.form.metric]);
         Some(self.hasher.ordered([group, point]))
     }
 

@@ -7,7 +7,8 @@ use phoenix_series::{Fingerprint, Slot};
 
 use super::State;
 use super::limits::Limits;
-use crate::output::{Accumulated, Output};
+use crate::accumulated::Accumulated;
+use crate::output::Output;
 use crate::series::{Goes, Last, OUTDATED};
 
 /// The latest value of a series that fell silent counts for so many seconds, as in Prometheus.

@@ -9,10 +9,10 @@ use phoenix_pdata::write::put_attribute;
 use phoenix_series::{Fingerprint, Slot};
 
 use super::{Around, Standing, State, Target};
+use crate::accumulated::Accumulated;
 use crate::config::LimitScope;
 use crate::kind::Reading;
 use crate::labels::{Labels, Step};
-use crate::output::Accumulated;
 use crate::rules::{Limit, Plan, TopK};
 use crate::series::Goes;
 use crate::top_k::Ranking;
@@ -30,13 +30,13 @@ impl State {
         reading: &Reading<'_>,
         standing: Standing,
     ) -> Target {
-        let kind = around.place.kind;
+        let (kind, written) = (around.place.kind, around.form_under(plan).kind);
         let on = |goes| Target { goes, group: None, limit: None, is_over: false };
         if plan.drop.is_some() {
             return on(Goes::On);
         }
-        let mergeable = Accumulated::of(kind, plan.gauges).is_some();
-        if plan.folds(kind) && !mergeable {
+        let mergeable = Accumulated::of(written, plan.gauges).is_some();
+        if plan.folds() && !mergeable {
             return on(Goes::Unmerged);
         }
         let mut labels = Labels::new(&reading.attributes, &around.place.resource_attributes);
@@ -48,11 +48,12 @@ impl State {
         }
         let group = self.top(plan, &mut labels);
         let (point, resource) = labels.fingerprints(&mut self.hasher);
-        let mut keys = [resource, around.keys[1], around.keys[2]];
+        let mut keys = [resource, around.keys[1], around.form_under(plan).metric];
         let mut to = self.ordered(keys, point);
         let is_counted =
             standing.is_counted && mergeable && kind.temporality() == Some(Temporality::Cumulative);
-        let folds = plan.folds(kind) || is_counted || self.outputs.find(key).is_some();
+        let own = self.key_under(plan, key, around, reading);
+        let folds = plan.folds() || is_counted || self.outputs.find(own).is_some();
         let mut limit = None;
         if let Some(settings) = &plan.limit
             && self.has_no_place(to)
@@ -79,7 +80,7 @@ impl State {
                     around,
                     &labels,
                     keys,
-                    Accumulated::of(kind, plan.gauges),
+                    Accumulated::of(written, plan.gauges),
                     group,
                     None,
                     Vec::new(),
@@ -88,12 +89,12 @@ impl State {
             }
         }
         if folds {
-            let value = Accumulated::of(kind, plan.gauges);
+            let value = Accumulated::of(written, plan.gauges);
             return self.output_for(to, plan, around, &labels, keys, value, group, limit, caps);
         }
         if plan.interval.is_some() {
             let is_delta = kind.temporality() == Some(Temporality::Delta);
-            let value = match Accumulated::of(kind, plan.gauges) {
+            let value = match Accumulated::of(written, plan.gauges) {
                 Some(value) if is_delta || plan.converts() => value,
                 _ => Accumulated::Point(Vec::new()),
             };

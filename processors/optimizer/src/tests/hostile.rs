@@ -117,6 +117,21 @@ fn bounds_that_change() {
 }
 
 #[test]
+fn bounds_that_change_where_all_that_is_let_out_stays() {
+    // Of what is let out only the bound 1 is needed, so that the stream goes into it whatever its others are.
+    let (found, fixture) = beside_a_good_stream(|fixture, time| {
+        let count = time as u64;
+        fixture.send("", histogram(2, ("pod=b", 0, time), &[1.0], &[1, 0], 0.0));
+        let bounds: &[f64] = if time < 25 { &[1.0, 2.0] } else { &[1.0, 3.0] };
+        fixture.send("", histogram(2, ("pod=a", 0, time), bounds, &[count, 0, 0], 0.0));
+    });
+    // What came between 15 and 25 cannot be told by bucket; nothing counts twice.
+    let expected = ["[1] [6,0] count 6 sum 0", "[1] [16,0] count 16 sum 0", "[1] [16,0] count 16 sum 0"];
+    assert_eq!(values(&found), [&expected[..], &["[1] [26,0] count 26 sum 0"]].concat());
+    assert_eq!(fixture.ignored("unknown_start"), 1);
+}
+
+#[test]
 fn histograms_that_contradict_themselves() {
     let (found, fixture) = beside_a_good_stream(|fixture, time| {
         let whole = |change: &dyn Fn(&mut Value)| {

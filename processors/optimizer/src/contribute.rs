@@ -111,9 +111,8 @@ pub(crate) fn contribute(
     }
     let mut effect = Effect { is_ahead, ..Effect::default() };
     let is_delta = kind.temporality() == Some(Temporality::Delta);
-    if is_delta && series.place == place {
-        return Err(Reason::Duplicate);
-    }
+    // Of deltas everything counts that was not there, whenever it comes.
+    let reached = if is_delta { cover(series.place, place)? } else { place };
     let is_first = matches!(series.last, Last::None);
     let counts = place.counts_from_zero(at.horizon);
     match (&mut output.value, reading.value) {
@@ -227,14 +226,29 @@ pub(crate) fn contribute(
         series.is_live = true;
         output.live += 1;
     }
-    // A delta may come late; the place of a stream only moves on.
-    if !is_delta || place.time >= series.place.time {
-        series.place = place;
-    }
+    series.place = reached;
     Ok(effect)
 }
 
 /// What has no increments only has to be newer.
 fn must_be_newer(last: Place, next: Place) -> Result<(), Reason> {
     Effect::default().note(last.step(next, false))
+}
+
+/// What a stream of deltas covers with another point, without a gap up to its latest. Before a gap nothing is remembered.
+fn cover(before: Place, point: Place) -> Result<Place, Reason> {
+    // One that does not say from when it counts covers no more than its time.
+    let point = Place { start: if point.start == 0 { point.time } else { point.start }, ..point };
+    if before.time == 0 {
+        return Ok(point);
+    }
+    if before.start <= point.start && point.time <= before.time {
+        return Err(Reason::Duplicate);
+    }
+    let touches = point.start <= before.time && before.start <= point.time;
+    Ok(match touches {
+        true => Place { start: before.start.min(point.start), time: before.time.max(point.time) },
+        false if point.time > before.time => point,
+        false => before,
+    })
 }

@@ -46,6 +46,24 @@ fn points_out_of_order_and_again() {
 }
 
 #[test]
+fn deltas_that_are_sent_again_count_once_however_late() {
+    let (found, fixture) = beside_a_good_stream(|fixture, time| {
+        let end = time + 10;
+        // Everything so far again, as senders do that heard no answer; the first two come newest first.
+        let mut points = [("pod=a", end - 10, end - 5, 1.0), ("pod=a", end - 5, end, 2.0)];
+        if time == 5 {
+            points.reverse();
+        }
+        fixture.send("", deltas("bad", &points));
+        for start in (5..end).step_by(5) {
+            fixture.send("", deltas("bad", &[("pod=a", start, start + 5, 4.0)]));
+        }
+    });
+    assert_eq!(values(&found), ["3"; 4]);
+    assert_eq!(fixture.ignored("duplicate"), 2 + 4 + 6 + 8);
+}
+
+#[test]
 fn starts_of_zero_and_behind_the_point() {
     for start in [-1, 1_000_000] {
         let (found, _) = beside_a_good_stream(|fixture, time| {

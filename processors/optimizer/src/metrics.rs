@@ -48,6 +48,11 @@ const IGNORED: Description = Description {
     unit: "{point}",
     text: "Data points that could not be put into another series, by reason.",
 };
+const VERDICTS: Description = Description {
+    name: "phoenix_processor_optimizer_verdicts",
+    unit: "{verdict}",
+    text: "Times that rules were gone through, for a metric, a resource or a series that is not remembered.",
+};
 const RESETS: Description = Description {
     name: "phoenix_processor_optimizer_resets",
     unit: "{reset}",
@@ -149,6 +154,7 @@ pub(crate) struct OptimizerMetrics {
     pub(crate) tracked_out: Gauge,
     pub(crate) state_bytes: Gauge,
     pub(crate) resets: Counter,
+    pub(crate) verdicts: Counter,
     ignored: Vec<Counter>,
     pub(crate) rules: Vec<RuleMetrics>,
     /// By class.
@@ -199,6 +205,7 @@ impl OptimizerMetrics {
             tracked_in: normal.gauge(TRACKED, &[("processor", id), ("direction", "in")]),
             tracked_out: normal.gauge(TRACKED, &[("processor", id), ("direction", "out")]),
             state_bytes: normal.gauge(STATE_BYTES, &[("processor", id)]),
+            verdicts: normal.quiet_counter(VERDICTS, &[("processor", id)]),
             resets: normal.quiet_counter(RESETS, &[("processor", id)]),
             ignored: Reason::ALL
                 .map(|reason| normal.quiet_counter(IGNORED, &[("processor", id), ("reason", reason.name())]))

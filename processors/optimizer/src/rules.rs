@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use phoenix_attributes::{Pattern, as_text};
+use phoenix_attributes::as_text;
 use phoenix_ottl::{Env, MatchProgram};
 use phoenix_pdata::Payload;
-use phoenix_pdata::view::{Attributes, Metric, Temporality};
+use phoenix_pdata::view::{Attributes, Metric, Scope, Temporality, View as _};
 use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::{put_bytes, put_message};
 
@@ -34,6 +34,7 @@ pub(crate) struct Rule {
     excluded: Box<[NamePattern]>,
     scopes: Box<[NamePattern]>,
     resource: Box<[(String, NamePattern)]>,
+    scope_attributes: Box<[(String, NamePattern)]>,
     attributes: Box<[(String, NamePattern)]>,
     condition: Option<MatchProgram>,
 }
@@ -74,6 +75,7 @@ impl Rule {
             excluded: NamePattern::all(&matches.exclude_metrics),
             scopes: NamePattern::all(&matches.scopes),
             resource: patterns(&matches.resource),
+            scope_attributes: patterns(&matches.scope_attributes),
             attributes: patterns(&matches.attributes),
             condition: config.condition().ok().flatten(),
             config,
@@ -98,6 +100,8 @@ impl Rule {
     fn means_place(&self, place: &Place<'_>) -> bool {
         (self.scopes.is_empty() || any(&self.scopes, place.scope_name))
             && matches_all(&self.resource, &place.resource_attributes)
+            && (self.scope_attributes.is_empty()
+                || matches_all(&self.scope_attributes, &Scope::new(place.scope).attributes()))
     }
 
     /// Whether it takes a look at each series.
@@ -301,12 +305,7 @@ impl Plan {
             self.steps.push(Step::KeepResource(NamePattern::all(keep)));
         }
         for settings in &config.normalize {
-            let how = match settings.ids {
-                true => Some(Normalization::Ids),
-                false => Pattern::new(&settings.regex)
-                    .ok()
-                    .map(|pattern| Normalization::Regex(pattern, settings.replacement.clone())),
-            };
+            let how = Normalization::of(settings);
             self.steps.extend(how.map(|how| Step::Normalize(settings.label.clone(), how)));
         }
         for buckets in &config.hash_buckets {

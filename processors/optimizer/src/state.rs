@@ -8,13 +8,14 @@ mod outputs;
 mod points;
 mod rebalance;
 mod rounds;
+mod shadow;
 mod target;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_series::{Distinct, Fingerprint, Hasher, Slot, Table};
+use phoenix_series::{Fingerprint, Hasher, Slot, Table};
 
 use crate::accumulated::Accumulated;
 use crate::choice::Choices;
@@ -29,6 +30,7 @@ use crate::series::{Goes, OUTDATED, Series};
 use crate::top_k::Ranking;
 use limits::Limits;
 pub(crate) use memory::Ledger;
+use shadow::Seen;
 
 /// The most names whose unit is remembered.
 const MAX_UNITS: usize = 100_000;
@@ -80,13 +82,6 @@ pub(crate) enum Fate {
     Absorbed,
     /// It ends here.
     Ends(&'static str),
-}
-
-/// Counted so far for a rule: how many different series it matched, and how many would be left.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) matched: Distinct,
-    pub(crate) left: Distinct,
 }
 
 /// Everything that is remembered.

@@ -143,6 +143,7 @@ impl Walk<'_> {
         let candidates = match self.remembered.metrics.get(&key) {
             Some(candidates) => candidates.clone(),
             None => {
+                self.state.counts.verdict();
                 let rules = self.rules.about_metric(&metric, kind);
                 let may_fold = self.rules.may_fold(&metric, kind, &rules);
                 let candidates = Arc::new(Candidates { rules, may_fold });
@@ -197,6 +198,7 @@ impl Walk<'_> {
         keys: [Fingerprint; 2],
         form: Form,
     ) -> Group {
+        self.state.counts.verdict();
         let meant = self.rules.about_place(&candidates.rules, place);
         let plan = (!self.rules.asks_points(&meant)).then(|| self.state.plan(self.rules, &meant));
         // Rules that look at points say nothing about the metric: the settings see to that.

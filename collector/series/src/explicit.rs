@@ -208,7 +208,7 @@ impl Explicit {
     /// bucket. None without measurements or bounds.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let last = *self.bounds.last()?;
-        let total: u64 = self.counts.iter().sum();
+        let total = self.counts.iter().fold(0_u64, |total, count| total.saturating_add(*count));
         if total == 0 {
             return None;
         }

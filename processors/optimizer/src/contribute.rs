@@ -58,15 +58,20 @@ impl Effect {
 }
 
 impl Moment {
-    /// The time that a point has for what it is added to: not far in the future, lest others seem late.
-    fn time_of(&self, reading: &Reading<'_>) -> (u64, bool) {
-        match reading.time {
-            0 => (self.unix_nanos, false),
-            time if self.unix_nanos != 0 && time > self.unix_nanos.saturating_add(MAX_AHEAD) => {
-                (self.unix_nanos, true)
-            }
-            time => (time, false),
-        }
+    /// Where a point stands, and whether its clock was put right. One that is far ahead is taken to have been now, and its start, where
+    /// that is ahead as well, as long before: else all others would seem late to what it is added to, and its own stream once the
+    /// clock is set.
+    pub(crate) fn place_of(&self, reading: &Reading<'_>) -> (Place, bool) {
+        let now = self.unix_nanos;
+        let is_ahead = now != 0 && reading.time > now.saturating_add(MAX_AHEAD);
+        let time = if is_ahead || reading.time == 0 { now } else { reading.time };
+        let start = match reading.start {
+            // What a start behind its point means nobody knows.
+            start if start > reading.time.max(time) => 0,
+            start if is_ahead && start > time => start.saturating_sub(reading.time - time),
+            start => start,
+        };
+        (Place { start, time }, is_ahead)
     }
 }
 
@@ -79,14 +84,15 @@ fn zero_like(number: Number) -> Number {
 
 /// A series says that it ended.
 pub(crate) fn end(series: &mut Series, output: &mut Output, reading: &Reading<'_>, at: &Moment) {
-    if reading.time <= series.place.time && reading.time != 0 {
+    let (place, _) = at.place_of(reading);
+    if place.time <= series.place.time {
         return;
     }
     output.seen = at.seconds;
     if std::mem::take(&mut series.is_live) {
         output.live = output.live.saturating_sub(1);
         if output.live == 0 {
-            output.ended = at.time_of(reading).0;
+            output.ended = place.time;
         }
     }
 }
@@ -103,12 +109,8 @@ pub(crate) fn contribute(
     at: &Moment,
     buffers: &mut Buffers,
 ) -> Result<Effect, Reason> {
-    let (time, is_ahead) = at.time_of(reading);
-    let mut place = Place { start: reading.start, time: if reading.time == 0 { time } else { reading.time } };
-    if place.start > place.time {
-        // Nobody knows what that means.
-        place.start = 0;
-    }
+    let (place, is_ahead) = at.place_of(reading);
+    let time = place.time;
     let mut effect = Effect { is_ahead, ..Effect::default() };
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     // Of deltas everything counts that was not there, whenever it comes.

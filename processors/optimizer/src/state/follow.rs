@@ -5,23 +5,24 @@ use phoenix_pdata::view::Temporality;
 use phoenix_series::{Place, Step, difference};
 
 use crate::compress::Buffers;
+use crate::contribute::Moment;
 use crate::increments::{Cumulative, since};
 use crate::kind::{Kind, Reading, Value, as_double};
 use crate::series::{Last, Series};
 
 /// Notes what a point says that goes on, and how much its series counts by that.
-/// The first point counts as it would in an aggregate: in full only where the stream began behind `horizon`.
+/// The first point counts as it would in an aggregate: in full only where the stream began behind the horizon.
 pub(super) fn follow(
     series: &mut Series,
     reading: &Reading<'_>,
     kind: Kind,
-    horizon: u64,
+    at: &Moment,
     buffers: &mut Buffers,
 ) {
     if reading.is_stale() {
         return;
     }
-    let next = Place { start: reading.start, time: reading.time };
+    let (next, horizon) = (at.place_of(reading).0, at.horizon);
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     let heat = match (kind, reading.value) {
         (Kind::Sum { .. }, Value::Number(Some(number))) if is_delta => as_double(number).abs(),

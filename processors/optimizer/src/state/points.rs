@@ -107,7 +107,7 @@ impl State {
                 let Some(series) = self.series.get_mut(slot) else { return Fate::Passes(None) };
                 let plan = &series.plan;
                 if plan.limit.as_ref().is_some_and(|limit| limit.settings.rebalances()) {
-                    follow(series, reading, kind, at.horizon, &mut self.buffers);
+                    follow(series, reading, kind, &at, &mut self.buffers);
                 }
                 return quiet(series, reading, kind, &mut self.counts);
             }

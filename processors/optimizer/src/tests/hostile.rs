@@ -198,6 +198,49 @@ fn a_clock_that_is_a_day_off() {
 }
 
 #[test]
+fn a_clock_that_is_set_right_again() {
+    let (found, fixture) = beside_a_good_stream(|fixture, time| {
+        let off = if time < 20 { 86_400 } else { 0 };
+        let mut metric = counter("bad", &[("pod=a", 0, time, time as f64)]);
+        let point = &mut metric["sum"]["dataPoints"][0];
+        for (key, at) in [("startTimeUnixNano", 1), ("timeUnixNano", time)] {
+            point[key] = json!(((EPOCH as i64 + at + off) * 1_000_000_000).to_string());
+        }
+        fixture.send("", metric);
+    });
+    // It began before anything came, by as long as its first point says.
+    assert_eq!(values(&found), ["0", "10", "20", "30"]);
+    assert_eq!([fixture.ignored("clock_ahead"), fixture.ignored("out_of_order")], [2, 0]);
+}
+
+#[test]
+fn counts_beyond_all_measure_stay_at_the_greatest_number() {
+    const HALF: u64 = 1 << 63;
+    let rule = "{name: all, drop_labels: [pod], gauges: sum, \
+        histograms: {choose_bounds: {learn: 0s, at_least: 1, budgets: [{quantile: .5, error: .1}]}}}";
+    for temporality in [1, 2] {
+        let mut fixture = optimizer(rule);
+        fixture.send("", gauge("first", &[("", -1, 0, 1.0)]));
+        for (pod, offset) in [("pod=a", 0), ("pod=b", 1), ("pod=c", 2)] {
+            let mut metric = exponential(temporality, (pod, 0, 5), 0, offset, &[HALF]);
+            metric["exponentialHistogram"]["dataPoints"][0]["zeroThreshold"] =
+                json!(if offset == 2 { 3.0 } else { 0.0 });
+            fixture.send("", metric);
+            fixture.send("", histogram(temporality, (pod, 0, 5), &[1.0, 2.0], &[0, HALF, 0], 1.0));
+            fixture.send("", sum("s", temporality, true, &[(pod, 0, 5, i64::MAX as f64)]));
+        }
+        let mut found = fixture.advance(10);
+        found.retain(|row| row.0 != "first");
+        let all = u64::MAX;
+        assert!(found[0].4.ends_with(&format!("count {all}")), "{found:?}");
+        assert_eq!(found[1].4, format!("[1,2] [0,{all},0] count {all} sum 3"));
+        assert!(found[2].4.starts_with("27670116110564"), "{found:?}");
+        assert_eq!(fixture.advance(20).len(), 0);
+        fixture.harness.books().assert_balanced();
+    }
+}
+
+#[test]
 fn names_and_labels_that_are_empty() {
     let (found, _) = beside_a_good_stream(|fixture, time| {
         let mut metric = counter("", &[("pod=a", 0, time, time as f64)]);

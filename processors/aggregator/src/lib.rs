@@ -190,7 +190,10 @@ fn aggregator(
             let identity = Hasher::new(0).bytes(format!("{level} {rule:?}").as_bytes());
             let lateness = config.watermark.allowed_lateness.as_nanos() as u64;
             let shape = plan::Shape::new(rule.clone(), grouping, config.partial_windows, lateness);
-            plans.push(Plan::new(identity, shape, RuleMetrics::new(metrics, id, &rule.id)));
+            let mut plan = Plan::new(identity, shape, RuleMetrics::new(metrics, id, &rule.id));
+            let alike = |other: &Plan| other.shape.grouping == plan.shape.grouping;
+            plan.alike = plans.iter().position(alike).unwrap_or(plans.len()) as u16;
+            plans.push(plan);
         }
     }
     let own = AggregatorMetrics::new(metrics, id);

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     /// What it is, so that its state is found again: rule and level.
     pub(crate) id: Fingerprint,
     pub(crate) shape: Shape,
+    /// The first plan that groups streams as this one does.
+    pub(crate) alike: u16,
     pub(crate) table: Table<Series>,
     pub(crate) heads: HashMap<Fingerprint, Weak<Head>>,
     /// Series that were removed since heads were looked at.
@@ -84,6 +86,7 @@ impl Plan {
         Plan {
             id,
             shape,
+            alike: 0,
             table: Table::new(usize::MAX),
             heads: HashMap::new(),
             removed: 0,

@@ -4,6 +4,7 @@ mod adopt;
 mod point;
 mod request;
 mod resolve;
+mod routes;
 mod tally;
 mod work;
 
@@ -23,6 +24,7 @@ use crate::journal::{Journal, Moment};
 use crate::kind::{KINDS, Kind};
 use crate::metrics::AggregatorMetrics;
 use crate::plan::Plan;
+use crate::route::{Pace, Route};
 use crate::stream::Stream;
 use crate::watermark::Watermark;
 use adopt::Capturing;
@@ -47,6 +49,8 @@ pub(crate) struct Aggregator {
     kinds: [u64; KINDS],
     pub(crate) streams: Table<Stream>,
     pub(crate) plans: Vec<Plan>,
+    pub(crate) routes: Table<Route>,
+    paces: Vec<Pace>,
     /// Series of all plans, without those for what is over the limit.
     series: usize,
     overflows: usize,
@@ -105,7 +109,7 @@ struct Settings {
 impl Aggregator {
     pub(crate) fn new(
         config: &AggregatorConfig,
-        plans: Vec<Plan>,
+        mut plans: Vec<Plan>,
         seed: u64,
         lasting: Lasting,
         metrics: AggregatorMetrics,
@@ -139,7 +143,9 @@ impl Aggregator {
             names: FingerprintMap::default(),
             kinds,
             streams: Table::new(config.max_streams),
+            paces: Aggregator::paces(&mut plans),
             plans,
+            routes: Table::new(config.max_streams),
             series: 0,
             overflows: 0,
             next_head: 0,

@@ -98,6 +98,11 @@ impl Shape {
         functions.into_iter().filter_map(form).collect()
     }
 
+    /// Whether windows end when their series does.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.gap > 0
+    }
+
     pub(super) fn overlaps(&self) -> bool {
         self.rule.overlaps()
     }

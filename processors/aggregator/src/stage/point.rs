@@ -4,6 +4,7 @@ use phoenix_component::Now;
 use phoenix_series::Slot;
 
 use super::Aggregator;
+use super::routes::{Passing, meet};
 use super::tally::{Fate, Tally};
 use crate::intake::{Origin, Point, Unusable};
 use crate::plan::{Delivery, Outcome};
@@ -139,6 +140,12 @@ impl Aggregator {
             let mut own = Events::default();
             let change = stream.take(&mut sample, beginning, &mut own);
             events.add(own);
+            let passing = Passing { time, start, before, events: own };
+            if !revives && meet(&mut self.routes, &self.paces, stream, &change, passing) {
+                outcome = Some(Outcome::Taken);
+                self.pool.give_back(sample.value);
+                continue;
+            }
             let ended_already = revives && stream.ended;
             let mut best = Outcome::Late;
             for target in &stream.targets {

@@ -95,6 +95,12 @@ impl Aggregator {
         };
         stream.targets = found.iter().map(target).collect();
         stream.generation = self.generation;
+        let (former, targets) = (stream.route.take(), stream.targets.clone());
+        self.leave_route(former);
+        let route = self.route_of(meaning, &targets);
+        if let Some(stream) = self.streams.get_mut(slot) {
+            stream.route = route;
+        }
         Ok(Some(slot))
     }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use phoenix_component::{Adoption, Drained, Fragment, Held, Now, Output, Stage};
-use phoenix_series::{FingerprintMap, Hasher, Table};
+use phoenix_series::{FingerprintMap, Hasher, Shortcuts, Table};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{AggregatorConfig, FirstSample};
@@ -48,6 +48,8 @@ pub(crate) struct Aggregator {
     /// Which rules take a kind of metric, by its number.
     kinds: [u64; KINDS],
     pub(crate) streams: Table<Stream>,
+    /// Streams by the bytes that they come in.
+    shortcuts: Shortcuts,
     pub(crate) plans: Vec<Plan>,
     pub(crate) routes: Table<Route>,
     paces: Vec<Pace>,
@@ -143,6 +145,7 @@ impl Aggregator {
             names: FingerprintMap::default(),
             kinds,
             streams: Table::new(config.max_streams),
+            shortcuts: Shortcuts::default(),
             paces: Aggregator::paces(&mut plans),
             plans,
             routes: Table::new(config.max_streams),

@@ -161,6 +161,7 @@ impl Aggregator {
     /// A stream had no data points for long. What it counts when it comes again, others may have counted.
     fn forget(&mut self, slot: Slot) {
         let Some(stream) = self.streams.remove(slot) else { return };
+        self.shortcuts.remove(slot);
         self.horizon = self.horizon.max(stream.last.place.time);
         let level = stream.level();
         for target in &stream.targets {
@@ -226,13 +227,14 @@ impl Aggregator {
         let stream =
             |stream: &Stream| size_of::<Stream>() + PLACE + stream.targets.len() * size_of::<Target>();
         let routes = sampled(&self.routes, |route| route.bytes() + PLACE);
-        series.sum::<usize>() + sampled(&self.streams, stream) + routes
+        series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory()
     }
 
     /// Lets go of everything.
     pub(super) fn clear(&mut self) {
         self.streams.retain(|_, _| false);
         self.routes.retain(|_, _| false);
+        self.shortcuts.clear();
         for plan in &mut self.plans {
             plan.table.retain(|_, _| false);
             plan.heads.clear();

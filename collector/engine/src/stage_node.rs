@@ -125,6 +125,14 @@ impl StageNode {
         node
     }
 
+    /// Its graph runs: shards that want to be called without any data are, from now on.
+    pub(crate) fn begin(&self) {
+        for shard in &self.shards {
+            let wake_at = shard.state().wake_at();
+            self.arm(shard, wake_at);
+        }
+    }
+
     /// Takes a batch into its shards, or refuses it before anything has changed.
     pub(crate) async fn take(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
         let items = batch.items;

@@ -5,7 +5,7 @@ mod rewrite;
 use std::ops::Range;
 use std::sync::Arc;
 
-use phoenix_component::{Ack, Batch, Budget, Output};
+use phoenix_component::{Ack, Batch, Budget, Charge, Output};
 use phoenix_pdata::wire::{Wire, key};
 use phoenix_pdata::write::{put_varint, varint_len};
 use phoenix_pdata::{Payload, Signal};
@@ -86,6 +86,8 @@ pub(crate) struct Outgoing {
     pieces: Vec<Piece>,
     marks: Vec<Mark>,
     copied: Vec<u8>,
+    /// For what was copied.
+    charge: Option<Charge>,
     chain: Vec<RecordRef>,
     bytes: usize,
     spans: u64,
@@ -144,6 +146,10 @@ impl Outgoing {
     ) -> u64 {
         let mut chain: Vec<RecordRef> = buffer.records(head).collect();
         chain.reverse();
+        let largest = chain.iter().map(|at| buffer.segments.body(*at).len()).max().unwrap_or_default();
+        let spans = chain.iter().map(|at| spans_of(buffer.segments.body(*at)).count()).sum::<usize>();
+        // What finding out takes for a moment: of a trace of a million spans that is as much as the spans themselves.
+        let _charge = buffer.pool().budget().charge_reserve(largest + spans * truncation::SPAN_BYTES);
         let fates = {
             let bodies = chain.iter().flat_map(|at| spans_of(buffer.segments.body(*at)));
             let spans: Vec<&[u8]> = bodies.map(|span| span.body).collect();
@@ -208,8 +214,17 @@ impl Outgoing {
         buffer.interned.hold(scope);
         let start = self.copied.len();
         self.copied.extend_from_slice(body);
+        self.charge_copied(buffer);
         self.push(buffer, mark, scope, body.len(), Body::Copied(start..start + body.len()));
         self.spans += spans;
+    }
+
+    /// Charges what was copied by its capacity, each time that grows.
+    fn charge_copied(&mut self, buffer: &Buffer) {
+        let bytes = self.copied.capacity();
+        if self.charge.as_ref().is_none_or(|charge| charge.bytes() != bytes) {
+            self.charge = Some(buffer.pool().budget().charge_reserve(bytes));
+        }
     }
 
     fn push(&mut self, buffer: &Buffer, mark: u32, scope: ScopeId, len: usize, body: Body) {
@@ -238,6 +253,9 @@ impl Outgoing {
         }
         self.marks.clear();
         self.copied.clear();
+        // A large trace is no reason to hold so much for ever.
+        self.copied.shrink_to(2 * ENOUGH);
+        self.charge_copied(buffer);
         (self.bytes, self.spans, self.records) = (0, 0, 0);
     }
 
@@ -270,6 +288,7 @@ impl Outgoing {
             }
             piece.len = scratch.len();
         }
+        self.charge_copied(buffer);
     }
 
     fn write(&self, buffer: &Buffer) -> Vec<u8> {

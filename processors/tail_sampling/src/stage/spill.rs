@@ -139,7 +139,7 @@ impl TailStage {
     fn fetch(&mut self, missing: &[u64]) -> bool {
         let (pool, now) = (self.buffer.pool().clone(), self.now.monotonic);
         let Some(spill) = &mut self.spill else { return true };
-        missing.iter().fold(true, |all, ticket| spill.fetch(*ticket, &pool, now) && all)
+        missing.iter().all(|ticket| spill.fetch(*ticket, &pool, now))
     }
 
     /// Lets out traces that are to be kept and whose spans are back.

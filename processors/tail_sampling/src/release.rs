@@ -18,6 +18,8 @@ use rewrite::{SPANS, put_classed_resource, put_marked_scope, put_span, spans_of}
 
 /// Bytes from which on a request is let out.
 const ENOUGH: usize = 512 << 10;
+/// No request is larger that has not come so: below what gRPC servers take where nothing else is said.
+const LARGEST: usize = 3 << 20;
 /// Spans from which on a request is let out.
 const ENOUGH_SPANS: u64 = 8192;
 
@@ -241,10 +243,15 @@ impl Outgoing {
         }
         self.rewrite_spans(buffer);
         self.pieces.sort_unstable_by_key(|piece| (piece.resource, piece.mark, piece.scope, piece.order));
-        let bytes = self.write(buffer);
-        let payload = Payload::from(reserve(buffer.pool().budget(), bytes));
-        let batch = Batch { waiting: 0, ..Batch::new(Signal::Traces, payload, self.spans) };
-        out.send(batch, Ack::none());
+        let mut begin = 0;
+        while begin < self.pieces.len() {
+            let (portion, spans) = self.portion(buffer, begin);
+            begin = portion.end;
+            let bytes = self.write(buffer, portion);
+            let payload = Payload::from(reserve(buffer.pool().budget(), bytes));
+            let batch = Batch { waiting: 0, ..Batch::new(Signal::Traces, payload, spans) };
+            out.send(batch, Ack::none());
+        }
         for piece in self.pieces.drain(..) {
             match piece.body {
                 Body::Record(at) => buffer.release(at),
@@ -291,8 +298,33 @@ impl Outgoing {
         self.charge_copied(buffer);
     }
 
-    fn write(&self, buffer: &Buffer) -> Vec<u8> {
-        let groups = self.groups(buffer);
+    /// The pieces from `begin` on that make one request, and their spans: all of them, unless a large trace is among them, which
+    /// goes in several requests since hardly a backend takes more than a few MiB at once.
+    fn portion(&self, buffer: &Buffer, begin: usize) -> (Range<usize>, u64) {
+        if self.bytes <= LARGEST {
+            return (begin..self.pieces.len(), self.spans);
+        }
+        let (mut bytes, mut spans, mut end) = (0, 0, begin);
+        for piece in &self.pieces[begin..] {
+            if bytes > 0 && bytes + piece.len > LARGEST {
+                break;
+            }
+            bytes += piece.len;
+            spans += spans_of(self.body(buffer, piece)).count() as u64;
+            end += 1;
+        }
+        (begin..end, spans)
+    }
+
+    fn body<'b>(&'b self, buffer: &'b Buffer, piece: &Piece) -> &'b [u8] {
+        match &piece.body {
+            Body::Record(at) => buffer.segments.body(*at),
+            Body::Copied(range) => &self.copied[range.clone()],
+        }
+    }
+
+    fn write(&self, buffer: &Buffer, portion: Range<usize>) -> Vec<u8> {
+        let groups = self.groups(buffer, portion);
         let size = groups.iter().map(|group| group.size_with_key()).sum();
         let mut out = Vec::with_capacity(size);
         for group in &groups {
@@ -308,10 +340,7 @@ impl Outgoing {
                     None => out.extend_from_slice(buffer.interned.scope_bytes(scope.scope)),
                 }
                 for piece in &self.pieces[scope.pieces.clone()] {
-                    match &piece.body {
-                        Body::Record(at) => out.extend_from_slice(buffer.segments.body(*at)),
-                        Body::Copied(range) => out.extend_from_slice(&self.copied[range.clone()]),
-                    }
+                    out.extend_from_slice(self.body(buffer, piece));
                 }
             }
         }
@@ -319,9 +348,9 @@ impl Outgoing {
     }
 
     /// The pieces, sorted, by resource and by scope, with their sizes.
-    fn groups(&self, buffer: &Buffer) -> Vec<ResourceGroup> {
+    fn groups(&self, buffer: &Buffer, portion: Range<usize>) -> Vec<ResourceGroup> {
         let mut groups: Vec<ResourceGroup> = Vec::new();
-        for (index, piece) in self.pieces.iter().enumerate() {
+        for (index, piece) in portion.clone().zip(&self.pieces[portion]) {
             let class = &self.marks[piece.mark as usize].class;
             let is_new =
                 groups.last().is_none_or(|group| group.resource != piece.resource || group.class != *class);
@@ -396,6 +425,9 @@ fn put_length(out: &mut Vec<u8>, number: u32, size: usize) {
     put_varint(out, u64::from(key(number, Wire::Len)));
     put_varint(out, size as u64);
 }
+
+#[cfg(test)]
+mod tests;
 
 fn reserve(budget: &Budget, bytes: Vec<u8>) -> bytes::Bytes {
     budget.charge_reserve(bytes.capacity()).attach(bytes)

@@ -215,3 +215,20 @@ fn an_end_decides_about_what_is_on_disk_and_leaves_nothing() {
     assert_eq!(next.harness.held().items, 0);
     assert_eq!(next.sum("spill_restored_spans", &[]), 0);
 }
+
+#[test]
+fn a_disk_that_never_answers_costs_nothing_that_is_in_memory() {
+    for at_end in ["decide", "keep"] {
+        let yaml = format!("{{decision_wait: 60s, {SPILL}, on_shutdown: {at_end}}}}}, {ALL}}}");
+        let hangs = |store: &Arc<Store>, host: &Host, shards: usize| {
+            let worker = Worker::AtOnce(Mutex::default(), Box::new(|| {}));
+            Files::open(store, ("tail_sampling", "traces"), shards, &host.metrics, worker).expect("open")
+        };
+        let mut run = Run::on(&yaml, &SimulatedDisk::default(), hangs);
+        run.send(0..600, 9);
+        run.advance(1.0);
+        run.harness.drain();
+        run.harness.books().assert_balanced();
+        assert_same(&run.kept(), &whole(0..600, 9));
+    }
+}

@@ -162,12 +162,12 @@ impl StageNode {
         }
     }
 
-    /// Whether more comes in than a backend that works takes off: every core delivers, one more batch waits
-    /// for that, and the next one is half full. Then senders wait a little, so that what is held stays small.
+    /// Whether more comes in than a backend that works takes off: every core delivers, and the next batch is half
+    /// full. Then senders wait a little, so that what is held stays small.
     /// A backend that fails is no reason to wait: what it does not take is held. Nor is what a stage holds for its time.
     fn is_ahead(&self) -> bool {
         if !self.fills_up
-            || self.undelivered.load(Ordering::Relaxed) <= self.host.cores.count()
+            || self.undelivered.load(Ordering::Relaxed) < self.host.cores.count()
             || self.retrying.load(Ordering::Relaxed) > 0
         {
             return false;

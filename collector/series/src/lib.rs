@@ -12,6 +12,7 @@ mod exponential;
 mod identity;
 mod mapping;
 mod place;
+mod shortcut;
 mod table;
 mod total;
 
@@ -22,6 +23,7 @@ pub use exponential::{Buckets, Exponential, MAX_BUCKETS};
 pub use identity::{BuildThrough, Fingerprint, FingerprintMap, Hasher};
 pub use mapping::{base, index_of, least_scale, lower_bound, relative_error};
 pub use place::{Place, Step};
+pub use shortcut::{Came, Shortcuts};
 pub use table::{Slot, Table};
 pub use total::{Total, difference};
 

@@ -162,3 +162,30 @@ macro_rules! extension_factory {
         }
     };
 }
+
+/// Defines the factory of a connector; `create` is a function of settings, context, both signals and the outlets.
+#[macro_export]
+macro_rules! connector_factory {
+    ($(#[$doc:meta])* $factory:ident: $name:literal, $settings:ty; create: $create:expr, $($rest:tt)*) => {
+        $crate::factory! { $(#[$doc])* $factory: $name, $settings; $($rest)* }
+
+        impl $crate::factory::ConnectorFactory for $factory {
+            fn create(
+                &self,
+                settings: &dyn $crate::factory::AnySettings,
+                cx: $crate::factory::CreateContext<'_>,
+                from: ::phoenix_pdata::Signal,
+                to: ::phoenix_pdata::Signal,
+                outlets: $crate::ConnectorOutlets,
+            ) -> Result<$crate::Connector, $crate::StartError> {
+                let create: fn(
+                    &$settings,
+                    &$crate::factory::CreateContext<'_>,
+                    (::phoenix_pdata::Signal, ::phoenix_pdata::Signal),
+                    $crate::ConnectorOutlets,
+                ) -> Result<$crate::Connector, $crate::StartError> = $create;
+                create($crate::factory::settings_of(settings), &cx, (from, to), outlets)
+            }
+        }
+    };
+}

@@ -34,6 +34,7 @@ phoenix_component::extension_factory! {
 
 #[cfg(test)]
 mod tests {
+    use phoenix_component::factory::{AnySettings, Factory as _};
     use phoenix_component::harness::assert_example_is_valid;
 
     use super::*;

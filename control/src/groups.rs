@@ -94,7 +94,8 @@ pub(crate) fn find_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Gro
     }
 }
 
-fn require_scope(caller: &Caller, selector: &str) -> Result<()> {
+/// Refuses a selector that means agents beyond the caller's scope.
+pub(crate) fn require_scope(caller: &Caller, selector: &str) -> Result<()> {
     match caller.scope.covers(&Selector::parse(selector)?) {
         true => Ok(()),
         false => Err(Error::field("selector", "must require what your scope does")),

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use phoenix_opamp::ServerToAgent;
+use phoenix_opamp::{ServerToAgent, Vitals};
 use tokio::sync::{Notify, mpsc};
 
 /// Messages that may wait for one agent; one that does not take them is behind and will ask anew.
@@ -24,6 +24,8 @@ struct Session {
     /// What waits for the next poll.
     held: Option<mpsc::Receiver<ServerToAgent>>,
     takes_tasks: bool,
+    /// What it last told of its data, and nobody has looked at.
+    vitals: Option<Vitals>,
 }
 
 #[derive(Default)]
@@ -79,6 +81,7 @@ impl Hub {
             polls_every_ms,
             held: None,
             takes_tasks: false,
+            vitals: None,
         };
         let replaced = table.sessions.insert(agent.to_owned(), session).is_some();
         Opened { number, inbox, replaced }
@@ -158,6 +161,19 @@ impl Hub {
             }
             _ => Heard::Replaced,
         }
+    }
+
+    /// Keeps what an agent tells of its data until somebody wants to know: most of the time, nobody does.
+    pub(crate) fn set_vitals(&self, agent: &str, vitals: Vitals) {
+        if let Some(session) = self.table().sessions.get_mut(agent) {
+            session.vitals = Some(vitals);
+        }
+    }
+
+    /// Takes what an agent has told of its data since somebody last asked, where that is about `hash`.
+    pub(crate) fn take_vitals(&self, agent: &str, hash: &str) -> Option<Vitals> {
+        let mut table = self.table();
+        table.sessions.get_mut(agent)?.vitals.take_if(|told| told.hash == hash)
     }
 
     pub(crate) fn set_takes_tasks(&self, agent: &str, takes: bool) {
@@ -341,6 +357,17 @@ mod tests {
         }
         assert!(hub.send("a", ServerToAgent::default()), "the one that was given up took nothing with it");
         assert_eq!(hub.wait("a", 3, soon()).await, Ok(Some(ServerToAgent::default())));
+    }
+
+    #[test]
+    fn vitals_are_taken_once_by_whom_they_concern() {
+        let hub = Hub::default();
+        let _session = hub.open("a", 0, None);
+        let told = Vitals { hash: "1".to_owned(), ..Vitals::default() };
+        hub.set_vitals("a", told.clone());
+        hub.set_vitals("b", told.clone());
+        assert_eq!((hub.take_vitals("a", "2"), hub.take_vitals("b", "1")), (None, None));
+        assert_eq!((hub.take_vitals("a", "1"), hub.take_vitals("a", "1")), (Some(told), None));
     }
 
     #[test]

@@ -262,6 +262,28 @@ async fn rotate(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// Writes down what agents here have told of their data, where a rollout goes by that.
+async fn note_vitals(app: &App) -> Result<()> {
+    let serving = app.clone();
+    let told = app
+        .db
+        .read(move |tx| {
+            let mut told = Vec::new();
+            for watched in rollouts::watched(tx)? {
+                let hash = serving.offer(tx, &watched.version)?.hash;
+                if let Some(vitals) = serving.hub.take_vitals(&watched.agent, &hash) {
+                    told.push((watched, vitals));
+                }
+            }
+            Ok(told)
+        })
+        .await?;
+    match told.is_empty() {
+        true => Ok(()),
+        false => app.db.beside(move |tx| rollouts::note_vitals(tx, &told)).await,
+    }
+}
+
 /// What was looked at, and when.
 #[derive(Default)]
 struct Watch {
@@ -305,6 +327,7 @@ impl Watch {
         self.is_rolling = rolling > 0;
         let mut advanced = false;
         if self.is_rolling {
+            note_vitals(app).await?;
             let (instance, here, is_shared) = (app.instance.clone(), app.hub.connected(), app.db.is_shared());
             advanced = app
                 .db

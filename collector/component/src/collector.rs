@@ -330,6 +330,11 @@ pub trait Collector: Send + Sync {
     /// The feature gates.
     fn feature_gates(&self) -> Vec<FeatureGate>;
 
+    /// Whether it is this process, so that the metrics and the memory of this process are its own.
+    fn is_this_process(&self) -> bool {
+        true
+    }
+
     /// The types of components that this binary has, by kind.
     fn components(&self) -> Vec<(Kind, Vec<&'static str>)> {
         Vec::new()

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use phoenix_opamp::{
     AgentDescription, AgentToServer, ComponentDetails, ComponentHealth, ConnectionSettingsOffers,
     CustomCapabilities, Header, Headers, OpampConnectionSettings, RemoteConfigStatus, RemoteConfigStatuses,
-    ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, agent, server, server_flags,
+    ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, TASKS, VITALS, Vitals, agent, server,
+    server_flags,
 };
 use serde_json::{Value, json};
 
-use super::{TASKS, offers};
+use super::offers;
 use crate::agents::{self, Admission};
 use crate::app::App;
 use crate::args;
@@ -63,7 +64,8 @@ pub(crate) async fn serve(
     }
     if is_first {
         answer.capabilities = CAPABILITIES;
-        answer.custom_capabilities = Some(CustomCapabilities { capabilities: vec![TASKS.to_owned()] });
+        answer.custom_capabilities =
+            Some(CustomCapabilities { capabilities: vec![TASKS.to_owned(), VITALS.to_owned()] });
     }
     if let Some(offered) = &message.custom_capabilities {
         let takes = offered.capabilities.iter().any(|name| name == TASKS);
@@ -76,8 +78,14 @@ pub(crate) async fn serve(
     if heard == Heard::Gap && !is_full {
         answer.flags |= server_flags::REPORT_FULL_STATE;
     }
-    if let Some(custom) = message.custom_message.as_ref().filter(|custom| custom.capability == TASKS) {
-        complete_task(app, id, now, &custom.data).await?;
+    match &message.custom_message {
+        Some(custom) if custom.capability == TASKS => complete_task(app, id, now, &custom.data).await?,
+        Some(custom) if custom.capability == VITALS => {
+            let vitals = Vitals::read(custom)
+                .map_err(|error| Error::BadRequest(format!("vitals cannot be read: {error}")))?;
+            app.hub.set_vitals(id, vitals);
+        }
+        _ => {}
     }
     let renewed = matches!(admission, Admission::Renewed(_));
     if !is_first && !renewed && !says_something(&message) {
@@ -164,6 +172,13 @@ fn note(tx: &mut dyn Tx, now: i64, id: &str, message: &AgentToServer) -> Result<
         tx.execute(
             "UPDATE agents SET name = ?2, labels = ?3 WHERE id = ?1",
             args![id, name, json!(labels).to_string()],
+        )?;
+    }
+    if let Some(offered) = &message.custom_capabilities {
+        let tells = offered.capabilities.iter().any(|name| name == VITALS);
+        tx.execute(
+            "UPDATE agents SET tells_vitals = ?2 WHERE id = ?1 AND tells_vitals <> ?2",
+            args![id, tells],
         )?;
     }
     if let Some(health) = &message.health {

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use phoenix_opamp::{AgentConfigFile, AgentRemoteConfig, CustomMessage, ServerToAgent, Set, agent};
+use phoenix_opamp::{AgentConfigFile, AgentRemoteConfig, CustomMessage, ServerToAgent, Set, TASKS, agent};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::TASKS;
 use crate::agents::labels_of;
 use crate::app::App;
 use crate::args;
 use crate::error::Result;
 use crate::groups::Assignment;
 use crate::ids::unhex;
+use crate::schedules;
 use crate::store::{Row, Tx};
 use crate::tasks::{self, Task, TaskKind};
 use crate::time::now_ms;
@@ -135,6 +135,7 @@ async fn hand_out(app: &App) -> Result<()> {
     let waiting = app
         .db
         .write(move |tx| {
+            schedules::fire(tx, now)?;
             tasks::reap(tx, now, rand::random())?;
             tasks::agents_with_work(tx, now)
         })

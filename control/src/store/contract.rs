@@ -151,8 +151,14 @@ async fn a_task_is_handed_out_once_whoever_asks() {
         for round in 0..10i64 {
             let added = test.db.write(move |tx| {
                 let payload = serde_json::Value::Null;
-                let new =
-                    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 1 };
+                let new = NewTask {
+                    kind: TaskKind::Reload,
+                    payload,
+                    priority: 0,
+                    run_at: None,
+                    max_attempts: 1,
+                    coalesce: None,
+                };
                 tasks::add(tx, &Caller::system(), round, "0a", &new)?;
                 tasks::add(tx, &Caller::system(), round, "0a", &new)
             });
@@ -177,7 +183,7 @@ async fn a_task_is_handed_out_once_whoever_asks() {
 
 fn reload() -> NewTask {
     let payload = serde_json::Value::Null;
-    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3 }
+    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3, coalesce: None }
 }
 
 /// So many agents with so many tasks each.

@@ -7,6 +7,7 @@ mod changes;
 mod collector;
 mod conformance;
 mod fleet;
+mod gates;
 mod login;
 mod permissions;
 mod rig;

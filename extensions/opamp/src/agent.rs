@@ -8,7 +8,8 @@ use phoenix_component::{Collector, Host};
 use phoenix_config::Opaque;
 use phoenix_opamp::{
     AgentDisconnect, AgentToServer, ConnectionSettingsOffers, CustomMessage, RemoteConfigStatus,
-    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, server_flags,
+    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, TASKS, VITALS,
+    server_flags,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::remote;
 use crate::report::{self, Reporter, State};
 use crate::storage::{Folder, Remote};
 use crate::tasks::{self, Done, Task};
+use crate::vitals::Monitor;
 
 /// Between attempts to connect: doubled from the first to the last, each a random part of it.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -70,6 +72,10 @@ pub(crate) struct Agent {
     pub(crate) told_hash: Option<Arc<str>>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) done: Done,
+    /// How data fares; none where that is not to be told.
+    pub(crate) monitor: Option<Monitor>,
+    /// Whether the server of this session takes that.
+    pub(crate) wants_vitals: bool,
 }
 
 /// Why a session ended.
@@ -170,6 +176,9 @@ impl Agent {
             return;
         }
         self.state.remote = report::status(&wanted.hash, RemoteConfigStatuses::Applying, "");
+        if let Some(monitor) = &mut self.monitor {
+            monitor.begin(&self.host, Instant::now());
+        }
         let (collector, health) = (self.collector.clone(), self.host.health.clone());
         let (previous, grace) = (self.running.clone(), self.config.grace_period.as_duration());
         let (news, applying) = (news.clone(), self.applying.clone());
@@ -201,6 +210,9 @@ impl Agent {
                     }
                     Err(error) => {
                         tracing::error!(error, "a remote configuration was not applied");
+                        if let Some(monitor) = &mut self.monitor {
+                            monitor.begin(&self.host, Instant::now());
+                        }
                         report::status(&remote.hash, RemoteConfigStatuses::Failed, error)
                     }
                 };
@@ -214,6 +226,9 @@ impl Agent {
 
     /// Looks how the collector is.
     fn look(&mut self, news: &mpsc::Sender<News>) {
+        if let Some(monitor) = &mut self.monitor {
+            monitor.look(&self.host, Instant::now());
+        }
         let started = report::unix_nanos(self.collector.started());
         let report = self.host.health.report();
         self.state.health = report::health(&report, &self.collector.pipelines(), started);
@@ -244,6 +259,7 @@ impl Agent {
         heard: &mut mpsc::Receiver<News>,
         failures: &mut u32,
     ) -> Ended {
+        self.wants_vitals = false;
         self.look(news);
         let full = self.reporter.full(&self.state);
         if let Err(error) = link.send(&self.server, &full).await {
@@ -284,14 +300,22 @@ impl Agent {
                     }
                     Err(error) => return self.failed_in_session(&error),
                 },
-                _ = looks.tick() => self.look(news),
+                _ = looks.tick() => {
+                    self.look(news);
+                    if self.monitor.as_ref().is_some_and(|monitor| monitor.is_due(Instant::now())) {
+                        outgoing.extend(self.vitals());
+                    }
+                }
                 Some(news_came) = heard.recv() => {
                     if let Some(result) = self.take(news_came, news) {
                         outgoing.push(self.result(&result));
                     }
                     self.look(news);
                 }
-                () = sleep_until(beat) => outgoing.push(self.reporter.heartbeat()),
+                () = sleep_until(beat) => {
+                    let vitals = self.vitals();
+                    outgoing.push(vitals.unwrap_or_else(|| self.reporter.heartbeat()));
+                }
                 () = self.stop.cancelled() => {
                     let mut last = self.reporter.heartbeat();
                     last.agent_disconnect = Some(AgentDisconnect {});
@@ -300,7 +324,13 @@ impl Agent {
                     return Ended::Stopped;
                 }
             }
-            outgoing.extend(self.reporter.changes(&self.state));
+            if let Some(mut changes) = self.reporter.changes(&self.state) {
+                if changes.remote_config_status.is_some() {
+                    // What a rollout goes by comes with what it waits for.
+                    changes.custom_message = self.vital_signs();
+                }
+                outgoing.push(changes);
+            }
             for message in outgoing {
                 last_sent = Instant::now();
                 if let Err(error) = link.send(&self.server, &message).await {
@@ -315,10 +345,26 @@ impl Agent {
         self.failed(error, &mut unchanged)
     }
 
+    /// How data fares with the remote configuration that runs; none where there is none, or nobody wants to know.
+    fn vital_signs(&mut self) -> Option<CustomMessage> {
+        let (monitor, running) = (self.monitor.as_mut()?, self.running.as_ref()?);
+        if !self.wants_vitals || self.applying.load(Ordering::SeqCst) {
+            return None;
+        }
+        Some(monitor.tell(&self.host, &running.hash, Instant::now())?.message())
+    }
+
+    fn vitals(&mut self) -> Option<AgentToServer> {
+        let signs = self.vital_signs()?;
+        let mut message = self.reporter.heartbeat();
+        message.custom_message = Some(signs);
+        Some(message)
+    }
+
     fn result(&mut self, result: &Value) -> AgentToServer {
         let mut message = self.reporter.heartbeat();
         message.custom_message = Some(CustomMessage {
-            capability: tasks::CAPABILITY.to_owned(),
+            capability: TASKS.to_owned(),
             r#type: "result".to_owned(),
             data: result.to_string().into_bytes(),
         });
@@ -350,6 +396,9 @@ impl Agent {
         if let Some(offers) = &message.connection_settings {
             self.connection(offers);
         }
+        if let Some(offered) = &message.custom_capabilities {
+            self.wants_vitals = offered.capabilities.iter().any(|name| name == VITALS);
+        }
         let mut answers = Vec::new();
         let flags = Set(message.flags);
         if flags.has(server_flags::REPORT_FULL_STATE) {
@@ -362,7 +411,7 @@ impl Agent {
             answers.push(self.reporter.all_components());
         }
         if let Some(custom) = &message.custom_message
-            && custom.capability == tasks::CAPABILITY
+            && custom.capability == TASKS
             && self.config.capabilities.accepts_tasks
         {
             match serde_json::from_slice::<Task>(&custom.data) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Uri;
 use phoenix_component::{BoxFuture, Extension, Host, StartError};
 use phoenix_config::OpaqueMap;
+use phoenix_opamp::{TASKS, VITALS};
 use phoenix_transport::proxy::Proxies;
 use phoenix_transport::settings::TlsClientSettings;
 use phoenix_transport::tls::{Alpn, TlsConnector};
@@ -18,7 +19,8 @@ use crate::description::{new_uid, uuid};
 use crate::link::{Server, Transport};
 use crate::report::{Reporter, State, available};
 use crate::storage::Folder;
-use crate::tasks::{CAPABILITY, Done};
+use crate::tasks::Done;
+use crate::vitals::Monitor;
 
 /// How long a stop waits for the last message.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -80,8 +82,10 @@ impl Opamp {
                 collector = running(&host) => collector,
                 () = stop.cancelled() => return,
             };
+            let tells_vitals = config.capabilities.reports_health && collector.is_this_process();
+            let custom = [(TASKS, config.capabilities.accepts_tasks), (VITALS, tells_vitals)];
             let custom =
-                if config.capabilities.accepts_tasks { vec![CAPABILITY.to_owned()] } else { Vec::new() };
+                custom.into_iter().filter(|(_, is_so)| *is_so).map(|(name, _)| name.to_owned()).collect();
             let components = available(&collector.components());
             let reports = config.capabilities.clone();
             let reporter = Reporter::new(uid, reports, folder.is_durable(), components, custom);
@@ -105,6 +109,8 @@ impl Opamp {
                 told_hash: None,
                 heartbeat,
                 done: Done::default(),
+                monitor: tells_vitals.then(Monitor::default),
+                wants_vitals: false,
             };
             agent.run().await;
         });

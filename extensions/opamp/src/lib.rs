@@ -15,6 +15,7 @@ mod report;
 mod storage;
 mod tap;
 mod tasks;
+mod vitals;
 
 use std::sync::Arc;
 

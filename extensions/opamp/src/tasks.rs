@@ -13,8 +13,6 @@ use crate::remote;
 use crate::storage::{Remote, RemoteFile};
 use crate::tap;
 
-/// The custom messages that tasks come in.
-pub(crate) const CAPABILITY: &str = "io.phoenix.tasks/v1";
 /// Results that are kept, so that a task that comes again is not done again.
 const KEPT: usize = 32;
 const LONGEST_LEVEL: u64 = 24 * 3600;

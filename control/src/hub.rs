@@ -26,6 +26,8 @@ struct Session {
     takes_tasks: bool,
     /// What it last told of its data, and nobody has looked at.
     vitals: Option<Vitals>,
+    /// The hash of the settings of own telemetry that it was offered last.
+    settings: String,
 }
 
 #[derive(Default)]
@@ -82,6 +84,7 @@ impl Hub {
             held: None,
             takes_tasks: false,
             vitals: None,
+            settings: String::new(),
         };
         let replaced = table.sessions.insert(agent.to_owned(), session).is_some();
         Opened { number, inbox, replaced }
@@ -139,6 +142,11 @@ impl Hub {
     /// Ends the session of an agent that is locked out, wherever it is connected.
     pub(crate) fn expel(&self, agent: &str) {
         self.expel_here(agent);
+        self.expel_elsewhere(agent);
+    }
+
+    /// Ends the sessions that an agent has with other instances: the newest counts.
+    pub(crate) fn expel_elsewhere(&self, agent: &str) {
         let mut told = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner);
         told.push(agent.to_owned());
         self.0.told.notify_one();
@@ -174,6 +182,18 @@ impl Hub {
     pub(crate) fn take_vitals(&self, agent: &str, hash: &str) -> Option<Vitals> {
         let mut table = self.table();
         table.sessions.get_mut(agent)?.vitals.take_if(|told| told.hash == hash)
+    }
+
+    /// Remembers that an agent is offered the settings with this hash; whether it was offered others before.
+    pub(crate) fn offers_settings(&self, agent: &str, hash: &[u8]) -> bool {
+        let hash = String::from_utf8_lossy(hash);
+        let mut table = self.table();
+        let Some(session) = table.sessions.get_mut(agent) else { return false };
+        let is_new = session.settings != hash;
+        if is_new {
+            session.settings = hash.into_owned();
+        }
+        is_new
     }
 
     pub(crate) fn set_takes_tasks(&self, agent: &str, takes: bool) {

@@ -21,6 +21,7 @@ pub mod instances;
 pub mod limits;
 pub mod oidc;
 pub mod opamp;
+pub mod own_telemetry;
 pub mod passwords;
 pub mod principals;
 pub mod roles;

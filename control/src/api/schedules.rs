@@ -9,7 +9,6 @@ use crate::audit::Caller;
 use crate::error::Result;
 use crate::roles::Permission;
 use crate::schedules::{self, NewSchedule, Schedule, ScheduleChange};
-use crate::time::now_ms;
 
 /// Lists schedules.
 #[utoipa::path(get, path = "/schedules", tag = "tasks", params(Paging), responses((status = 200, body = Page<Schedule>)))]
@@ -31,7 +30,13 @@ pub(crate) async fn create(
     Body(new): Body<NewSchedule>,
 ) -> Result<Tagged<Schedule>> {
     caller.require(Permission::Deploy)?;
-    let made = app.db.write(move |tx| schedules::create(tx, &caller, now_ms(), &new)).await?;
+    let made = app
+        .db
+        .write(move |tx| {
+            let now = tx.clock()?;
+            schedules::create(tx, &caller, now, &new)
+        })
+        .await?;
     app.hub.work_came();
     Ok(Tagged::created(made))
 }
@@ -60,8 +65,13 @@ pub(crate) async fn change(
 ) -> Result<Tagged<Schedule>> {
     caller.require(Permission::Deploy)?;
     let revision = seen.required()?;
-    let after =
-        app.db.write(move |tx| schedules::change(tx, &caller, now_ms(), &id, revision, &change)).await?;
+    let after = app
+        .db
+        .write(move |tx| {
+            let now = tx.clock()?;
+            schedules::change(tx, &caller, now, &id, revision, &change)
+        })
+        .await?;
     app.hub.work_came();
     Ok(Tagged::ok(after))
 }
@@ -77,6 +87,11 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode> {
     caller.require(Permission::Deploy)?;
     let revision = seen.required()?;
-    app.db.write(move |tx| schedules::remove(tx, &caller, now_ms(), &id, revision)).await?;
+    app.db
+        .write(move |tx| {
+            let now = tx.clock()?;
+            schedules::remove(tx, &caller, now, &id, revision)
+        })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

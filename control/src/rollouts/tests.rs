@@ -103,3 +103,34 @@ async fn an_agent_whose_data_fares_badly_stops_a_rollout() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_flaps_soaks_anew_each_time_that_it_comes_back() {
+    for test in all().await {
+        let walked = test.db.write(|tx| {
+            let caller = Caller::system();
+            let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), None, None)?;
+            agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
+            let made = configurations::create(tx, &caller, 0, "base", "", None)?;
+            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
+            let version = configurations::find_version(tx, &made.id, 1)?.id;
+            let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
+            let group = groups::create(tx, &caller, 0, "all", "", 0)?;
+            let there: BTreeSet<String> = [String::from("0a")].into();
+            let away = BTreeSet::new();
+            let stages = [Stage { percent: 100, soak_seconds: 10 }];
+            let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &there)?;
+            say(tx, "0a", &hash, None)?;
+            let mut walked = Vec::new();
+            for (now, connected) in
+                [(1_000, &there), (9_000, &away), (10_000, &there), (11_500, &there), (20_000, &there)]
+            {
+                advance(tx, now, connected)?;
+                walked.push(find::<Rollout>(tx, &rollout.id)?.state);
+            }
+            Ok(walked)
+        });
+        let walked = walked.await.expect("walked");
+        assert_eq!(walked, ["running", "running", "running", "running", "succeeded"]);
+    }
+}

@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0006_templates.sql"),
     include_str!("../../migrations/0007_vitals.sql"),
     include_str!("../../migrations/0008_schedules.sql"),
+    include_str!("../../migrations/0009_own_telemetry.sql"),
 ];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {

@@ -297,6 +297,7 @@ async fn an_agent_needs_no_file_and_keeps_its_base() {
         let done = until(&rig, &task, &log, |task| task["state"] == "done").await;
         assert!(done["result"]["logs"].to_string().contains("Everything is ready"), "{done}");
         assert!(done["result"]["metrics"].is_string(), "{done}");
+        assert!(done["result"]["profile"]["memory"].is_object(), "{done}");
 
         // It begins again as the same process, under the same identity, with what it had.
         let task = rig.post(&format!("{agent}/tasks"), json!({"kind": "restart"})).await.body;

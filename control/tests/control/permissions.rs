@@ -188,6 +188,7 @@ async fn what_is_out_of_scope_is_as_if_it_did_not_exist() {
         ("delete", format!("/agents/{agent}/credential"), Value::Null, 404),
         ("delete", format!("/agents/{agent}/failures"), Value::Null, 404),
         ("patch", format!("/groups/{group}"), json!({"priority": 9}), 404),
+        ("patch", format!("/groups/{group}"), json!({"own_telemetry": {}}), 404),
         ("delete", format!("/groups/{group}"), Value::Null, 404),
         ("post", format!("/groups/{group}/plan"), json!({"version_id": "ver_0"}), 404),
         ("post", "/rollouts".to_owned(), json!({"group_id": group, "version_id": "ver_0"}), 422),

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use phoenix_component::{Collector, Host};
+use phoenix_component::{Collector, Host, TelemetryDestinations};
 use phoenix_config::Opaque;
 use phoenix_opamp::{
-    AgentDisconnect, AgentToServer, ConnectionSettingsOffers, CustomMessage, RemoteConfigStatus,
-    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, TASKS, VITALS,
-    server_flags,
+    AgentDisconnect, AgentToServer, CustomMessage, RemoteConfigStatus, RemoteConfigStatuses,
+    ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, TASKS, VITALS, server_flags,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::OpampConfig;
+use crate::connection::LONGEST_HEARTBEAT;
 use crate::link::{Link, LinkError, Server};
 use crate::remote;
 use crate::report::{self, Reporter, State};
@@ -24,6 +24,8 @@ use crate::storage::{Folder, Remote};
 use crate::tasks::{self, Done, Task};
 use crate::vitals::Monitor;
 
+/// The only command that there is.
+const RESTART: i32 = 0;
 /// Between attempts to connect: doubled from the first to the last, each a random part of it.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LAST_DELAY: Duration = Duration::from_secs(60);
@@ -31,17 +33,19 @@ const LAST_DELAY: Duration = Duration::from_secs(60);
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 /// Longest that a server can send an agent away for.
 const LONGEST_AWAY: Duration = Duration::from_secs(3600);
+/// After a connection was made, until what that needed is given back.
+const BEFORE_REST: Duration = Duration::from_secs(2);
 /// How often health and configuration are compared with what was told.
 const LOOK: Duration = Duration::from_secs(1);
-/// Longest interval of heartbeats.
-const LONGEST_HEARTBEAT: Duration = Duration::from_secs(24 * 3600);
 
 /// What goes on in the background and comes back to the agent.
-enum News {
+pub(crate) enum News {
     /// A remote configuration was applied, or why not.
     Applied(Remote, Result<(), String>),
     /// A task was done.
     Task(Value),
+    /// Own telemetry goes elsewhere, or why not.
+    Telemetry { hash: Vec<u8>, wanted: TelemetryDestinations, outcome: Result<(), String> },
 }
 
 /// One agent.
@@ -72,6 +76,8 @@ pub(crate) struct Agent {
     pub(crate) told_hash: Option<Arc<str>>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) done: Done,
+    /// Where own telemetry goes besides.
+    pub(crate) destinations: TelemetryDestinations,
     /// How data fares; none where that is not to be told.
     pub(crate) monitor: Option<Monitor>,
     /// Whether the server of this session takes that.
@@ -145,6 +151,7 @@ impl Agent {
                     self.folder.forget_former();
                     self.credential = Some(former);
                 }
+                self.credential_shown(Err("the server does not take the new credential"));
                 Ended::Lost(None)
             }
             LinkError::Unauthorized => {
@@ -195,6 +202,10 @@ impl Agent {
             News::Task(result) => {
                 self.done.keep(&result);
                 Some(result)
+            }
+            News::Telemetry { hash, wanted, outcome } => {
+                self.telemetry_sent(&hash, wanted, outcome);
+                None
             }
             News::Applied(remote, outcome) => {
                 self.effective_hash = Some(self.collector.effective_config().hash);
@@ -268,6 +279,7 @@ impl Agent {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last_sent = Instant::now();
+        let mut rests_at = Some(last_sent + BEFORE_REST);
         loop {
             let beat =
                 self.heartbeat.map_or_else(|| last_sent + LONGEST_HEARTBEAT, |every| last_sent + every);
@@ -278,6 +290,7 @@ impl Agent {
                         *failures = 0;
                         if message.error_response.is_none() && self.former.take_if(|_| !self.has_rotated).is_some() {
                             self.folder.forget_former();
+                            self.credential_shown(Ok(()));
                         }
                         match self.obey(message, news) {
                             Ok(answers) => {
@@ -302,6 +315,9 @@ impl Agent {
                 },
                 _ = looks.tick() => {
                     self.look(news);
+                    if rests_at.take_if(|at| Instant::now() >= *at).is_some() {
+                        self.collector.rest();
+                    }
                     if self.monitor.as_ref().is_some_and(|monitor| monitor.is_due(Instant::now())) {
                         outgoing.extend(self.vitals());
                     }
@@ -394,10 +410,17 @@ impl Agent {
             return Err(Ended::Anew);
         }
         if let Some(offers) = &message.connection_settings {
-            self.connection(offers);
+            self.connection(offers, news);
         }
         if let Some(offered) = &message.custom_capabilities {
             self.wants_vitals = offered.capabilities.iter().any(|name| name == VITALS);
+        }
+        let is_restart = message.command.is_some_and(|command| command.r#type == RESTART);
+        if is_restart && self.config.capabilities.accepts_restart_command {
+            tracing::info!("the server wants the collector to begin again");
+            if let Err(error) = self.collector.restart(tasks::BEFORE_RESTART) {
+                tracing::error!(error, "it does not");
+            }
         }
         let mut answers = Vec::new();
         let flags = Set(message.flags);
@@ -454,36 +477,6 @@ impl Agent {
             let result = tasks::run(&collector, &host, task).await;
             let _ = news.send(News::Task(result)).await;
         });
-    }
-
-    /// Takes the interval of heartbeats, and a credential of its own where it can keep one.
-    fn connection(&mut self, offers: &ConnectionSettingsOffers) {
-        let Some(opamp) = &offers.opamp else { return };
-        if self.config.capabilities.reports_heartbeat {
-            let every = Duration::from_secs(opamp.heartbeat_interval_seconds).min(LONGEST_HEARTBEAT);
-            self.heartbeat = Some(every).filter(|every| !every.is_zero());
-        }
-        if !opamp.destination_endpoint.is_empty() {
-            tracing::warn!("the server names another server; that is set in the collector's own files only");
-        }
-        let headers = opamp.headers.iter().flat_map(|headers| &headers.headers);
-        let mut credentials = headers.filter(|header| header.key.eq_ignore_ascii_case("authorization"));
-        if let Some(header) = credentials.next().filter(|_| self.folder.is_durable()) {
-            let credential = Opaque::new(header.value.clone());
-            match self.folder.keep_credential(&credential) {
-                Ok(()) => {
-                    if let Some(former) = self.credential.replace(credential) {
-                        if let Err(error) = self.folder.keep_former(&former) {
-                            tracing::warn!(%error, "the former credential could not be kept");
-                        }
-                        self.former = Some(former);
-                        self.has_rotated = true;
-                    }
-                    self.has_new_credential = true;
-                }
-                Err(error) => tracing::error!(%error, "the credential could not be kept and is not used"),
-            }
-        }
     }
 }
 

@@ -138,8 +138,9 @@ impl Monitor {
             memory: self.readings.iter().map(|reading| reading.memory).max().unwrap_or(0),
         };
         self.change = Some(Change { at: now, items, before });
-        // What follows is of another configuration.
-        self.readings.drain(..self.readings.len().saturating_sub(1));
+        // What follows is of another configuration: of the former one only the counts go on.
+        self.readings.clear();
+        self.readings.push_back(Reading { items, ..Reading::default() });
     }
 
     /// What there is to say of `hash` at this moment.
@@ -222,6 +223,15 @@ mod tests {
         assert_eq!((told.queue_before, told.queue), (0.25, 0.8));
         assert_eq!((told.memory_before, told.memory, told.memory_limit), (900, 700, 5_000));
         assert_eq!((told.hash.as_str(), told.seconds), ("01ff", 30));
+        // What was before the next change is of this one alone.
+        queue.set(10);
+        let again = note(&mut monitor, 600, 120);
+        monitor.mark(again);
+        note(&mut monitor, 650, 150);
+        let told = monitor.vitals(&[2], 5_000, again).expect("vitals");
+        assert_eq!((told.queue_before, told.memory_before), (0.8, 700));
+        assert_eq!(told.before, Items { accepted: 3, refused: 7, sent: 5, failed: 15 });
+        assert_eq!(told.since, Items::default());
     }
 
     #[test]

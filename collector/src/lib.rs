@@ -40,7 +40,9 @@ use std::process::ExitCode;
 
 pub use distribution::{Distribution, Provider};
 pub use phoenix_component::BuildInfo;
+pub use phoenix_component::TelemetryDestination;
 pub use phoenix_component::factory::Registry;
+pub use service_telemetry::SpanExport;
 
 /// Tokens of OpenID Connect as the extension `oidc` judges them, for services that let people in by them.
 #[cfg(feature = "distribution")]

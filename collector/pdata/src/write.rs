@@ -48,16 +48,6 @@ pub fn put_key(out: &mut Vec<u8>, number: u32, wire: Wire) {
     put_varint(out, u64::from(key(number, wire)));
 }
 
-/// Appends as many bytes as the compiler knows there are. `extend_from_slice` would become a call that copies any
-/// number of bytes.
-#[inline(always)]
-pub(crate) fn put_array<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N]) {
-    out.resize(out.len() + N, 0);
-    if let Some(room) = out.last_chunk_mut() {
-        *room = *bytes;
-    }
-}
-
 /// What [`put_start`] writes at once; what is beyond the bytes that were asked for is taken back.
 pub(crate) const STEP: usize = 32;
 
@@ -68,7 +58,7 @@ pub(crate) fn put_start(out: &mut Vec<u8>, text: &[u8], len: usize) {
     match text.first_chunk::<STEP>() {
         Some(chunk) if len <= STEP => {
             let end = out.len() + len;
-            put_array(out, chunk);
+            out.extend_from_slice(chunk);
             out.truncate(end);
         }
         _ => out.extend_from_slice(&text[..len]),

@@ -16,7 +16,7 @@ use super::text::unescape;
 use super::{JsonError, JsonReason};
 use crate::schema::{Field, Kind, MAX_FIELDS, Message, Presence, Role};
 use crate::wire::{MAX_DEPTH, Wire, key as tag};
-use crate::write::{STEP, put_array, put_key, put_start, put_varint, varint_len};
+use crate::write::{STEP, put_key, put_start, put_varint, varint_len};
 use crate::{Counts, Signal};
 
 /// Reads a request into `out`, which is empty. `strict` is whether half of a surrogate pair is refused.
@@ -245,7 +245,7 @@ impl<'a> Decoder<'a> {
                 // The bits of a zero that is negative are not zero.
                 if explicit || bits != 0 {
                     put_key(&mut self.out, number, Wire::Fixed64);
-                    put_array(&mut self.out, &bits.to_le_bytes());
+                    self.out.extend_from_slice(&bits.to_le_bytes());
                 }
                 Some(rest)
             }
@@ -283,7 +283,7 @@ impl<'a> Decoder<'a> {
             }),
             Kind::Fixed64s(kind) => self.packed(number, rest, |decoder, rest| {
                 let (bits, rest) = decoder.fixed64(kind, rest)?;
-                put_array(&mut decoder.out, &bits.to_le_bytes());
+                decoder.out.extend_from_slice(&bits.to_le_bytes());
                 Some(rest)
             }),
         }
@@ -397,9 +397,9 @@ impl<'a> Decoder<'a> {
                 let len = 4 + key.len() + value_len;
                 self.out.reserve(2 + len + STEP);
                 let head = [tag(number, Wire::Len) as u8, len as u8, 0x0a, key.len() as u8];
-                put_array(&mut self.out, &head);
+                self.out.extend_from_slice(&head);
                 put_start(&mut self.out, from_key, key.len());
-                put_array(&mut self.out, &[0x12, value_len as u8, 0x0a, text.len() as u8]);
+                self.out.extend_from_slice(&[0x12, value_len as u8, 0x0a, text.len() as u8]);
                 put_start(&mut self.out, from_text, text.len());
                 return Some(rest);
             }
@@ -516,7 +516,7 @@ impl<'a> Decoder<'a> {
         };
         put_key(&mut self.out, number, Wire::Len);
         self.out.push(N as u8);
-        put_array(&mut self.out, &id);
+        self.out.extend_from_slice(&id);
         Some(after)
     }
 

@@ -9,17 +9,11 @@ RELEASE := target/release/phoenix-collector
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
-run: build ## Builds the release binary and starts it on CONFIG (configs/quickstart.yaml).
-	@echo
-	@echo 'Phoenix takes OTLP on localhost:4317 (gRPC) and localhost:4318 (HTTP). From another terminal, send a span:'
-	@echo
-	@echo "  curl -i http://localhost:4318/v1/traces -H 'Content-Type: application/x-protobuf' --data-binary @examples/quickstart/span.binpb"
-	@echo
-	@echo 'It shows below. Ctrl-C stops; health is at http://localhost:13133.'
-	@echo
-	@exec $(RELEASE) --config=$(CONFIG)
+run: ## Builds the control service with the collector in it and starts both, the collector on CONFIG (configs/quickstart.yaml).
+	$(CARGO) build --release --package phoenix-control
+	@exec examples/quickstart/run target/release/phoenix-control $(CONFIG)
 
-control: ## Builds the control service and starts it; says where it is and, the first time, with which key.
+control: ## Builds the control service and starts it alone; says where it is and, the first time, with which key.
 	$(CARGO) build --release --package phoenix-control
 	@exec target/release/phoenix-control serve
 

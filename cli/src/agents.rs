@@ -35,6 +35,10 @@ pub(crate) fn run(client: &Client, asked: &Agents, out: &Output) -> anyhow::Resu
             client.delete(&format!("{}/credential", path(client, agent)?))?;
             out.text(&format!("{agent} enrols again with a token\n"))?;
         }
+        Agents::RotateCredential { agent } => {
+            client.order(&format!("{}/credential/rotation", path(client, agent)?))?;
+            out.text(&format!("{agent} gets another credential\n"))?;
+        }
         Agents::Forgive { agent } => {
             client.delete(&format!("{}/failures", path(client, agent)?))?;
             out.text(&format!("what failed on {agent} is offered again\n"))?;

@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Status,
     /// Lists things, or shows one.
     Get(Get),
-    /// Makes an enrolment token, an API key or a user.
+    /// Makes an enrolment token, an API key, a user or a schedule.
     #[command(subcommand)]
     Create(Create),
     /// Tells what `apply` would do, and changes nothing. Exits with 2 where it would do something.
@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// Gives tasks to agents, and tells what came of them.
     #[command(subcommand)]
     Tasks(Tasks),
+    /// Lists tasks that come again, holds them and removes them.
+    #[command(subcommand)]
+    Schedules(Schedules),
     /// Lists agents, labels them, and locks them out.
     #[command(subcommand)]
     Agents(Agents),
@@ -93,6 +96,10 @@ pub(crate) enum Kind {
     Rollouts,
     #[value(alias = "task")]
     Tasks,
+    #[value(alias = "schedule")]
+    Schedules,
+    #[value(alias = "template")]
+    Templates,
     #[value(alias = "user")]
     Users,
     #[value(name = "api-keys", aliases = ["keys", "key"])]
@@ -136,6 +143,9 @@ pub(crate) enum Create {
         /// viewer, editor, deployer or admin.
         #[arg(long)]
         role: String,
+        /// Only for agents with these labels: `env=prod`.
+        #[arg(long, default_value = "")]
+        scope: String,
     },
     /// A user, whose password is asked for.
     User {
@@ -143,7 +153,43 @@ pub(crate) enum Create {
         /// viewer, editor, deployer or admin.
         #[arg(long)]
         role: String,
+        /// Only for agents with these labels: `env=prod`.
+        #[arg(long, default_value = "")]
+        scope: String,
     },
+    /// A schedule: a task that agents do again and again.
+    Schedule {
+        name: String,
+        /// When, as in cron and in UTC: `0 3 * * *`, `@daily`.
+        #[arg(long)]
+        cron: String,
+        /// diagnostics, dry_run, log_level, reload, restart or tap.
+        #[arg(long)]
+        kind: String,
+        /// The agents with these labels when it is due; all without.
+        #[arg(long, default_value = "", conflicts_with = "agent")]
+        selector: String,
+        /// One agent alone.
+        #[arg(long)]
+        agent: Option<String>,
+        /// A setting of the task, as with `tasks run`. May be repeated.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = label)]
+        settings: Vec<(String, String)>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schedules {
+    /// Lists schedules.
+    List,
+    /// Tells of one.
+    Get { name: String },
+    /// Gives no further tasks, until it is resumed.
+    Pause { name: String },
+    /// Goes on with it; what it passed over is not made up for.
+    Resume { name: String },
+    /// Removes one; tasks that it gave stay.
+    Remove { name: String },
 }
 
 #[derive(Args, Debug)]
@@ -204,6 +250,9 @@ pub(crate) enum Rollout {
         /// The stages, as `percent` or `percent:soak`, for example `10:10m,100`.
         #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "100", value_parser = stage)]
         stages: Vec<(i64, i64)>,
+        /// A gate, as the API calls it: `max_failed=1`, `max_send_failed_percent=none`. May be repeated.
+        #[arg(long = "gate", value_name = "KEY=VALUE", value_parser = label)]
+        gates: Vec<(String, String)>,
         /// Waits for its end.
         #[arg(long)]
         wait: bool,
@@ -238,9 +287,9 @@ pub(crate) enum Tasks {
     /// Gives an agent a task.
     Run {
         agent: String,
-        /// diagnostics, log_level, reload, restart.
+        /// diagnostics, dry_run, log_level, reload, restart or tap.
         kind: String,
-        /// A setting of the task. May be repeated: `level=debug`.
+        /// A setting of the task. May be repeated: `level=debug`; `redact[]=user.*` adds to a list.
         #[arg(long = "set", value_name = "KEY=VALUE", value_parser = label)]
         settings: Vec<(String, String)>,
         /// Waits for the result, at most as long.
@@ -274,6 +323,8 @@ pub(crate) enum Agents {
     Revoke { agent: String },
     /// Forgets the credential of one, which then enrols again.
     ForgetCredential { agent: String },
+    /// Gives one another credential: its connection ends, and it comes back.
+    RotateCredential { agent: String },
     /// Offers what failed on one again.
     Forgive { agent: String },
 }

@@ -123,6 +123,11 @@ impl Client {
         Ok(self.send(&method, path, etag, Some(body))?.body)
     }
 
+    /// Removes what was seen with this ETag.
+    pub(crate) fn remove(&self, path: &str, etag: &str) -> anyhow::Result<()> {
+        self.send(&Method::DELETE, path, etag, None).map(drop)
+    }
+
     /// Removes.
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.send(&Method::DELETE, path, "", None).map(|_| ())

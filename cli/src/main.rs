@@ -16,6 +16,7 @@ mod manifest;
 mod output;
 mod resources;
 mod rollouts;
+mod schedules;
 mod tasks;
 
 use std::process::ExitCode;
@@ -70,6 +71,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Diff(asked) => drift::diff(&client()?, &asked, &out),
         Command::Rollout(asked) => rollouts::run(&client()?, &asked, &out),
         Command::Tasks(asked) => tasks::run(&client()?, &asked, &out),
+        Command::Schedules(asked) => schedules::run(&client()?, &asked, &out),
         Command::Agents(asked) => agents::run(&client()?, &asked, &out),
         Command::Logs(asked) => tasks::logs(&client()?, &asked, &out),
         Command::Completion { shell } => {

@@ -51,8 +51,9 @@ pub(crate) struct Group {
     /// How it gets there; at once without.
     #[serde(default)]
     pub(crate) stages: Vec<Stage>,
+    /// When a rollout is stopped, in the service's words; what is left out is as the service has it.
     #[serde(default)]
-    pub(crate) gates: Option<Gates>,
+    pub(crate) gates: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A step of a rollout.
@@ -62,20 +63,6 @@ pub(crate) struct Stage {
     percent: i64,
     #[serde(default)]
     soak_seconds: i64,
-}
-
-/// When a rollout is stopped; what is left out is as the service has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Gates {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_failed: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_unhealthy: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patience_seconds: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    automatic_rollback: Option<bool>,
 }
 
 /// What there is to be.

@@ -9,6 +9,7 @@ use crate::args::{Create, Get, Kind};
 use crate::client::Client;
 use crate::login::ask;
 use crate::output::{Column, Output};
+use crate::tasks::payload;
 
 /// What people see of agents.
 pub(crate) const AGENTS: &[Column] = &[
@@ -39,6 +40,18 @@ pub(crate) const TASKS: &[Column] = &[
     ("ERROR", "error"),
 ];
 
+/// What people see of schedules.
+pub(crate) const SCHEDULES: &[Column] = &[
+    ("NAME", "name"),
+    ("CRON", "cron"),
+    ("KIND", "kind"),
+    ("AGENTS", "selector"),
+    ("AGENT", "agent_id"),
+    ("ENABLED", "enabled"),
+    ("NEXT", "next_at"),
+    ("ID", "id"),
+];
+
 impl Kind {
     fn path(self) -> &'static str {
         match self {
@@ -47,6 +60,8 @@ impl Kind {
             Kind::Agents => "/agents",
             Kind::Rollouts => "/rollouts",
             Kind::Tasks => "/tasks",
+            Kind::Schedules => "/schedules",
+            Kind::Templates => "/templates",
             Kind::Users => "/users",
             Kind::Keys => "/api-keys",
             Kind::Tokens => "/enrolment-tokens",
@@ -61,6 +76,8 @@ impl Kind {
             Kind::Agents => "agent",
             Kind::Rollouts => "rollout",
             Kind::Tasks => "task",
+            Kind::Schedules => "schedule",
+            Kind::Templates => "template",
             Kind::Users => "user",
             Kind::Keys => "API key",
             Kind::Tokens => "enrolment token",
@@ -83,10 +100,15 @@ impl Kind {
             Kind::Agents => AGENTS,
             Kind::Rollouts => ROLLOUTS,
             Kind::Tasks => TASKS,
-            Kind::Users => &[("NAME", "name"), ("ROLE", "role"), ("ID", "id")],
+            Kind::Schedules => SCHEDULES,
+            Kind::Templates => {
+                &[("NAME", "name"), ("DESCRIPTION", "description"), ("REVISION", "revision"), ("ID", "id")]
+            }
+            Kind::Users => &[("NAME", "name"), ("ROLE", "role"), ("SCOPE", "scope"), ("ID", "id")],
             Kind::Keys => &[
                 ("NAME", "name"),
                 ("ROLE", "role"),
+                ("SCOPE", "scope"),
                 ("EXPIRES", "expires_at"),
                 ("REVOKED", "revoked_at"),
                 ("ID", "id"),
@@ -171,10 +193,21 @@ pub(crate) fn create(client: &Client, asked: &Create, out: &Output) -> anyhow::R
             }
             client.post("/enrolment-tokens", &body)?
         }
-        Create::ApiKey { name, role } => client.post("/api-keys", &json!({"name": name, "role": role}))?,
-        Create::User { name, role } => {
+        Create::ApiKey { name, role, scope } => {
+            client.post("/api-keys", &json!({"name": name, "role": role, "scope": scope}))?
+        }
+        Create::User { name, role, scope } => {
             let password = ask("password")?;
-            client.post("/users", &json!({"name": name, "role": role, "password": password}))?
+            client
+                .post("/users", &json!({"name": name, "role": role, "scope": scope, "password": password}))?
+        }
+        Create::Schedule { name, cron, kind, selector, agent, settings } => {
+            let mut body = json!({"name": name, "cron": cron, "kind": kind, "selector": selector});
+            body["payload"] = payload(settings);
+            if let Some(agent) = agent {
+                body["agent_id"] = client.find("agent", "/agents", agent)?["id"].clone();
+            }
+            client.post("/schedules", &body)?
         }
     };
     let shown = made["token"].as_str().or_else(|| made["id"].as_str()).unwrap_or_default().to_owned();

@@ -23,7 +23,7 @@ pub(crate) fn run(client: &Client, asked: &Rollout, out: &Output) -> anyhow::Res
         Rollout::Approve { id } => order(client, id, "approve", out)?,
         Rollout::Back { id } => order(client, id, "roll_back", out)?,
         Rollout::Wait { id, timeout } => return wait(client, id, *timeout, out),
-        Rollout::Start { group, configuration, version, stages, wait: waits } => {
+        Rollout::Start { group, configuration, version, stages, gates, wait: waits } => {
             let group = client.find("group", "/groups", group)?;
             let configuration = client.find("configuration", "/configurations", configuration)?;
             let number = version.or(configuration["latest"].as_i64()).filter(|number| *number > 0);
@@ -34,7 +34,12 @@ pub(crate) fn run(client: &Client, asked: &Rollout, out: &Output) -> anyhow::Res
                 .iter()
                 .map(|(percent, soak)| json!({"percent": percent, "soak_seconds": soak}))
                 .collect();
-            let new = json!({"group_id": group["id"], "version_id": version["id"], "stages": stages});
+            let mut new = json!({"group_id": group["id"], "version_id": version["id"], "stages": stages});
+            for (key, value) in gates {
+                // What is not limited is null, and none to people.
+                let limit = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value.as_str()));
+                new["gates"][key] = if value == "none" { Value::Null } else { limit };
+            }
             let started = client.post("/rollouts", &new)?;
             let id = started["id"].as_str().unwrap_or_default();
             if *waits {

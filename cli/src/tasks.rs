@@ -23,9 +23,7 @@ pub(crate) fn run(client: &Client, asked: &Tasks, out: &Output) -> anyhow::Resul
         }
         Tasks::Get { id } => out.value(&client.get(&format!("/tasks/{id}"))?)?,
         Tasks::Run { agent, kind, settings, wait } => {
-            let payload: Map<String, Value> =
-                settings.iter().map(|(key, value)| (key.clone(), typed(value))).collect();
-            let task = give(client, agent, kind, &payload.into())?;
+            let task = give(client, agent, kind, &payload(settings))?;
             let Some(patience) = wait else {
                 let line = format!("{} waits for {agent}", task["id"].as_str().unwrap_or_default());
                 out.said(&task, &line)?;
@@ -44,6 +42,28 @@ pub(crate) fn run(client: &Client, asked: &Tasks, out: &Output) -> anyhow::Resul
         }
     }
     Ok(Exit::Fine)
+}
+
+/// The settings of a task; `key[]` adds to a list, and no setting is none.
+pub(crate) fn payload(settings: &[(String, String)]) -> Value {
+    if settings.is_empty() {
+        return Value::Null;
+    }
+    let mut payload = Map::new();
+    for (key, value) in settings {
+        match key.strip_suffix("[]") {
+            None => {
+                payload.insert(key.clone(), typed(value));
+            }
+            Some(key) => {
+                let list = payload.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+                if let Value::Array(items) = list {
+                    items.push(typed(value));
+                }
+            }
+        }
+    }
+    payload.into()
 }
 
 /// A number or a truth value where it looks like one.
@@ -107,5 +127,13 @@ mod tests {
         assert_eq!(typed("true"), true);
         assert_eq!(typed("debug"), "debug");
         assert_eq!(typed("{}"), "{}");
+        let given = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+            payload(&pairs)
+        };
+        assert_eq!(given(&[]), Value::Null);
+        let tap =
+            given(&[("pipeline", "logs"), ("redact[]", "user.*"), ("items", "5"), ("redact[]", "*.id")]);
+        assert_eq!(tap, json!({"pipeline": "logs", "items": 5, "redact": ["user.*", "*.id"]}));
     }
 }

@@ -87,7 +87,8 @@ fn overlay(asked: &Agent, token: Option<&str>, is_bare: bool) -> anyhow::Result<
     let extension = json!({
         "server": {transport: server},
         "agent_description": {"non_identifying_attributes": labels, "include_resource_attributes": true},
-        "capabilities": {"accepts_remote_config": true, "accepts_tasks": true},
+        "capabilities": {"accepts_remote_config": true, "accepts_tasks": true, "accepts_restart_command": true,
+            "reports_own_metrics": true, "reports_own_traces": true, "reports_own_logs": true},
         "storage": {"directory": plain(&absolute(&asked.storage)?)},
         "grace_period": format!("{}ms", asked.grace_period.as_millis()),
     });

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use phoenix_component::{
     ApplyAnswer, ApplyConditions, BoxFuture, ChangeError, Changes, Collector, ComponentBook, ComponentStatus,
     ConfigRequest, DrainState, EffectiveConfig, FeatureGate, LogLevel, LogLevelState, PipelineStatus,
-    PlanAnswer, Status, files,
+    PlanAnswer, Status, TelemetryDestinations, files,
 };
 use phoenix_config::{Kind, Secrets};
 use phoenix_engine::{Applied, ApplyError, Engine};
@@ -35,6 +35,8 @@ struct Inner {
     telemetry: OwnTelemetry,
     started: SystemTime,
     running: Mutex<RunningConfig>,
+    /// Where own telemetry goes besides.
+    destinations: Mutex<TelemetryDestinations>,
     /// Held while a configuration is applied and noted.
     turn: tokio::sync::Mutex<OwnMetrics>,
     hasher: std::hash::RandomState,
@@ -64,6 +66,7 @@ impl Control {
             telemetry,
             started: SystemTime::now(),
             running: Mutex::default(),
+            destinations: Mutex::default(),
             turn: tokio::sync::Mutex::new(own_metrics),
             hasher: std::hash::RandomState::new(),
             restart: Notify::new(),
@@ -184,6 +187,25 @@ impl Control {
         }
     }
 
+    /// Settings with what is wanted besides. A configuration that forbids that counts more.
+    fn with_destinations(&self, telemetry: &ServiceTelemetry) -> ServiceTelemetry {
+        let wanted = self.0.destinations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        telemetry.with(&wanted).unwrap_or_else(|why| {
+            tracing::warn!(why, "own telemetry is not sent where a server wants it any more");
+            telemetry.clone()
+        })
+    }
+
+    async fn send_elsewhere(&self, to: TelemetryDestinations) -> Result<(), String> {
+        let mut own_metrics = self.0.turn.lock().await;
+        let telemetry = self.running().telemetry.with(&to)?;
+        let readers = own_metrics.prepare(&telemetry).map_err(|error| format!("{error:#}"))?;
+        self.0.telemetry.apply(&telemetry, self.0.engine.host()).map_err(|error| error.to_string())?;
+        own_metrics.commit(readers);
+        *self.0.destinations.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        Ok(())
+    }
+
     /// The one way to another configuration.
     async fn change(
         &self,
@@ -200,9 +222,9 @@ impl Control {
         if conditions.if_running.is_some_and(|expected| expected != running) {
             return Err(ChangeError::Moved { running });
         }
-        let readers = own_metrics
-            .prepare(&loaded.telemetry)
-            .map_err(|error| ChangeError::Build(format!("{error:#}")))?;
+        let telemetry = self.with_destinations(&loaded.telemetry);
+        let readers =
+            own_metrics.prepare(&telemetry).map_err(|error| ChangeError::Build(format!("{error:#}")))?;
         let forbids = conditions.fail_on_state_loss;
         let allows = |changes: &Changes| !forbids || changes.losses().is_empty();
         let applied = match self.0.engine.apply_if(&loaded.plan, allows).await {
@@ -219,7 +241,7 @@ impl Control {
         let answer = self.answer(&loaded, applied.changes.clone());
         own_metrics.commit(readers);
         let host = self.0.engine.host();
-        if let Err(error) = self.0.telemetry.apply(&loaded.telemetry, host) {
+        if let Err(error) = self.0.telemetry.apply(&telemetry, host) {
             tracing::error!(%error, "the settings of own telemetry were not applied; the former ones go on");
         }
         self.note(&loaded, request.is_reload());
@@ -322,6 +344,14 @@ pub(crate) fn set_level(logs: &logs::LogHandle, level: Option<(LogLevel, Duratio
 }
 
 impl Collector for Control {
+    fn rest(&self) {
+        self.settle();
+    }
+
+    fn send_telemetry(&self, to: TelemetryDestinations) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(self.send_elsewhere(to))
+    }
+
     fn started(&self) -> SystemTime {
         self.0.started
     }

@@ -21,6 +21,7 @@ mod distribution;
 mod gates;
 mod http_provider;
 mod load;
+mod memory;
 mod own_metrics;
 #[cfg(feature = "ottl")]
 mod playground;
@@ -39,7 +40,9 @@ use std::process::ExitCode;
 
 pub use distribution::{Distribution, Provider};
 pub use phoenix_component::BuildInfo;
+pub use phoenix_component::TelemetryDestination;
 pub use phoenix_component::factory::Registry;
+pub use service_telemetry::SpanExport;
 
 /// Tokens of OpenID Connect as the extension `oidc` judges them, for services that let people in by them.
 #[cfg(feature = "distribution")]

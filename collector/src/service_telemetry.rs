@@ -1,10 +1,12 @@
 //! `service::telemetry`: what the collector says of itself, one module for each part.
 
+mod elsewhere;
 mod export;
 mod logs;
 mod metrics;
 mod otlp;
 mod resource;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -18,6 +20,8 @@ use phoenix_telemetry::Resource;
 use phoenix_telemetry::logs::{OutputError, RecordSink, logs_request};
 use phoenix_telemetry::traces::{SpanSink, TracerOptions, traces_request};
 use tokio::time::Instant;
+
+pub use spans::SpanExport;
 
 pub(crate) use metrics::{MetricsPlan, OtlpTarget, PushTarget, ReaderPlan};
 

@@ -395,6 +395,10 @@ impl Collector for Supervised {
         Vec::new()
     }
 
+    fn is_this_process(&self) -> bool {
+        false
+    }
+
     fn plan(&self, _: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {
         Box::pin(async {
             Err(ChangeError::Unavailable("a supervised collector cannot say what a change means".to_owned()))

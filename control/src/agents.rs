@@ -66,6 +66,8 @@ pub struct AgentDetails {
     pub health: serde_json::Value,
     /// What it runs with, as it says; secrets hidden by the agent.
     pub effective_config: Option<String>,
+    /// What became of a credential, or of settings of own telemetry, that it was offered: `status`, `error` and when.
+    pub connection_settings: serde_json::Value,
     /// The components that it has, by kind.
     pub components: serde_json::Value,
     /// Configurations that failed on it, and are not offered again: by hash, why.
@@ -114,7 +116,8 @@ pub(crate) fn rows(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<Row>>
 }
 
 pub(crate) fn row(tx: &mut dyn Tx, id: &str) -> Result<Row> {
-    let sql = format!("SELECT {AGENT}, health, effective, components FROM agents WHERE id = ?1");
+    let sql =
+        format!("SELECT {AGENT}, health, effective, components, connection_status FROM agents WHERE id = ?1");
     tx.one(&sql, args![id])?.ok_or_else(|| Error::NotFound(format!("agent {id}")))
 }
 

@@ -13,6 +13,7 @@ mod logins;
 mod metrics;
 mod page;
 mod rollouts;
+mod schedules;
 mod sessions;
 mod tasks;
 mod templates;
@@ -88,6 +89,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(tasks::get))
         .routes(routes!(tasks::requeue))
         .routes(routes!(tasks::cancel))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::get, schedules::change, schedules::remove))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

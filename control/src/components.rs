@@ -9,6 +9,7 @@ use crate::agents::labels_of;
 use crate::error::{Error, Result};
 use crate::groups::Assignment;
 use crate::store::Tx;
+use crate::validation;
 
 /// The sections of a configuration that name components.
 const SECTIONS: [&str; 5] = ["receivers", "processors", "exporters", "connectors", "extensions"];
@@ -54,6 +55,12 @@ fn told(components: &serde_json::Value) -> Components {
     told
 }
 
+/// Whether who has `has` takes this component under the name that a configuration calls it by.
+fn is_had(has: &Components, (section, name): &(String, String)) -> bool {
+    let has = |name: &str| has.contains(&(section.clone(), name.to_owned()));
+    has(name) || validation::canonical(section, name).is_some_and(has)
+}
+
 /// What agents of a group lack. Those that do not say what they have are not asked.
 pub(crate) fn lacking(tx: &mut dyn Tx, group_id: &str, needed: &Components) -> Result<Vec<Lack>> {
     let assignment = Assignment::load(tx)?;
@@ -72,7 +79,7 @@ pub(crate) fn lacking(tx: &mut dyn Tx, group_id: &str, needed: &Components) -> R
         let sql = "SELECT components FROM agents WHERE id = ?1";
         let Some(row) = tx.one(sql, crate::args![agents.first().cloned()])? else { continue };
         let has = told(&row.json(0));
-        for (section, kind) in needed.iter().filter(|one| !has.contains(*one)) {
+        for (section, kind) in needed.iter().filter(|one| !is_had(&has, one)) {
             let component = format!("{section}::{kind}");
             let lack =
                 lacks.entry(component.clone()).or_insert(Lack { component, agents: 0, examples: vec![] });
@@ -119,5 +126,9 @@ mod tests {
         assert_eq!(missing, [&("exporters".to_owned(), "kafka".to_owned())]);
         assert_eq!(needed.len(), 2);
         assert!(told(&serde_json::Value::Null).is_empty());
+        let has = told(&json!([{"kind": "exporters", "types": ["otlp_http", "nop"]}]));
+        let is_had = |name: &str| is_had(&has, &("exporters".to_owned(), name.to_owned()));
+        assert!(is_had("otlp_http") && is_had("otlphttp") && is_had("nop"), "under any of its names");
+        assert!(!is_had("debug") && !is_had("unheard_of"));
     }
 }

@@ -11,6 +11,7 @@ use crate::configurations::Version;
 use crate::error::{Error, Result};
 use crate::freezes::{self, Freeze};
 use crate::ids::new_id;
+use crate::own_telemetry::OwnTelemetry;
 use crate::principals::{check_name, snapshot};
 use crate::roles::Permission;
 use crate::selector::{Labels, Selector};
@@ -35,6 +36,8 @@ pub struct Group {
     pub requires_approval: bool,
     /// When it is left as it is.
     pub freezes: Vec<Freeze>,
+    /// Where its agents send what they say of themselves, besides where their own files say.
+    pub own_telemetry: OwnTelemetry,
     /// When it was made.
     pub created_at: String,
     /// Goes up with each change; the ETag.
@@ -44,10 +47,11 @@ pub struct Group {
 impl Record for Group {
     const TABLE: &'static str = "agent_groups";
     const NOUN: &'static str = "group";
-    const COLUMNS: &'static str =
-        "id, name, selector, priority, live_version_id, created_at, revision, requires_approval, freezes";
+    const COLUMNS: &'static str = "id, name, selector, priority, live_version_id, created_at, revision, requires_approval, freezes, own_telemetry";
 
     fn read(row: &Row) -> Result<Group> {
+        let unreadable =
+            |error: serde_json::Error| Error::Internal(format!("a group in the database: {error}"));
         Ok(Group {
             id: row.text(0),
             name: row.text(1),
@@ -55,8 +59,8 @@ impl Record for Group {
             priority: row.int(3),
             live_version_id: row.maybe_text(4),
             requires_approval: row.yes(7),
-            freezes: serde_json::from_str(&row.text(8))
-                .map_err(|error| Error::Internal(format!("a group in the database: {error}")))?,
+            freezes: serde_json::from_str(&row.text(8)).map_err(unreadable)?,
+            own_telemetry: serde_json::from_str(&row.text(9)).map_err(unreadable)?,
             created_at: rfc3339(row.int(5)),
             revision: row.int(6),
         })
@@ -83,6 +87,8 @@ pub struct GroupChange {
     pub requires_approval: Option<bool>,
     /// When it is left as it is; for administrators.
     pub freezes: Option<Vec<Freeze>>,
+    /// Where its agents send what they say of themselves, all of it anew.
+    pub own_telemetry: Option<OwnTelemetry>,
 }
 
 /// The one with this identifier, where the caller's scope has all of its agents.
@@ -94,7 +100,8 @@ pub(crate) fn find_for(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Gro
     }
 }
 
-fn require_scope(caller: &Caller, selector: &str) -> Result<()> {
+/// Refuses a selector that means agents beyond the caller's scope.
+pub(crate) fn require_scope(caller: &Caller, selector: &str) -> Result<()> {
     match caller.scope.covers(&Selector::parse(selector)?) {
         true => Ok(()),
         false => Err(Error::field("selector", "must require what your scope does")),
@@ -150,19 +157,22 @@ pub(crate) fn change(
     require_scope(caller, selector)?;
     let freezes = change.freezes.as_ref().unwrap_or(&before.freezes);
     freezes::check(freezes)?;
+    let own_telemetry = change.own_telemetry.as_ref().unwrap_or(&before.own_telemetry);
+    own_telemetry.check()?;
     tx.execute(
-        "UPDATE agent_groups SET selector = ?2, priority = ?3, requires_approval = ?4, freezes = ?5,
+        "UPDATE agent_groups SET selector = ?2, priority = ?3, requires_approval = ?4, freezes = ?5, own_telemetry = ?6,
          revision = revision + 1 WHERE id = ?1",
         args![
             id,
             selector,
             change.priority.unwrap_or(before.priority),
             change.requires_approval.unwrap_or(before.requires_approval),
-            snapshot(freezes)
+            snapshot(freezes),
+            own_telemetry.stored()
         ],
     )?;
     let after: Group = find(tx, id)?;
-    audit::record(tx, caller, now, "group.change", id, &snapshot(&before), &snapshot(&after))?;
+    audit::record(tx, caller, now, "group.change", id, &before.whole(), &after.whole())?;
     Ok(after)
 }
 
@@ -186,6 +196,11 @@ pub(crate) fn set_live(tx: &mut dyn Tx, id: &str, version_id: &str) -> Result<()
 }
 
 impl Group {
+    /// All that it is, with what is not shown.
+    fn whole(&self) -> String {
+        format!("{}{}", snapshot(self), self.own_telemetry.stored())
+    }
+
     /// Whether all of its agents are of the caller's scope.
     pub(crate) fn is_seen(&self, caller: &Caller) -> Result<bool> {
         Ok(caller.scope.covers(&Selector::parse(&self.selector)?))

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use phoenix_opamp::ServerToAgent;
+use phoenix_opamp::{ServerToAgent, Vitals};
 use tokio::sync::{Notify, mpsc};
 
 /// Messages that may wait for one agent; one that does not take them is behind and will ask anew.
@@ -24,6 +24,10 @@ struct Session {
     /// What waits for the next poll.
     held: Option<mpsc::Receiver<ServerToAgent>>,
     takes_tasks: bool,
+    /// What it last told of its data, and nobody has looked at.
+    vitals: Option<Vitals>,
+    /// The hash of the settings of own telemetry that it was offered last.
+    settings: String,
 }
 
 #[derive(Default)]
@@ -79,6 +83,8 @@ impl Hub {
             polls_every_ms,
             held: None,
             takes_tasks: false,
+            vitals: None,
+            settings: String::new(),
         };
         let replaced = table.sessions.insert(agent.to_owned(), session).is_some();
         Opened { number, inbox, replaced }
@@ -136,6 +142,11 @@ impl Hub {
     /// Ends the session of an agent that is locked out, wherever it is connected.
     pub(crate) fn expel(&self, agent: &str) {
         self.expel_here(agent);
+        self.expel_elsewhere(agent);
+    }
+
+    /// Ends the sessions that an agent has with other instances: the newest counts.
+    pub(crate) fn expel_elsewhere(&self, agent: &str) {
         let mut told = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner);
         told.push(agent.to_owned());
         self.0.told.notify_one();
@@ -158,6 +169,31 @@ impl Hub {
             }
             _ => Heard::Replaced,
         }
+    }
+
+    /// Keeps what an agent tells of its data until somebody wants to know: most of the time, nobody does.
+    pub(crate) fn set_vitals(&self, agent: &str, vitals: Vitals) {
+        if let Some(session) = self.table().sessions.get_mut(agent) {
+            session.vitals = Some(vitals);
+        }
+    }
+
+    /// Takes what an agent has told of its data since somebody last asked, where that is about `hash`.
+    pub(crate) fn take_vitals(&self, agent: &str, hash: &str) -> Option<Vitals> {
+        let mut table = self.table();
+        table.sessions.get_mut(agent)?.vitals.take_if(|told| told.hash == hash)
+    }
+
+    /// Remembers that an agent is offered the settings with this hash; whether it was offered others before.
+    pub(crate) fn offers_settings(&self, agent: &str, hash: &[u8]) -> bool {
+        let hash = String::from_utf8_lossy(hash);
+        let mut table = self.table();
+        let Some(session) = table.sessions.get_mut(agent) else { return false };
+        let is_new = session.settings != hash;
+        if is_new {
+            session.settings = hash.into_owned();
+        }
+        is_new
     }
 
     pub(crate) fn set_takes_tasks(&self, agent: &str, takes: bool) {
@@ -341,6 +377,17 @@ mod tests {
         }
         assert!(hub.send("a", ServerToAgent::default()), "the one that was given up took nothing with it");
         assert_eq!(hub.wait("a", 3, soon()).await, Ok(Some(ServerToAgent::default())));
+    }
+
+    #[test]
+    fn vitals_are_taken_once_by_whom_they_concern() {
+        let hub = Hub::default();
+        let _session = hub.open("a", 0, None);
+        let told = Vitals { hash: "1".to_owned(), ..Vitals::default() };
+        hub.set_vitals("a", told.clone());
+        hub.set_vitals("b", told.clone());
+        assert_eq!((hub.take_vitals("a", "2"), hub.take_vitals("b", "1")), (None, None));
+        assert_eq!((hub.take_vitals("a", "1"), hub.take_vitals("a", "1")), (Some(told), None));
     }
 
     #[test]

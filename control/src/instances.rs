@@ -43,12 +43,16 @@ pub(crate) fn leave(tx: &mut dyn Tx, instance: &str) -> Result<()> {
     Ok(())
 }
 
-/// An agent is connected to `instance`.
-pub(crate) fn attach(tx: &mut dyn Tx, instance: &str, agent: &str) -> Result<()> {
+/// An agent is connected to `instance`. Says whether it is so to another one that is there, which is to end that.
+pub(crate) fn attach(tx: &mut dyn Tx, instance: &str, agent: &str) -> Result<bool> {
+    let since = tx.clock()? - LEASE_MS;
+    let sql = "SELECT 1 FROM agents a JOIN instances i ON i.id = a.connected_to
+         WHERE a.id = ?1 AND i.id <> ?2 AND i.seen_at > ?3";
+    let is_elsewhere = tx.one(sql, args![agent, instance, since])?.is_some();
     let sql =
         "UPDATE agents SET connected_to = ?2 WHERE id = ?1 AND (connected_to IS NULL OR connected_to <> ?2)";
     tx.execute(sql, args![agent, instance])?;
-    Ok(())
+    Ok(is_elsewhere)
 }
 
 /// An agent was last heard of, and is not connected to `instance` any more.

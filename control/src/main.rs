@@ -7,11 +7,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use phoenix_collector::TelemetryDestination;
+use phoenix_config::Opaque;
 use phoenix_control::oidc::{OidcSettings, RoleRule};
 use phoenix_control::serve::{self, Options};
 use phoenix_control::store::Pooling;
 use phoenix_control::tls::TlsFiles;
+use phoenix_telemetry::logs::{Encoding, LogLevel, LogOptions};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the rest of the log may take to be written at the end.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps the configurations of a fleet of collectors, and rolls them out.
 #[derive(Parser)]
@@ -82,8 +88,35 @@ struct Serve {
     /// Days after which an agent gets another credential; 0 is never.
     #[arg(long, default_value_t = 30)]
     credential_days: u32,
+    /// Where own traces are sent, over OTLP/HTTP: `http://localhost:4318`. None are made without.
+    #[arg(long)]
+    traces_endpoint: Option<String>,
+    /// A header that is sent with them: `NAME=VALUE`. May be repeated; in the variable one per line.
+    #[arg(long = "traces-header", env = "PHOENIX_CONTROL_TRACES_HEADERS", hide_env_values = true, value_delimiter = '\n',
+        value_parser = header, requires = "traces_endpoint")]
+    traces_headers: Vec<(String, Opaque)>,
+    /// How the log is written, to standard error.
+    #[arg(long, value_enum, default_value = "console")]
+    log_format: LogFormat,
+    /// The least severe records of the log: debug, info, warn or error.
+    #[arg(long, default_value = "info")]
+    log_level: LogLevel,
     #[command(flatten)]
     oidc: OidcArguments,
+}
+
+/// A form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Console,
+    /// One object a line.
+    Json,
+}
+
+fn header(text: &str) -> Result<(String, Opaque), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), Opaque::new(value)))
 }
 
 /// People log in with a provider of OpenID Connect.
@@ -164,7 +197,18 @@ fn print_document() -> anyhow::Result<()> {
 }
 
 fn run(asked: Serve) -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
+    let encoding = match asked.log_format {
+        LogFormat::Console => Encoding::Console,
+        LogFormat::Json => Encoding::Json,
+    };
+    let logs = phoenix_telemetry::logs::install();
+    logs.apply(LogOptions { level: asked.log_level, encoding, ..LogOptions::default() })?;
+    let outcome = serve(asked);
+    logs.flush(LOG_PATIENCE);
+    outcome
+}
+
+fn serve(asked: Serve) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let tls = asked.tls_cert.zip(asked.tls_key);
@@ -182,6 +226,9 @@ fn run(asked: Serve) -> anyhow::Result<()> {
             listen: asked.listen,
             opamp_listen: asked.opamp_listen,
             heartbeat_seconds: asked.heartbeat_seconds,
+            traces: asked
+                .traces_endpoint
+                .map(|endpoint| TelemetryDestination { endpoint, headers: asked.traces_headers }),
             requests_per_second: asked.requests_per_second,
         };
         let (mut terminate, mut interrupt) =

@@ -7,6 +7,3 @@ mod offers;
 pub(crate) use listener::note_seen;
 pub use listener::router;
 pub(crate) use offers::{drive_tasks, reconcile};
-
-/// The custom messages by which tasks are handed out.
-pub const TASKS: &str = "io.phoenix.tasks/v1";

@@ -3,11 +3,14 @@
 //! What happens next is decided by [`machine::decide`] from what is in the database and who is connected, so a service
 //! that is killed in any step goes on where it was.
 
+mod gates;
 pub mod machine;
 
 use std::collections::BTreeSet;
 
+use phoenix_opamp::Vitals;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::agents::labels_of;
@@ -20,9 +23,10 @@ use crate::groups::{self, Assignment, Group};
 use crate::ids::{new_id, sha256};
 use crate::principals::snapshot;
 use crate::store::record::{Record, expect_revision, find};
-use crate::store::{Row, Tx};
+use crate::store::{Row, Tx, Value};
 use crate::time::rfc3339;
 use crate::validation;
+pub use gates::Gates;
 use machine::{Decision, Observed};
 
 /// Most stages of a rollout.
@@ -41,28 +45,8 @@ pub struct Stage {
     pub soak_seconds: i64,
 }
 
-/// When a rollout is stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Gates {
-    /// Agents that may fail to apply the version.
-    pub max_failed: i64,
-    /// Agents that may be unhealthy with it.
-    pub max_unhealthy: i64,
-    /// How long agents may take to apply it, in seconds.
-    pub patience_seconds: i64,
-    /// Whether the group goes back to the former version by itself; else the rollout is paused.
-    pub automatic_rollback: bool,
-}
-
-impl Default for Gates {
-    fn default() -> Gates {
-        Gates { max_failed: 0, max_unhealthy: 0, patience_seconds: 600, automatic_rollback: true }
-    }
-}
-
 /// A rollout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Rollout {
     /// Identifier.
     pub id: String,
@@ -154,10 +138,7 @@ fn check(stages: &[Stage], gates: &Gates) -> Result<()> {
         last = stage.percent;
     }
     require(last == 100, "stages".into(), "the last one must be of 100 percent");
-    require(gates.max_failed >= 0, "gates.max_failed".into(), "must not be negative");
-    require(gates.max_unhealthy >= 0, "gates.max_unhealthy".into(), "must not be negative");
-    let fits = (1..=LONGEST).contains(&gates.patience_seconds);
-    require(fits, "gates.patience_seconds".into(), "must be 1 to 604800");
+    gates.check(&mut problems);
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
 
@@ -247,7 +228,7 @@ fn expose(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> R
 }
 
 /// How the agents of a rollout are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Progress {
     /// Agents that are to have the version by now.
     pub exposed: i64,
@@ -257,10 +238,16 @@ pub struct Progress {
     pub failed: i64,
     /// Those that have it and are not well.
     pub unhealthy: i64,
+    /// Those that have it and go beyond a limit of the gates.
+    pub strained: i64,
+    /// Those that have it, are well, and do not tell how their data fares.
+    pub unmeasured: i64,
     /// Those that have not answered yet.
     pub pending: i64,
     /// Those that are not connected; nobody waits for them.
     pub offline: i64,
+    /// What limit one of them goes beyond, in words.
+    pub strain: Option<String>,
 }
 
 pub(crate) fn observe(
@@ -270,35 +257,92 @@ pub(crate) fn observe(
 ) -> Result<(Observed, Progress)> {
     let layers = configurations::layers(tx, &rollout.to_version_id)?;
     let (_, hash) = validation::offer(&layers);
-    let sql = "SELECT a.id, a.reported_hash, a.reported_status, a.healthy, f.hash FROM rollout_agents r
+    let sql = "SELECT a.id, a.reported_hash, a.reported_status, a.healthy, f.hash, r.vitals, a.name, a.tells_vitals FROM rollout_agents r
          JOIN agents a ON a.id = r.agent_id
          LEFT JOIN agent_failures f ON f.agent_id = a.id AND f.hash = ?2
          WHERE r.rollout_id = ?1 AND a.revoked_at IS NULL";
-    let mut seen = Progress { exposed: 0, applied: 0, failed: 0, unhealthy: 0, pending: 0, offline: 0 };
+    let mut seen = Progress::default();
     for row in tx.query(sql, args![&rollout.id, &hash])? {
         seen.exposed += 1;
         let has_it = row.text(1) == hash && row.text(2) == "applied";
-        let counter = if row.maybe_text(4).is_some() {
-            &mut seen.failed
+        if row.maybe_text(4).is_some() {
+            seen.failed += 1;
         } else if !connected.contains(&row.text(0)) {
-            &mut seen.offline
+            seen.offline += 1;
         } else if !has_it {
-            &mut seen.pending
+            seen.pending += 1;
         } else if row.maybe_int(3) == Some(0) {
-            &mut seen.unhealthy
+            seen.unhealthy += 1;
         } else {
-            &mut seen.applied
-        };
-        *counter += 1;
+            let told = row.maybe_text(5).and_then(|text| serde_json::from_str::<Vitals>(&text).ok());
+            if told.is_none() && row.yes(7) {
+                // It comes with what it has said, and is written down after that.
+                seen.pending += 1;
+                continue;
+            }
+            seen.unmeasured += i64::from(told.is_none());
+            match told.and_then(|told| rollout.gates.strain(&told)) {
+                None => seen.applied += 1,
+                Some(strain) => {
+                    seen.strained += 1;
+                    seen.strain.get_or_insert_with(|| format!("{}: {strain}", row.text(6)));
+                }
+            }
+        }
     }
     let observed = Observed {
         applied: seen.applied,
         failed: seen.failed,
         unhealthy: seen.unhealthy,
+        strained: seen.strained,
+        strain: seen.strain.clone(),
         pending: seen.pending,
         nobody: seen.exposed == 0,
     };
     Ok((observed, seen))
+}
+
+/// The agents of running rollouts, with the hash of what each is to have and the rollout.
+pub(crate) fn watched(tx: &mut dyn Tx) -> Result<Vec<Watched>> {
+    let sql = "SELECT r.rollout_id, r.agent_id, o.to_version_id FROM rollouts o
+         JOIN rollout_agents r ON r.rollout_id = o.id WHERE o.state = 'running'";
+    let read = |row: &Row| Watched { rollout: row.text(0), agent: row.text(1), version: row.text(2) };
+    Ok(tx.query(sql, &[])?.iter().map(read).collect())
+}
+
+/// An agent of a running rollout.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) rollout: String,
+    pub(crate) agent: String,
+    /// What it is to have.
+    pub(crate) version: String,
+}
+
+/// Notes that are written at once.
+const NOTED_AT_ONCE: usize = 200;
+
+/// Writes down how the data of agents fares, for whoever takes the steps.
+pub(crate) fn note_vitals(tx: &mut dyn Tx, told: &[(Watched, Vitals)]) -> Result<()> {
+    for part in told.chunks(NOTED_AT_ONCE) {
+        let places: Vec<String> = (0..part.len())
+            .map(|at| format!("(?{}, ?{}, ?{})", 3 * at + 1, 3 * at + 2, 3 * at + 3))
+            .collect();
+        let sql = format!(
+            "UPDATE rollout_agents SET vitals = v.column3 FROM (VALUES {}) AS v
+             WHERE rollout_id = v.column1 AND agent_id = v.column2",
+            places.join(", ")
+        );
+        let values: Vec<Value> = part
+            .iter()
+            .flat_map(|(of, vitals)| {
+                let text = json!(vitals).to_string();
+                [Value::from(&of.rollout), Value::from(&of.agent), Value::from(text)]
+            })
+            .collect();
+        tx.execute(&sql, &values)?;
+    }
+    Ok(())
 }
 
 /// Takes the next step of every rollout, where there is one to take; says whether anything changed.

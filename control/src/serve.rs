@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use phoenix_collector::{SpanExport, TelemetryDestination};
+use phoenix_telemetry::traces::Kind;
 use phoenix_transport::tls::TlsAcceptor;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -59,6 +61,8 @@ pub struct Options {
     pub credential_days: u32,
     /// How people log in with a provider.
     pub oidc: Option<OidcSettings>,
+    /// Where own traces go, over OTLP; none are made without.
+    pub traces: Option<TelemetryDestination>,
 }
 
 impl Default for Options {
@@ -74,6 +78,7 @@ impl Default for Options {
             tls: None,
             credential_days: 30,
             oidc: None,
+            traces: None,
         }
     }
 }
@@ -88,6 +93,7 @@ pub struct Running {
     pub first_key: Option<String>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    spans: Option<SpanExport>,
 }
 
 async fn listen(address: &str) -> Result<(TcpListener, SocketAddr)> {
@@ -128,6 +134,7 @@ pub async fn start(options: &Options) -> Result<Running> {
     let acceptor = |with_clients| options.tls.as_ref().map(|files| files.acceptor(with_clients)).transpose();
     let (api_tls, opamp_tls) = (acceptor(false)?, acceptor(true)?);
     let app = App::new(db, settings(options)?);
+    let spans = options.traces.as_ref().map(|to| app.telemetry.send_traces(to)).transpose()?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(api_listener, api_tls, api::router(app.clone()), stop.clone()));
@@ -139,7 +146,7 @@ pub async fn start(options: &Options) -> Result<Running> {
         tasks.spawn(hear_others(app, stop.clone()));
     }
     tracing::info!(api = %api_address, opamp = %opamp_address, "phoenix-control is up");
-    Ok(Running { api: api_address, opamp: opamp_address, first_key, stop, tasks })
+    Ok(Running { api: api_address, opamp: opamp_address, first_key, stop, tasks, spans })
 }
 
 fn settings(options: &Options) -> Result<Settings> {
@@ -262,6 +269,28 @@ async fn rotate(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// Writes down what agents here have told of their data, where a rollout goes by that.
+async fn note_vitals(app: &App) -> Result<()> {
+    let serving = app.clone();
+    let told = app
+        .db
+        .read(move |tx| {
+            let mut told = Vec::new();
+            for watched in rollouts::watched(tx)? {
+                let hash = serving.offer(tx, &watched.version)?.hash;
+                if let Some(vitals) = serving.hub.take_vitals(&watched.agent, &hash) {
+                    told.push((watched, vitals));
+                }
+            }
+            Ok(told)
+        })
+        .await?;
+    match told.is_empty() {
+        true => Ok(()),
+        false => app.db.beside(move |tx| rollouts::note_vitals(tx, &told)).await,
+    }
+}
+
 /// What was looked at, and when.
 #[derive(Default)]
 struct Watch {
@@ -305,6 +334,8 @@ impl Watch {
         self.is_rolling = rolling > 0;
         let mut advanced = false;
         if self.is_rolling {
+            let _span = app.telemetry.tracer.span(Kind::Internal, None, || "step of the rollouts".to_owned());
+            note_vitals(app).await?;
             let (instance, here, is_shared) = (app.instance.clone(), app.hub.connected(), app.db.is_shared());
             advanced = app
                 .db
@@ -313,7 +344,9 @@ impl Watch {
                         return Ok(false);
                     }
                     let connected = instances::connected(tx, &instance, &here)?;
-                    rollouts::advance(tx, now_ms(), &connected)
+                    // The database's time: who took the last step may have another clock.
+                    let now = tx.clock()?;
+                    rollouts::advance(tx, now, &connected)
                 })
                 .await?;
         }
@@ -333,5 +366,8 @@ impl Running {
     pub async fn stop(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+        if let Some(spans) = self.spans {
+            spans.stop().await;
+        }
     }
 }

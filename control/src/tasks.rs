@@ -24,6 +24,8 @@ const RETRY_BASE_MS: i64 = 1_000;
 const RETRY_CAP_MS: i64 = 300_000;
 /// A task that waited so long counts as one priority higher.
 const AGEING_MS: i64 = 60_000;
+/// Longest key of tasks that stand for each other.
+const MAX_KEY: usize = 100;
 /// Longest result that is kept, in bytes.
 pub const MAX_RESULT: usize = 1 << 20;
 
@@ -34,7 +36,8 @@ pub enum TaskKind {
     /// Sets the level of its log for a time: `{"level": "debug", "for_seconds": 600}`.
     LogLevel,
     /// Tells version, effective configuration, status of components, books, own metrics and the latest of the log; with
-    /// `{"only": "logs"}` (`metrics`, `configuration`, `health`) just that.
+    /// `{"only": "logs"}` (`metrics`, `configuration`, `health`, `profile`) just that. Memory is told by what it is mapped for;
+    /// with `{"profile_seconds": 10}` CPU time is sampled, in pprof's format as base64.
     Diagnostics,
     /// Says what it would do with a version, and changes nothing: `{"version_id": "ver_…"}`. A mistake is a result, too.
     DryRun,
@@ -58,6 +61,12 @@ impl TaskKind {
             TaskKind::Reload => "reload",
             TaskKind::Restart => "restart",
         }
+    }
+
+    /// The one with this name.
+    pub(crate) fn named(name: &str) -> Result<TaskKind> {
+        let named = serde_json::from_value(serde_json::Value::from(name));
+        named.map_err(|_| Error::Internal(format!("a task in the database has the unknown kind {name:?}")))
     }
 }
 
@@ -88,6 +97,8 @@ pub struct Task {
     pub result: serde_json::Value,
     /// What went wrong last.
     pub error: Option<String>,
+    /// The key under which a further one takes its place while it waits.
+    pub coalesce: Option<String>,
     /// Who wants it.
     pub created_by: String,
     /// Since when.
@@ -99,7 +110,7 @@ pub struct Task {
 impl Record for Task {
     const TABLE: &'static str = "tasks";
     const NOUN: &'static str = "task";
-    const COLUMNS: &'static str = "id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, result, error, created_by, created_at, finished_at";
+    const COLUMNS: &'static str = "id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, result, error, created_by, created_at, finished_at, coalesce_key";
 
     fn read(row: &Row) -> Result<Task> {
         Ok(Task {
@@ -118,6 +129,7 @@ impl Record for Task {
             created_by: row.text(12),
             created_at: rfc3339(row.int(13)),
             finished_at: row.maybe_int(14).map(rfc3339),
+            coalesce: row.maybe_text(15),
         })
     }
 
@@ -144,46 +156,71 @@ pub struct NewTask {
     /// How often it may be tried, 1 to 20.
     #[serde(default = "three")]
     pub max_attempts: i64,
+    /// Where a task of this agent under the same key waits, this one takes its place: what is wanted then is done once.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
+    pub coalesce: Option<String>,
 }
 
-fn three() -> i64 {
+pub(crate) fn three() -> i64 {
     3
 }
 
 pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, new: &NewTask) -> Result<Task> {
     crate::agents::row_for(tx, caller, agent_id)?;
-    if !(0..=9).contains(&new.priority) {
-        return Err(Error::field("priority", "must be 0 to 9"));
+    check(tx, new.kind, &new.payload, new.priority, new.max_attempts)?;
+    if new.coalesce.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > MAX_KEY) {
+        return Err(Error::field("coalesce", "must have 1 to 100 characters"));
     }
-    if !(1..=20).contains(&new.max_attempts) {
-        return Err(Error::field("max_attempts", "must be 1 to 20"));
-    }
-    if new.kind == TaskKind::DryRun {
-        let version = new.payload["version_id"].as_str().unwrap_or_default();
-        find::<Version>(tx, version)
-            .map_err(|_| Error::field("payload.version_id", "there is no such version"))?;
-    }
-    if new.kind == TaskKind::Tap {
-        check_tap(&new.payload)?;
-    }
-    if new.kind == TaskKind::LogLevel {
-        let level = new.payload["level"].as_str().unwrap_or_default();
-        if !["debug", "info", "warn", "error"].contains(&level) {
-            return Err(Error::field("payload.level", "must be debug, info, warn or error"));
-        }
-        if !new.payload["for_seconds"].as_i64().is_some_and(|seconds| (1..=86_400).contains(&seconds)) {
-            return Err(Error::field("payload.for_seconds", "must be 1 to 86400: a level reverts by itself"));
-        }
+    // Keys of schedules are theirs.
+    if new.coalesce.as_ref().is_some_and(|key| key.starts_with("schedule:")) {
+        return Err(Error::field("coalesce", "must not begin with `schedule:`"));
     }
     let run_at = match &new.run_at {
         None => now,
         Some(text) => crate::time::parse_rfc3339(text)
             .ok_or_else(|| Error::field("run_at", "must be a moment as in RFC 3339"))?,
     };
+    let id = put(tx, caller, now, run_at, agent_id, new)?;
+    audit::record(tx, caller, now, "task.create", &id, "", &format!("{} {}", new.kind.name(), new.payload))?;
+    find(tx, &id)
+}
+
+/// Gives each of these agents the task, as a schedule does.
+pub(crate) fn add_to_all(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    agents: &[String],
+    new: &NewTask,
+) -> Result<()> {
+    for agent in agents {
+        put(tx, caller, now, now, agent, new)?;
+    }
+    Ok(())
+}
+
+/// Writes a task down, or puts it in the place of the one that waits under its key: that keeps its identifier and the
+/// time that it has waited for.
+fn put(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    now: i64,
+    run_at: i64,
+    agent_id: &str,
+    new: &NewTask,
+) -> Result<String> {
     let id = new_id("tsk", now);
-    tx.execute(
-        "INSERT INTO tasks (id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, created_by, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'ready', ?6, 0, ?7, 0, ?8, ?9)",
+    let sql = "INSERT INTO tasks (id, agent_id, kind, payload, priority, state, run_at, attempt, max_attempts, fence, created_by, created_at, coalesce_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'ready', ?6, 0, ?7, 0, ?8, ?9, ?10)
+         ON CONFLICT (agent_id, coalesce_key) WHERE state = 'ready' DO UPDATE SET
+             kind = excluded.kind, payload = excluded.payload, max_attempts = excluded.max_attempts, attempt = 0,
+             priority = CASE WHEN excluded.priority > tasks.priority THEN excluded.priority ELSE tasks.priority END,
+             run_at = CASE WHEN excluded.run_at < tasks.run_at THEN excluded.run_at ELSE tasks.run_at END,
+             created_by = excluded.created_by
+         RETURNING id";
+    let written = tx.query(
+        sql,
         args![
             &id,
             agent_id,
@@ -193,11 +230,53 @@ pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, ne
             run_at,
             new.max_attempts,
             &caller.actor,
-            now
+            now,
+            new.coalesce.as_ref()
         ],
     )?;
-    audit::record(tx, caller, now, "task.create", &id, "", &format!("{} {}", new.kind.name(), new.payload))?;
-    find(tx, &id)
+    Ok(written.first().map_or(id, |row| row.text(0)))
+}
+
+/// Refuses what no agent could do.
+pub(crate) fn check(
+    tx: &mut dyn Tx,
+    kind: TaskKind,
+    payload: &serde_json::Value,
+    priority: i64,
+    max_attempts: i64,
+) -> Result<()> {
+    if !(0..=9).contains(&priority) {
+        return Err(Error::field("priority", "must be 0 to 9"));
+    }
+    if !(1..=20).contains(&max_attempts) {
+        return Err(Error::field("max_attempts", "must be 1 to 20"));
+    }
+    match kind {
+        TaskKind::DryRun => {
+            let version = payload["version_id"].as_str().unwrap_or_default();
+            find::<Version>(tx, version)
+                .map_err(|_| Error::field("payload.version_id", "there is no such version"))?;
+            Ok(())
+        }
+        TaskKind::Tap => check_tap(payload),
+        TaskKind::LogLevel => check_level(payload),
+        TaskKind::Diagnostics => match &payload["profile_seconds"] {
+            seconds if seconds.is_null() || seconds.as_u64().is_some_and(|seconds| seconds <= 30) => Ok(()),
+            _ => Err(Error::field("payload.profile_seconds", "must be 0 to 30")),
+        },
+        TaskKind::Reload | TaskKind::Restart => Ok(()),
+    }
+}
+
+fn check_level(payload: &serde_json::Value) -> Result<()> {
+    let level = payload["level"].as_str().unwrap_or_default();
+    if !["debug", "info", "warn", "error"].contains(&level) {
+        return Err(Error::field("payload.level", "must be debug, info, warn or error"));
+    }
+    if !payload["for_seconds"].as_i64().is_some_and(|seconds| (1..=86_400).contains(&seconds)) {
+        return Err(Error::field("payload.for_seconds", "must be 1 to 86400: a level reverts by itself"));
+    }
+    Ok(())
 }
 
 fn check_tap(payload: &serde_json::Value) -> Result<()> {
@@ -246,7 +325,7 @@ pub(crate) fn of_agent(tx: &mut dyn Tx, agent_id: &str, before: &str, limit: i64
 /// What there is to do for whoever hands tasks out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Glance {
-    /// A task is due, or a lease ran out.
+    /// A task or a schedule is due, or a lease ran out.
     pub(crate) is_due: bool,
     /// When the next one is, or the next lease runs out.
     pub(crate) next_at: Option<i64>,
@@ -256,11 +335,12 @@ pub(crate) struct Glance {
 pub(crate) fn glance(tx: &mut dyn Tx, now: i64) -> Result<Glance> {
     let sql = "SELECT (SELECT min(run_at) FROM tasks WHERE state = 'ready'),
          (SELECT min(run_at) FROM tasks WHERE state = 'ready' AND run_at > ?1),
-         (SELECT min(lease_until) FROM tasks WHERE state = 'leased')";
+         (SELECT min(lease_until) FROM tasks WHERE state = 'leased'),
+         (SELECT min(next_at) FROM schedules WHERE enabled = 1)";
     let row = tx.one(sql, args![now])?;
     let moment = |column| row.as_ref().and_then(|row| row.maybe_int(column));
-    let is_due = [moment(0), moment(2)].into_iter().flatten().any(|at| at <= now);
-    let next_at = [moment(1), moment(2)].into_iter().flatten().filter(|at| *at > now).min();
+    let is_due = [moment(0), moment(2), moment(3)].into_iter().flatten().any(|at| at <= now);
+    let next_at = [moment(1), moment(2), moment(3)].into_iter().flatten().filter(|at| *at > now).min();
     Ok(Glance { is_due, next_at })
 }
 
@@ -361,6 +441,15 @@ fn fail(tx: &mut dyn Tx, now: i64, task: &Task, error: &str, retryable: bool, ji
         tracing::warn!(task = task.id, agent = task.agent_id, error, "a task failed for good");
         return Ok(());
     }
+    if let Some(key) = &task.coalesce {
+        let sql = "SELECT id FROM tasks WHERE agent_id = ?1 AND coalesce_key = ?2 AND state = 'ready'";
+        if let Some(next) = tx.one(sql, args![&task.agent_id, key])? {
+            let why = format!("{error}; {} does what this one was to do", next.text(0));
+            let sql = "UPDATE tasks SET state = 'cancelled', error = ?2, finished_at = ?3, lease_until = NULL WHERE id = ?1";
+            tx.execute(sql, args![&task.id, why, now])?;
+            return Ok(());
+        }
+    }
     let ceiling = RETRY_BASE_MS.saturating_mul(1 << task.attempt.clamp(0, 20)).min(RETRY_CAP_MS);
     let delay = (ceiling as f64 * jitter.clamp(0.0, 1.0)) as i64;
     let sql = "UPDATE tasks SET state = 'ready', run_at = ?2, error = ?3, lease_until = NULL WHERE id = ?1";
@@ -388,7 +477,10 @@ pub(crate) fn requeue(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> R
         return Err(Error::Conflict(format!("the task is {}, only dead ones are put back", found.state)));
     }
     let sql = "UPDATE tasks SET state = 'ready', attempt = 0, run_at = ?2, finished_at = NULL WHERE id = ?1";
-    tx.execute(sql, args![id, now])?;
+    tx.execute(sql, args![id, now]).map_err(|error| match error {
+        Error::Conflict(_) => Error::Conflict("another task took its place, and waits".to_owned()),
+        error => error,
+    })?;
     audit::record(tx, caller, now, "task.requeue", id, "dead", "ready")?;
     find(tx, id)
 }
@@ -405,131 +497,4 @@ pub(crate) fn cancel(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -> Re
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::agents::{self, Admission};
-    use crate::store::{Db, Pooling};
-
-    const AGENT: &str = "0a";
-
-    async fn queue() -> (tempfile::TempDir, Db) {
-        let folder = tempfile::tempdir().expect("made");
-        let db =
-            Db::open(folder.path().join("db").to_str().expect("UTF-8"), &Pooling::default()).expect("opened");
-        db.write(|tx| {
-            let token = agents::add_token(
-                tx,
-                &Caller::system(),
-                0,
-                "t",
-                &crate::selector::Labels::new(),
-                None,
-                None,
-            )?;
-            agents::enrol(tx, 0, AGENT, &Admission::Token(token.id))
-        })
-        .await
-        .expect("enrolled");
-        (folder, db)
-    }
-
-    fn new(priority: i64, max_attempts: i64) -> NewTask {
-        let kind = TaskKind::Diagnostics;
-        NewTask { kind, payload: json!(null), priority, run_at: None, max_attempts }
-    }
-
-    async fn put(db: &Db, now: i64, task: NewTask) -> String {
-        let added = db.write(move |tx| add(tx, &Caller::system(), now, AGENT, &task)).await;
-        added.expect("added").id
-    }
-
-    async fn take(db: &Db, now: i64) -> Option<Task> {
-        db.write(move |tx| claim(tx, now, &[AGENT.to_owned()])).await.expect("asked").pop()
-    }
-
-    async fn end(db: &Db, now: i64, task: &Task, error: Option<&str>, retryable: bool) -> bool {
-        let outcome = Outcome {
-            id: task.id.clone(),
-            fence: task.fence,
-            result: error.is_none().then(|| json!(1)),
-            error: error.map(str::to_owned),
-            retryable,
-        };
-        db.write(move |tx| complete(tx, now, AGENT, &outcome, 1.0)).await.expect("asked")
-    }
-
-    async fn state(db: &Db, id: &str) -> String {
-        let id = id.to_owned();
-        db.read(move |tx| find::<Task>(tx, &id)).await.expect("there").state
-    }
-
-    #[tokio::test]
-    async fn a_lease_that_ran_out_is_handed_out_again_and_the_old_fence_is_refused() {
-        let (_folder, db) = queue().await;
-        let id = put(&db, 0, new(0, 3)).await;
-        let first = take(&db, 0).await.expect("a task");
-        assert!(take(&db, 0).await.is_none(), "one at a time");
-        let reaped = db.write(|tx| reap(tx, LEASE_MS - 1, 1.0)).await;
-        assert_eq!(reaped, Ok(0));
-        assert_eq!(db.write(|tx| reap(tx, LEASE_MS, 1.0)).await, Ok(1));
-        assert!(take(&db, LEASE_MS).await.is_none(), "not before a pause");
-        let second = take(&db, 2 * LEASE_MS).await.expect("again");
-        assert_eq!((second.id.as_str(), second.fence, second.attempt), (id.as_str(), 2, 2));
-        assert!(!end(&db, 2 * LEASE_MS, &first, None, false).await);
-        assert_eq!(state(&db, &id).await, "leased");
-        assert!(end(&db, 2 * LEASE_MS, &second, None, false).await);
-        assert_eq!(state(&db, &id).await, "done");
-        assert!(!end(&db, 2 * LEASE_MS, &second, None, false).await, "done is done");
-    }
-
-    #[tokio::test]
-    async fn a_glance_tells_what_is_due_and_when_to_look_again() {
-        let (_folder, db) = queue().await;
-        let look = async |now| {
-            let found = db.read(move |tx| glance(tx, now)).await.expect("asked");
-            (found.is_due, found.next_at)
-        };
-        assert_eq!(look(0).await, (false, None));
-        put(&db, 0, NewTask { run_at: Some(rfc3339(5_000)), ..new(0, 3) }).await;
-        assert_eq!(look(4_999).await, (false, Some(5_000)));
-        assert_eq!(look(5_000).await, (true, None));
-        take(&db, 5_000).await.expect("a task");
-        assert_eq!(look(5_000).await, (false, Some(5_000 + LEASE_MS)));
-        assert_eq!(look(5_000 + LEASE_MS).await, (true, None));
-    }
-
-    #[tokio::test]
-    async fn attempts_end_and_crashes_count() {
-        let (_folder, db) = queue().await;
-        let id = put(&db, 0, new(0, 2)).await;
-        let first = take(&db, 0).await.expect("a task");
-        assert!(end(&db, 0, &first, Some("busy"), true).await);
-        assert!(take(&db, 1999).await.is_none(), "twice the base, with all of the jitter");
-        take(&db, 2000).await.expect("the second attempt");
-        // The agent dies with it.
-        assert_eq!(db.write(|tx| reap(tx, 2000 + LEASE_MS, 0.0)).await, Ok(1));
-        assert_eq!(state(&db, &id).await, "dead");
-        assert!(take(&db, i64::MAX / 2).await.is_none());
-        let again = db.write(move |tx| requeue(tx, &Caller::system(), 5, &id)).await.expect("put back");
-        assert_eq!((again.state.as_str(), again.attempt, again.fence), ("ready", 0, 2));
-        let once = take(&db, 5).await.expect("a task");
-        assert!(end(&db, 5, &once, Some("never"), false).await);
-        assert_eq!(state(&db, &once.id).await, "dead", "there is no sense in trying again");
-    }
-
-    #[tokio::test]
-    async fn waiting_raises_the_priority() {
-        let (_folder, db) = queue().await;
-        let low = put(&db, 0, new(1, 1)).await;
-        let high = put(&db, 10 * AGEING_MS, new(9, 1)).await;
-        let first = take(&db, 10 * AGEING_MS).await.expect("a task");
-        assert_eq!(first.id, low, "it waited for ten minutes");
-        end(&db, 10 * AGEING_MS, &first, None, false).await;
-        let next = put(&db, 10 * AGEING_MS, new(1, 1)).await;
-        assert_eq!(take(&db, 10 * AGEING_MS).await.expect("a task").id, high, "{next} comes later");
-        let cancelled = db.write(move |tx| cancel(tx, &Caller::system(), 0, &next)).await;
-        assert_eq!(cancelled.expect("not begun").state, "cancelled");
-    }
-}
+mod tests;

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
+use phoenix_collector::{BuildInfo, SpanExport, TelemetryDestination};
 use phoenix_telemetry::prometheus::{self, Options};
+use phoenix_telemetry::traces::Tracer;
 use phoenix_telemetry::{Description, InstrumentKind, Measure, Metrics, Resource, Value};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hub::Hub;
 use crate::store::{Connections, Db, Tx};
 
@@ -71,6 +73,8 @@ struct Looked {
 
 /// Own metrics.
 pub struct Telemetry {
+    /// Makes spans, where they are sent somewhere.
+    pub(crate) tracer: Tracer,
     metrics: Metrics,
     resource: Resource,
     looked: Arc<Mutex<Looked>>,
@@ -91,12 +95,22 @@ impl Telemetry {
         ];
         let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let resource = Resource { attributes, schema_url: String::new() };
-        let telemetry = Telemetry { metrics, resource, looked: Arc::default() };
+        let telemetry = Telemetry { tracer: Tracer::default(), metrics, resource, looked: Arc::default() };
         for outcome in ["done", "failed", "late"] {
             telemetry.metrics.counter(TASK_RESULTS, &[("outcome", outcome)]);
         }
         telemetry.show_looked();
         telemetry
+    }
+
+    /// Sends spans to a backend from now on.
+    ///
+    /// # Errors
+    /// What is wrong with where they are to go.
+    pub(crate) fn send_traces(&self, to: &TelemetryDestination) -> Result<SpanExport> {
+        let build = BuildInfo { command: "phoenix-control", description: "", version: VERSION };
+        let started = SpanExport::start(to, build, &self.tracer, &self.metrics);
+        started.map_err(|why| Error::field("traces-endpoint", why))
     }
 
     /// Shows what was found at the last look.

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use phoenix_collector::Registry;
 use phoenix_collector::check::{self, Checked, Text};
+use phoenix_config::Kind;
 use phoenix_opamp::{AgentConfigFile, AgentConfigMap, config_hash};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -61,6 +62,12 @@ fn registry() -> &'static Registry {
     static REGISTRY: LazyLock<Registry> =
         LazyLock::new(|| phoenix_collector::default_distribution().registry);
     &REGISTRY
+}
+
+/// What a component is called besides, by section: an agent that has it knows it under the one name or the other.
+pub(crate) fn canonical(section: &str, name: &str) -> Option<&'static str> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.section() == section)?;
+    registry().factory(kind, name).map(|factory| factory.descriptor().name)
 }
 
 fn texts(layers: &[Layer]) -> Vec<Text> {

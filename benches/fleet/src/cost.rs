@@ -67,6 +67,13 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+/// Memory that a process has written to, and that is in no file.
+fn anonymous_kib(process: u32) -> anyhow::Result<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).context("no line of it")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
+
 pub(crate) async fn measure(binary: &Path, heartbeat_seconds: u64, idle: Duration) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let service = Service::start(binary, folder.path(), heartbeat_seconds)?;
@@ -74,6 +81,7 @@ pub(crate) async fn measure(binary: &Path, heartbeat_seconds: u64, idle: Duratio
     let token = api.post("/enrolment-tokens", &json!({"name": "cost"})).await?;
     let token = token["token"].as_str().context("a token")?.to_owned();
     let (mut memory, mut cpu) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    let mut written = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
         let storage = folder.path().join(format!("storage-{round}"));
         let pair = [
@@ -89,12 +97,16 @@ pub(crate) async fn measure(binary: &Path, heartbeat_seconds: u64, idle: Duratio
             let spent = cpu_seconds(collector.0.id())? - before[which];
             cpu[which].push(spent / begun.elapsed().as_secs_f64() * 100.0);
             memory[which].push(memory_kib(collector.0.id())? as f64 / 1024.0);
+            written[which].push(anonymous_kib(collector.0.id())? as f64 / 1024.0);
         }
     }
     let [plain, agent] = memory.map(median);
     told("memory without the agent, MiB", format!("{plain:.1}"));
     told("memory with the agent, MiB", format!("{agent:.1}"));
     told("agent: memory, MiB", format!("{:.1}", agent - plain));
+    // The rest is the program's code, which other processes share and the kernel takes back when it wants to.
+    let [plain, agent] = written.map(median);
+    told("agent: of that heap and stacks, MiB", format!("{:.1}", agent - plain));
     let [plain, agent] = cpu.map(median);
     told("CPU without the agent, % of a core", format!("{plain:.2}"));
     told("CPU with the agent, % of a core", format!("{agent:.2}"));

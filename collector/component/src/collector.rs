@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use phoenix_config::Kind;
+use phoenix_config::{Kind, Opaque};
 use serde::{Deserialize, Serialize};
 
 use crate::{BoxFuture, Changes, ComponentKey, Lost, Status};
@@ -313,6 +313,28 @@ pub struct LogLevelState {
     pub reverts_in_seconds: Option<u64>,
 }
 
+/// Where own telemetry goes besides, as somebody from outside wants it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TelemetryDestinations {
+    /// Own metrics.
+    pub metrics: Option<TelemetryDestination>,
+    /// Own traces.
+    pub traces: Option<TelemetryDestination>,
+    /// Own logs.
+    pub logs: Option<TelemetryDestination>,
+    /// Attributes by which the collector is known there, where its settings name no others.
+    pub resource: Vec<(String, String)>,
+}
+
+/// A backend that takes OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TelemetryDestination {
+    /// A URL with its path.
+    pub endpoint: String,
+    /// What is sent with each request.
+    pub headers: Vec<(String, Opaque)>,
+}
+
 /// The running collector.
 pub trait Collector: Send + Sync {
     /// When the process began to run.
@@ -329,6 +351,11 @@ pub trait Collector: Send + Sync {
 
     /// The feature gates.
     fn feature_gates(&self) -> Vec<FeatureGate>;
+
+    /// Whether it is this process, so that the metrics and the memory of this process are its own.
+    fn is_this_process(&self) -> bool {
+        true
+    }
 
     /// The types of components that this binary has, by kind.
     fn components(&self) -> Vec<(Kind, Vec<&'static str>)> {
@@ -355,6 +382,19 @@ pub trait Collector: Send + Sync {
         let _ = after;
         Err("this collector cannot restart itself".to_owned())
     }
+
+    /// Sends own telemetry to these places from now on, besides those that the configuration names, until others are
+    /// wanted or the process ends.
+    ///
+    /// # Errors
+    /// Why not; then all goes on as before.
+    fn send_telemetry(&self, to: TelemetryDestinations) -> BoxFuture<'_, Result<(), String>> {
+        let _ = to;
+        Box::pin(async { Err("this collector sends its own telemetry where its files say".to_owned()) })
+    }
+
+    /// Says that what somebody needed for once is over: memory that only this took may be given back.
+    fn rest(&self) {}
 
     /// The level of the log.
     fn log_level(&self) -> LogLevelState;

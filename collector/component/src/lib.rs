@@ -23,7 +23,7 @@ mod collector;
 mod contracts;
 mod cores;
 mod decisions;
-mod extension_factory;
+mod factories;
 pub mod factory;
 pub mod files;
 mod forwards;
@@ -53,7 +53,8 @@ pub use change::{Change, Changes, Closing, ComponentChange, PipelineChanges, Sta
 pub use collector::{
     ApplyAnswer, ApplyConditions, ChangeError, Collector, CollectorHandle, ComponentAdoption, ComponentBook,
     ComponentLoss, ComponentStatus, ConfigRequest, ConfigSource, DrainReport, DrainState, EffectiveConfig,
-    FeatureGate, LogLevel, LogLevelState, PipelineStatus, PlanAnswer,
+    FeatureGate, LogLevel, LogLevelState, PipelineStatus, PlanAnswer, TelemetryDestination,
+    TelemetryDestinations,
 };
 pub use contracts::{
     Connector, ConnectorFlow, ConnectorOutlets, Dropped, Exporter, Extension, Lost, Processor, Receiver,

@@ -25,6 +25,12 @@ pub mod agent {
     pub const ACCEPTS_REMOTE_CONFIG: u64 = 0x0002;
     /// Tells what it runs with.
     pub const REPORTS_EFFECTIVE_CONFIG: u64 = 0x0004;
+    /// Sends its own traces where it is told to.
+    pub const REPORTS_OWN_TRACES: u64 = 0x0020;
+    /// Sends its own metrics where it is told to.
+    pub const REPORTS_OWN_METRICS: u64 = 0x0040;
+    /// Sends its own logs where it is told to.
+    pub const REPORTS_OWN_LOGS: u64 = 0x0080;
     /// Takes an address, headers and an interval for heartbeats.
     pub const ACCEPTS_OPAMP_CONNECTION_SETTINGS: u64 = 0x0100;
     /// Restarts on command.
@@ -37,6 +43,8 @@ pub mod agent {
     pub const REPORTS_HEARTBEAT: u64 = 0x2000;
     /// Tells which components it has.
     pub const REPORTS_AVAILABLE_COMPONENTS: u64 = 0x4000;
+    /// Tells what became of connection settings.
+    pub const REPORTS_CONNECTION_SETTINGS_STATUS: u64 = 0x8000;
     /// Every name, for people.
     pub const NAMES: [(u64, &str); 16] = [
         (REPORTS_STATUS, "reports_status"),
@@ -44,9 +52,9 @@ pub mod agent {
         (REPORTS_EFFECTIVE_CONFIG, "reports_effective_config"),
         (0x0008, "accepts_packages"),
         (0x0010, "reports_package_statuses"),
-        (0x0020, "reports_own_traces"),
-        (0x0040, "reports_own_metrics"),
-        (0x0080, "reports_own_logs"),
+        (REPORTS_OWN_TRACES, "reports_own_traces"),
+        (REPORTS_OWN_METRICS, "reports_own_metrics"),
+        (REPORTS_OWN_LOGS, "reports_own_logs"),
         (ACCEPTS_OPAMP_CONNECTION_SETTINGS, "accepts_opamp_connection_settings"),
         (0x0200, "accepts_other_connection_settings"),
         (ACCEPTS_RESTART_COMMAND, "accepts_restart_command"),
@@ -54,7 +62,7 @@ pub mod agent {
         (REPORTS_REMOTE_CONFIG, "reports_remote_config"),
         (REPORTS_HEARTBEAT, "reports_heartbeat"),
         (REPORTS_AVAILABLE_COMPONENTS, "reports_available_components"),
-        (0x8000, "reports_connection_settings_status"),
+        (REPORTS_CONNECTION_SETTINGS_STATUS, "reports_connection_settings_status"),
     ];
 }
 

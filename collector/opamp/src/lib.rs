@@ -9,12 +9,14 @@
 
 mod bits;
 mod config;
+mod custom;
 mod frame;
 mod json;
 mod messages;
 
 pub use bits::{Set, agent, agent_flags, server, server_flags};
 pub use config::{components_hash, config_hash};
+pub use custom::{Items, TASKS, VITALS, Vitals};
 pub use frame::{FrameError, decode_frame, encode_frame};
 pub use json::{from_json, to_json};
 pub use messages::*;

@@ -49,6 +49,9 @@ pub struct AgentToServer {
     /// The components that it has.
     #[prost(message, optional, tag = "14")]
     pub available_components: Option<AvailableComponents>,
+    /// What became of the last connection settings that it was offered.
+    #[prost(message, optional, tag = "15")]
+    pub connection_settings_status: Option<ConnectionSettingsStatus>,
 }
 
 /// What a server says.
@@ -247,9 +250,46 @@ pub struct ConnectionSettingsOffers {
     #[prost(bytes = "vec", tag = "1")]
     #[serde(with = "crate::json::base64_text")]
     pub hash: Vec<u8>,
-    /// The connection to the server itself.
+    /// The connection to the server itself; as it was where this and the others are left out.
     #[prost(message, optional, tag = "2")]
     pub opamp: Option<OpampConnectionSettings>,
+    /// Where own metrics go.
+    #[prost(message, optional, tag = "3")]
+    pub own_metrics: Option<TelemetryConnectionSettings>,
+    /// Where own traces go.
+    #[prost(message, optional, tag = "4")]
+    pub own_traces: Option<TelemetryConnectionSettings>,
+    /// Where own logs go.
+    #[prost(message, optional, tag = "5")]
+    pub own_logs: Option<TelemetryConnectionSettings>,
+}
+
+/// Where an agent sends what it says of itself, as OTLP over HTTP.
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TelemetryConnectionSettings {
+    /// A URL with its path; empty is nowhere.
+    #[prost(string, tag = "1")]
+    pub destination_endpoint: String,
+    /// What to send with each request.
+    #[prost(message, optional, tag = "2")]
+    pub headers: Option<Headers>,
+}
+
+/// How far connection settings came.
+#[derive(Clone, PartialEq, Eq, Message, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ConnectionSettingsStatus {
+    /// Which.
+    #[prost(bytes = "vec", tag = "1")]
+    #[serde(with = "crate::json::base64_text")]
+    pub last_connection_settings_hash: Vec<u8>,
+    /// How far: the numbers are those of [`RemoteConfigStatuses`].
+    #[prost(enumeration = "RemoteConfigStatuses", tag = "2")]
+    pub status: i32,
+    /// Why it failed.
+    #[prost(string, tag = "3")]
+    pub error_message: String,
 }
 
 /// The connection of an agent to its server.

@@ -142,6 +142,15 @@ pub(super) struct Rhythm {
 }
 
 impl Processor {
+    /// Batches to this URL, with its path.
+    pub(super) fn to(endpoint: String, headers: &[(String, Opaque)]) -> Processor {
+        let headers = headers.iter().map(|(name, value)| Header { name: name.clone(), value: value.clone() });
+        let otlp =
+            Otlp { endpoint, headers: headers.collect(), compression: "gzip".to_owned(), ..Otlp::default() };
+        let exporter = Exporter { otlp: Some(otlp), console: None };
+        Processor { batch: Some(Batch { exporter, ..Batch::default() }), simple: None }
+    }
+
     /// Reports what the types cannot say.
     pub(super) fn validate(&self, problems: &mut Problems) {
         let exporter = match (&self.batch, &self.simple) {

@@ -99,6 +99,15 @@ impl ResourceSettings {
         }
     }
 
+    /// Takes attributes that nothing is said of.
+    pub(super) fn default_to(&mut self, attributes: &[(String, String)]) {
+        for (key, value) in attributes {
+            if !self.attributes.iter().any(|(known, _)| known == key) {
+                self.attributes.push((key.clone(), Some(value.clone())));
+            }
+        }
+    }
+
     /// The attributes, by key.
     pub(super) fn attributes(&self, build: &BuildInfo) -> Vec<(String, String)> {
         let mut all = BTreeMap::from([

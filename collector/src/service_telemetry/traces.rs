@@ -200,9 +200,14 @@ impl TraceSettings {
         phoenix_config::decode_checked(node, problems).unwrap_or_default()
     }
 
+    /// Whether the level says so.
+    pub(super) fn is_off(&self) -> bool {
+        self.level == Some(Level::None)
+    }
+
     /// The processors that work: none at level `none`.
     pub(super) fn processors(&self) -> &[Processor] {
-        if self.level == Some(Level::None) { &[] } else { &self.processors }
+        if self.is_off() { &[] } else { &self.processors }
     }
 
     /// How spans are made; who takes them is added by the caller.

@@ -370,19 +370,25 @@ impl Metrics {
     }
 
     /// Handles of all instruments: what they say is read without the lock.
-    fn entries(&self) -> Vec<(Vec<Attribute>, Entry)> {
+    fn entries(&self, wanted: impl Fn(&str) -> bool) -> Vec<(Vec<Attribute>, Entry)> {
         let table = self.table();
-        table.instruments.iter().map(|((_, attributes), entry)| (attributes.clone(), entry.clone())).collect()
+        let of_these = table.instruments.iter().filter(|((name, _), _)| wanted(name));
+        of_these.map(|((_, attributes), entry)| (attributes.clone(), entry.clone())).collect()
     }
 
     /// Every series that has something to show, whatever the level in force, sorted by name and attributes.
     pub fn snapshot(&self) -> Vec<Sample> {
+        self.snapshot_of(|_| true)
+    }
+
+    /// The same of the metrics whose names are `wanted`: costs little where these are few.
+    pub fn snapshot_of(&self, wanted: impl Fn(&str) -> bool) -> Vec<Sample> {
         let sample = |(attributes, entry): (Vec<Attribute>, Entry)| {
             let value = entry.instrument.read()?;
             let (description, kind, level) = (entry.description, entry.instrument.kind(), entry.level);
             Some(Sample { description, kind, level, attributes, value })
         };
-        self.entries().into_iter().filter_map(sample).collect()
+        self.entries(wanted).into_iter().filter_map(sample).collect()
     }
 
     /// What is shown: the metrics of the level in force, through the views, sorted by name.

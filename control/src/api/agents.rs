@@ -39,11 +39,19 @@ async fn details(app: &App, caller: Caller, id: String) -> Result<Tagged<AgentDe
         .read(move |tx| Ok((agents::row_for(tx, &caller, &id)?, agents::failures(tx, &id)?, tx.clock()?)))
         .await?;
     let agent = agents::agent(&row, app.hub.seen(&row.text(0)), now);
-    let (health, components) = (row.json(16), row.json(18));
+    let (health, components, connection_settings) = (row.json(16), row.json(18), row.json(19));
     let effective_config = row.maybe_text(17);
     let operator_labels = agents::labels_of(&row, [3, usize::MAX, usize::MAX]);
     let revision = agent.revision;
-    let details = AgentDetails { agent, operator_labels, health, effective_config, components, failures };
+    let details = AgentDetails {
+        agent,
+        operator_labels,
+        health,
+        effective_config,
+        connection_settings,
+        components,
+        failures,
+    };
     Ok(Tagged(StatusCode::OK, revision, details))
 }
 

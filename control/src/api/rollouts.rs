@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::instances;
 use crate::roles::Permission;
 use crate::rollouts::{self, Gates, Order, Progress, Rollout, Stage};
-use crate::time::now_ms;
 use crate::validation;
 
 /// A rollout as it is asked for.
@@ -89,11 +88,11 @@ pub(crate) async fn start(
         .db
         .write(move |tx| {
             let connected = instances::connected(tx, &instance, &here)?;
-            let (group, version) = (&new.group_id, &new.version_id);
+            let (group, version, now) = (&new.group_id, &new.version_id, tx.clock()?);
             if !needed.is_empty() {
                 components::require(&components::lacking(tx, group, &needed)?)?;
             }
-            rollouts::start(tx, &caller, now_ms(), group, version, &new.stages, &new.gates, &connected)
+            rollouts::start(tx, &caller, now, group, version, &new.stages, &new.gates, &connected)
         })
         .await?;
     app.hub.changed();
@@ -143,8 +142,13 @@ pub(crate) async fn order(
 ) -> Result<Tagged<Rollout>> {
     caller.require(Permission::Deploy)?;
     let revision = seen.given();
-    let after =
-        app.db.write(move |tx| rollouts::order(tx, &caller, now_ms(), &id, revision, asked.order)).await?;
+    let after = app
+        .db
+        .write(move |tx| {
+            let now = tx.clock()?;
+            rollouts::order(tx, &caller, now, &id, revision, asked.order)
+        })
+        .await?;
     app.hub.changed();
     Ok(Tagged::ok(after))
 }

@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::roles::Permission;
 use crate::store::Tx;
 use crate::tasks::{self, NewTask, Task};
-use crate::time::now_ms;
 
 /// Lists tasks, the newest first.
 #[utoipa::path(get, path = "/tasks", tag = "tasks", params(Paging), responses((status = 200, body = Page<Task>)))]
@@ -59,7 +58,13 @@ pub(crate) async fn create(
     Body(new): Body<NewTask>,
 ) -> Result<(StatusCode, Json<Task>)> {
     caller.require(Permission::Deploy)?;
-    let made = app.db.write(move |tx| tasks::add(tx, &caller, now_ms(), &id, &new)).await?;
+    let made = app
+        .db
+        .write(move |tx| {
+            let now = tx.clock()?;
+            tasks::add(tx, &caller, now, &id, &new)
+        })
+        .await?;
     app.hub.work_came();
     Ok((StatusCode::ACCEPTED, Json(made)))
 }
@@ -83,7 +88,13 @@ pub(crate) async fn requeue(
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::Deploy)?;
-    let after = app.db.write(move |tx| tasks::requeue(tx, &caller, now_ms(), &id)).await?;
+    let after = app
+        .db
+        .write(move |tx| {
+            let now = tx.clock()?;
+            tasks::requeue(tx, &caller, now, &id)
+        })
+        .await?;
     app.hub.work_came();
     Ok(Json(after))
 }
@@ -96,5 +107,12 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::Deploy)?;
-    Ok(Json(app.db.write(move |tx| tasks::cancel(tx, &caller, now_ms(), &id)).await?))
+    Ok(Json(
+        app.db
+            .write(move |tx| {
+                let now = tx.clock()?;
+                tasks::cancel(tx, &caller, now, &id)
+            })
+            .await?,
+    ))
 }

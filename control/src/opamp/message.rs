@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use phoenix_opamp::{
     AgentDescription, AgentToServer, ComponentDetails, ComponentHealth, ConnectionSettingsOffers,
     CustomCapabilities, Header, Headers, OpampConnectionSettings, RemoteConfigStatus, RemoteConfigStatuses,
-    ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, agent, server, server_flags,
+    ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, TASKS, VITALS, Vitals, agent, server,
+    server_flags,
 };
+use phoenix_telemetry::traces::Kind;
 use serde_json::{Value, json};
 
-use super::{TASKS, offers};
+use super::offers;
 use crate::agents::{self, Admission};
 use crate::app::App;
 use crate::args;
@@ -20,7 +22,7 @@ use crate::instances;
 use crate::selector::Labels;
 use crate::store::Tx;
 use crate::tasks::{self, Outcome};
-use crate::time::now_ms;
+use crate::time::{now_ms, rfc3339};
 
 /// Longest text that is kept of an agent's error, and longest effective configuration, in bytes.
 const MAX_ERROR: usize = 4096;
@@ -55,6 +57,26 @@ pub(crate) async fn serve(
     message: AgentToServer,
     is_first: bool,
 ) -> Result<ServerToAgent> {
+    let span = says_something(&message) || message.custom_message.is_some();
+    let span = span.then(|| app.telemetry.tracer.span(Kind::Server, None, || "opamp message".to_owned()));
+    let answered = answer(app, id, session, admission, message, is_first).await;
+    if let Some(mut span) = span.flatten() {
+        span.set("phoenix.agent.id", id);
+        if let Err(error) = &answered {
+            span.fail(error.to_string());
+        }
+    }
+    answered
+}
+
+async fn answer(
+    app: &App,
+    id: &str,
+    session: u64,
+    admission: &Admission,
+    message: AgentToServer,
+    is_first: bool,
+) -> Result<ServerToAgent> {
     let now = now_ms();
     let mut answer = ServerToAgent { instance_uid: message.instance_uid.clone(), ..ServerToAgent::default() };
     let heard = app.hub.heard(id, session, message.sequence_num, now);
@@ -63,7 +85,8 @@ pub(crate) async fn serve(
     }
     if is_first {
         answer.capabilities = CAPABILITIES;
-        answer.custom_capabilities = Some(CustomCapabilities { capabilities: vec![TASKS.to_owned()] });
+        answer.custom_capabilities =
+            Some(CustomCapabilities { capabilities: vec![TASKS.to_owned(), VITALS.to_owned()] });
     }
     if let Some(offered) = &message.custom_capabilities {
         let takes = offered.capabilities.iter().any(|name| name == TASKS);
@@ -76,8 +99,14 @@ pub(crate) async fn serve(
     if heard == Heard::Gap && !is_full {
         answer.flags |= server_flags::REPORT_FULL_STATE;
     }
-    if let Some(custom) = message.custom_message.as_ref().filter(|custom| custom.capability == TASKS) {
-        complete_task(app, id, now, &custom.data).await?;
+    match &message.custom_message {
+        Some(custom) if custom.capability == TASKS => complete_task(app, id, &custom.data).await?,
+        Some(custom) if custom.capability == VITALS => {
+            let vitals = Vitals::read(custom)
+                .map_err(|error| Error::BadRequest(format!("vitals cannot be read: {error}")))?;
+            app.hub.set_vitals(id, vitals);
+        }
+        _ => {}
     }
     let renewed = matches!(admission, Admission::Renewed(_));
     if !is_first && !renewed && !says_something(&message) {
@@ -86,7 +115,7 @@ pub(crate) async fn serve(
     let (owner, has_own) = (id.to_owned(), renewed || matches!(admission, Admission::Own(_)));
     let serving = app.clone();
     let said = message.clone();
-    let (offer, credential, wants_components) = app
+    let (offer, credential, wants_components, telemetry) = app
         .db
         .beside(move |tx| {
             let capabilities = Set(said.capabilities);
@@ -106,15 +135,19 @@ pub(crate) async fn serve(
                 tx.alone()?;
             }
             note(tx, now, &owner, &said)?;
-            if is_first {
-                instances::attach(tx, &serving.instance, &owner)?;
+            if is_first && instances::attach(tx, &serving.instance, &owner)? {
+                serving.hub.expel_elsewhere(&owner);
             }
             let credential = match gets_credential {
                 true => Some(agents::new_credential(tx, now, &owner)?),
                 false => None,
             };
             let offer = offers::for_agent(&serving, tx, &owner, capabilities)?;
-            Ok((offer, credential, lacks_components(tx, &owner, &said)?))
+            let telemetry = match is_first {
+                true => offers::telemetry_for(tx, &owner, capabilities)?,
+                false => None,
+            };
+            Ok((offer, credential, lacks_components(tx, &owner, &said)?, telemetry))
         })
         .await?;
     if message.remote_config_status.is_some() || message.health.is_some() {
@@ -128,6 +161,16 @@ pub(crate) async fn serve(
     if credential.is_some() || sets_interval {
         answer.connection_settings = Some(connection_settings(app.heartbeat_seconds, credential));
     }
+    if let Some(telemetry) = telemetry {
+        app.hub.offers_settings(id, &telemetry.hash);
+        let settings = answer.connection_settings.get_or_insert_default();
+        let hash = [&settings.hash[..], &telemetry.hash].concat();
+        *settings = ConnectionSettingsOffers {
+            hash: sha256(hex(&hash)).into_bytes(),
+            opamp: settings.opamp.take(),
+            ..telemetry
+        };
+    }
     Ok(answer)
 }
 
@@ -138,6 +181,7 @@ fn says_something(message: &AgentToServer) -> bool {
         || message.effective_config.is_some()
         || message.remote_config_status.is_some()
         || message.available_components.is_some()
+        || message.connection_settings_status.is_some()
 }
 
 fn connection_settings(heartbeat_seconds: u64, credential: Option<String>) -> ConnectionSettingsOffers {
@@ -148,7 +192,11 @@ fn connection_settings(heartbeat_seconds: u64, credential: Option<String>) -> Co
         headers: credential.map(|token| Headers { headers: vec![header(token)] }),
         heartbeat_interval_seconds: heartbeat_seconds,
     };
-    ConnectionSettingsOffers { hash: hash.into_bytes(), opamp: Some(opamp) }
+    ConnectionSettingsOffers {
+        hash: hash.into_bytes(),
+        opamp: Some(opamp),
+        ..ConnectionSettingsOffers::default()
+    }
 }
 
 /// Writes down what an agent said of itself.
@@ -164,6 +212,13 @@ fn note(tx: &mut dyn Tx, now: i64, id: &str, message: &AgentToServer) -> Result<
         tx.execute(
             "UPDATE agents SET name = ?2, labels = ?3 WHERE id = ?1",
             args![id, name, json!(labels).to_string()],
+        )?;
+    }
+    if let Some(offered) = &message.custom_capabilities {
+        let tells = offered.capabilities.iter().any(|name| name == VITALS);
+        tx.execute(
+            "UPDATE agents SET tells_vitals = ?2 WHERE id = ?1 AND tells_vitals <> ?2",
+            args![id, tells],
         )?;
     }
     if let Some(health) = &message.health {
@@ -197,22 +252,33 @@ fn note(tx: &mut dyn Tx, now: i64, id: &str, message: &AgentToServer) -> Result<
             )?;
         }
     }
+    if let Some(status) = &message.connection_settings_status
+        && let Some(name) = status_name(status.status)
+    {
+        let error: String = status.error_message.chars().take(MAX_ERROR).collect();
+        let told = json!({"status": name, "error": Some(error).filter(|error| !error.is_empty()), "at": rfc3339(now)});
+        tx.execute("UPDATE agents SET connection_status = ?2 WHERE id = ?1", args![id, told.to_string()])?;
+    }
     if let Some(status) = &message.remote_config_status {
         note_status(tx, now, id, status)?;
     }
     Ok(())
 }
 
+fn status_name(status: i32) -> Option<&'static str> {
+    match RemoteConfigStatuses::try_from(status) {
+        Ok(RemoteConfigStatuses::Applied) => Some("applied"),
+        Ok(RemoteConfigStatuses::Applying) => Some("applying"),
+        Ok(RemoteConfigStatuses::Failed) => Some("failed"),
+        Ok(RemoteConfigStatuses::Unset) | Err(_) => None,
+    }
+}
+
 /// Keeps what became of a configuration. What failed is remembered by its hash even when the agent then tells of the
 /// one that it went back to.
 fn note_status(tx: &mut dyn Tx, now: i64, id: &str, status: &RemoteConfigStatus) -> Result<()> {
     let hash = hex(&status.last_remote_config_hash);
-    let name = match RemoteConfigStatuses::try_from(status.status) {
-        Ok(RemoteConfigStatuses::Applied) => "applied",
-        Ok(RemoteConfigStatuses::Applying) => "applying",
-        Ok(RemoteConfigStatuses::Failed) => "failed",
-        Ok(RemoteConfigStatuses::Unset) | Err(_) => return Ok(()),
-    };
+    let Some(name) = status_name(status.status) else { return Ok(()) };
     let error: String = status.error_message.chars().take(MAX_ERROR).collect();
     tx.execute(
         "UPDATE agents SET reported_hash = ?2, reported_status = ?3, reported_error = ?4, reported_at = ?5 WHERE id = ?1",
@@ -276,11 +342,15 @@ fn component_json((kind, details): (&String, &ComponentDetails)) -> Value {
     json!({"kind": kind, "types": types})
 }
 
-async fn complete_task(app: &App, id: &str, now: i64, data: &[u8]) -> Result<()> {
+async fn complete_task(app: &App, id: &str, data: &[u8]) -> Result<()> {
     let outcome: Outcome = serde_json::from_slice(data)
         .map_err(|error| Error::BadRequest(format!("the result of a task cannot be read: {error}")))?;
     let (owner, went_wrong) = (id.to_owned(), outcome.error.is_some());
-    let counted = app.db.beside(move |tx| tasks::complete(tx, now, &owner, &outcome, rand::random())).await?;
+    let complete = move |tx: &mut dyn Tx| {
+        let now = tx.clock()?;
+        tasks::complete(tx, now, &owner, &outcome, rand::random())
+    };
+    let counted = app.db.beside(complete).await?;
     app.telemetry.task_ended(match (counted, went_wrong) {
         (false, _) => "late",
         (true, true) => "failed",

@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use phoenix_opamp::{AgentConfigFile, AgentRemoteConfig, CustomMessage, ServerToAgent, Set, agent};
+use phoenix_opamp::{
+    AgentConfigFile, AgentRemoteConfig, ConnectionSettingsOffers, CustomMessage, ServerToAgent, Set, TASKS,
+    agent,
+};
+use phoenix_telemetry::traces::Kind;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::TASKS;
 use crate::agents::labels_of;
 use crate::app::App;
 use crate::args;
 use crate::error::Result;
 use crate::groups::Assignment;
 use crate::ids::unhex;
+use crate::own_telemetry::OwnTelemetry;
+use crate::schedules;
 use crate::store::{Row, Tx};
 use crate::tasks::{self, Task, TaskKind};
-use crate::time::now_ms;
 
 /// Agents that are looked at in one transaction.
 const CHUNK: i64 = 500;
@@ -39,6 +43,26 @@ pub(crate) fn for_agent(
     let sql = format!("SELECT {STATE} FROM agents a WHERE a.id = ?1");
     let Some(row) = tx.one(&sql, args![id])? else { return Ok(None) };
     offer(app, tx, &assignment, &row)
+}
+
+/// Where an agent is to send what it says of itself; none where it sends nothing.
+pub(crate) fn telemetry_for(
+    tx: &mut dyn Tx,
+    id: &str,
+    capabilities: Set,
+) -> Result<Option<ConnectionSettingsOffers>> {
+    if OwnTelemetry::default().offer(capabilities).is_none() {
+        return Ok(None);
+    }
+    let assignment = Assignment::load_for(tx, id)?;
+    let sql = format!("SELECT {STATE} FROM agents a WHERE a.id = ?1");
+    Ok(tx.one(&sql, args![id])?.and_then(|row| telemetry(&assignment, &row)))
+}
+
+fn telemetry(assignment: &Assignment, row: &Row) -> Option<ConnectionSettingsOffers> {
+    let nowhere = OwnTelemetry::default();
+    let group = assignment.group_of(&labels_of(row, [1, 2, 3]));
+    group.map_or(&nowhere, |group| &group.own_telemetry).offer(Set(row.int(4) as u64))
 }
 
 fn offer(
@@ -82,17 +106,25 @@ pub(crate) async fn reconcile(app: &App) -> Result<()> {
                 let rows = tx.query(&sql, args![&from, CHUNK])?;
                 let mut offers = Vec::new();
                 for row in rows.iter().filter(|row| there.contains(&row.text(0))) {
-                    if let Some(offer) = offer(&serving, tx, &assignment, row)? {
-                        offers.push((row.text(0), offer));
+                    let settings = telemetry(&assignment, row);
+                    let settings =
+                        settings.filter(|told| serving.hub.offers_settings(&row.text(0), &told.hash));
+                    let offer = offer(&serving, tx, &assignment, row)?;
+                    if offer.is_some() || settings.is_some() {
+                        offers.push((row.text(0), offer, settings));
                     }
                 }
                 Ok((offers, (rows.len() as i64 == CHUNK).then(|| rows.last().map(|row| row.text(0))).flatten()))
             })
             .await?;
-        for (id, offer) in offers {
+        for (id, remote_config, connection_settings) in offers {
             let instance_uid = unhex(&id).unwrap_or_default();
-            let message =
-                ServerToAgent { instance_uid, remote_config: Some(offer), ..ServerToAgent::default() };
+            let message = ServerToAgent {
+                instance_uid,
+                remote_config,
+                connection_settings,
+                ..ServerToAgent::default()
+            };
             app.hub.send(&id, message);
         }
         match last {
@@ -111,8 +143,7 @@ pub(crate) async fn drive_tasks(app: App, stop: CancellationToken) {
             () = app.hub.until_work() => {}
             () = tokio::time::sleep(pause) => {}
         }
-        let now = now_ms();
-        let looked = look_for_tasks(&app, now).await;
+        let looked = look_for_tasks(&app).await;
         pause = looked.unwrap_or_else(|error| {
             tracing::error!(%error, "tasks could not be handed out");
             SAFETY_POLL
@@ -121,8 +152,12 @@ pub(crate) async fn drive_tasks(app: App, stop: CancellationToken) {
 }
 
 /// Hands out what is due; says how long until there may be more.
-async fn look_for_tasks(app: &App, now: i64) -> Result<Duration> {
-    let found = app.db.read(move |tx| tasks::glance(tx, now)).await?;
+async fn look_for_tasks(app: &App) -> Result<Duration> {
+    let glance = |tx: &mut dyn Tx| {
+        let now = tx.clock()?;
+        Ok((now, tasks::glance(tx, now)?))
+    };
+    let (now, found) = app.db.read(glance).await?;
     if found.is_due {
         hand_out(app).await?;
     }
@@ -131,10 +166,12 @@ async fn look_for_tasks(app: &App, now: i64) -> Result<Duration> {
 }
 
 async fn hand_out(app: &App) -> Result<()> {
-    let now = now_ms();
+    let _span = app.telemetry.tracer.span(Kind::Internal, None, || "hand out tasks".to_owned());
     let waiting = app
         .db
         .write(move |tx| {
+            let now = tx.clock()?;
+            schedules::fire(tx, now)?;
             tasks::reap(tx, now, rand::random())?;
             tasks::agents_with_work(tx, now)
         })
@@ -144,6 +181,7 @@ async fn hand_out(app: &App) -> Result<()> {
         let claimed = app
             .db
             .beside(move |tx| {
+                let now = tx.clock()?;
                 let claimed = tasks::claim(tx, now, &agents)?;
                 claimed
                     .into_iter()

@@ -3,7 +3,7 @@
 use super::Gates;
 
 /// Where a rollout stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Position {
     /// Whether no stage follows.
     pub is_last: bool,
@@ -18,7 +18,7 @@ pub struct Position {
 }
 
 /// How the agents are that are to have the version by now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// They have it and are well.
     pub applied: i64,
@@ -26,6 +26,10 @@ pub struct Observed {
     pub failed: i64,
     /// They have it and are not well.
     pub unhealthy: i64,
+    /// They have it and go beyond a limit.
+    pub strained: i64,
+    /// Which limit that is of one of them, in words.
+    pub strain: Option<String>,
     /// They have not answered yet.
     pub pending: i64,
     /// The group has no agents.
@@ -70,6 +74,15 @@ pub fn decide(position: &Position, observed: &Observed, now: i64) -> Decision {
         let (unhealthy, may) = (observed.unhealthy, gates.max_unhealthy);
         return stop(format!("{unhealthy} agents are unhealthy with it, {may} may be"));
     }
+    if observed.unhealthy + observed.strained > gates.max_unhealthy {
+        let (strained, may) = (observed.strained, gates.max_unhealthy);
+        let which = observed.strain.as_deref().unwrap_or_default();
+        let besides = match observed.unhealthy {
+            0 => String::new(),
+            unhealthy => format!(" and {unhealthy} are unhealthy"),
+        };
+        return stop(format!("{strained} agents go beyond a limit with it{besides}, {may} may ({which})"));
+    }
     // Whoever is offline is not waited for, but somebody must have it: silence proves nothing.
     let has_proof = observed.applied > 0 || observed.nobody;
     if observed.pending > 0 || !has_proof {
@@ -101,7 +114,7 @@ mod tests {
             since: 0,
             settled_since: None,
             soak_ms: 10_000,
-            gates: Gates { max_failed: 1, max_unhealthy: 0, patience_seconds: 60, automatic_rollback: true },
+            gates: Gates { max_failed: 1, patience_seconds: 60, ..Gates::default() },
         }
     }
 
@@ -123,8 +136,9 @@ mod tests {
             failed,
             unhealthy,
             pending,
-            nobody: false,
+            ..Observed::default()
         };
+        let strained = |strained, unhealthy| Observed { strained, ..seen(1, 0, unhealthy, 0) };
         let nobody = Observed { nobody: true, ..Observed::default() };
         for (case, settled, observed, now, expected) in [
             ("agents are applying it", None, seen(1, 0, 0, 1), 1_000, "wait"),
@@ -134,6 +148,7 @@ mod tests {
             ("one may fail", Some(1_000), seen(2, 1, 0, 0), 11_000, "next"),
             ("two may not", Some(1_000), seen(2, 2, 0, 0), 2_000, "roll back"),
             ("one became unhealthy while it soaked", Some(1_000), seen(1, 0, 1, 0), 2_000, "roll back"),
+            ("one is beyond a limit", Some(1_000), strained(1, 0), 11_000, "roll back"),
             ("somebody takes too long", None, seen(1, 0, 0, 1), 60_001, "roll back"),
             ("nobody is there", None, seen(0, 0, 0, 0), 60_000, "wait"),
             ("nobody comes", None, seen(0, 0, 0, 0), 60_001, "pause"),
@@ -158,7 +173,19 @@ mod tests {
         let last = Position { is_last: true, settled_since: Some(0), ..position() };
         assert_eq!(decide(&last, &well, 10_000), Decision::Succeed);
         let gates = Gates { automatic_rollback: false, ..Gates::default() };
+        let decided = |gates: &Gates, observed: &Observed| {
+            decide(&Position { gates: gates.clone(), settled_since: Some(0), ..position() }, observed, 10_000)
+        };
         let failed = Observed { failed: 1, ..Observed::default() };
-        assert_eq!(name(&decide(&Position { gates, ..position() }, &failed, 1)), "pause");
+        assert_eq!(name(&decided(&gates, &failed)), "pause");
+        // Who is beyond a limit counts as one of those who are not well.
+        let strained = Observed { strained: 1, strain: Some("a: full".into()), unhealthy: 1, ..well };
+        assert_eq!(
+            decided(&Gates { max_unhealthy: 1, ..gates.clone() }, &strained),
+            Decision::Pause {
+                reason: "1 agents go beyond a limit with it and 1 are unhealthy, 1 may (a: full)".to_owned()
+            }
+        );
+        assert_eq!(decided(&Gates { max_unhealthy: 2, ..gates }, &strained), Decision::Next);
     }
 }

@@ -1,6 +1,8 @@
 use super::*;
+use crate::agents::{self, Admission};
 use crate::freezes::Freeze;
 use crate::groups::GroupChange;
+use crate::selector::Labels;
 use crate::store::rig::all;
 
 fn freeze(from: i64, until: i64) -> Freeze {
@@ -34,5 +36,101 @@ async fn a_freeze_holds_what_runs_until_it_is_over() {
         let walked = walked.await.expect("walked");
         let walked: Vec<_> = walked.iter().map(|(stage, state)| (*stage, state.as_str())).collect();
         assert_eq!(walked, expected);
+    }
+}
+
+/// What `agent` says of the version with this hash: that it has it, and, where it does, how its data fares.
+fn say(tx: &mut dyn Tx, agent: &str, hash: &str, failed_percent: Option<u64>) -> Result<Option<Vitals>> {
+    let sql = "UPDATE agents SET reported_hash = ?2, reported_status = 'applied', healthy = 1, tells_vitals = ?3 WHERE id = ?1";
+    tx.execute(sql, args![agent, hash, failed_percent.is_some()])?;
+    Ok(failed_percent.map(|failed| {
+        let since =
+            phoenix_opamp::Items { sent: 1000 - 10 * failed, failed: 10 * failed, ..Default::default() };
+        Vitals { hash: hash.to_owned(), since, ..Vitals::default() }
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_data_fares_badly_stops_a_rollout() {
+    // (case, what of the first agent's items fails once it says so, the state, what the reason tells of)
+    let cases = [
+        ("well", Some(5), "succeeded", "healthy"),
+        ("beyond a limit", Some(6), "rolled_back", "0a: its exporters fail to send 6.0 %"),
+        ("does not tell", None, "succeeded", "healthy"),
+    ];
+    for test in all().await {
+        for (case, failed, state, tells) in cases {
+            let walked = test.db.write(move |tx| {
+                let caller = Caller::system();
+                let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), None, None)?;
+                let connected: BTreeSet<String> = ["0a", "0b"].map(str::to_owned).into();
+                for agent in &connected {
+                    agents::enrol(tx, 0, agent, &Admission::Token(token.id.clone()))?;
+                }
+                let made = configurations::create(tx, &caller, 0, case, "", None)?;
+                configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", case, None, None)?;
+                let version = configurations::find_version(tx, &made.id, 1)?.id;
+                let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
+                let group = groups::create(tx, &caller, 0, case, "", 0)?;
+                let stages = [Stage { percent: 100, soak_seconds: 10 }];
+                let rollout =
+                    start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &connected)?;
+                let mut told = Vec::new();
+                for (agent, failed) in [("0a", failed), ("0b", Some(0))] {
+                    told.extend(say(tx, agent, &hash, failed)?.map(|vitals| (agent, vitals)));
+                }
+                // What they say is not written down yet: they are waited for.
+                let (_, seen) = observe(tx, &rollout, &connected)?;
+                assert_eq!((seen.pending, seen.unmeasured), (told.len() as i64, 2 - told.len() as i64));
+                let watched = watched(tx)?;
+                assert!(watched.iter().all(|watched| watched.version == version), "{case}");
+                let of = |agent: &str| watched.iter().find(|watched| watched.agent == agent).cloned();
+                let told: Vec<_> =
+                    told.into_iter().filter_map(|(agent, vitals)| Some((of(agent)?, vitals))).collect();
+                note_vitals(tx, &told)?;
+                for now in [1, 11_000] {
+                    advance(tx, now, &connected)?;
+                }
+                let ended: Rollout = find(tx, &rollout.id)?;
+                let group: Group = find(tx, &group.id)?;
+                groups::remove(tx, &caller, 0, &group.id, group.revision).expect_err("it has a history");
+                tx.execute("UPDATE agent_groups SET selector = 'x' WHERE id = ?1", args![&group.id])?;
+                Ok(ended)
+            });
+            let ended = walked.await.expect("walked");
+            assert_eq!(ended.state, state, "{case}: {}", ended.reason);
+            assert!(ended.reason.contains(tells), "{case}: {}", ended.reason);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_flaps_soaks_anew_each_time_that_it_comes_back() {
+    for test in all().await {
+        let walked = test.db.write(|tx| {
+            let caller = Caller::system();
+            let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), None, None)?;
+            agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
+            let made = configurations::create(tx, &caller, 0, "base", "", None)?;
+            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
+            let version = configurations::find_version(tx, &made.id, 1)?.id;
+            let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
+            let group = groups::create(tx, &caller, 0, "all", "", 0)?;
+            let there: BTreeSet<String> = [String::from("0a")].into();
+            let away = BTreeSet::new();
+            let stages = [Stage { percent: 100, soak_seconds: 10 }];
+            let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &there)?;
+            say(tx, "0a", &hash, None)?;
+            let mut walked = Vec::new();
+            for (now, connected) in
+                [(1_000, &there), (9_000, &away), (10_000, &there), (11_500, &there), (20_000, &there)]
+            {
+                advance(tx, now, connected)?;
+                walked.push(find::<Rollout>(tx, &rollout.id)?.state);
+            }
+            Ok(walked)
+        });
+        let walked = walked.await.expect("walked");
+        assert_eq!(walked, ["running", "running", "running", "running", "succeeded"]);
     }
 }

@@ -6,6 +6,8 @@ use crate::agents::{self, Admission};
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
 use crate::instances::{self, LEASE_MS};
+use crate::principals::{self, Grant};
+use crate::roles::Role;
 use crate::selector::Labels;
 use crate::tasks::{self, NewTask, Task, TaskKind};
 
@@ -151,8 +153,14 @@ async fn a_task_is_handed_out_once_whoever_asks() {
         for round in 0..10i64 {
             let added = test.db.write(move |tx| {
                 let payload = serde_json::Value::Null;
-                let new =
-                    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 1 };
+                let new = NewTask {
+                    kind: TaskKind::Reload,
+                    payload,
+                    priority: 0,
+                    run_at: None,
+                    max_attempts: 1,
+                    coalesce: None,
+                };
                 tasks::add(tx, &Caller::system(), round, "0a", &new)?;
                 tasks::add(tx, &Caller::system(), round, "0a", &new)
             });
@@ -177,7 +185,7 @@ async fn a_task_is_handed_out_once_whoever_asks() {
 
 fn reload() -> NewTask {
     let payload = serde_json::Value::Null;
-    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3 }
+    NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3, coalesce: None }
 }
 
 /// So many agents with so many tasks each.
@@ -264,4 +272,60 @@ async fn hints_reach_every_instance() {
         stop.cancel();
         listening.await.expect("ended");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_lets_nobody_in() {
+    for test in all().await {
+        let seen = test.db.write(|tx| {
+            let caller = Caller::system();
+            let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), Some(1_000), None)?;
+            let grant = Grant::new(Role::Admin, String::new())?;
+            let key = principals::add_key(tx, &caller, 0, "k", &grant, Some(1_000))?;
+            let mut seen = Vec::new();
+            for now in [999, 1_000, 1_001] {
+                let agent = agents::admit(tx, now, &token.token)?.is_some();
+                seen.push((agent, principals::identify(tx, now, &key.token)?.is_some()));
+            }
+            // The same token once more after it was used up, and one that was changed.
+            let once = agents::add_token(tx, &caller, 0, "once", &Labels::new(), None, Some(1))?;
+            agents::enrol(tx, 0, "0a", &Admission::Token(once.id.clone()))?;
+            let again = agents::enrol(tx, 0, "0b", &Admission::Token(once.id.clone()));
+            assert!(matches!(again, Err(Error::Forbidden(_))), "{again:?}");
+            assert_eq!(agents::admit(tx, 0, &format!("{}0", once.token))?, None);
+            Ok(seen)
+        });
+        assert_eq!(seen.await.expect("asked"), [(true, true), (false, false), (false, false)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_changes_and_leaves_nothing_half_done() {
+    let test = super::rig::sqlite().await;
+    let limit = |pages: Option<i64>| {
+        test.db.write(move |tx| {
+            let used = tx.one("PRAGMA page_count", &[])?.map_or(0, |row| row.int(0));
+            let pages = pages.unwrap_or(used);
+            tx.query(&format!("PRAGMA max_page_count = {pages}"), &[]).map(|_| ())
+        })
+    };
+    limit(None).await.expect("limited");
+    let text = "x".repeat(100_000);
+    let fill = |name: &'static str| {
+        let text = text.clone();
+        test.db.write(move |tx| {
+            let caller = Caller::system();
+            let made = crate::configurations::create(tx, &caller, 0, name, &text, None)?;
+            audit::record(tx, &caller, 0, "fill", &made.id, "", &text)
+        })
+    };
+    let full = fill("one").await;
+    assert_eq!(full, Err(Error::Unavailable("the disk is full".to_owned())));
+    let found =
+        test.db.read(|tx| tx.one("SELECT count(*) FROM configurations", &[])).await.expect("reads go on");
+    assert_eq!(found.map(|row| row.int(0)), Some(0));
+    limit(Some(1_000_000)).await.expect("there is room again");
+    fill("one").await.expect("and it goes on");
+    let checked = test.db.read(|tx| audit::verify(tx)).await.expect("read");
+    assert!(checked.intact);
 }

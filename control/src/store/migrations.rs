@@ -12,6 +12,9 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0004_freezes_and_approval.sql"),
     include_str!("../../migrations/0005_scopes_and_rotation.sql"),
     include_str!("../../migrations/0006_templates.sql"),
+    include_str!("../../migrations/0007_vitals.sql"),
+    include_str!("../../migrations/0008_schedules.sql"),
+    include_str!("../../migrations/0009_own_telemetry.sql"),
 ];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {

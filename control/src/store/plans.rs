@@ -1,5 +1,7 @@
 //! The plans of the statements that run often: none may walk through a large table.
 
+use phoenix_opamp::Vitals;
+
 use super::rig::all;
 use super::{Dialect, Row, Tx, Value, record};
 use crate::agents::{self, Admission};
@@ -7,9 +9,10 @@ use crate::audit::{self, Caller};
 use crate::error::Result;
 use crate::principals::Grant;
 use crate::roles::Role;
+use crate::rollouts::Watched;
 use crate::selector::Labels;
 use crate::tasks::{self, NewTask, Outcome, Task, TaskKind};
-use crate::{configurations, groups, instances, principals, telemetry};
+use crate::{configurations, groups, instances, principals, rollouts, schedules, telemetry};
 
 /// Tables that grow with the fleet or with time.
 const LARGE: [&str; 9] = [
@@ -99,10 +102,22 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     instances::connected(tx, "two", &std::collections::BTreeSet::new())?;
     instances::detach(tx, "one", "0a", 2)?;
     groups::Assignment::load(tx)?;
+    rollouts::watched(tx)?;
+    let watched = Watched { rollout: "r".to_owned(), agent: "0a".to_owned(), version: String::new() };
+    rollouts::note_vitals(tx, &[(watched, Vitals::default())])?;
     let payload = serde_json::Value::Null;
-    let new = NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 3 };
+    let new = NewTask {
+        kind: TaskKind::Reload,
+        payload,
+        priority: 0,
+        run_at: None,
+        max_attempts: 3,
+        coalesce: None,
+    };
     tasks::add(tx, &caller, 0, "0a", &new)?;
+    tasks::add(tx, &caller, 0, "0a", &NewTask { coalesce: Some("a".to_owned()), ..new })?;
     tasks::glance(tx, 1)?;
+    schedules::fire(tx, 1)?;
     tasks::agents_with_work(tx, 1)?;
     let task = tasks::claim(tx, 1, &["0a".to_owned()])?.pop();
     tasks::reap(tx, 1, 0.5)?;

@@ -12,7 +12,14 @@ async fn with_tasks(test: &TestDb) {
         agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
         for _ in 0..3 {
             let payload = serde_json::Value::Null;
-            let new = NewTask { kind: TaskKind::Reload, payload, priority: 0, run_at: None, max_attempts: 1 };
+            let new = NewTask {
+                kind: TaskKind::Reload,
+                payload,
+                priority: 0,
+                run_at: None,
+                max_attempts: 1,
+                coalesce: None,
+            };
             tasks::add(tx, &caller, 0, "0a", &new)?;
         }
         tasks::claim(tx, 0, &["0a".to_owned()])

@@ -161,6 +161,17 @@ impl Agent {
         assert!(answer.error_response.is_none(), "{answer:?}");
     }
 
+    /// A custom message, and the answer to it.
+    pub(crate) async fn custom(&mut self, capability: &str, data: &[u8]) -> ServerToAgent {
+        let mut message = self.message();
+        message.custom_message = Some(CustomMessage {
+            capability: capability.to_owned(),
+            r#type: "x".to_owned(),
+            data: data.to_vec(),
+        });
+        self.ask(&message).await
+    }
+
     /// The next configuration that is offered within `patience`.
     pub(crate) async fn offer(&mut self, patience: Duration) -> Option<AgentRemoteConfig> {
         self.wait(patience, |agent| agent.offers.pop_front()).await

@@ -370,6 +370,19 @@ async fn instances_share_a_fleet_and_one_goes_on_for_another() {
     let path = format!("/agents/{}", other.id());
     assert_eq!(one.post(&format!("{path}/revoke"), json!({})).await.status, 204);
     two.until(&path, |agent| agent["connected"] == false).await;
+    // One that comes to another instance is let go by the former.
+    let mut third = Agent::connect(&two, Kind::WebSocket, 3, &token).await.expect("let in");
+    let settings = third.say_all().await.connection_settings.and_then(|offers| offers.opamp);
+    let header = settings.and_then(|opamp| opamp.headers).expect("a credential").headers.remove(0);
+    let own = header.value.strip_prefix("Bearer ").expect("a bearer");
+    let mut moved = Agent::connect(&one, Kind::WebSocket, 3, own).await.expect("let in");
+    assert!(moved.say_all().await.error_response.is_none());
+    let ended = async { while third.receive().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the former connection ends");
+    assert!(moved.beat().await.error_response.is_none(), "the newest counts");
+    let path = format!("/agents/{}", moved.id());
+    drop(moved);
+    two.until(&path, |agent| agent["connected"] == false).await;
     // Asked of one, the agent is connected to the other.
     let version = one.version("base", GOOD).await;
     let rollout = format!("/rollouts/{}", one.roll_out(&group, &version, once()).await);

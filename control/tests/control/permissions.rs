@@ -70,6 +70,11 @@ fn operations() -> Vec<(&'static str, &'static str, &'static [&'static str], Val
         ("get", "/tasks/{id}", &VIEW, none.clone()),
         ("post", "/tasks/{id}/requeue", &DEPLOY, none.clone()),
         ("post", "/tasks/{id}/cancel", &DEPLOY, none.clone()),
+        ("get", "/schedules", &VIEW, none.clone()),
+        ("post", "/schedules", &DEPLOY, json!({"name": "s", "cron": "@daily", "kind": "diagnostics"})),
+        ("get", "/schedules/{id}", &VIEW, none.clone()),
+        ("patch", "/schedules/{id}", &DEPLOY, json!({"enabled": false})),
+        ("delete", "/schedules/{id}", &DEPLOY, none.clone()),
         ("get", "/audit", &ADMINISTER, none.clone()),
         ("get", "/audit/otlp", &ADMINISTER, none.clone()),
         ("get", "/audit/verification", &ADMINISTER, none),
@@ -174,6 +179,8 @@ async fn what_is_out_of_scope_is_as_if_it_did_not_exist() {
         }
     }
     let [agent, group, rollout, task] = &environments[1];
+    let all = rig.post("/schedules", json!({"name": "all", "cron": "@daily", "kind": "reload"})).await.body;
+    let all = all["id"].as_str().expect("an id").to_owned();
     for (method, path, body, expected) in [
         ("put", format!("/agents/{agent}/labels"), json!({"env": "prod"}), 404),
         ("post", format!("/agents/{agent}/tasks"), json!({"kind": "reload"}), 404),
@@ -181,12 +188,23 @@ async fn what_is_out_of_scope_is_as_if_it_did_not_exist() {
         ("delete", format!("/agents/{agent}/credential"), Value::Null, 404),
         ("delete", format!("/agents/{agent}/failures"), Value::Null, 404),
         ("patch", format!("/groups/{group}"), json!({"priority": 9}), 404),
+        ("patch", format!("/groups/{group}"), json!({"own_telemetry": {}}), 404),
         ("delete", format!("/groups/{group}"), Value::Null, 404),
         ("post", format!("/groups/{group}/plan"), json!({"version_id": "ver_0"}), 404),
         ("post", "/rollouts".to_owned(), json!({"group_id": group, "version_id": "ver_0"}), 422),
         ("post", format!("/rollouts/{rollout}/orders"), json!({"order": "pause"}), 404),
         ("post", format!("/tasks/{task}/requeue"), Value::Null, 404),
         ("post", format!("/tasks/{task}/cancel"), Value::Null, 404),
+        ("get", format!("/schedules/{all}"), Value::Null, 404),
+        ("patch", format!("/schedules/{all}"), json!({"enabled": false}), 404),
+        ("delete", format!("/schedules/{all}"), Value::Null, 404),
+        ("post", "/schedules".to_owned(), json!({"name": "x", "cron": "@daily", "kind": "reload"}), 422),
+        (
+            "post",
+            "/schedules".to_owned(),
+            json!({"name": "x", "cron": "@daily", "kind": "reload", "agent_id": agent}),
+            422,
+        ),
         // Nor does anything come into the scope, or leave it.
         ("put", format!("/agents/{}/labels", environments[0][0]), json!({"env": "test"}), 403),
         ("patch", format!("/groups/{}", environments[0][1]), json!({"selector": "zone=a"}), 422),
@@ -206,6 +224,12 @@ async fn what_is_out_of_scope_is_as_if_it_did_not_exist() {
         ("post", "/groups".to_owned(), json!({"name": "edge", "selector": "env=prod,tier=edge"}), 201),
         ("post", "/enrolment-tokens".to_owned(), json!({"name": "t", "labels": {"env": "prod"}}), 201),
         ("post", format!("/agents/{}/tasks", environments[0][0]), json!({"kind": "reload"}), 202),
+        (
+            "post",
+            "/schedules".to_owned(),
+            json!({"name": "p", "cron": "@daily", "kind": "reload", "selector": "env=prod"}),
+            201,
+        ),
         ("put", format!("/agents/{}/labels", environments[0][0]), json!({"tier": "edge"}), 200),
         ("post", format!("/agents/{}/revoke", environments[0][0]), Value::Null, 204),
     ] {

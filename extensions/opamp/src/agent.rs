@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use phoenix_component::{Collector, Host};
+use phoenix_component::{Collector, Host, TelemetryDestinations};
 use phoenix_config::Opaque;
 use phoenix_opamp::{
-    AgentDisconnect, AgentToServer, ConnectionSettingsOffers, CustomMessage, RemoteConfigStatus,
-    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, server_flags,
+    AgentDisconnect, AgentToServer, CustomMessage, RemoteConfigStatus, RemoteConfigStatuses,
+    ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, TASKS, VITALS, server_flags,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -16,12 +16,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::OpampConfig;
+use crate::connection::LONGEST_HEARTBEAT;
 use crate::link::{Link, LinkError, Server};
 use crate::remote;
 use crate::report::{self, Reporter, State};
 use crate::storage::{Folder, Remote};
 use crate::tasks::{self, Done, Task};
+use crate::vitals::Monitor;
 
+/// The only command that there is.
+const RESTART: i32 = 0;
 /// Between attempts to connect: doubled from the first to the last, each a random part of it.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LAST_DELAY: Duration = Duration::from_secs(60);
@@ -29,17 +33,19 @@ const LAST_DELAY: Duration = Duration::from_secs(60);
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 /// Longest that a server can send an agent away for.
 const LONGEST_AWAY: Duration = Duration::from_secs(3600);
+/// After a connection was made, until what that needed is given back.
+const BEFORE_REST: Duration = Duration::from_secs(2);
 /// How often health and configuration are compared with what was told.
 const LOOK: Duration = Duration::from_secs(1);
-/// Longest interval of heartbeats.
-const LONGEST_HEARTBEAT: Duration = Duration::from_secs(24 * 3600);
 
 /// What goes on in the background and comes back to the agent.
-enum News {
+pub(crate) enum News {
     /// A remote configuration was applied, or why not.
     Applied(Remote, Result<(), String>),
     /// A task was done.
     Task(Value),
+    /// Own telemetry goes elsewhere, or why not.
+    Telemetry { hash: Vec<u8>, wanted: TelemetryDestinations, outcome: Result<(), String> },
 }
 
 /// One agent.
@@ -70,6 +76,12 @@ pub(crate) struct Agent {
     pub(crate) told_hash: Option<Arc<str>>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) done: Done,
+    /// Where own telemetry goes besides.
+    pub(crate) destinations: TelemetryDestinations,
+    /// How data fares; none where that is not to be told.
+    pub(crate) monitor: Option<Monitor>,
+    /// Whether the server of this session takes that.
+    pub(crate) wants_vitals: bool,
 }
 
 /// Why a session ended.
@@ -139,6 +151,7 @@ impl Agent {
                     self.folder.forget_former();
                     self.credential = Some(former);
                 }
+                self.credential_shown(Err("the server does not take the new credential"));
                 Ended::Lost(None)
             }
             LinkError::Unauthorized => {
@@ -170,6 +183,9 @@ impl Agent {
             return;
         }
         self.state.remote = report::status(&wanted.hash, RemoteConfigStatuses::Applying, "");
+        if let Some(monitor) = &mut self.monitor {
+            monitor.begin(&self.host, Instant::now());
+        }
         let (collector, health) = (self.collector.clone(), self.host.health.clone());
         let (previous, grace) = (self.running.clone(), self.config.grace_period.as_duration());
         let (news, applying) = (news.clone(), self.applying.clone());
@@ -187,6 +203,10 @@ impl Agent {
                 self.done.keep(&result);
                 Some(result)
             }
+            News::Telemetry { hash, wanted, outcome } => {
+                self.telemetry_sent(&hash, wanted, outcome);
+                None
+            }
             News::Applied(remote, outcome) => {
                 self.effective_hash = Some(self.collector.effective_config().hash);
                 self.state.remote = match outcome {
@@ -201,6 +221,9 @@ impl Agent {
                     }
                     Err(error) => {
                         tracing::error!(error, "a remote configuration was not applied");
+                        if let Some(monitor) = &mut self.monitor {
+                            monitor.begin(&self.host, Instant::now());
+                        }
                         report::status(&remote.hash, RemoteConfigStatuses::Failed, error)
                     }
                 };
@@ -214,6 +237,9 @@ impl Agent {
 
     /// Looks how the collector is.
     fn look(&mut self, news: &mpsc::Sender<News>) {
+        if let Some(monitor) = &mut self.monitor {
+            monitor.look(&self.host, Instant::now());
+        }
         let started = report::unix_nanos(self.collector.started());
         let report = self.host.health.report();
         self.state.health = report::health(&report, &self.collector.pipelines(), started);
@@ -244,6 +270,7 @@ impl Agent {
         heard: &mut mpsc::Receiver<News>,
         failures: &mut u32,
     ) -> Ended {
+        self.wants_vitals = false;
         self.look(news);
         let full = self.reporter.full(&self.state);
         if let Err(error) = link.send(&self.server, &full).await {
@@ -252,6 +279,7 @@ impl Agent {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last_sent = Instant::now();
+        let mut rests_at = Some(last_sent + BEFORE_REST);
         loop {
             let beat =
                 self.heartbeat.map_or_else(|| last_sent + LONGEST_HEARTBEAT, |every| last_sent + every);
@@ -262,6 +290,7 @@ impl Agent {
                         *failures = 0;
                         if message.error_response.is_none() && self.former.take_if(|_| !self.has_rotated).is_some() {
                             self.folder.forget_former();
+                            self.credential_shown(Ok(()));
                         }
                         match self.obey(message, news) {
                             Ok(answers) => {
@@ -284,14 +313,25 @@ impl Agent {
                     }
                     Err(error) => return self.failed_in_session(&error),
                 },
-                _ = looks.tick() => self.look(news),
+                _ = looks.tick() => {
+                    self.look(news);
+                    if rests_at.take_if(|at| Instant::now() >= *at).is_some() {
+                        self.collector.rest();
+                    }
+                    if self.monitor.as_ref().is_some_and(|monitor| monitor.is_due(Instant::now())) {
+                        outgoing.extend(self.vitals());
+                    }
+                }
                 Some(news_came) = heard.recv() => {
                     if let Some(result) = self.take(news_came, news) {
                         outgoing.push(self.result(&result));
                     }
                     self.look(news);
                 }
-                () = sleep_until(beat) => outgoing.push(self.reporter.heartbeat()),
+                () = sleep_until(beat) => {
+                    let vitals = self.vitals();
+                    outgoing.push(vitals.unwrap_or_else(|| self.reporter.heartbeat()));
+                }
                 () = self.stop.cancelled() => {
                     let mut last = self.reporter.heartbeat();
                     last.agent_disconnect = Some(AgentDisconnect {});
@@ -300,7 +340,13 @@ impl Agent {
                     return Ended::Stopped;
                 }
             }
-            outgoing.extend(self.reporter.changes(&self.state));
+            if let Some(mut changes) = self.reporter.changes(&self.state) {
+                if changes.remote_config_status.is_some() {
+                    // What a rollout goes by comes with what it waits for.
+                    changes.custom_message = self.vital_signs();
+                }
+                outgoing.push(changes);
+            }
             for message in outgoing {
                 last_sent = Instant::now();
                 if let Err(error) = link.send(&self.server, &message).await {
@@ -315,10 +361,26 @@ impl Agent {
         self.failed(error, &mut unchanged)
     }
 
+    /// How data fares with the remote configuration that runs; none where there is none, or nobody wants to know.
+    fn vital_signs(&mut self) -> Option<CustomMessage> {
+        let (monitor, running) = (self.monitor.as_mut()?, self.running.as_ref()?);
+        if !self.wants_vitals || self.applying.load(Ordering::SeqCst) {
+            return None;
+        }
+        Some(monitor.tell(&self.host, &running.hash, Instant::now())?.message())
+    }
+
+    fn vitals(&mut self) -> Option<AgentToServer> {
+        let signs = self.vital_signs()?;
+        let mut message = self.reporter.heartbeat();
+        message.custom_message = Some(signs);
+        Some(message)
+    }
+
     fn result(&mut self, result: &Value) -> AgentToServer {
         let mut message = self.reporter.heartbeat();
         message.custom_message = Some(CustomMessage {
-            capability: tasks::CAPABILITY.to_owned(),
+            capability: TASKS.to_owned(),
             r#type: "result".to_owned(),
             data: result.to_string().into_bytes(),
         });
@@ -348,7 +410,17 @@ impl Agent {
             return Err(Ended::Anew);
         }
         if let Some(offers) = &message.connection_settings {
-            self.connection(offers);
+            self.connection(offers, news);
+        }
+        if let Some(offered) = &message.custom_capabilities {
+            self.wants_vitals = offered.capabilities.iter().any(|name| name == VITALS);
+        }
+        let is_restart = message.command.is_some_and(|command| command.r#type == RESTART);
+        if is_restart && self.config.capabilities.accepts_restart_command {
+            tracing::info!("the server wants the collector to begin again");
+            if let Err(error) = self.collector.restart(tasks::BEFORE_RESTART) {
+                tracing::error!(error, "it does not");
+            }
         }
         let mut answers = Vec::new();
         let flags = Set(message.flags);
@@ -362,7 +434,7 @@ impl Agent {
             answers.push(self.reporter.all_components());
         }
         if let Some(custom) = &message.custom_message
-            && custom.capability == tasks::CAPABILITY
+            && custom.capability == TASKS
             && self.config.capabilities.accepts_tasks
         {
             match serde_json::from_slice::<Task>(&custom.data) {
@@ -405,36 +477,6 @@ impl Agent {
             let result = tasks::run(&collector, &host, task).await;
             let _ = news.send(News::Task(result)).await;
         });
-    }
-
-    /// Takes the interval of heartbeats, and a credential of its own where it can keep one.
-    fn connection(&mut self, offers: &ConnectionSettingsOffers) {
-        let Some(opamp) = &offers.opamp else { return };
-        if self.config.capabilities.reports_heartbeat {
-            let every = Duration::from_secs(opamp.heartbeat_interval_seconds).min(LONGEST_HEARTBEAT);
-            self.heartbeat = Some(every).filter(|every| !every.is_zero());
-        }
-        if !opamp.destination_endpoint.is_empty() {
-            tracing::warn!("the server names another server; that is set in the collector's own files only");
-        }
-        let headers = opamp.headers.iter().flat_map(|headers| &headers.headers);
-        let mut credentials = headers.filter(|header| header.key.eq_ignore_ascii_case("authorization"));
-        if let Some(header) = credentials.next().filter(|_| self.folder.is_durable()) {
-            let credential = Opaque::new(header.value.clone());
-            match self.folder.keep_credential(&credential) {
-                Ok(()) => {
-                    if let Some(former) = self.credential.replace(credential) {
-                        if let Err(error) = self.folder.keep_former(&former) {
-                            tracing::warn!(%error, "the former credential could not be kept");
-                        }
-                        self.former = Some(former);
-                        self.has_rotated = true;
-                    }
-                    self.has_new_credential = true;
-                }
-                Err(error) => tracing::error!(%error, "the credential could not be kept and is not used"),
-            }
-        }
     }
 }
 

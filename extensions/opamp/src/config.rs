@@ -143,8 +143,16 @@ pub struct Capabilities {
     pub reports_available_components: bool,
     /// It hears from this agent regularly, as often as it wishes.
     pub reports_heartbeat: bool,
-    /// Not supported: what a restart is for is done by changing the configuration.
+    /// It may have the collector deliver what it holds and begin again as the same process.
     pub accepts_restart_command: bool,
+    /// It hears what became of connection settings that it offered: credentials, own telemetry.
+    pub reports_connection_settings_status: bool,
+    /// It may say where own metrics are sent besides, over OTLP.
+    pub reports_own_metrics: bool,
+    /// It may say where own traces are sent besides.
+    pub reports_own_traces: bool,
+    /// It may say where own logs are sent besides.
+    pub reports_own_logs: bool,
     /// It may change the configuration, which is laid under the files that the collector was started with.
     pub accepts_remote_config: bool,
     /// It may ask for diagnostics, a dry run of a configuration, a tap of a pipeline, a log level for a time, a reload and a
@@ -160,6 +168,10 @@ impl Default for Capabilities {
             reports_available_components: true,
             reports_heartbeat: true,
             accepts_restart_command: false,
+            reports_connection_settings_status: true,
+            reports_own_metrics: false,
+            reports_own_traces: false,
+            reports_own_logs: false,
             accepts_remote_config: false,
             accepts_tasks: false,
         }
@@ -237,11 +249,6 @@ impl Settings for OpampConfig {
             "ppid",
             "is not supported: the collector does not end with another process; use a supervisor of services",
         );
-        problems.require(
-            !self.capabilities.accepts_restart_command,
-            "capabilities::accepts_restart_command",
-            "is not supported: a configuration is applied without a restart",
-        );
         let grace = self.grace_period.as_duration().as_secs();
         problems.require(
             !self.grace_period.is_negative() && grace <= 600,
@@ -287,7 +294,7 @@ mod tests {
             ),
             (
                 r#"{"server": {"ws": {"endpoint": "wss://x"}}, "capabilities": {"accepts_restart_command": true}, "grace_period": "1h"}"#,
-                &["capabilities::accepts_restart_command", "grace_period"],
+                &["grace_period"],
             ),
         ];
         for (settings, keys) in cases {

@@ -3,8 +3,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
-use phoenix_component::{BoxFuture, Extension, Host, StartError};
-use phoenix_config::OpaqueMap;
+use phoenix_component::{BoxFuture, Extension, Host, Offer, StartError, TelemetryDestinations};
+use phoenix_config::{ComponentId, OpaqueMap};
+use phoenix_opamp::{TASKS, VITALS};
 use phoenix_transport::proxy::Proxies;
 use phoenix_transport::settings::TlsClientSettings;
 use phoenix_transport::tls::{Alpn, TlsConnector};
@@ -18,14 +19,21 @@ use crate::description::{new_uid, uuid};
 use crate::link::{Server, Transport};
 use crate::report::{Reporter, State, available};
 use crate::storage::Folder;
-use crate::tasks::{CAPABILITY, Done};
+use crate::tasks::Done;
+use crate::vitals::Monitor;
 
 /// How long a stop waits for the last message.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// What an extension offers that takes configurations from its server.
+struct Rules;
+
 /// An OpAMP client for the collector that it runs in.
 pub struct Opamp {
     config: OpampConfig,
+    id: ComponentId,
+    /// Says that this one takes configurations.
+    rule: Mutex<Option<Offer>>,
     stop: CancellationToken,
     applying: Arc<AtomicBool>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -33,8 +41,15 @@ pub struct Opamp {
 
 impl Opamp {
     /// The extension, which connects once the collector runs.
-    pub fn new(config: OpampConfig) -> Opamp {
-        Opamp { config, stop: CancellationToken::new(), applying: Arc::default(), task: Mutex::default() }
+    pub fn new(config: OpampConfig, id: ComponentId) -> Opamp {
+        Opamp {
+            config,
+            id,
+            rule: Mutex::default(),
+            stop: CancellationToken::new(),
+            applying: Arc::default(),
+            task: Mutex::default(),
+        }
     }
 
     fn server(&self, uid: [u8; 16], host: &Host) -> Result<Server, StartError> {
@@ -61,7 +76,24 @@ impl Opamp {
         })
     }
 
+    /// Refuses a second server that gives configurations: they would undo each other's for ever.
+    fn claim_rule(&self, host: &Host) -> Result<(), StartError> {
+        if !self.config.capabilities.accepts_remote_config {
+            return Ok(());
+        }
+        if let Some((other, _)) = host.capabilities.all::<Rules>().into_iter().find(|(id, _)| *id != self.id)
+        {
+            return Err(StartError::new(format!(
+                "{other} takes remote configurations already: set capabilities::accepts_remote_config for one server only"
+            )));
+        }
+        *self.rule.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(host.capabilities.offer(&self.id, Arc::new(Rules)));
+        Ok(())
+    }
+
     fn begin(&self, host: &Host) -> Result<(), StartError> {
+        self.claim_rule(host)?;
         let directory = &self.config.storage.directory;
         let unusable =
             |error: std::io::Error| StartError::new(format!("cannot use the folder {directory}: {error}"));
@@ -80,8 +112,10 @@ impl Opamp {
                 collector = running(&host) => collector,
                 () = stop.cancelled() => return,
             };
+            let tells_vitals = config.capabilities.reports_health && collector.is_this_process();
+            let custom = [(TASKS, config.capabilities.accepts_tasks), (VITALS, tells_vitals)];
             let custom =
-                if config.capabilities.accepts_tasks { vec![CAPABILITY.to_owned()] } else { Vec::new() };
+                custom.into_iter().filter(|(_, is_so)| *is_so).map(|(name, _)| name.to_owned()).collect();
             let components = available(&collector.components());
             let reports = config.capabilities.clone();
             let reporter = Reporter::new(uid, reports, folder.is_durable(), components, custom);
@@ -105,6 +139,9 @@ impl Opamp {
                 told_hash: None,
                 heartbeat,
                 done: Done::default(),
+                destinations: TelemetryDestinations::default(),
+                monitor: tells_vitals.then(Monitor::default),
+                wants_vitals: false,
             };
             agent.run().await;
         });
@@ -125,6 +162,7 @@ impl Extension for Opamp {
     fn stop(&self, deadline: tokio::time::Instant) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.stop.cancel();
+            self.rule.lock().unwrap_or_else(PoisonError::into_inner).take();
             let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(task) = task.filter(|_| !self.applying.load(Ordering::SeqCst)) {
                 let until = deadline.min(tokio::time::Instant::now() + FAREWELL);
@@ -132,5 +170,35 @@ impl Extension for Opamp {
                 let _ = tokio::time::timeout_at(until, task).await;
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_server_alone_gives_configurations() {
+        let host = Host::for_tests();
+        let opamp = |name: &str, accepts: bool| {
+            let text = format!(
+                r#"{{"server": {{"ws": {{"endpoint": "ws://127.0.0.1:1"}}}}, "capabilities": {{"accepts_remote_config": {accepts}}}}}"#
+            );
+            let config = serde_json::from_str(&text).expect("settings");
+            Opamp::new(config, ComponentId::parse(name).expect("an id"))
+        };
+        let soon = || tokio::time::Instant::now() + Duration::from_secs(5);
+        let first = opamp("opamp/a", true);
+        first.start(&host).await.expect("started");
+        opamp("opamp/b", false).start(&host).await.expect("it only tells");
+        let refused = opamp("opamp/c", true).start(&host).await.expect_err("a second one").to_string();
+        assert!(refused.contains("opamp/a"), "{refused}");
+        // One that takes its place in a change of the configuration is the same.
+        let next = opamp("opamp/a", true);
+        next.start(&host).await.expect("started");
+        first.stop(soon()).await;
+        assert!(opamp("opamp/c", true).start(&host).await.is_err(), "its successor still does");
+        next.stop(soon()).await;
+        opamp("opamp/c", true).start(&host).await.expect("nobody does any more");
     }
 }

@@ -7,6 +7,7 @@
 
 mod agent;
 mod config;
+mod connection;
 mod description;
 mod extension;
 mod link;
@@ -15,6 +16,7 @@ mod report;
 mod storage;
 mod tap;
 mod tasks;
+mod vitals;
 
 use std::sync::Arc;
 
@@ -57,10 +59,10 @@ impl ExtensionFactory for OpampFactory {
     fn create(
         &self,
         settings: &dyn AnySettings,
-        _: CreateContext<'_>,
+        cx: CreateContext<'_>,
     ) -> Result<Arc<dyn Extension>, StartError> {
         let config: &OpampConfig = settings_of(settings);
-        Ok(Arc::new(Opamp::new(config.clone())))
+        Ok(Arc::new(Opamp::new(config.clone(), cx.id.clone())))
     }
 }
 

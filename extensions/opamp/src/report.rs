@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use phoenix_component::{ComponentKey, PipelineStatus, Status, StatusSince};
 use phoenix_opamp::{
     AgentConfigMap, AgentDescription, AgentToServer, AvailableComponents, ComponentDetails, ComponentHealth,
-    CustomCapabilities, EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses, Set, agent,
-    components_hash,
+    ConnectionSettingsStatus, CustomCapabilities, EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses,
+    Set, agent, components_hash,
 };
 
 use crate::config::Capabilities;
 
 /// What there is to tell at one moment.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct State {
     pub(crate) description: AgentDescription,
     pub(crate) health: ComponentHealth,
     /// YAML, secrets hidden.
     pub(crate) effective: String,
     pub(crate) remote: RemoteConfigStatus,
+    pub(crate) connection: ConnectionSettingsStatus,
 }
 
 /// Composes messages, and remembers what was told.
@@ -41,6 +42,11 @@ pub(crate) fn capabilities(reports: &Capabilities, durable: bool) -> Set {
         .with(agent::REPORTS_HEARTBEAT, reports.reports_heartbeat)
         .with(agent::REPORTS_AVAILABLE_COMPONENTS, reports.reports_available_components)
         .with(agent::ACCEPTS_OPAMP_CONNECTION_SETTINGS, durable)
+        .with(agent::ACCEPTS_RESTART_COMMAND, reports.accepts_restart_command)
+        .with(agent::REPORTS_OWN_METRICS, reports.reports_own_metrics)
+        .with(agent::REPORTS_OWN_TRACES, reports.reports_own_traces)
+        .with(agent::REPORTS_OWN_LOGS, reports.reports_own_logs)
+        .with(agent::REPORTS_CONNECTION_SETTINGS_STATUS, reports.reports_connection_settings_status)
 }
 
 /// The components of this binary, by kind.
@@ -171,6 +177,10 @@ impl Reporter {
 
     /// What has changed since the last message; none where nothing has.
     pub(crate) fn changes(&mut self, state: &State) -> Option<AgentToServer> {
+        // Each second: nothing is copied where nothing has changed.
+        if self.told.as_ref() == Some(state) {
+            return None;
+        }
         let told = self.told.replace(state.clone());
         let is_new = |same: &dyn Fn(&State) -> bool| told.as_ref().is_none_or(|told| !same(told));
         let description = is_new(&|told| told.description == state.description);
@@ -180,7 +190,10 @@ impl Reporter {
         let remote = self.reports.accepts_remote_config
             && state.remote != RemoteConfigStatus::default()
             && is_new(&|told| told.remote == state.remote);
-        if !(description || health || effective || remote) {
+        let connection = self.reports.reports_connection_settings_status
+            && state.connection != ConnectionSettingsStatus::default()
+            && is_new(&|told| told.connection == state.connection);
+        if !(description || health || effective || remote || connection) {
             return None;
         }
         let mut message = self.heartbeat();
@@ -189,6 +202,7 @@ impl Reporter {
         message.effective_config = effective
             .then(|| EffectiveConfig { config_map: Some(AgentConfigMap::single("", &state.effective)) });
         message.remote_config_status = remote.then(|| state.remote.clone());
+        message.connection_settings_status = connection.then(|| state.connection.clone());
         Some(message)
     }
 
@@ -233,6 +247,9 @@ mod tests {
                 && delta.health.is_none()
                 && delta.agent_description.is_none()
         );
+        state.connection = crate::connection::status(&[2], RemoteConfigStatuses::Applied, "");
+        let delta = reporter.changes(&state).expect("a change");
+        assert!(delta.connection_settings_status.is_some() && delta.remote_config_status.is_none());
         state.health.healthy = true;
         assert!(reporter.changes(&state).expect("a change").health.is_some());
         let again = reporter.full(&state);
@@ -246,6 +263,7 @@ mod tests {
             reports_effective_config: false,
             reports_health: false,
             reports_available_components: false,
+            reports_connection_settings_status: false,
             ..Capabilities::default()
         };
         assert_eq!(capabilities(&reports, false).0, agent::REPORTS_STATUS | agent::REPORTS_HEARTBEAT);

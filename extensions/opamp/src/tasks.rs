@@ -1,10 +1,13 @@
 //! Tasks of the control service: diagnostics, a dry run, a log level for a time, a reload, a restart.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use phoenix_component::{ApplyConditions, Collector, ComponentStatus, ConfigRequest, Host, LogLevel};
+use phoenix_profiling::{Capture, memory};
 use phoenix_telemetry::{Resource, prometheus};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,13 +16,15 @@ use crate::remote;
 use crate::storage::{Remote, RemoteFile};
 use crate::tap;
 
-/// The custom messages that tasks come in.
-pub(crate) const CAPABILITY: &str = "io.phoenix.tasks/v1";
 /// Results that are kept, so that a task that comes again is not done again.
 const KEPT: usize = 32;
 const LONGEST_LEVEL: u64 = 24 * 3600;
 /// The result of a restart has this time to reach the server.
-const BEFORE_RESTART: Duration = Duration::from_secs(1);
+pub(crate) const BEFORE_RESTART: Duration = Duration::from_secs(1);
+/// Longest time that CPU time is sampled for, in seconds: less than a task may take.
+const LONGEST_PROFILE: u64 = 30;
+/// Bytes of a CPU profile in a bundle of diagnostics.
+const MAX_PROFILE: usize = 256 << 10;
 /// Bytes of own metrics in a bundle of diagnostics.
 const MAX_METRICS: usize = 256 << 10;
 
@@ -68,7 +73,7 @@ impl Done {
 pub(crate) async fn run(collector: &Arc<dyn Collector>, host: &Host, task: Task) -> Value {
     let outcome = match task.kind.as_str() {
         "diagnostics" => match serde_json::from_value::<Option<Bundle>>(task.payload) {
-            Ok(asked) => Ok(diagnostics(collector, host, asked.unwrap_or_default()).await),
+            Ok(asked) => diagnostics(collector, host, asked.unwrap_or_default()).await,
             Err(error) => Err(error.to_string()),
         },
         "restart" => collector.restart(BEFORE_RESTART).map(|()| json!({"restarts": true})),
@@ -115,6 +120,8 @@ fn log_level(collector: &Arc<dyn Collector>, payload: Value) -> Result<Value, St
 #[serde(deny_unknown_fields, default)]
 struct Bundle {
     only: Option<Part>,
+    /// For how long CPU time is sampled; not at all where 0.
+    profile_seconds: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -124,9 +131,13 @@ enum Part {
     Metrics,
     Configuration,
     Health,
+    Profile,
 }
 
-async fn diagnostics(collector: &Arc<dyn Collector>, host: &Host, asked: Bundle) -> Value {
+async fn diagnostics(collector: &Arc<dyn Collector>, host: &Host, asked: Bundle) -> Result<Value, String> {
+    if asked.profile_seconds > LONGEST_PROFILE {
+        return Err(format!("profile_seconds must be 0 to {LONGEST_PROFILE}"));
+    }
     let wants = |part| asked.only.is_none_or(|only| only == part);
     let mut bundle = json!({"version": host.build.version});
     if wants(Part::Configuration) {
@@ -155,7 +166,38 @@ async fn diagnostics(collector: &Arc<dyn Collector>, host: &Host, asked: Bundle)
         bundle["logs"] = lines.iter().map(|line| line.trim_end()).collect();
         bundle["log_level"] = json!(collector.log_level());
     }
-    bundle
+    if wants(Part::Profile) {
+        bundle["profile"] = profile(asked.profile_seconds).await;
+    }
+    Ok(bundle)
+}
+
+/// What memory is mapped for, and, where asked for, where CPU time goes: pprof's format in base64.
+async fn profile(seconds: u64) -> Value {
+    let capture = (seconds > 0).then(Capture::start).transpose();
+    if let Ok(Some(_)) = capture {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+    // Names are looked up, and files of the kernel are read.
+    let taken = tokio::task::spawn_blocking(move || {
+        let sizes: BTreeMap<String, Value> = memory::mappings()
+            .into_iter()
+            .filter(|(_, sizes)| sizes.resident > 0)
+            .map(|(what, sizes)| (what, json!({"resident": sizes.resident, "private": sizes.private})))
+            .collect();
+        let mut taken = json!({"memory": sizes});
+        match capture.and_then(|capture| capture.map(|capture| capture.profile()).transpose()) {
+            Ok(None) => {}
+            Ok(Some(profile)) if profile.len() > MAX_PROFILE => {
+                taken["cpu_error"] =
+                    format!("the profile has {} bytes and was not kept", profile.len()).into();
+            }
+            Ok(Some(profile)) => taken["cpu"] = STANDARD.encode(profile).into(),
+            Err(error) => taken["cpu_error"] = error.to_string().into(),
+        }
+        taken
+    });
+    taken.await.unwrap_or_else(|panic| json!({"cpu_error": format!("the profile failed: {panic}")}))
 }
 
 /// Own metrics in Prometheus' words, whole lines of them.
@@ -174,6 +216,22 @@ fn own_metrics(host: &Host) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_profile_tells_of_memory_and_of_cpu_time_where_asked_for() {
+        let plain = profile(0).await;
+        let resident: u64 = plain["memory"]
+            .as_object()
+            .expect("mappings")
+            .values()
+            .filter_map(|of| of["resident"].as_u64())
+            .sum();
+        assert!(resident > 1 << 20, "{plain}");
+        assert!(plain["cpu"].is_null() && plain["cpu_error"].is_null());
+        let sampled = profile(1).await;
+        let cpu = STANDARD.decode(sampled["cpu"].as_str().expect("a profile")).expect("base64");
+        assert_eq!(cpu[..2], [0x1f, 0x8b], "gzip, as `go tool pprof` reads it");
+    }
 
     #[test]
     fn what_was_done_is_answered_again_under_the_new_fence() {

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, HeaderValue};
 use http::{Method, Response, StatusCode, request};
 use phoenix_component::{BoxFuture, Extension, Host, StartError};
+use phoenix_profiling::{Capture, CaptureError, memory};
 use phoenix_transport::http::server::{HttpService, Request};
 use phoenix_transport::http::side::{self, SideServer};
 use phoenix_transport::settings::HttpServerSettings;
 
-use crate::capture::{Capture, CaptureError};
-use crate::{PprofConfig, SavedProfile, memory};
+use crate::{PprofConfig, SavedProfile};
 
 /// The time of a CPU profile where a request names none, as in Go.
 const DEFAULT_SECONDS: u64 = 30;
@@ -139,7 +139,7 @@ impl HttpService for Service {
             Route::Memory => {
                 let mappings = memory::mappings();
                 match side::query(head, "debug").is_some_and(|level| level != "0") {
-                    true => side::text(StatusCode::OK, memory::text(&mappings, &self.host)),
+                    true => side::text(StatusCode::OK, memory::text(&mappings) + &budget(&self.host)),
                     false => {
                         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                         let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
@@ -168,6 +168,16 @@ fn download(name: &str, profile: Vec<u8>) -> Response<Bytes> {
 }
 
 /// Takes a CPU profile. A client that goes away ends it.
+/// How much of the budget of bytes is in use, for people.
+fn budget(host: &Host) -> String {
+    let limit = match host.budget.limit() {
+        usize::MAX => "unlimited".to_owned(),
+        limit => limit.to_string(),
+    };
+    let (used, refusals) = (host.budget.used(), host.budget.refusals());
+    format!("\n# The budget of bytes\nused:\t{used}\nlimit:\t{limit}\nrefusals:\t{refusals}\n")
+}
+
 async fn cpu(head: &request::Parts) -> Response<Bytes> {
     let seconds = match side::query(head, "seconds").map(|text| text.parse::<u64>()) {
         None => DEFAULT_SECONDS,

@@ -1,11 +1,8 @@
 //! Profiles of the running collector, at the paths and in the format of Go's `net/http/pprof`, so that
 //! `go tool pprof` reads them: CPU time by sampling, resident memory by what it is mapped for.
 
-mod capture;
 mod config;
 mod extension;
-mod memory;
-mod profile;
 mod saved;
 
 #[cfg(test)]

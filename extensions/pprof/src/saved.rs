@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use phoenix_component::StartError;
-
-use crate::capture::Capture;
+use phoenix_profiling::Capture;
 
 /// The capture of one extension, which goes on over changes of the configuration: the last instance that was
 /// started writes it.

@@ -194,24 +194,6 @@ async fn memory_threads_and_the_rest_are_told() {
     pprof.stop(soon()).await;
 }
 
-#[test]
-fn mappings_are_summed_by_what_they_are_for() {
-    let smaps = "\
-55d0-55d1 r--p 00000000 08:01 42 /usr/bin/phoenix collector\nRss: 4 kB\nPrivate_Dirty: 0 kB\n\
-55d1-55d2 r-xp 00001000 08:01 42 /usr/bin/phoenix collector\nRss: 8 kB\nVmFlags: rd ex mr\n\
-55d3-55d4 rw-p 00000000 00:00 0 [heap]\nRss: 100 kB\nPrivate_Dirty: 96 kB\nSwap: 4 kB\n\
-7f00-7f01 rw-p 00000000 00:00 0\nRss: 10 kB\n\
-7f02-7f03 rw-p 00000000 00:00 0 \nRss: 20 kB\n\
-7f04-7f05 ---p 00000000 00:00 0\nRss: 0 kB\nnonsense\n";
-    let mappings = memory::parse(smaps);
-    assert_eq!(mappings["phoenix collector: code"].resident, 8 << 10);
-    assert_eq!(mappings["phoenix collector: constants"].resident, 4 << 10);
-    let heap = mappings["heap (main arena)"];
-    assert_eq!((heap.resident, heap.private, heap.swapped), (100 << 10, 96 << 10, 4 << 10));
-    assert_eq!(mappings["anonymous: arenas and stacks of threads, large buffers"].resident, 30 << 10);
-    assert!(memory::parse("Rss: 4 kB\n\u{0}").is_empty());
-}
-
 #[tokio::test]
 async fn a_file_that_cannot_be_written_stops_the_start() {
     let config = PprofConfig {

@@ -1,5 +1,6 @@
 mod beyond;
 mod policy;
+mod spill;
 
 use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
@@ -18,6 +19,8 @@ pub use policy::{
     PolicyType, ProbabilisticConfig, RateLimitingConfig, SpanCountConfig, StatusCode, StatusCodeConfig,
     StringAttributeConfig, TraceStateConfig,
 };
+
+pub use spill::{OnShutdown, SpillConfig};
 
 /// Settings of the `tail_sampling` processor: otelcol's keys, and Phoenix's own for memory and compatibility.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
@@ -56,7 +59,9 @@ pub struct TailSamplingConfig {
     /// With `num_traces` traces waiting, refuse data until there is room, rather than decide early.
     pub block_on_overflow: bool,
     /// An extension that holds spans.
-    #[described(unsupported = "spans are held as they came, in memory that is bounded by `buffer`")]
+    #[described(
+        unsupported = "spans are held as they came, in memory that is bounded by `buffer`, and beyond that on the disk of `buffer::spill`"
+    )]
     pub tail_storage: Option<String>,
     /// What randomness `probabilistic` policies use.
     pub randomness: Randomness,
@@ -110,23 +115,22 @@ pub enum Randomness {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecisionCacheConfig {
-    /// Kept traces; 0 for `num_traces`, or 100,000 without that.
+    /// Kept traces; 0 for `num_traces`, or without that for 100,000 or what an eighth of the buffer has room for.
     pub sampled_cache_size: u64,
-    /// Traces that were not kept, at 8 bytes; 0 for `num_traces`, or 1,000,000 without that.
+    /// Traces that were not kept, at 8 bytes; 0 for `num_traces`, or without that for 1,000,000 or what an eighth of the buffer
+    /// has room for.
     pub non_sampled_cache_size: u64,
 }
 
 /// Memory for spans that wait.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct BufferConfig {
     /// The most bytes, over all shards; 0 for half of what the collector may hold.
     pub max_bytes: u64,
-    /// Where spans go that do not fit.
-    #[described(
-        unsupported = "spans stay in memory: what does not fit is decided early, sampled, and at last refused"
-    )]
-    pub spill: Option<String>,
+    /// Where spans go that memory is too small for; without it what does not fit is decided early, sampled, and at last
+    /// refused.
+    pub spill: Option<SpillConfig>,
 }
 
 /// Where Phoenix differs from otelcol on purpose.
@@ -216,13 +220,12 @@ impl Settings for TailSamplingConfig {
         problems.require(
             self.tail_storage.is_none(),
             "tail_storage",
-            "is not supported: spans are held as they came, in memory that is bounded by `buffer`",
+            "is not supported: spans are held as they came, in memory that is bounded by `buffer`, and beyond that on the disk \
+             of `buffer::spill`",
         );
-        problems.require(
-            self.buffer.spill.is_none(),
-            "buffer::spill",
-            "is not supported: what does not fit into memory is decided early, sampled, and at last refused",
-        );
+        if let Some(spill) = &self.buffer.spill {
+            spill.validate(self.drop_pending_traces_on_shutdown, problems);
+        }
         problems.require(
             self.policies.iter().any(|policy| policy.kind != PolicyType::TraceTruncate),
             "policies",
@@ -239,11 +242,16 @@ impl Settings for TailSamplingConfig {
 }
 
 impl TailSamplingConfig {
+    /// Bytes that may wait on disk.
+    pub(crate) fn spill_bytes(&self) -> u64 {
+        self.buffer.spill.as_ref().map_or(0, |spill| spill.max_bytes)
+    }
+
     /// Warns of a wait that memory cannot last for, as far as the settings alone say how much there is.
     fn warn_of_headroom(&self, problems: &mut Problems) {
         let of_memory = match self.buffer.max_bytes {
             0 => None,
-            max_bytes => Shortfall::of_memory(self, live_bytes(max_bytes)),
+            max_bytes => Shortfall::of_memory(self, live_bytes(max_bytes).saturating_add(self.spill_bytes())),
         };
         for shortfall in [of_memory, Shortfall::of_traces(self)].into_iter().flatten() {
             problems.warn_with_help("decision_wait", shortfall.message(), shortfall.help());

@@ -5,13 +5,16 @@
 
 mod decide;
 mod ingest;
+mod spill;
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::{Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage};
+use phoenix_component::{
+    Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage, TraceDecision,
+};
 use phoenix_statements::Runner;
 
 use crate::buffer::{Buffer, Lookup, Slot};
@@ -21,6 +24,7 @@ use crate::facts::TraceFacts;
 use crate::generation::Generation;
 use crate::metrics::{Early, TailMetrics};
 use crate::release::Outgoing;
+use crate::spill::Spill;
 use crate::wheel::{TICK, Wheel, moment_of};
 
 /// The settings in the form that is asked for with every span.
@@ -42,10 +46,23 @@ struct Rules {
 const MOST_KEPT: u64 = 100_000;
 const MOST_DROPPED: u64 = 1_000_000;
 
+/// And what they take: at most this part of the buffer, where nobody has said how many they shall be.
+const REMEMBERED_PART: usize = 8;
+/// Bytes of so many: 49 in a map of which half may be free, and 7.5 in filters, of which there are two.
+const REMEMBERED_BYTES: f64 = MOST_KEPT as f64 * 128.0 + MOST_DROPPED as f64 * 15.0;
+/// No fewer in any case.
+const LEAST_KEPT: u64 = 1_000;
+const LEAST_DROPPED: u64 = 10_000;
+/// Bytes of a decision in the book, of which half of the places may be free.
+const NOTED_BYTES: usize = 2 * (size_of::<TraceDecision>() + 17);
+
 impl Rules {
-    fn new(config: &TailSamplingConfig) -> Rules {
+    /// `memory` is what may be in use by all shards together.
+    fn new(config: &TailSamplingConfig, memory: usize) -> Rules {
         let shards = u64::from(config.num_shards.max(1));
-        let remembered = |given: u64, default: u64| {
+        let share = ((memory / REMEMBERED_PART) as f64 / REMEMBERED_BYTES).min(1.0);
+        let remembered = |given: u64, default: u64, least: u64| {
+            let default = ((default as f64 * share) as u64).max(least);
             let all = if given > 0 { given } else { config.num_traces.unwrap_or(default) };
             all.div_ceil(shards)
         };
@@ -60,8 +77,12 @@ impl Rules {
             records_rate: config.record_sample_rate,
             writes_thresholds: config.randomness == Randomness::W3c
                 || config.policies.iter().any(PolicyConfig::uses_randomness),
-            most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT),
-            most_dropped: remembered(config.decision_cache.non_sampled_cache_size, MOST_DROPPED),
+            most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT, LEAST_KEPT),
+            most_dropped: remembered(
+                config.decision_cache.non_sampled_cache_size,
+                MOST_DROPPED,
+                LEAST_DROPPED,
+            ),
         }
     }
 }
@@ -85,6 +106,10 @@ pub(crate) struct TailStage {
     generations: VecDeque<Generation>,
     decided: Decided,
     outgoing: Outgoing,
+    /// Where spans are that are not in memory.
+    spill: Option<Spill>,
+    /// Traces that are to be kept and of which something is there.
+    awaited: VecDeque<spill::Awaited>,
     /// With `sampling_strategy: span-ingest`, what is known of the spans of the resource that is taken in.
     fresh: Vec<(Slot, TraceFacts)>,
     /// Traces that were looked up for the scope that is taken in.
@@ -101,6 +126,7 @@ pub(crate) struct TailStage {
     runner: Arc<Runner>,
     /// Where decisions are noted, and what keeps it open.
     book: Arc<DecisionBook>,
+    noted: usize,
     _open: Offer,
 }
 
@@ -108,13 +134,15 @@ impl TailStage {
     pub(crate) fn new(
         config: &TailSamplingConfig,
         shard: (u64, u64),
-        buffer: Buffer,
+        (mut buffer, spill): (Buffer, Option<Spill>),
         generation: Generation,
         metrics: TailMetrics,
         runner: Arc<Runner>,
         (book, open): (Arc<DecisionBook>, Offer),
     ) -> TailStage {
-        let rules = Rules::new(config);
+        let rules = Rules::new(config, buffer.pool().limit());
+        buffer.segments.allow_freezing(spill.is_some());
+        let wake_at = spill.as_ref().map(|_| Duration::ZERO);
         TailStage {
             rules,
             shard,
@@ -124,18 +152,28 @@ impl TailStage {
             generations: VecDeque::from([generation]),
             decided: Decided::new(rules.most_kept, rules.most_dropped),
             outgoing: Outgoing::default(),
+            spill,
+            awaited: VecDeque::new(),
             fresh: Vec::new(),
             lookups: Vec::new(),
             ended: Vec::new(),
             late_since: None,
-            wake_at: None,
+            wake_at,
             now: Now::default(),
             warned_at: None,
             metrics,
             runner,
             book,
+            noted: 0,
             _open: open,
         }
+    }
+
+    /// Tells the pool what is in use.
+    fn settle(&mut self) {
+        let noted = self.noted.min(2 * DecisionBook::MEMORY / self.shard.1 as usize);
+        self.buffer.set_beside(self.decided.bytes(), noted * NOTED_BYTES);
+        self.buffer.settle();
     }
 
     fn end(&mut self, reason: &'static str, spans: u64) {
@@ -172,7 +210,7 @@ impl TailStage {
                 break;
             }
         }
-        self.buffer.settle();
+        self.settle();
         self.generations.iter_mut().for_each(Generation::settle);
         self.wake_at = self.next_call();
     }
@@ -186,12 +224,29 @@ impl TailStage {
         let late = self.late_since.map(|since| since + TICK);
         let due = self.wheel.next().map(moment_of);
         let hurried = due.filter(|_| self.hurry() > Duration::ZERO).map(|due| due.min(now + TICK));
-        [late, hurried, due].into_iter().flatten().min()
+        [late, hurried, due, self.spill_wakes_at()].into_iter().flatten().min()
+    }
+
+    /// Leaves everything where it goes on to wait, or decides about it. True where all of it is done.
+    fn end_all(&mut self, out: &mut Output) -> bool {
+        if !self.release_awaited_now(out) {
+            return false;
+        }
+        let keeps = self.spill.as_ref().is_some_and(|spill| spill.rules.keeps);
+        if keeps && self.buffer.traces.len() > 0 && self.leave_on_disk(out) {
+            return true;
+        }
+        if !self.decide_all(out) && !self.release_awaited_now(out) {
+            return false;
+        }
+        self.settle_spill();
+        self.round.is_none() && self.buffer.traces.len() == 0
     }
 
     /// Puts what is inside into requests, for a successor that has state of its own already.
     fn take_requests(&mut self) -> Output {
         let mut out = Output::with_room(usize::MAX);
+        self.fetch_all_now();
         let slots: Vec<Slot> = self.buffer.traces.slots().collect();
         for slot in slots {
             let (facts, head) = self.buffer.take(slot);
@@ -206,12 +261,14 @@ impl TailStage {
 impl Stage for TailStage {
     fn ingest(&mut self, fragment: Fragment, now: Now, out: &mut Output) {
         self.now = now;
+        self.attend_spill(out);
         self.take_in(&fragment.batch);
         self.finish(out);
     }
 
     fn tick(&mut self, now: Now, out: &mut Output) {
         self.now = now;
+        self.attend_spill(out);
         self.decide_due(out);
         self.flush(out);
         self.finish(out);
@@ -224,9 +281,9 @@ impl Stage for TailStage {
     fn drain(&mut self, now: Now, out: &mut Output) -> Drained {
         self.now = now;
         self.flush(out);
-        let is_done = self.decide_all(out);
+        let is_done = self.end_all(out);
         self.flush(out);
-        self.buffer.settle();
+        self.settle();
         self.generations.iter_mut().for_each(Generation::settle);
         self.wake_at = None;
         if is_done { Drained::Done } else { Drained::More }
@@ -258,6 +315,7 @@ impl Stage for TailStage {
         }
         let pool = self.buffer.pool().clone();
         let newer = self.take_requests();
+        self.settle_spill();
         let Some(mut generation) = self.generations.pop_back() else { return Adoption::Rebuilt };
         if let Some(before) = old.generations.back_mut() {
             generation.number = before.number + 1;
@@ -271,6 +329,9 @@ impl Stage for TailStage {
         self.wheel = std::mem::take(&mut old.wheel);
         self.round = old.round.take();
         self.outgoing = std::mem::take(&mut old.outgoing);
+        self.spill = Spill::follow(self.spill.take(), old.spill.take());
+        self.awaited = std::mem::take(&mut old.awaited);
+        self.buffer.segments.allow_freezing(self.spill.is_some());
         self.late_since = old.late_since.take();
         self.ended.append(&mut old.ended);
         self.generations = std::mem::take(&mut old.generations);
@@ -291,7 +352,8 @@ impl Stage for TailStage {
         for fragment in newer.take_batches() {
             self.take_in(&fragment.batch);
         }
-        self.buffer.settle();
+        self.noted = self.noted.max(old.noted);
+        self.settle();
         self.wake_at = Some(self.now.monotonic + Duration::from_nanos(1));
         Adoption::Kept
     }
@@ -309,6 +371,7 @@ mod reason {
     pub(super) const TRUNCATED: &str = "truncated";
     pub(super) const TOO_LARGE: &str = "trace_too_large";
     pub(super) const STRESS: &str = "memory_stress";
+    pub(super) const LOST: &str = "lost_on_disk";
     pub(super) const SHUTDOWN: &str = "pending_at_shutdown";
 }
 

@@ -10,7 +10,7 @@ use phoenix_component::{Budget, Charge};
 pub(crate) const SEGMENT: usize = 256 << 10;
 /// Larger records have a segment of their own.
 pub(crate) const LARGEST_SHARED: usize = SEGMENT / 8;
-/// Empty segments that are kept for the next one who needs one.
+/// Empty segments that are kept for the next one who needs one, at most; and together no more than such a part of the limit.
 const SPARE: usize = 16;
 /// Segments may be an eighth larger than what lives in them; see [`super::segments`].
 pub(crate) const FILL: f64 = 0.875;
@@ -39,6 +39,8 @@ pub(crate) struct Pool {
     most_traces: AtomicUsize,
     budget: Budget,
     spare: Mutex<Vec<Leased>>,
+    /// Bytes that may wait elsewhere.
+    elsewhere: AtomicU64,
     /// Bytes that came in ever.
     came_in: AtomicU64,
     inflow: Mutex<Inflow>,
@@ -68,6 +70,7 @@ impl Pool {
             most_traces: AtomicUsize::new(0),
             budget,
             spare: Mutex::default(),
+            elsewhere: AtomicU64::new(0),
             came_in: AtomicU64::new(0),
             inflow: Mutex::default(),
         };
@@ -108,10 +111,15 @@ impl Pool {
         (inflow.since, inflow.came_in) = (now, total);
     }
 
-    /// For how long the whole limit lasts at the present inflow; none where nothing comes in.
+    /// So many bytes may wait elsewhere than in memory.
+    pub(crate) fn set_elsewhere(&self, bytes: u64) {
+        self.elsewhere.store(bytes, Relaxed);
+    }
+
+    /// For how long memory, and what there is beside it, lasts at the present inflow; none where nothing comes in.
     pub(crate) fn lasts_for(&self) -> Option<Duration> {
         let rate = self.inflow.lock().unwrap_or_else(PoisonError::into_inner).rate;
-        let seconds = self.limit() as f64 / rate;
+        let seconds = (self.limit() as f64 + self.elsewhere.load(Relaxed) as f64) / rate;
         (rate > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 
@@ -153,9 +161,22 @@ impl Pool {
         Leased { bytes: Vec::with_capacity(size), charge: self.budget.charge_reserve(size) }
     }
 
+    /// No memory.
+    pub(crate) fn nothing(&self) -> Leased {
+        Leased { bytes: Vec::new(), charge: self.budget.charge_reserve(0) }
+    }
+
+    /// Memory with these bytes in it.
+    pub(crate) fn copy(&self, bytes: &[u8]) -> Leased {
+        let mut leased = self.lease(bytes.len());
+        leased.bytes.extend_from_slice(bytes);
+        leased
+    }
+
     pub(crate) fn give_back(&self, mut leased: Leased) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if leased.charge.bytes() == SEGMENT && spare.len() < SPARE {
+        let most = SPARE.min(1 + self.limit() / (SPARE * SEGMENT));
+        if leased.charge.bytes() == SEGMENT && spare.len() < most {
             leased.bytes.clear();
             spare.push(leased);
         }

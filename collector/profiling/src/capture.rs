@@ -5,23 +5,28 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::profile::{Head, Place, Sample, encode};
 
 /// Samples for each second of CPU time, as Go's profiler takes.
-pub(crate) const HERTZ: i32 = 100;
+const HERTZ: i32 = 100;
 
 /// A capture that runs. It ends when dropped.
-pub(crate) struct Capture(pprof::ProfilerGuard<'static>);
+pub struct Capture(pprof::ProfilerGuard<'static>);
 
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CaptureError {
+pub enum CaptureError {
+    /// Another one is under way.
     #[error("a CPU profile is being taken already; one at a time")]
     Busy,
+    /// The system does not let it.
     #[error("cannot take a CPU profile: {0}")]
     Failed(pprof::Error),
 }
 
 impl Capture {
     /// Begins to sample.
-    pub(crate) fn start() -> Result<Capture, CaptureError> {
+    ///
+    /// # Errors
+    /// Where another capture runs, or signals cannot be had.
+    pub fn start() -> Result<Capture, CaptureError> {
         let builder = pprof::ProfilerGuardBuilder::default()
             .frequency(HERTZ)
             // Unwinding through these may meet a lock that the interrupted thread holds.
@@ -35,7 +40,10 @@ impl Capture {
 
     /// The profile so far, encoded. Looks names up in the program's debug information: blocks, and takes
     /// memory for that.
-    pub(crate) fn profile(&self) -> Result<Vec<u8>, CaptureError> {
+    ///
+    /// # Errors
+    /// Where the samples cannot be read.
+    pub fn profile(&self) -> Result<Vec<u8>, CaptureError> {
         let report = self.0.report().build().map_err(CaptureError::Failed)?;
         let period = 1_000_000_000 / i64::from(HERTZ);
         let samples: Vec<_> = report

@@ -5,33 +5,39 @@ use std::io::Write as _;
 
 /// A place in the program, or whatever stands for one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    pub(crate) function: String,
-    pub(crate) file: String,
-    pub(crate) line: u32,
+pub struct Place {
+    /// The function's name.
+    pub function: String,
+    /// The file that it is in.
+    pub file: String,
+    /// The line there.
+    pub line: u32,
 }
 
 /// One stack, its leaf first, with a value for each type of sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Each frame with what was inlined into it, the innermost first.
-    pub(crate) stack: Vec<Vec<Place>>,
-    pub(crate) values: Vec<i64>,
+    pub stack: Vec<Vec<Place>>,
+    /// One for each type of [`Head`].
+    pub values: Vec<i64>,
     /// A label for people, for example the thread.
-    pub(crate) label: Option<(&'static str, String)>,
+    pub label: Option<(&'static str, String)>,
 }
 
 /// What a profile measures, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Head {
+pub struct Head {
     /// Type and unit of each value.
-    pub(crate) types: Vec<(&'static str, &'static str)>,
+    pub types: Vec<(&'static str, &'static str)>,
     /// Type and unit of the period, and its length.
-    pub(crate) period: Option<(&'static str, &'static str, i64)>,
+    pub period: Option<(&'static str, &'static str, i64)>,
     /// Unix time of the start, in nanoseconds.
-    pub(crate) time_nanos: i64,
-    pub(crate) duration_nanos: i64,
-    pub(crate) comment: String,
+    pub time_nanos: i64,
+    /// How long it took, in nanoseconds.
+    pub duration_nanos: i64,
+    /// A word for people.
+    pub comment: String,
 }
 
 /// Strings and messages that are referred to by number.
@@ -126,7 +132,7 @@ impl Tables {
 }
 
 /// The profile as `profile.proto`, compressed with gzip.
-pub(crate) fn encode(head: &Head, samples: &[Sample]) -> Vec<u8> {
+pub fn encode(head: &Head, samples: &[Sample]) -> Vec<u8> {
     let mut tables = Tables::default();
     // The first string is the empty one.
     tables.string("");

@@ -2,30 +2,29 @@
 //!
 //! Go's heap profile knows which function allocated what; glibc's allocator keeps no such record, and one
 //! that did would cost on every request. What can be said for nothing: how much of the process is heap,
-//! other anonymous memory (large buffers, arenas of other threads), stacks and files, and how much of the
-//! budget of bytes is in use.
+//! other anonymous memory (large buffers, arenas of other threads), stacks and files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-use phoenix_component::Host;
 
 use crate::profile::{Head, Place, Sample, encode};
 
 /// Sizes of one kind of mapping, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) resident: u64,
+pub struct Sizes {
+    /// In memory now.
+    pub resident: u64,
     /// Not shared with any other process, and written to.
-    pub(crate) private: u64,
-    pub(crate) swapped: u64,
+    pub private: u64,
+    /// Put aside.
+    pub swapped: u64,
 }
 
 /// Mappings by what they are for.
-pub(crate) type Mappings = BTreeMap<String, Sizes>;
+pub type Mappings = BTreeMap<String, Sizes>;
 
 /// Reads `/proc/self/smaps`; nothing where it cannot be read.
-pub(crate) fn mappings() -> Mappings {
+pub fn mappings() -> Mappings {
     parse(&std::fs::read_to_string("/proc/self/smaps").unwrap_or_default())
 }
 
@@ -51,7 +50,8 @@ fn purpose(name: &str, access: &str) -> String {
     }
 }
 
-pub(crate) fn parse(smaps: &str) -> Mappings {
+/// The same of a text in that form.
+pub fn parse(smaps: &str) -> Mappings {
     let mut mappings = Mappings::new();
     let mut current: Option<String> = None;
     for line in smaps.lines() {
@@ -79,7 +79,7 @@ pub(crate) fn parse(smaps: &str) -> Mappings {
 }
 
 /// A profile with one sample for each kind of mapping.
-pub(crate) fn profile(mappings: &Mappings, time_nanos: i64) -> Vec<u8> {
+pub fn profile(mappings: &Mappings, time_nanos: i64) -> Vec<u8> {
     let named = |function: &str| vec![Place { function: function.to_owned(), ..Place::default() }];
     let value = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let samples: Vec<_> = mappings
@@ -101,8 +101,8 @@ pub(crate) fn profile(mappings: &Mappings, time_nanos: i64) -> Vec<u8> {
     encode(&head, &samples)
 }
 
-/// The same for people, with what the collector knows of its own.
-pub(crate) fn text(mappings: &Mappings, host: &Host) -> String {
+/// The same for people.
+pub fn text(mappings: &Mappings) -> String {
     let mut out = String::from("# Resident memory by mapping, in KiB\n#  resident    private    swapped\n");
     let kib = |bytes: u64| bytes / 1024;
     let mut all: Vec<_> = mappings.iter().collect();
@@ -117,15 +117,28 @@ pub(crate) fn text(mappings: &Mappings, host: &Host) -> String {
     for line in status.lines().filter(|line| wanted.iter().any(|key| line.starts_with(key))) {
         let _ = writeln!(out, "{line}");
     }
-    let limit = match host.budget.limit() {
-        usize::MAX => "unlimited".to_owned(),
-        limit => limit.to_string(),
-    };
-    let _ = writeln!(
-        out,
-        "\n# The budget of bytes\nused:\t{}\nlimit:\t{limit}\nrefusals:\t{}",
-        host.budget.used(),
-        host.budget.refusals()
-    );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_are_summed_by_what_they_are_for() {
+        let smaps = "\
+55d0-55d1 r--p 00000000 08:01 42 /usr/bin/phoenix collector\nRss: 4 kB\nPrivate_Dirty: 0 kB\n\
+55d1-55d2 r-xp 00001000 08:01 42 /usr/bin/phoenix collector\nRss: 8 kB\nVmFlags: rd ex mr\n\
+55d3-55d4 rw-p 00000000 00:00 0 [heap]\nRss: 100 kB\nPrivate_Dirty: 96 kB\nSwap: 4 kB\n\
+7f00-7f01 rw-p 00000000 00:00 0\nRss: 10 kB\n\
+7f02-7f03 rw-p 00000000 00:00 0 \nRss: 20 kB\n\
+7f04-7f05 ---p 00000000 00:00 0\nRss: 0 kB\nnonsense\n";
+        let mappings = parse(smaps);
+        assert_eq!(mappings["phoenix collector: code"].resident, 8 << 10);
+        assert_eq!(mappings["phoenix collector: constants"].resident, 4 << 10);
+        let heap = mappings["heap (main arena)"];
+        assert_eq!((heap.resident, heap.private, heap.swapped), (100 << 10, 96 << 10, 4 << 10));
+        assert_eq!(mappings["anonymous: arenas and stacks of threads, large buffers"].resident, 30 << 10);
+        assert!(parse("Rss: 4 kB\n\u{0}").is_empty());
+    }
 }

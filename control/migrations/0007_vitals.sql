@@ -1,0 +1,2 @@
+ALTER TABLE rollout_agents ADD COLUMN vitals TEXT;
+ALTER TABLE agents ADD COLUMN tells_vitals BIGINT NOT NULL DEFAULT 0

@@ -1,0 +1,259 @@
+//! How the data of the collector fares: since the remote configuration came, and in the minutes before.
+//!
+//! Every [`APART`] the metrics that count items are read. A series that is new, or starts again, counts from zero, and
+//! one that is gone keeps what it has counted: so exporters that a configuration removes take nothing with them. What
+//! was before is at most [`KEPT`] readings old.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use phoenix_component::Host;
+use phoenix_opamp::{Items, Vitals};
+use phoenix_telemetry::{Metrics, Sample, Value};
+use tokio::time::Instant;
+
+/// Between two readings; and how often a server hears of a young configuration.
+const APART: Duration = Duration::from_secs(5);
+/// Readings that are kept: five minutes.
+const KEPT: usize = 60;
+/// A configuration is young for so long; then it is told of with heartbeats.
+const YOUNG: Duration = Duration::from_secs(600);
+
+const QUEUE_SIZE: &str = "otelcol_exporter_queue_size";
+const QUEUE_CAPACITY: &str = "otelcol_exporter_queue_capacity";
+
+/// What one moment shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Reading {
+    /// Since the process began.
+    items: Items,
+    queue: f64,
+    memory: u64,
+}
+
+/// Adds up counters whose series come and go.
+#[derive(Default)]
+struct Meter {
+    hasher: RandomState,
+    last: HashMap<u64, u64>,
+    items: Items,
+}
+
+impl Meter {
+    fn read(&mut self, samples: &[Sample]) -> Items {
+        let former = std::mem::take(&mut self.last);
+        for sample in samples {
+            let Value::Int(value) = sample.value else { continue };
+            let name = sample.description.name;
+            let Some(sum) = sum_of(&mut self.items, name) else { continue };
+            let (key, value) = (self.hasher.hash_one((name, &sample.attributes)), value.max(0) as u64);
+            let before = former.get(&key).copied().unwrap_or(0);
+            *sum += if value < before { value } else { value - before };
+            self.last.insert(key, value);
+        }
+        self.items
+    }
+}
+
+/// What a metric counts; none of the others.
+fn sum_of<'a>(items: &'a mut Items, name: &str) -> Option<&'a mut u64> {
+    let (component, rest) = name.strip_prefix("otelcol_")?.split_once('_')?;
+    let (what, signal) = rest.rsplit_once('_')?;
+    if !matches!(signal, "spans" | "points" | "records" | "samples") {
+        return None;
+    }
+    let what = what.trim_end_matches("_metric").trim_end_matches("_log").trim_end_matches("_profile");
+    match (component, what) {
+        ("receiver", "accepted") => Some(&mut items.accepted),
+        ("receiver", "refused" | "failed") => Some(&mut items.refused),
+        ("exporter", "sent") => Some(&mut items.sent),
+        ("exporter", "send_failed" | "enqueue_failed") => Some(&mut items.failed),
+        _ => None,
+    }
+}
+
+/// The fullest queue, as a share.
+fn fullest(samples: &[Sample]) -> f64 {
+    let of = |name: &'static str| samples.iter().filter(move |sample| sample.description.name == name);
+    let number = |sample: &Sample| if let Value::Int(value) = sample.value { value as f64 } else { 0.0 };
+    let share = |size: &Sample| {
+        let capacity = of(QUEUE_CAPACITY).find(|capacity| capacity.attributes == size.attributes)?;
+        let capacity = number(capacity);
+        (capacity > 0.0).then(|| number(size) / capacity)
+    };
+    of(QUEUE_SIZE).filter_map(share).fold(0.0, f64::max)
+}
+
+/// What the readings say of the configuration that runs.
+#[derive(Default)]
+pub(crate) struct Monitor {
+    meter: Meter,
+    readings: VecDeque<Reading>,
+    read_at: Option<Instant>,
+    change: Option<Change>,
+    told_at: Option<Instant>,
+}
+
+struct Change {
+    at: Instant,
+    /// What was counted until then.
+    items: Items,
+    before: Reading,
+}
+
+impl Monitor {
+    /// Reads, where it is time to.
+    pub(crate) fn look(&mut self, host: &Host, now: Instant) {
+        if self.read_at.is_none_or(|at| now >= at + APART) {
+            self.read(host, now);
+        }
+    }
+
+    fn read(&mut self, host: &Host, now: Instant) {
+        self.note(&samples(&host.metrics), host.memory.resident(), now);
+    }
+
+    fn note(&mut self, samples: &[Sample], memory: u64, now: Instant) {
+        let reading = Reading { items: self.meter.read(samples), queue: fullest(samples), memory };
+        if self.readings.len() >= KEPT {
+            self.readings.pop_front();
+        }
+        self.readings.push_back(reading);
+        self.read_at = Some(now);
+    }
+
+    /// Another configuration is about to be applied.
+    pub(crate) fn begin(&mut self, host: &Host, now: Instant) {
+        self.read(host, now);
+        self.mark(now);
+    }
+
+    fn mark(&mut self, now: Instant) {
+        let items = self.meter.items;
+        let first = self.readings.front().map_or(items, |first| first.items);
+        let before = Reading {
+            items: items.minus(&first),
+            queue: self.readings.iter().map(|reading| reading.queue).fold(0.0, f64::max),
+            memory: self.readings.iter().map(|reading| reading.memory).max().unwrap_or(0),
+        };
+        self.change = Some(Change { at: now, items, before });
+        // What follows is of another configuration: of the former one only the counts go on.
+        self.readings.clear();
+        self.readings.push_back(Reading { items, ..Reading::default() });
+    }
+
+    /// What there is to say of `hash` at this moment.
+    pub(crate) fn tell(&mut self, host: &Host, hash: &[u8], now: Instant) -> Option<Vitals> {
+        self.read(host, now);
+        self.vitals(hash, host.memory.total(), now)
+    }
+
+    fn vitals(&mut self, hash: &[u8], memory_limit: u64, now: Instant) -> Option<Vitals> {
+        let (change, last) = (self.change.as_ref()?, *self.readings.back()?);
+        self.told_at = Some(now);
+        Some(Vitals {
+            hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            seconds: (now - change.at).as_secs(),
+            since: self.meter.items.minus(&change.items),
+            before: change.before.items,
+            queue: last.queue,
+            queue_before: change.before.queue,
+            memory: last.memory,
+            memory_before: change.before.memory,
+            memory_limit,
+        })
+    }
+
+    /// Whether a young configuration is to be told of again.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let is_young = self.change.as_ref().is_some_and(|change| now < change.at + YOUNG);
+        is_young && self.told_at.is_none_or(|told| now >= told + APART)
+    }
+}
+
+fn samples(metrics: &Metrics) -> Vec<Sample> {
+    metrics.snapshot_of(|name| {
+        name == QUEUE_SIZE || name == QUEUE_CAPACITY || sum_of(&mut Items::default(), name).is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use phoenix_telemetry::Description;
+
+    use super::*;
+
+    const fn named(name: &'static str) -> Description {
+        Description { name, unit: "", text: "" }
+    }
+
+    const SENT: Description = named("otelcol_exporter_sent_log_records");
+    const FAILED: Description = named("otelcol_exporter_send_failed_spans");
+    const REFUSED: Description = named("otelcol_receiver_refused_metric_points");
+    const ACCEPTED: Description = named("otelcol_receiver_accepted_spans");
+
+    #[test]
+    fn what_came_since_is_told_apart_from_what_was_before() {
+        let (metrics, mut monitor, start) = (Metrics::default(), Monitor::default(), Instant::now());
+        let sent = metrics.counter(SENT, &[("exporter", "a")]);
+        let (size, room) = (named(QUEUE_SIZE), named(QUEUE_CAPACITY));
+        let queue = metrics.gauge(size, &[("exporter", "a")]);
+        metrics.gauge(room, &[("exporter", "a")]).set(100);
+        metrics.gauge(room, &[("exporter", "b")]).set(1);
+        let note = |monitor: &mut Monitor, memory, seconds| {
+            let now = start + Duration::from_secs(seconds);
+            monitor.note(&samples(&metrics), memory, now);
+            now
+        };
+        sent.add(1_000);
+        note(&mut monitor, 500, 0);
+        (sent.add(50), queue.set(25));
+        let change = note(&mut monitor, 900, 60);
+        assert_eq!(monitor.vitals(&[1], 0, change), None, "nothing was changed yet");
+        monitor.mark(change);
+        sent.add(5);
+        let other = metrics.counter(FAILED, &[("exporter", "b")]);
+        other.add(15);
+        (metrics.counter(REFUSED, &[]).add(7), metrics.counter(ACCEPTED, &[]).add(3), queue.set(80));
+        let now = note(&mut monitor, 700, 90);
+        let told = monitor.vitals(&[1, 0xff], 5_000, now).expect("vitals");
+        assert_eq!(told.since, Items { accepted: 3, refused: 7, sent: 5, failed: 15 });
+        assert_eq!(told.before, Items { sent: 50, ..Items::default() });
+        assert_eq!((told.queue_before, told.queue), (0.25, 0.8));
+        assert_eq!((told.memory_before, told.memory, told.memory_limit), (900, 700, 5_000));
+        assert_eq!((told.hash.as_str(), told.seconds), ("01ff", 30));
+        // What was before the next change is of this one alone.
+        queue.set(10);
+        let again = note(&mut monitor, 600, 120);
+        monitor.mark(again);
+        note(&mut monitor, 650, 150);
+        let told = monitor.vitals(&[2], 5_000, again).expect("vitals");
+        assert_eq!((told.queue_before, told.memory_before), (0.8, 700));
+        assert_eq!(told.before, Items { accepted: 3, refused: 7, sent: 5, failed: 15 });
+        assert_eq!(told.since, Items::default());
+    }
+
+    #[test]
+    fn series_that_come_and_go_are_added_up() {
+        let (metrics, mut meter) = (Metrics::default(), Meter::default());
+        metrics.counter(SENT, &[("exporter", "a")]).add(100);
+        assert_eq!(meter.read(&samples(&metrics)).sent, 100);
+        assert_eq!(meter.read(&[]).sent, 100, "what is gone was sent");
+        let anew = Metrics::default();
+        anew.counter(SENT, &[("exporter", "a")]).add(3);
+        assert_eq!(meter.read(&samples(&anew)).sent, 103);
+    }
+
+    #[test]
+    fn a_young_configuration_is_told_of_more_often() {
+        let (mut monitor, start) = (Monitor::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert!(!monitor.is_due(start));
+        monitor.note(&[], 0, start);
+        monitor.mark(start);
+        assert!(monitor.is_due(start), "it was never told of");
+        monitor.vitals(&[1], 0, start);
+        assert!(!monitor.is_due(after(4)) && monitor.is_due(after(5)) && !monitor.is_due(after(600)));
+    }
+}

@@ -21,6 +21,7 @@ mod distribution;
 mod gates;
 mod http_provider;
 mod load;
+mod memory;
 mod own_metrics;
 #[cfg(feature = "ottl")]
 mod playground;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use phoenix_component::factory::Registry;
 use phoenix_component::{
-    Budget, BuildInfo, Capabilities, CollectorHandle, Cores, Health, Host, Leases, MemoryReader as _,
-    SystemMemory, files,
+    Budget, BuildInfo, Capabilities, CollectorHandle, Cores, Health, Host, Leases, MemoryReader as _, files,
 };
 use phoenix_engine::{Engine, EngineOptions};
 use phoenix_telemetry::Metrics;
@@ -19,6 +18,7 @@ use crate::cli::Sources;
 use crate::commands::LOG_PATIENCE;
 use crate::control::Control;
 use crate::load;
+use crate::memory::ProcessMemory;
 use crate::own_metrics::OwnMetrics;
 use crate::service_telemetry::OwnTelemetry;
 use crate::supervise::{self, Supervised};
@@ -44,7 +44,7 @@ pub(crate) fn run(
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let (cores, core_threads) = Cores::start(count).context("cannot start the I/O threads")?;
     let outcome = control.block_on(async {
-        let options = EngineOptions::for_memory(SystemMemory.total());
+        let options = EngineOptions::for_memory(ProcessMemory::default().total());
         let metrics = Metrics::default();
         logs.count_in(&metrics);
         let host = Host {
@@ -57,7 +57,7 @@ pub(crate) fn run(
             logs: logs.clone(),
             tracer: Tracer::default(),
             health: Health::default(),
-            memory: Arc::new(SystemMemory),
+            memory: Arc::new(ProcessMemory::default()),
             build,
             collector: CollectorHandle::default(),
         };

@@ -68,6 +68,11 @@ impl StageHarness {
         self.now
     }
 
+    /// Sets what the stage is told of the world's clock.
+    pub fn set_unix_nanos(&mut self, unix_nanos: u64) {
+        self.now.unix_nanos = unix_nanos;
+    }
+
     /// Sends a batch in, as a request would; the wait is there where the stage answers on delivery.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 pub use config::MemoryLimiterConfig;
 
+use crate::MemoryReader;
+
 const MIB: u64 = 1024 * 1024;
 
 /// The limits that settings amount to, in bytes of resident memory.
@@ -69,6 +71,17 @@ impl Limiter {
         self.refusing.store(false, Relaxed);
     }
 
+    /// Measures, and compares with the limits; also returns the resident bytes. Memory that is free and resident all the
+    /// same is no reason to refuse: it is given back first, or data would be refused with nothing held, for good.
+    pub fn measure(&self, memory: &dyn MemoryReader, limits: Limits) -> (u64, Option<Change>) {
+        let mut resident = memory.resident();
+        if resident >= limits.soft {
+            memory.give_back_freed();
+            resident = memory.resident();
+        }
+        (resident, self.judge(resident, limits))
+    }
+
     /// Compares `resident` bytes with the limits; data is refused from the soft limit on.
     pub fn judge(&self, resident: u64, limits: Limits) -> Option<Change> {
         let refuses = resident >= limits.soft;
@@ -121,6 +134,24 @@ mod tests {
         ];
         for (resident, change, refuses) in steps {
             assert_eq!((limiter.judge(resident, limits), limiter.refuses()), (change, refuses), "{resident}");
+        }
+    }
+
+    #[test]
+    fn what_is_freed_is_no_reason_to_refuse() {
+        let (limiter, limits) = (Limiter::default(), Limits { hard: 100, soft: 80 });
+        let memory = crate::FakeMemory::default();
+        // (resident, of that freed, resident as it is judged, change)
+        let steps = [
+            (79, 50, 79, None),
+            (90, 20, 70, None),
+            (90, 5, 85, Some(Change::Refuses)),
+            (90, 30, 60, Some(Change::Resumes)),
+        ];
+        for (resident, freed, judged, change) in steps {
+            memory.resident.store(resident, Relaxed);
+            memory.freed.store(freed, Relaxed);
+            assert_eq!(limiter.measure(&memory, limits), (judged, change), "{resident}, {freed} of it free");
         }
     }
 

@@ -8,6 +8,9 @@ pub trait MemoryReader: Send + Sync {
 
     /// Bytes that the process may use: the limit of its cgroup, else the memory of the machine.
     fn total(&self) -> u64;
+
+    /// Gives memory that was freed, and that the allocator keeps for later, back to the kernel, where that is possible.
+    fn give_back_freed(&self) {}
 }
 
 /// Memory as the kernel accounts for it.
@@ -84,6 +87,8 @@ pub struct FakeMemory {
     pub resident: AtomicU64,
     /// Bytes that `total` returns.
     pub total: AtomicU64,
+    /// Bytes of `resident` that are free: given back once.
+    pub freed: AtomicU64,
 }
 
 impl MemoryReader for FakeMemory {
@@ -93,6 +98,10 @@ impl MemoryReader for FakeMemory {
 
     fn total(&self) -> u64 {
         self.total.load(Relaxed)
+    }
+
+    fn give_back_freed(&self) {
+        self.resident.fetch_sub(self.freed.swap(0, Relaxed), Relaxed);
     }
 }
 

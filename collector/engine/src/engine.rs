@@ -310,6 +310,9 @@ impl Engine {
         }
         for key in report.added.iter().chain(&report.changed) {
             host.health.reset(key, Status::Ok);
+            if let Node::Stage { node, .. } = &next.nodes[key].node {
+                node.begin();
+            }
             if let Node::Receiver { receiver, .. } = &next.nodes[key].node {
                 if let Some(Node::Receiver { receiver: old, .. }) =
                     running.nodes.get(key).map(|entry| &entry.node)

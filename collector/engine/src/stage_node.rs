@@ -125,6 +125,14 @@ impl StageNode {
         node
     }
 
+    /// Its graph runs: shards that want to be called without any data are, from now on.
+    pub(crate) fn begin(&self) {
+        for shard in &self.shards {
+            let wake_at = shard.state().wake_at();
+            self.arm(shard, wake_at);
+        }
+    }
+
     /// Takes a batch into its shards, or refuses it before anything has changed.
     pub(crate) async fn take(self: &Arc<Self>, batch: Batch) -> Result<(), Refusal> {
         let items = batch.items;
@@ -154,12 +162,12 @@ impl StageNode {
         }
     }
 
-    /// Whether more comes in than a backend that works takes off: every core delivers, one more batch waits
-    /// for that, and the next one is half full. Then senders wait a little, so that what is held stays small.
+    /// Whether more comes in than a backend that works takes off: every core delivers, and the next batch is half
+    /// full. Then senders wait a little, so that what is held stays small.
     /// A backend that fails is no reason to wait: what it does not take is held. Nor is what a stage holds for its time.
     fn is_ahead(&self) -> bool {
         if !self.fills_up
-            || self.undelivered.load(Ordering::Relaxed) <= self.host.cores.count()
+            || self.undelivered.load(Ordering::Relaxed) < self.host.cores.count()
             || self.retrying.load(Ordering::Relaxed) > 0
         {
             return false;

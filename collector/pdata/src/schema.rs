@@ -6,6 +6,7 @@
 mod names;
 
 use crate::{Signal, wire::Wire};
+pub(crate) use names::MAX_FIELDS;
 use names::Names;
 
 /// A message type.

@@ -132,7 +132,7 @@ impl<'a, T: View<'a>> Many<'a, T> {
     }
 
     /// The fields that hold them, and whatever lies between.
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 

@@ -1,27 +1,29 @@
 //! What was made once, by fingerprint, for as long as it is used.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use phoenix_series::Fingerprint;
+use phoenix_series::{Fingerprint, FingerprintMap};
 
 /// Two generations of entries: when the younger is full the older is forgotten, and the younger becomes the older.
 /// So an entry that is used stays, and there are never more than twice `limit`.
 #[derive(Debug)]
-pub(crate) struct Cache<T: ?Sized> {
-    young: HashMap<Fingerprint, Arc<T>>,
-    old: HashMap<Fingerprint, Arc<T>>,
+pub(crate) struct Cache<T> {
+    young: FingerprintMap<T>,
+    old: FingerprintMap<T>,
     limit: usize,
     turns: u64,
 }
 
-impl<T: ?Sized> Cache<T> {
+impl<T: Clone> Cache<T> {
     pub(crate) fn new(limit: usize) -> Cache<T> {
-        Cache { young: HashMap::new(), old: HashMap::new(), limit: limit.max(1), turns: 0 }
+        Cache {
+            young: FingerprintMap::default(),
+            old: FingerprintMap::default(),
+            limit: limit.max(1),
+            turns: 0,
+        }
     }
 
     /// The entry of `key`, made if it is not there.
-    pub(crate) fn get(&mut self, key: Fingerprint, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    pub(crate) fn get(&mut self, key: Fingerprint, make: impl FnOnce() -> T) -> T {
         if let Some(found) = self.young.get(&key) {
             return found.clone();
         }
@@ -52,9 +54,9 @@ mod tests {
             for key in [number, 0] {
                 let entry = cache.get(u128::from(key).into(), || {
                     made += 1;
-                    Arc::new(key)
+                    key
                 });
-                assert_eq!(*entry, key);
+                assert_eq!(entry, key);
             }
             assert!(cache.young.len() + cache.old.len() <= 20);
         }

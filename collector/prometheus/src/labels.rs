@@ -1,5 +1,7 @@
 //! The labels of a series, encoded once.
 
+use std::sync::Arc;
+
 use phoenix_pdata::view::{AnyValue, KeyValue, View as _};
 use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::{put_bytes, put_varint, varint_len};
@@ -11,10 +13,11 @@ const FIRST: u8 = 0x0a;
 /// and the exposition format in a metric. It knows where the name and the labels of buckets and quantiles belong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelSet {
-    encoded: Box<[u8]>,
-    name_at: usize,
-    bucket: (usize, usize),
-    quantile: (usize, usize),
+    encoded: Arc<[u8]>,
+    // Places in that; more than 4 GiB of labels come in no request.
+    name_at: u32,
+    bucket: (u32, u32),
+    quantile: (u32, u32),
 }
 
 /// A label that a series of a histogram or a summary has beside those of its point.
@@ -59,11 +62,12 @@ impl LabelSet {
             }
         }
         let end = encoded.len();
+        let place = |(from, to): (usize, usize)| (from as u32, to as u32);
         LabelSet {
-            name_at: name_at.unwrap_or(end),
-            bucket: bucket.unwrap_or((end, end)),
-            quantile: quantile.unwrap_or((end, end)),
-            encoded: encoded.into_boxed_slice(),
+            name_at: name_at.unwrap_or(end) as u32,
+            bucket: place(bucket.unwrap_or((end, end))),
+            quantile: place(quantile.unwrap_or((end, end))),
+            encoded: encoded.into(),
         }
     }
 
@@ -89,12 +93,13 @@ impl LabelSet {
 
     /// Appends the labels with the name `name` and `suffix`, and with `extra`, in their order.
     pub fn put(&self, out: &mut Vec<u8>, name: &str, suffix: &str, extra: Extra<'_>) {
-        out.extend_from_slice(&self.encoded[..self.name_at]);
+        let name_at = self.name_at as usize;
+        out.extend_from_slice(&self.encoded[..name_at]);
         put_label(out, "__name__", name, suffix);
         match self.place_of(extra) {
-            None => out.extend_from_slice(&self.encoded[self.name_at..]),
+            None => out.extend_from_slice(&self.encoded[name_at..]),
             Some((key, value, (from, to))) => {
-                out.extend_from_slice(&self.encoded[self.name_at..from]);
+                out.extend_from_slice(&self.encoded[name_at..from]);
                 put_label(out, key, value, "");
                 out.extend_from_slice(&self.encoded[to..]);
             }
@@ -102,10 +107,11 @@ impl LabelSet {
     }
 
     fn place_of<'a>(&self, extra: Extra<'a>) -> Option<(&'static str, &'a str, (usize, usize))> {
+        let place = |(from, to): (u32, u32)| (from as usize, to as usize);
         match extra {
             Extra::None => None,
-            Extra::Bucket(bound) => Some(("le", bound, self.bucket)),
-            Extra::Quantile(quantile) => Some(("quantile", quantile, self.quantile)),
+            Extra::Bucket(bound) => Some(("le", bound, place(self.bucket))),
+            Extra::Quantile(quantile) => Some(("quantile", quantile, place(self.quantile))),
         }
     }
 }

@@ -5,6 +5,7 @@ mod labels;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use phoenix_pdata::Payload;
@@ -12,7 +13,7 @@ use phoenix_pdata::view::{
     Data, Exemplar as Sent, ExponentialPoint, HistogramPoint, Many, Metric, Number, NumberPoint,
     ResourceMetrics, SummaryPoint, Temporality,
 };
-use phoenix_series::{Fingerprint, Hasher, NO_RECORDED_VALUE, STALE_NAN};
+use phoenix_series::{BuildThrough, Fingerprint, Hasher, NO_RECORDED_VALUE, STALE_NAN};
 
 use crate::cache::Cache;
 use crate::{Extra, Kind, LabelSet, Naming, Native, number};
@@ -21,6 +22,8 @@ use crate::{Extra, Kind, LabelSet, Naming, Native, number};
 const MAX_EXEMPLAR_CHARS: usize = 128;
 /// Label sets in a generation of the cache; there are at most two.
 const MAX_LABEL_SETS: usize = 1 << 18;
+/// Bounds and quantiles whose texts are kept; beyond, all are forgotten.
+const MAX_NUMBERS: usize = 4096;
 /// Names in a generation.
 const MAX_NAMES: usize = 1 << 14;
 
@@ -122,7 +125,22 @@ pub struct Translator {
     options: Options,
     hasher: Hasher,
     labels: Cache<LabelSet>,
-    names: Cache<str>,
+    names: Cache<Arc<str>>,
+    numbers: Numbers,
+}
+
+/// Bounds of buckets and quantiles as text: histograms of one kind have the same ones, and to write a number in its
+/// fewest digits takes longer than the rest of a sample.
+#[derive(Debug, Default)]
+struct Numbers(HashMap<u64, Box<str>, BuildThrough>);
+
+impl Numbers {
+    fn text(&mut self, value: f64) -> &str {
+        if self.0.len() >= MAX_NUMBERS {
+            self.0.clear();
+        }
+        self.0.entry(value.to_bits()).or_insert_with(|| number(value).into())
+    }
 }
 
 /// The times of a point, and whether it says that its series ended.
@@ -150,6 +168,8 @@ struct Out<'a, S> {
     sink: &'a mut S,
     family: Family<'a>,
     created: bool,
+    naming: &'a Naming,
+    numbers: Numbers,
 }
 
 impl<S: Sink> Out<'_, S> {
@@ -180,6 +200,7 @@ impl Translator {
             hasher: Hasher::new(seed),
             labels: Cache::new(MAX_LABEL_SETS),
             names: Cache::new(MAX_NAMES),
+            numbers: Numbers::default(),
         }
     }
 
@@ -253,29 +274,31 @@ impl Translator {
         }
         let (help, unit) = (metric.description().to_string_lossy(), metric.unit().to_string_lossy());
         let family = Family { name: &name, kind, help: &help, unit: &unit, delta };
-        let mut out = Out { sink, family, created: self.options.created };
+        let naming = &self.options.naming.clone();
+        let numbers = std::mem::take(&mut self.numbers);
+        let mut out = Out { sink, family, created: self.options.created, naming, numbers };
         let mut failed = 0;
         macro_rules! each {
-            ($points:expr, $put:ident $(, $more:expr)*) => {
+            ($points:expr, $put:ident) => {
                 for point in $points {
                     let at = Moment::new(point.start_time_unix_nano(), point.time_unix_nano(), point.flags());
                     let labels = self.labels_of(origin, key, &point.attributes());
                     *latest = at.time_ms.max(*latest);
-                    match $put(&point, &labels, at, &mut out $(, $more)*) {
+                    match $put(&point, &labels, at, &mut out) {
                         true => out.sink.point_ends(),
                         false => failed += 1,
                     }
                 }
             };
         }
-        let naming = &self.options.naming.clone();
         match data {
-            Data::Gauge(gauge) => each!(gauge.data_points(), put_number, naming),
-            Data::Sum(sum) => each!(sum.data_points(), put_number, naming),
-            Data::Histogram(histogram) => each!(histogram.data_points(), put_histogram, naming),
-            Data::ExponentialHistogram(histogram) => each!(histogram.data_points(), put_native, naming),
+            Data::Gauge(gauge) => each!(gauge.data_points(), put_number),
+            Data::Sum(sum) => each!(sum.data_points(), put_number),
+            Data::Histogram(histogram) => each!(histogram.data_points(), put_histogram),
+            Data::ExponentialHistogram(histogram) => each!(histogram.data_points(), put_native),
             Data::Summary(summary) => each!(summary.data_points(), put_summary),
         }
+        self.numbers = out.numbers;
         failed
     }
 
@@ -292,16 +315,10 @@ impl Translator {
     }
 }
 
-fn put_number<S: Sink>(
-    point: &NumberPoint<'_>,
-    labels: &LabelSet,
-    at: Moment,
-    out: &mut Out<'_, S>,
-    naming: &Naming,
-) -> bool {
+fn put_number<S: Sink>(point: &NumberPoint<'_>, labels: &LabelSet, at: Moment, out: &mut Out<'_, S>) -> bool {
     let Some(value) = as_double(point.value()).or(at.stale.then_some(0.0)) else { return false };
     let counts = out.family.kind == Kind::Counter;
-    let exemplars = if counts { exemplars_of(point.exemplars(), naming) } else { Vec::new() };
+    let exemplars = if counts { exemplars_of(point.exemplars(), out.naming) } else { Vec::new() };
     out.put("", labels, Extra::None, at.sample(value), &exemplars);
     if counts {
         out.created(labels, at);
@@ -314,13 +331,12 @@ fn put_histogram<S: Sink>(
     labels: &LabelSet,
     at: Moment,
     out: &mut Out<'_, S>,
-    naming: &Naming,
 ) -> bool {
     if let Some(sum) = point.sum() {
         out.put("_sum", labels, Extra::None, at.sample(sum), &[]);
     }
     out.put("_count", labels, Extra::None, at.sample(point.count() as f64), &[]);
-    let exemplars = exemplars_of(point.exemplars(), naming);
+    let exemplars = exemplars_of(point.exemplars(), out.naming);
     let within = |low: f64, high: f64| -> Cow<'_, [Exemplar]> {
         match exemplars.is_empty() {
             true => Cow::Borrowed(&[]),
@@ -335,7 +351,9 @@ fn put_histogram<S: Sink>(
             break;
         }
         let sample = at.sample(total as f64);
-        out.put("_bucket", labels, Extra::Bucket(&number(bound)), sample, &within(below, bound));
+        let Out { sink, family, numbers, .. } = out;
+        let bucket = Extra::Bucket(numbers.text(bound));
+        sink.sample(family, "_bucket", labels, bucket, sample, &within(below, bound));
         below = bound;
     }
     let sample = at.sample(point.count() as f64);
@@ -349,10 +367,9 @@ fn put_native<S: Sink>(
     labels: &LabelSet,
     at: Moment,
     out: &mut Out<'_, S>,
-    naming: &Naming,
 ) -> bool {
     let Some(histogram) = Native::new(point) else { return false };
-    let exemplars = exemplars_of(point.exemplars(), naming);
+    let exemplars = exemplars_of(point.exemplars(), out.naming);
     out.sink.native(&out.family, labels, &histogram, at.time_ms, &exemplars);
     out.created(labels, at);
     true
@@ -367,8 +384,9 @@ fn put_summary<S: Sink>(
     out.put("_sum", labels, Extra::None, at.sample(point.sum()), &[]);
     out.put("_count", labels, Extra::None, at.sample(point.count() as f64), &[]);
     for quantile in point.quantile_values() {
-        let extra = number(quantile.quantile());
-        out.put("", labels, Extra::Quantile(&extra), at.sample(quantile.value()), &[]);
+        let Out { sink, family, numbers, .. } = out;
+        let extra = Extra::Quantile(numbers.text(quantile.quantile()));
+        sink.sample(family, "", labels, extra, at.sample(quantile.value()), &[]);
     }
     out.created(labels, at);
     true

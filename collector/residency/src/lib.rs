@@ -8,9 +8,10 @@
 //! Only mappings whose every resident page is that of the file are given back, so that nothing is lost: what
 //! is writable, and what has pages of its own (relocated data, the breakpoints of a debugger) is left alone.
 //!
-//! [`keep_freed`] is the other half: memory that is freed after one request and needed by the next stays.
+//! [`keep_freed`] is the other half: memory that is freed after one request and needed by the next stays, until
+//! [`give_back_freed`] gives it back, for when memory is short.
 //!
-//! This crate has the collector's only `unsafe` code, calls of `madvise` and `mallopt`, which Miri cannot run.
+//! This crate has the collector's only `unsafe` code, calls of `madvise`, `mallopt` and `malloc_trim`, which Miri cannot run.
 
 use std::io;
 
@@ -46,6 +47,19 @@ pub fn keep_freed() {
         // SAFETY: `mallopt` takes two integers, checks them, and locks what it changes.
         unsafe { libc::mallopt(setting, value) };
     }
+}
+
+/// Has the allocator give back what is free, wherever in its heaps: a heap is kept whole as long as anything at its end
+/// is in use. It takes milliseconds for each hundred MiB that are free, and whoever allocates meanwhile may wait for
+/// it. Elsewhere than with glibc it does nothing.
+#[allow(unsafe_code)]
+pub fn give_back_freed() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: `malloc_trim` takes an integer, and locks each heap while it looks for free pages in it; no page of memory
+    // that is in use is touched.
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 /// A mapping of a file that may be given back.
@@ -123,7 +137,13 @@ fn discard(mapping: Mapping) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
+
+    /// Heaps are those of the process: tests that look at them take turns.
+    #[cfg(target_env = "gnu")]
+    static HEAPS: Mutex<()> = Mutex::new(());
 
     #[test]
     fn only_clean_mappings_of_files_are_given_back() {
@@ -159,6 +179,7 @@ mod tests {
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
             stat.rsplit(')').next().unwrap().split_whitespace().nth(7).unwrap().parse().unwrap()
         };
+        let _turn = HEAPS.lock().unwrap_or_else(PoisonError::into_inner);
         let work = || drop((0..8).map(|_| vec![1_u8; 100_000]).collect::<Vec<_>>());
         keep_freed();
         work();
@@ -166,6 +187,26 @@ mod tests {
         work();
         // The blocks have 195 pages.
         assert!(faults() - before < 50, "{} faults", faults() - before);
+    }
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn what_is_free_in_the_middle_of_a_heap_is_given_back() {
+        let resident = || -> usize {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        };
+        let _turn = HEAPS.lock().unwrap_or_else(PoisonError::into_inner);
+        keep_freed();
+        let mut blocks: Vec<Vec<u8>> = (0..1_000).map(|_| vec![1; 64 << 10]).collect();
+        // The last one keeps the heap from shrinking.
+        let last = blocks.pop();
+        drop(blocks);
+        let before = resident();
+        give_back_freed();
+        let after = resident();
+        assert!(before > after + (32 << 20), "{before} bytes before, {after} after");
+        drop(last);
     }
 
     #[test]

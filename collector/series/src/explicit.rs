@@ -1,6 +1,7 @@
 //! Histograms with explicit bounds.
 
 mod choice;
+mod convert;
 #[cfg(test)]
 mod tests;
 
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use phoenix_pdata::view::HistogramPoint;
 
 pub use choice::{QuantileBudget, needed_bounds};
+pub use convert::Placement;
 
-use crate::mapping::{index_of, lower_bound};
-use crate::{Exponential, Place, Step};
+use crate::{Place, Step};
 
 /// A histogram with explicit bounds, or increments of one.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,12 +58,17 @@ impl Explicit {
 
     /// What became of the stream since `last`, which this point takes the place of; the increments are left in `self`,
     /// without minimum and maximum. `last` is unchanged where the point is not newer.
+    ///
+    /// Other bounds in a stream that goes on are a baseline: what came since the last point cannot be told by bucket, and
+    /// all of it was counted before.
     pub fn advance(&mut self, last: &mut Explicit, from: Place, to: Place) -> Step {
         let same_bounds = self.bounds == last.bounds && self.counts.len() == last.counts.len();
         let fell = self.count < last.count
-            || !same_bounds
-            || self.counts.iter().zip(&last.counts).any(|(new, old)| new < old);
-        let step = from.step(to, fell);
+            || same_bounds && self.counts.iter().zip(&last.counts).any(|(new, old)| new < old);
+        let step = match from.step(to, fell) {
+            Step::Next if !same_bounds => Step::UnknownReset,
+            step => step,
+        };
         if matches!(step, Step::Duplicate | Step::OutOfOrder) {
             return step;
         }
@@ -202,7 +208,7 @@ impl Explicit {
     /// bucket. None without measurements or bounds.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let last = *self.bounds.last()?;
-        let total: u64 = self.counts.iter().sum();
+        let total = self.counts.iter().fold(0_u64, |total, count| total.saturating_add(*count));
         if total == 0 {
             return None;
         }
@@ -222,59 +228,5 @@ impl Explicit {
             below += count;
         }
         Some(last)
-    }
-
-    /// The same as an exponential histogram, each bucket whole at the middle (by ratio) of its bounds; the first at its upper
-    /// bound, the one without upper bound just above the last. Where a bucket goes depends on its bounds alone, so
-    /// that a cumulative stream stays one. A bucket around zero goes into the bucket of zero.
-    ///
-    /// A value is then off by at most `√(hi / lo) - 1`, and by what the scale adds ([`relative_error`](crate::relative_error)).
-    pub fn to_exponential(&self, scale: i32) -> Exponential {
-        let mut made = Exponential {
-            scale,
-            count: self.count,
-            sum: self.sum,
-            min: self.min,
-            max: self.max,
-            ..Exponential::default()
-        };
-        if self.counts.is_empty() {
-            made.zero_count = self.count;
-            return made;
-        }
-        for (bucket, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let lower = bucket.checked_sub(1).map(|index| self.bounds[index]);
-            let upper = self.bounds.get(bucket).copied();
-            match place(scale, lower, upper) {
-                (0, zero) => {
-                    made.zero_count += count;
-                    made.zero_threshold = made.zero_threshold.max(zero);
-                }
-                (1, at) => made.positive.add(index_of(scale, at), *count),
-                (_, at) => made.negative.add(index_of(scale, at), *count),
-            }
-        }
-        made
-    }
-}
-
-/// The sign of a bucket and where it goes: the absolute value, or the threshold of zero.
-fn place(scale: i32, lower: Option<f64>, upper: Option<f64>) -> (i8, f64) {
-    let above = |bound: f64| {
-        let next = index_of(scale, bound) + 1;
-        lower_bound(scale, next + 1).min(f64::MAX)
-    };
-    match (lower, upper) {
-        (None, Some(upper)) if upper > 0.0 => (1, upper),
-        (None, Some(upper)) if upper < 0.0 => (-1, above(-upper)),
-        (None, _) => (0, 0.0),
-        (Some(lower), None) if lower > 0.0 => (1, above(lower)),
-        (Some(lower), None) if lower < 0.0 => (-1, -lower),
-        (Some(_), None) => (1, f64::MIN_POSITIVE),
-        (Some(lower), Some(upper)) if lower > 0.0 => (1, lower.sqrt() * upper.sqrt()),
-        (Some(lower), Some(upper)) if upper < 0.0 => (-1, (-lower).sqrt() * (-upper).sqrt()),
-        (Some(0.0), Some(upper)) => (1, upper),
-        (Some(lower), Some(0.0)) => (-1, -lower),
-        (Some(lower), Some(upper)) => (0, upper.max(-lower)),
     }
 }

@@ -133,7 +133,7 @@ impl Buckets {
                 break;
             }
             if count > 0 {
-                folded += count;
+                folded = u64::saturating_add(folded, count);
                 threshold = threshold.max(lower_bound(scale, self.offset + 1));
             }
             self.counts.remove(0);
@@ -246,7 +246,7 @@ impl Exponential {
         loop {
             let (positive, raised) = self.positive.fold(self.scale, threshold);
             let (negative, raised) = self.negative.fold(self.scale, raised);
-            self.zero_count += positive + negative;
+            self.zero_count = self.zero_count.saturating_add(positive).saturating_add(negative);
             self.zero_threshold = raised;
             if raised <= threshold {
                 return;

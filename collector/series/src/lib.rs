@@ -12,16 +12,18 @@ mod exponential;
 mod identity;
 mod mapping;
 mod place;
+mod shortcut;
 mod table;
 mod total;
 
 pub use chart::{Point, lttb, m4};
 pub use distinct::Distinct;
-pub use explicit::{Explicit, Mismatch, QuantileBudget, needed_bounds};
+pub use explicit::{Explicit, Mismatch, Placement, QuantileBudget, needed_bounds};
 pub use exponential::{Buckets, Exponential, MAX_BUCKETS};
 pub use identity::{BuildThrough, Fingerprint, FingerprintMap, Hasher};
 pub use mapping::{base, index_of, least_scale, lower_bound, relative_error};
 pub use place::{Place, Step};
+pub use shortcut::{Came, Shortcuts};
 pub use table::{Slot, Table};
 pub use total::{Total, difference};
 

@@ -30,6 +30,8 @@ pub struct Place {
     pub number: u64,
     /// One behind the record before it: the numbers in between are nobody's.
     pub after: u64,
+    /// Where it begins in the file of its segment, for [`Client::read_one`].
+    pub offset: u64,
 }
 
 /// The right to read a client's log: one at a time has it.
@@ -131,6 +133,18 @@ impl Client {
         }
     }
 
+    /// Reads one record whose place an append told, with a body of `len` bytes, wherever it stands in the log. Blocks on the
+    /// disk.
+    ///
+    /// # Errors
+    /// Where the disk fails, or the record is gone or damaged.
+    pub fn read_one(&self, place: Place, len: usize) -> io::Result<Bytes> {
+        let plan = self.log().plan_read_one(place.number, place.offset, len);
+        let plan = plan.ok_or(io::ErrorKind::NotFound)?;
+        let bytes = Bytes::from(plan.load()?);
+        plan.only_record(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     /// Gives up on the segment that [`Client::read`] cannot read: it is set aside, and what of it is not done
     /// is lost.
     pub fn give_up(&self, from: u64, until: u64) -> Option<Chunk> {
@@ -141,11 +155,14 @@ impl Client {
 
     pub(crate) fn write(&self, appends: Vec<(Entry, Answer)>) {
         let (entries, answers): (Vec<Entry>, Vec<Answer>) = appends.into_iter().unzip();
-        let outcomes = self.log().append(&entries);
+        let outcomes = self.log().append_at(&entries);
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
             // Only the thread that writes comes here.
-            let outcome = outcome
-                .map(|number| Place { after: self.answered.swap(number + 1, Ordering::Relaxed), number });
+            let outcome = outcome.map(|(number, offset)| Place {
+                after: self.answered.swap(number + 1, Ordering::Relaxed),
+                number,
+                offset,
+            });
             // One that panics must not end the thread that writes for everybody.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer(outcome)));
         }

@@ -163,6 +163,12 @@ impl Backend {
         *self.state.behaviour.lock().expect("not poisoned") = behaviour;
     }
 
+    /// Requests that came.
+    #[allow(dead_code, reason = "for the fault suite, which shares this file")]
+    pub(crate) fn requests(&self) -> u64 {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+
     /// How often each span came.
     pub(crate) fn spans(&self) -> HashMap<u64, u32> {
         self.state.spans.lock().expect("not poisoned").clone()

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
@@ -118,14 +118,19 @@ enum Stream {
 
 #[derive(Default)]
 struct Log {
+    /// A test that fails while it has them still shows them.
     lines: Mutex<Vec<String>>,
     more: Condvar,
 }
 
 impl Log {
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self, stream: impl std::io::Read) {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            self.lines.lock().expect("not poisoned").push(line);
+            self.lines().push(line);
             self.more.notify_all();
         }
         self.more.notify_all();
@@ -139,6 +144,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Of the process.
+    #[allow(dead_code, reason = "for the fault suite, which shares this file")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name, for example `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
@@ -147,7 +158,7 @@ impl Running {
 
     /// Everything printed so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lines.lock().expect("not poisoned").join("\n")
+        self.log.lines().join("\n")
     }
 
     /// Waits until a line contains `text`.
@@ -158,7 +169,7 @@ impl Running {
     /// Waits until `count` lines contain `text`.
     pub(crate) fn wait_for_log_count(&self, text: &str, count: usize) {
         let deadline = Instant::now() + PATIENCE;
-        let mut lines = self.log.lines.lock().expect("not poisoned");
+        let mut lines = self.log.lines();
         while lines.iter().filter(|line| line.contains(text)).count() < count {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(
@@ -170,7 +181,7 @@ impl Running {
                 .log
                 .more
                 .wait_timeout(lines, left.min(Duration::from_millis(200)))
-                .expect("not poisoned")
+                .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
     }

@@ -42,6 +42,17 @@ pub(crate) fn request(number: u64) -> ExportTraceServiceRequest {
     }
 }
 
+/// The same with an attribute of its resource that is so many bytes long, where that is not 0.
+#[allow(dead_code, reason = "for the fault suite, which shares this file")]
+pub(crate) fn padded_request(number: u64, padding: usize) -> ExportTraceServiceRequest {
+    let mut request = request(number);
+    if let Some(resource) = request.resource_spans[0].resource.as_mut().filter(|_| padding > 0) {
+        let value = Some(AnyValue { value: Some(Value::StringValue("x".repeat(padding))) });
+        resource.attributes.push(KeyValue { key: "padding".into(), value, ..Default::default() });
+    }
+    request
+}
+
 /// A request with an attribute of lists within lists, deeper than anybody may nest.
 pub(crate) fn over_deep() -> ExportTraceServiceRequest {
     let nest = |value, _| Value::ArrayValue(ArrayValue { values: vec![AnyValue { value: Some(value) }] });

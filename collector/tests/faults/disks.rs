@@ -2,8 +2,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::backend::Behaviour;
 use crate::binary::shell;
+use crate::books;
 use crate::scene::{Scene, files};
+use crate::setting;
+use crate::shim::Shim;
 
 /// A small file system in memory, at a path.
 struct Small(PathBuf);
@@ -39,11 +43,16 @@ async fn a_full_disk_refuses_for_now_and_costs_nothing_accepted() {
     drop(collector);
     let collector = scene.start();
     load.refused(load.refusals() + 20).await;
+    // A changed exporter takes the queue over, and there is still no room.
+    scene.swap(&collector);
+    collector.wait_for_log("configuration applied");
+    load.refused(load.refusals() + 20).await;
     scene.backend.revive().await;
     // What goes out makes room.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let accepted = load.stop().await;
     scene.closes(accepted).await;
+    books::close(scene.metrics);
     assert_eq!(collector.terminate(), 0);
 }
 
@@ -55,12 +64,84 @@ async fn a_limit_on_the_size_of_files_is_an_error_like_another() {
     // In blocks of 512 bytes or 1 KiB: segments are larger.
     let collector = shell("ulimit -f 400; exec phoenix-collector \"$@\"")
         .arg(format!("--config={}", path.display()))
-        .start();
+        .start_with_metrics();
     let load = scene.load(8);
     load.refused(3).await;
+    scene.swap(&collector);
+    collector.wait_for_log("configuration applied");
     scene.backend.revive().await;
     let accepted = load.stop().await;
     scene.closes(accepted).await;
+    books::close(scene.metrics);
+    assert_eq!(collector.terminate(), 0);
+}
+
+/// Fails every so many writes to files, half-way through, and as many waits for the disk; 0 for none.
+const FAILING: &str = r#"
+static unsigned long long count;
+
+static int fails(int fd) {
+  struct stat status;
+  long long one_in = knob ? *knob : 0;
+  if (one_in == 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+  return __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) % one_in == 0;
+}
+
+static int no(void) {
+  errno = EIO;
+  return -1;
+}
+
+ssize_t write(int fd, const void *from, size_t len) {
+  if (!fails(fd)) return syscall(SYS_write, fd, from, len);
+  syscall(SYS_write, fd, from, len / 2);
+  return no();
+}
+
+ssize_t writev(int fd, const struct iovec *from, int parts) {
+  if (!fails(fd)) return syscall(SYS_writev, fd, from, parts);
+  syscall(SYS_write, fd, from[0].iov_base, from[0].iov_len / 2);
+  return no();
+}
+
+int fdatasync(int fd) { return fails(fd) ? no() : syscall(SYS_fdatasync, fd); }
+int fsync(int fd) { return fails(fd) ? no() : syscall(SYS_fsync, fd); }
+int ftruncate64(int fd, off_t len) { return fails(fd) ? no() : syscall(SYS_ftruncate, fd, len); }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_returns_errors_costs_nothing_accepted_over_changes_and_kills() {
+    let Some(disk) = Shim::build(FAILING) else {
+        return eprintln!("skipped: there is no C compiler");
+    };
+    let scene = Scene::new("fsync: true,", "num_consumers: 4,").await;
+    let start = || disk.before(scene.command()).start_with_metrics();
+    let mut collector = start();
+    let load = scene.load(8);
+    let rounds = setting("FAULTS_ROUNDS", 4).min(40);
+    let mut refused = 0;
+    for round in 0..rounds {
+        scene.backend.behave(if round % 2 == 0 { Behaviour::RefuseOneIn(2) } else { Behaviour::Accept });
+        // One in seven, one in two, every one.
+        disk.set([7, 2, 1][round as usize % 3]);
+        refused += 5;
+        load.refused(refused).await;
+        scene.swap(&collector);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if round % 2 == 1 {
+            drop(collector);
+            disk.set(0);
+            collector = start();
+        } else {
+            disk.set(0);
+            collector.wait_for_log("configuration applied");
+        }
+        refused = load.refusals();
+    }
+    scene.backend.behave(Behaviour::Accept);
+    let accepted = load.stop().await;
+    scene.closes(accepted).await;
+    books::close(scene.metrics);
     assert_eq!(collector.terminate(), 0);
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::backend::Behaviour;
+use crate::books;
 use crate::scene::Scene;
 use crate::setting;
 
@@ -21,6 +22,7 @@ async fn killed_under_load(storage: &str, sending: &str) {
     let mut scene = Scene::new(storage, sending).await;
     let mut collector = scene.start();
     let load = scene.load(8);
+    let mut swaps = 0;
     for round in 0..rounds {
         match dice.below(5) {
             0 => scene.backend.behave(Behaviour::Slow(Duration::from_millis(20))),
@@ -29,6 +31,12 @@ async fn killed_under_load(storage: &str, sending: &str) {
             _ => scene.backend.behave(Behaviour::Accept),
         }
         tokio::time::sleep(Duration::from_millis(30 + dice.below(250))).await;
+        if dice.below(2) == 0 {
+            // A change of the configuration, in the middle of which the kill comes, or behind it.
+            scene.swap(&collector);
+            swaps += 1;
+            tokio::time::sleep(Duration::from_millis(dice.below(60))).await;
+        }
         drop(collector);
         if round % 3 == 0 {
             scene.backend.kill().await;
@@ -42,6 +50,11 @@ async fn killed_under_load(storage: &str, sending: &str) {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let accepted = load.stop().await;
     scene.closes(accepted).await;
+    // Of the last one that was started: what it found on the disk and took is what it sent.
+    let books = books::close(scene.metrics);
+    eprintln!(
+        "{rounds} kills, {swaps} of them in or behind a change of the configuration; the last process: {books:?}"
+    );
     assert_eq!(collector.terminate(), 0);
 }
 

@@ -12,13 +12,16 @@ mod binary;
 #[path = "../collector/load.rs"]
 mod load;
 
+mod books;
 mod clocks;
 mod disks;
 mod kills;
 mod network;
+mod overload;
 mod proxy;
 mod restarts;
 mod scene;
+mod shim;
 
 /// A number from the environment.
 fn setting(name: &str, default: u64) -> u64 {

@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::backend::Backend;
-use crate::binary::{CommandLine, collector, free_port, shell};
+use crate::binary::{CommandLine, Running, collector, free_port, shell};
+use crate::books;
 use crate::proxy::{Fault, Proxy};
-use crate::scene::{Load, closes};
+use crate::scene::{Load, closes, telemetry};
 use crate::setting;
 
 /// Several backends, each behind a network of its own, and a collector in front.
@@ -21,6 +22,10 @@ struct Fleet {
     port: u16,
     folder: TempDir,
     next: Arc<AtomicU64>,
+    /// Where own metrics are.
+    metrics: u16,
+    /// Changes of the configuration so far.
+    swaps: AtomicU64,
 }
 
 const FAULTS: [Fault; 5] =
@@ -47,7 +52,8 @@ impl Fleet {
             backends.push(backend);
         }
         let folder = TempDir::new().expect("a folder");
-        Fleet { backends, proxies, port: free_port(), folder, next: Arc::default() }
+        let (port, metrics) = (free_port(), free_port());
+        Fleet { backends, proxies, port, folder, next: Arc::default(), metrics, swaps: AtomicU64::new(0) }
     }
 
     async fn of(count: usize) -> Fleet {
@@ -62,17 +68,35 @@ receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{}'}}}}}}}}
 exporters:
 {exporter}
 service:
+  {}
   pipelines:
     traces: {{receivers: [otlp], exporters: [under_test]}}
 ",
-            self.port
+            self.port,
+            telemetry(self.metrics)
         )
         .replace(
             "under_test]",
             if exporter.contains("load_balancing") { "load_balancing]" } else { "otlp_grpc]" },
         );
-        std::fs::write(&path, text).expect("written");
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, text).expect("written");
+        std::fs::rename(beside, &path).expect("renamed");
         path
+    }
+
+    /// Settings of the exporter: others after each change.
+    fn sending(&self) -> String {
+        let turn = self.swaps.load(Ordering::Relaxed) % 10;
+        SENDING.replace("timeout: 400ms", &format!("timeout: {}ms", 400 + turn))
+    }
+
+    /// Changes the exporter of a collector that runs, as `write` writes it.
+    fn swap(&self, collector: &Running, write: impl FnOnce(&Fleet) -> PathBuf) {
+        let turn = self.swaps.fetch_add(1, Ordering::Relaxed) as usize;
+        write(self);
+        collector.signal("HUP");
+        collector.wait_for_log_count("configuration applied", turn + 1);
     }
 
     /// The first so many backends behind `load_balancing`.
@@ -84,7 +108,7 @@ service:
     }
 
     fn resolved(&self, resolver: &str) -> PathBuf {
-        let sending = SENDING.replace("\n      ", "\n        ");
+        let sending = self.sending().replace("\n      ", "\n        ");
         self.write(&format!(
             "  load_balancing:\n    resolver:\n      {resolver}\n    protocol:\n      otlp:{sending}"
         ))
@@ -92,7 +116,7 @@ service:
 
     /// The first backend behind `otlp_grpc`.
     fn single(&self) -> PathBuf {
-        let sending = SENDING.replace("\n      ", "\n    ");
+        let sending = self.sending().replace("\n      ", "\n    ");
         self.write(&format!("  otlp_grpc:\n    endpoint: '{}'{sending}", self.proxies[0].address()))
     }
 
@@ -118,6 +142,7 @@ service:
             all
         };
         closes(came, accepted, self.next.load(Ordering::Relaxed)).await;
+        books::close(self.metrics);
     }
 }
 
@@ -155,11 +180,13 @@ fn rounds() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_behind_each_fault() {
     let fleet = Fleet::of(1).await;
-    let collector = Fleet::command(&fleet.single()).start();
+    let collector = Fleet::command(&fleet.single()).start_with_metrics();
     let load = fleet.load(4);
     for fault in (0..rounds()).flat_map(|_| FAULTS) {
         fleet.proxies[0].set(fault);
-        millis(300).await;
+        millis(150).await;
+        fleet.swap(&collector, Fleet::single);
+        millis(150).await;
         fleet.heal();
         millis(200).await;
     }
@@ -171,7 +198,7 @@ async fn a_backend_behind_each_fault() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_backend_of_several_behind_each_fault() {
     let fleet = Fleet::of(3).await;
-    let collector = Fleet::command(&fleet.balanced(3)).start();
+    let collector = Fleet::command(&fleet.balanced(3)).start_with_metrics();
     let load = fleet.load(8);
     for (index, fault) in (0..rounds()).flat_map(|_| FAULTS).enumerate() {
         fleet.proxies[index % 3].set(fault);
@@ -188,7 +215,7 @@ async fn one_backend_of_several_behind_each_fault() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn backends_that_flap_while_the_configuration_changes() {
     let fleet = Fleet::of(4).await;
-    let collector = Fleet::command(&fleet.balanced(4)).start();
+    let collector = Fleet::command(&fleet.balanced(4)).start_with_metrics();
     let load = fleet.load(8);
     for round in 0..12 * rounds() as usize {
         let fault = FAULTS[round % FAULTS.len()];
@@ -198,9 +225,7 @@ async fn backends_that_flap_while_the_configuration_changes() {
         }
         if round % 3 == 0 {
             // A backend leaves, or comes back.
-            fleet.balanced(if round % 2 == 0 { 3 } else { 4 });
-            collector.signal("HUP");
-            collector.wait_for_log_count("configuration applied", round / 3 + 1);
+            fleet.swap(&collector, |fleet| fleet.balanced(if round % 2 == 0 { 3 } else { 4 }));
         }
     }
     fleet.heal();
@@ -212,11 +237,13 @@ async fn backends_that_flap_while_the_configuration_changes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_backends_at_once_and_back() {
     let fleet = Fleet::of(3).await;
-    let collector = Fleet::command(&fleet.balanced(3)).start();
+    let collector = Fleet::command(&fleet.balanced(3)).start_with_metrics();
     let load = fleet.load(4);
     for fault in (0..rounds()).flat_map(|_| [Fault::Refuse, Fault::Hang, Fault::Reset]) {
         fleet.proxies.iter().for_each(|proxy| proxy.set(fault));
-        millis(400).await;
+        millis(200).await;
+        fleet.swap(&collector, |fleet| fleet.balanced(3));
+        millis(200).await;
         fleet.heal();
         millis(100).await;
     }
@@ -246,12 +273,15 @@ async fn names_whose_addresses_change() {
     let line = format!(
         "exec unshare --map-root-user --mount sh -c \"{mount} && exec phoenix-collector \\\"\\$@\\\"\" sh \"$@\""
     );
-    let collector = shell(&line).arg(format!("--config={}", path.display())).start();
+    let collector = shell(&line).arg(format!("--config={}", path.display())).start_with_metrics();
     let load = fleet.load(4);
     millis(300).await;
     for lasts in (0..rounds()).flat_map(|_| [&[2, 3, 4][..], &[4], &[3, 4], &[2]]) {
         resolves_to(lasts);
-        millis(250).await;
+        millis(125).await;
+        // Another exporter begins with the names as they are now.
+        fleet.swap(&collector, |fleet| fleet.resolved(&resolver));
+        millis(125).await;
     }
     let accepted = load.stop().await;
     fleet.closes(accepted).await;
@@ -272,7 +302,7 @@ async fn thousands_of_connections_that_rest_and_a_thousand_that_do_not() {
     let path = fleet.balanced(2);
     let collector = shell("ulimit -n \"$(ulimit -H -n)\" && exec phoenix-collector \"$@\"")
         .arg(format!("--config={}", path.display()))
-        .start();
+        .start_with_metrics();
     let mut resting = Vec::new();
     while resting.len() < rest {
         match tokio::net::TcpStream::connect(("127.0.0.1", fleet.port)).await {
@@ -289,9 +319,7 @@ async fn thousands_of_connections_that_rest_and_a_thousand_that_do_not() {
     fleet.proxies[0].set(Fault::Hang);
     millis(1_000).await;
     // A backend leaves in the middle of it: no connection does.
-    fleet.balanced(1);
-    collector.signal("HUP");
-    collector.wait_for_log("configuration applied");
+    fleet.swap(&collector, |fleet| fleet.balanced(1));
     fleet.heal();
     load.accepted(busy as u64 * 3).await;
     let closed = resting.iter().filter(|connection| is_closed(connection)).count();

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::backend::Behaviour;
+use crate::books;
 use crate::scene::{Scene, spans_of};
 
 async fn for_a_while() {
@@ -72,6 +73,7 @@ async fn another_directory_while_data_comes_in_costs_nothing() {
     scene.backend.behave(Behaviour::Accept);
     let accepted = load.stop().await;
     scene.closes(accepted).await;
+    books::close(scene.metrics);
     assert_eq!(collector.terminate(), 0);
     assert!(
         scene.segments().is_empty() && !former.iter().any(|path| path.exists()),
@@ -101,6 +103,7 @@ async fn a_changed_exporter_keeps_its_backlog_while_data_comes_in() {
     scene.backend.behave(Behaviour::Accept);
     let accepted = load.stop().await;
     scene.closes(accepted).await;
+    books::close(scene.metrics);
     assert_eq!(collector.terminate(), 0);
     assert!(scene.segments().is_empty(), "nothing is left: {:?}", scene.segments());
 }

@@ -14,18 +14,22 @@ use tonic::Code;
 
 use crate::backend::Backend;
 use crate::binary::{CommandLine, Running, collector, free_port};
-use crate::load::{SPANS, request};
+use crate::load::{SPANS, padded_request};
 
 /// Everything around a collector, which may come and go.
 pub(crate) struct Scene {
     pub(crate) backend: Backend,
     pub(crate) port: u16,
+    /// Where own metrics are.
+    pub(crate) metrics: u16,
     folder: TempDir,
     /// Where the queue is.
     pub(crate) queue: PathBuf,
     storage: String,
     sending: String,
     next: Arc<AtomicU64>,
+    /// Changes of the configuration so far.
+    swaps: AtomicU64,
 }
 
 /// Keys of `sending_queue` and `retry_on_failure` that are the same everywhere: nothing is given up.
@@ -36,15 +40,35 @@ impl Scene {
     pub(crate) async fn new(storage: &str, sending: &str) -> Scene {
         let folder = TempDir::new().expect("a folder");
         let queue = folder.path().join("queue");
-        let (backend, port) = (Backend::start().await, free_port());
-        let next = Arc::new(AtomicU64::new(0));
-        Scene { backend, port, folder, queue, storage: storage.into(), sending: sending.into(), next }
+        Scene {
+            backend: Backend::start().await,
+            port: free_port(),
+            metrics: free_port(),
+            folder,
+            queue,
+            storage: storage.into(),
+            sending: sending.into(),
+            next: Arc::default(),
+            swaps: AtomicU64::new(0),
+        }
+    }
+
+    /// See [`telemetry`].
+    pub(crate) fn telemetry(&self) -> String {
+        telemetry(self.metrics)
+    }
+
+    /// Puts a configuration in place of the one that is there, if any.
+    pub(crate) fn write(&self, text: &str) -> PathBuf {
+        let (path, beside) = (self.folder.path().join("config.yaml"), self.folder.path().join("beside"));
+        std::fs::write(&beside, text).expect("written");
+        std::fs::rename(beside, &path).expect("renamed");
+        path
     }
 
     /// Writes the configuration, with further keys of the exporter.
     pub(crate) fn configure(&self, exporter: &str) -> PathBuf {
-        let path = self.folder.path().join("config.yaml");
-        let text = format!(
+        self.write(&format!(
             "
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{}'}}}}}}}}
 extensions:
@@ -58,6 +82,7 @@ exporters:
     sending_queue: {{{} storage: file_storage, sizer: bytes, queue_size: 1000000000}}
     retry_on_failure: {{{PATIENT}}}
 service:
+  {}
   extensions: [file_storage]
   pipelines:
     traces: {{receivers: [otlp], exporters: [otlp]}}
@@ -67,9 +92,15 @@ service:
             self.queue.display(),
             self.backend.address(),
             self.sending,
-        );
-        std::fs::write(&path, text).expect("written");
-        path
+            self.telemetry(),
+        ))
+    }
+
+    /// Changes the exporter of a collector that runs; its queue is handed over.
+    pub(crate) fn swap(&self, collector: &Running) {
+        let turn = self.swaps.fetch_add(1, Ordering::Relaxed);
+        self.configure(&format!("timeout: {}ms", 2_001 + turn % 10));
+        collector.signal("HUP");
     }
 
     /// The command line of the collector.
@@ -80,7 +111,7 @@ service:
 
     /// Starts the collector; dropped, it is killed with SIGKILL.
     pub(crate) fn start(&self) -> Running {
-        self.command().start()
+        self.command().start_with_metrics()
     }
 
     /// Sends from so many clients, each request again and again until it is accepted.
@@ -88,7 +119,12 @@ service:
         Load::start(self.port, clients, &self.next)
     }
 
-    /// The accounting, see [`closes`].
+    /// The same with so many bytes more in each request.
+    pub(crate) fn padded_load(&self, clients: usize, padding: usize) -> Load {
+        Load::padded(self.port, clients, &self.next, padding)
+    }
+
+    /// The accounting, see [`closes`]; the collector is another one after each kill, so it is that of client and backend.
     pub(crate) async fn closes(&self, accepted: BTreeSet<u64>) {
         closes(|| self.backend.spans(), accepted, self.next.load(Ordering::Relaxed)).await;
     }
@@ -97,6 +133,12 @@ service:
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
         files(&self.queue.join("exporter_otlp__traces.queue"), ".log")
     }
+}
+
+/// What a configuration says under `service`: where the books can be read, and that every line of the log is there.
+pub(crate) fn telemetry(metrics: u16) -> String {
+    let reader = format!("pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {metrics}}}}}}}");
+    format!("telemetry: {{metrics: {{readers: [{{{reader}}}]}}, logs: {{sampling: {{enabled: false}}}}}}")
 }
 
 /// The accounting: waits until everything that was accepted has come, and looks at what else did, of so many requests.
@@ -149,9 +191,13 @@ struct Counts {
 impl Load {
     /// Sends from so many clients to a port of this machine, the requests of the numbers from `next` on.
     pub(crate) fn start(port: u16, clients: usize, next: &Arc<AtomicU64>) -> Load {
+        Load::padded(port, clients, next, 0)
+    }
+
+    fn padded(port: u16, clients: usize, next: &Arc<AtomicU64>, padding: usize) -> Load {
         let (stop, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
         let endpoint = format!("http://127.0.0.1:{port}");
-        let client = || client(endpoint.clone(), next.clone(), counts.clone(), stop.clone());
+        let client = || client(endpoint.clone(), next.clone(), padding, counts.clone(), stop.clone());
         let clients = (0..clients).map(|_| tokio::spawn(client())).collect();
         Load { stop, clients, counts }
     }
@@ -194,6 +240,7 @@ async fn reaches(counter: &AtomicU64, count: u64, what: &str) {
 async fn client(
     endpoint: String,
     next: Arc<AtomicU64>,
+    padding: usize,
     counts: Arc<Counts>,
     stop: CancellationToken,
 ) -> BTreeSet<u64> {
@@ -203,7 +250,7 @@ async fn client(
     while !stop.is_cancelled() {
         let number = next.fetch_add(1, Ordering::Relaxed);
         while !stop.is_cancelled() {
-            match client.export(request(number)).await {
+            match client.export(padded_request(number, padding)).await {
                 Ok(_) => {
                     accepted.insert(number);
                     counts.accepted.fetch_add(1, Ordering::Relaxed);

@@ -24,6 +24,11 @@ impl<S> Ahead<S> {
     pub(crate) fn new(socket: S) -> Ahead<S> {
         Ahead { socket, buffer: Vec::new(), handed: 0 }
     }
+
+    /// Whether something is kept for the next read, or the socket has something.
+    pub(crate) fn has_unread(&self, of_socket: impl FnOnce(&S) -> bool) -> bool {
+        !self.buffer.is_empty() || of_socket(&self.socket)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {

@@ -25,6 +25,8 @@ use crate::tls::TlsAcceptor;
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rest after the process ran out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// Most connections that are taken out of the backlog when the accepting ends: more than the kernel keeps there.
+const MOST_BACKLOG: usize = 65_536;
 /// Time for connections to end once they were cut off.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
@@ -151,7 +153,8 @@ impl Server {
     }
 
     /// Stops accepting, closes connections that wait for a request, and lets those under way finish for at
-    /// most `timeout`: for servers whose clients simply ask again.
+    /// most `timeout`: for servers whose clients simply ask again. What a client has sent before is served, also the
+    /// beginning of a request.
     pub async fn close(mut self, timeout: Duration) {
         self.phase.send_replace(Phase::Closing);
         let _ = (&mut self.accepting).await;
@@ -162,7 +165,7 @@ impl Server {
     pub async fn drain(mut self, timeout: Duration) -> Aborted {
         let deadline = tokio::time::Instant::now() + timeout;
         self.phase.send_replace(Phase::Draining);
-        // The acceptor takes what waits in the backlog first, so that nobody who has connected is reset.
+        // The acceptor takes what waits in the backlog, so that nobody who has connected is reset.
         let _ = (&mut self.accepting).await;
         // Idle keep-alive connections close somewhat before the end: until then a request may come.
         let closing = deadline - timeout / 10;
@@ -267,6 +270,43 @@ impl Bound {
             Bound::Unix(listener) => Accepted::Unix(listener.accept().await?.0.into_std()?),
         })
     }
+
+    /// Takes whoever has connected by now, so that nobody is reset. The kernel is asked: the runtime may not have heard
+    /// of the last of them yet.
+    fn take_backlog(self, mut take: impl FnMut(Accepted)) {
+        let Ok(listener) = self.into_std() else { return };
+        for _ in 0..MOST_BACKLOG {
+            match accept_now(&listener) {
+                Ok(accepted) => take(accepted),
+                Err(error) if is_of_the_peer(&error) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn into_std(self) -> io::Result<Acceptor> {
+        Ok(match self {
+            Bound::Tcp(listener) => Acceptor::Tcp(listener.into_std()?),
+            Bound::Unix(listener) => Acceptor::Unix(listener.into_std()?),
+        })
+    }
+}
+
+/// Accepts who is there, without waiting.
+fn accept_now(listener: &Acceptor) -> io::Result<Accepted> {
+    Ok(match listener {
+        Acceptor::Tcp(listener) => {
+            let (stream, peer) = listener.accept()?;
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
+            Accepted::Tcp(stream, peer)
+        }
+        Acceptor::Unix(listener) => {
+            let (stream, _) = listener.accept()?;
+            stream.set_nonblocking(true)?;
+            Accepted::Unix(stream)
+        }
+    })
 }
 
 impl Accepted {
@@ -292,11 +332,10 @@ async fn accept_all<P: Protocol>(acceptor: Acceptor, listen: Arc<Listen>, protoc
     };
     let mut draining = std::pin::pin!(drain.reaches(Phase::Draining));
     loop {
-        // Biased: what waits in the backlog is taken before the drain is heard.
         let accepted = tokio::select! {
             biased;
             accepted = bound.accept() => accepted,
-            () = &mut draining => return,
+            () = &mut draining => return bound.take_backlog(|accepted| deal(accepted, &listen, &protocol, &drain)),
         };
         match accepted {
             Ok(accepted) => deal(accepted, &listen, &protocol, &drain),
@@ -305,7 +344,9 @@ async fn accept_all<P: Protocol>(acceptor: Acceptor, listen: Arc<Listen>, protoc
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::select! {
                     () = tokio::time::sleep(ACCEPT_REST) => {}
-                    () = &mut draining => return,
+                    () = &mut draining => {
+                        return bound.take_backlog(|accepted| deal(accepted, &listen, &protocol, &drain));
+                    }
                 }
             }
         }

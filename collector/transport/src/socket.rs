@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
@@ -48,7 +50,26 @@ pub(crate) enum Socket {
     Tls(Box<TlsStream<Ahead<Plain>>>),
 }
 
+impl Plain {
+    /// Whether the kernel has something that was not read, be it the end. It is asked: the runtime may not have heard yet.
+    fn has_unread(&self) -> bool {
+        let socket = match self {
+            Plain::Tcp(stream) => SockRef::from(stream),
+            Plain::Unix(stream) => SockRef::from(stream),
+        };
+        !matches!(socket.peek(&mut [MaybeUninit::uninit()]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
 impl Socket {
+    /// Whether something has come that was not read.
+    pub(crate) fn has_unread(&self) -> bool {
+        match self {
+            Socket::Plain(plain) => plain.has_unread(),
+            Socket::Tls(stream) => stream.get_ref().0.has_unread(Plain::has_unread),
+        }
+    }
+
     /// The protocol that the TLS handshake chose.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         match self {

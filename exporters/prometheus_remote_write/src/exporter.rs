@@ -1,6 +1,6 @@
 //! One attempt: a batch becomes requests, and each is posted.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -37,6 +37,7 @@ pub(crate) fn create(
         is_one: AtomicBool::new(config.version() != Some(Version::Two)),
         max_bytes: usize::try_from(config.max_batch_size_bytes).unwrap_or(usize::MAX),
         parallelism: config.max_batch_request_parallelism.map_or(1, |number| number.clamp(1, 1024) as usize),
+        usual_bytes: AtomicUsize::new(0),
         with_metadata: config.send_metadata,
         translator: Mutex::new(Translator::new(config.translation(), rand::random())),
         metrics: RemoteWriteMetrics::new(&cx.host.metrics, &cx.id.to_string()),
@@ -66,6 +67,8 @@ pub(crate) struct RemoteWrite {
     is_one: AtomicBool,
     max_bytes: usize,
     parallelism: usize,
+    /// How large the first request of the last batch was.
+    usual_bytes: AtomicUsize,
     with_metadata: bool,
     /// Held while a batch is translated, and never over a wait.
     translator: Mutex<Translator>,
@@ -83,13 +86,16 @@ impl RemoteWrite {
 
     /// The requests of a batch, and how many of its data points have no translation.
     fn translate(&self, batch: &Batch, version: Version) -> (Vec<Written>, u64) {
-        let mut writer = Writer::new(version, self.max_bytes, self.with_metadata);
+        let mut writer =
+            Writer::new(version, self.max_bytes, self.usual_bytes.load(Relaxed), self.with_metadata);
         let mut translator = self.translator.lock().unwrap_or_else(PoisonError::into_inner);
         let before = translator.forgotten();
         let failed = translator.translate(&batch.payload, &mut writer);
         self.metrics.forgotten.add(translator.forgotten() - before);
         drop(translator);
         let requests = writer.finish();
+        let bytes = requests.first().map_or(0, |request| request.body.len());
+        self.usual_bytes.store(bytes + bytes / 8, Relaxed);
         self.metrics.failed_translations.add(failed);
         self.metrics.translated_series.add(requests.iter().map(|request| request.series).sum());
         (requests, failed)

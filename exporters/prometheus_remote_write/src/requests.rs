@@ -63,13 +63,15 @@ impl Symbols {
 }
 
 impl Writer {
-    pub(crate) fn new(version: Version, max_bytes: usize, with_metadata: bool) -> Writer {
+    /// `usual_bytes` is how large requests of other batches were: a buffer of that size need not grow.
+    pub(crate) fn new(version: Version, max_bytes: usize, usual_bytes: usize, with_metadata: bool) -> Writer {
+        let body = Vec::with_capacity(usual_bytes.min(max_bytes));
         Writer {
             version,
             max_bytes,
             with_metadata,
             done: Vec::new(),
-            current: Written::default(),
+            current: Written { body, ..Written::default() },
             tail: Vec::new(),
             labels: Vec::new(),
             symbols: Symbols::default(),
@@ -190,8 +192,10 @@ impl Sink for Writer {
         sample: Sample,
         exemplars: &[Exemplar],
     ) {
-        // Symbols of exemplars must not end up in the request before; an estimate, with room to spare.
-        self.make_room(labels.len(family.name, suffix, extra) + 64 + 512 * exemplars.len());
+        if self.version == Version::Two {
+            // Symbols of exemplars must not end up in the request before; an estimate, with room to spare.
+            self.make_room(labels.len(family.name, suffix, extra) + 64 + 512 * exemplars.len());
+        }
         self.tail.clear();
         let has_start = self.version == Version::Two && sample.start_ms != 0 && family.kind != Kind::Gauge;
         put_message(&mut self.tail, 2, |out| {

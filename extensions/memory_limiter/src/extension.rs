@@ -67,9 +67,9 @@ impl Watch {
         if !self.is_latest() {
             return;
         }
-        let resident = self.memory.resident();
+        let (resident, change) = self.shared.limiter.measure(&*self.memory, self.limits);
         let (resident_mib, soft_limit_mib) = (resident >> 20, self.limits.soft >> 20);
-        match self.shared.limiter.judge(resident, self.limits) {
+        match change {
             Some(Change::Refuses) => tracing::warn!(
                 extension = %self.id,
                 resident_mib,

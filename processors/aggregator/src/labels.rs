@@ -1,14 +1,51 @@
 //! Attributes of a stream before and after: label rules, and which of them stay.
 
-use phoenix_pdata::view::{AnyValue, Attributes, View as _};
+use std::cell::OnceCell;
+
+use phoenix_pdata::view::{AnyValue, Attributes, KeyValue, View as _, key_of};
 use phoenix_pdata::write::{put_bytes, put_message, put_value_body};
 use phoenix_series::{Fingerprint, Hasher};
+use smallvec::SmallVec;
 
 use crate::config::{LabelAction, LabelRule, Rule};
 use crate::glob::Glob;
 
+/// The attribute that says of which level of a hierarchy a series is.
+const LEVEL: &[u8] = b"level";
+
 /// An attribute on its own: its key, and the body of its value.
 pub(crate) type Label = (Vec<u8>, Vec<u8>);
+
+/// The attributes of a stream as they came. They are only copied for who changes or compares them.
+pub(crate) struct Came<'a> {
+    resource: Option<Attributes<'a>>,
+    point: Attributes<'a>,
+    labels: OnceCell<Labels>,
+}
+
+impl<'a> Came<'a> {
+    pub(crate) fn new(resource: Option<Attributes<'a>>, point: Attributes<'a>) -> Came<'a> {
+        Came { resource, point, labels: OnceCell::new() }
+    }
+
+    /// Those of the data point.
+    pub(crate) fn point(&self) -> Attributes<'a> {
+        self.point
+    }
+
+    pub(crate) fn labels(&self) -> &Labels {
+        self.labels.get_or_init(|| Labels::read(self.resource, self.point))
+    }
+}
+
+/// The attributes of a series as they go out, with their identities.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Grouped {
+    pub(crate) resource: Vec<u8>,
+    pub(crate) resource_id: Fingerprint,
+    pub(crate) point: Vec<u8>,
+    pub(crate) point_id: Fingerprint,
+}
 
 /// The attributes of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,27 +115,40 @@ fn text(body: &[u8]) -> String {
 /// The fields that hold the attributes, sorted by key, and their identity.
 pub(crate) fn encode(labels: &mut [Label], field: u32, hasher: &Hasher) -> (Vec<u8>, Fingerprint) {
     labels.sort();
+    encode_sorted(
+        labels.iter().map(|(key, value)| (key, |out: &mut Vec<u8>| put_bytes(out, 2, value))),
+        field,
+        hasher,
+    )
+}
+
+/// The same of attributes that are sorted: each a key, and what writes the field of its value.
+fn encode_sorted<K: AsRef<[u8]>>(
+    labels: impl Iterator<Item = (K, impl FnOnce(&mut Vec<u8>))>,
+    field: u32,
+    hasher: &Hasher,
+) -> (Vec<u8>, Fingerprint) {
     let mut out = Vec::new();
     let mut identity = Fingerprint::default();
     let mut body = Vec::new();
-    for (key, value) in labels.iter() {
+    for (key, put_value) in labels {
         body.clear();
-        put_bytes(&mut body, 1, key);
-        put_bytes(&mut body, 2, value);
+        put_bytes(&mut body, 1, key.as_ref());
+        put_value(&mut body);
         identity = identity.plus(hasher.bytes(&body));
-        put_message(&mut out, field, |out| out.extend_from_slice(&body));
+        put_bytes(&mut out, field, &body);
     }
     (out, identity)
 }
 
 /// What is done to attributes, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LabelChange {
     key: String,
     action: Action,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Action {
     Rename(String),
     Map(Vec<(Glob, String)>, Option<String>),
@@ -181,7 +231,7 @@ pub(crate) fn fill(template: &str, mut value: impl FnMut(&str) -> String) -> Str
 }
 
 /// What becomes of the attributes of the streams of a rule, at one of its levels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Grouping {
     changes: Vec<LabelChange>,
     by: Option<Vec<Vec<u8>>>,
@@ -217,23 +267,70 @@ impl Grouping {
         self.by.is_none()
     }
 
-    pub(crate) fn apply(&self, labels: &mut Labels) {
-        self.changes.iter().for_each(|change| change.apply(labels));
-        let stays = |(key, _): &Label| match &self.by {
-            Some(by) => by.contains(key),
-            None => !self.without.contains(key),
+    fn keeps(&self, key: &[u8]) -> bool {
+        let has = |keys: &[Vec<u8>]| keys.iter().any(|other| other == key);
+        match &self.by {
+            Some(by) => has(by),
+            None => !has(&self.without),
+        }
+    }
+
+    /// What stays of the attributes of a stream, those of the data point in fields of this number.
+    pub(crate) fn group(&self, came: &Came<'_>, field: u32, hasher: &Hasher) -> Grouped {
+        let ((resource, resource_id), (point, point_id)) = if self.changes.is_empty() {
+            let resource = came.resource.map(|attributes| self.encode_kept(attributes, None, 1, hasher));
+            let level = self.level.as_deref();
+            (resource.unwrap_or_default(), self.encode_kept(came.point, level, field, hasher))
+        } else {
+            let mut labels = came.labels().clone();
+            self.apply(&mut labels);
+            (encode(&mut labels.resource, 1, hasher), encode(&mut labels.point, field, hasher))
         };
+        Grouped { resource, resource_id, point, point_id }
+    }
+
+    /// Encodes what stays of attributes that nothing changes, without a copy of any.
+    fn encode_kept(
+        &self,
+        attributes: Attributes<'_>,
+        level: Option<&str>,
+        field: u32,
+        hasher: &Hasher,
+    ) -> (Vec<u8>, Fingerprint) {
+        let stays = |body: &&[u8]| {
+            let key = key_of(body);
+            self.keeps(key) && !(self.level.is_some() && key == LEVEL)
+        };
+        let kept = attributes.bodies().filter(stays).map(|body| (key_of(body), KeyValue::new(body).value()));
+        let mut kept: SmallVec<[(&[u8], AnyValue<'_>); 16]> = kept.collect();
+        kept.extend(level.map(|level| (LEVEL, AnyValue::from(level))));
+        kept.sort_by_key(|(key, _)| *key);
+        let put =
+            |value: AnyValue<'_>, out: &mut Vec<u8>| put_message(out, 2, |out| put_value_body(out, &value));
+        encode_sorted(
+            kept.into_iter().map(|(key, value)| (key, move |out: &mut Vec<u8>| put(value, out))),
+            field,
+            hasher,
+        )
+    }
+
+    fn apply(&self, labels: &mut Labels) {
+        self.changes.iter().for_each(|change| change.apply(labels));
+        let stays = |(key, _): &Label| self.keeps(key);
         labels.resource.retain(stays);
         labels.point.retain(stays);
         if let Some(level) = &self.level {
-            labels.remove(b"level");
-            labels.point.push((b"level".to_vec(), text_body(level)));
+            labels.remove(LEVEL);
+            labels.point.push((LEVEL.to_vec(), text_body(level)));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use phoenix_pdata::view::{NumberPoint, Resource};
+    use phoenix_pdata::write::put_attribute;
+
     use super::*;
 
     fn labels(resource: &[(&str, &str)], point: &[(&str, &str)]) -> Labels {
@@ -286,6 +383,39 @@ mod tests {
         let expected =
             [labels(&[("pod", "a-1")], &[("level", "pod")]), labels(&[("node", "n")], &[("level", "node")])];
         assert_eq!(grouped(levels, &before), expected);
+    }
+
+    #[test]
+    fn what_is_grouped_without_copies_is_the_same_as_with_them() {
+        let (mut resource, mut point) = (Vec::new(), Vec::new());
+        for (key, value) in [("pod", "a-1"), ("level", "mine"), ("node", "n"), ("empty", "")] {
+            put_attribute(&mut resource, 1, key, &value.into());
+        }
+        put_attribute(&mut point, 7, "status", &503.into());
+        // The value before the key, and one that is nothing.
+        put_message(&mut point, 7, |out| {
+            put_bytes(out, 2, &[0x10, 1]);
+            put_bytes(out, 1, b"ok");
+        });
+        put_attribute(&mut point, 7, "nothing", &AnyValue::Empty);
+        let resource = Resource::new(&resource).attributes();
+        let came = Came::new(Some(resource), NumberPoint::new(&point).attributes());
+        let hasher = Hasher::new(7);
+        for rule in [
+            r#"{"by": ["status", "node", "ok", "nothing", "empty", "absent"]}"#,
+            r#"{"without": ["pod"]}"#,
+            r#"{"levels": [{"level": "pod", "by": ["pod", "level"]}, {"level": "all", "by": []}]}"#,
+        ] {
+            let rule: Rule = serde_json::from_str(rule).expect("a rule");
+            for grouping in Grouping::of(&rule) {
+                let mut labels = came.labels().clone();
+                grouping.apply(&mut labels);
+                let (resource, resource_id) = encode(&mut labels.resource, 1, &hasher);
+                let (point, point_id) = encode(&mut labels.point, 9, &hasher);
+                let expected = Grouped { resource, resource_id, point, point_id };
+                assert_eq!(grouping.group(&came, 9, &hasher), expected, "{rule:?}");
+            }
+        }
     }
 
     #[test]

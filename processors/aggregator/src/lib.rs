@@ -4,7 +4,7 @@
 //! - [`labels`], [`kind`]: where a stream goes, and what can be made of it.
 //! - [`watermark`]: how far event time has come; windows close when it passes their end.
 //! - [`series`], [`accumulator`]: what comes out, and what its windows add up to.
-//! - [`plan`]: a rule at one of its levels; [`emission`]: its data points as OTLP.
+//! - [`plan`]: a rule at one of its levels; [`route`]: what streams that several rules take alike add together; [`emission`]: data points as OTLP.
 //! - [`stage`]: all of it together; [`state`], [`checkpoint`], [`journal`]: over restarts.
 //!
 //! It is an ownership boundary: a request is answered once its data points are part of the state. There is one shard, so that
@@ -21,6 +21,7 @@ mod kind;
 mod labels;
 mod metrics;
 mod plan;
+mod route;
 mod series;
 mod stage;
 mod state;
@@ -190,7 +191,10 @@ fn aggregator(
             let identity = Hasher::new(0).bytes(format!("{level} {rule:?}").as_bytes());
             let lateness = config.watermark.allowed_lateness.as_nanos() as u64;
             let shape = plan::Shape::new(rule.clone(), grouping, config.partial_windows, lateness);
-            plans.push(Plan::new(identity, shape, RuleMetrics::new(metrics, id, &rule.id)));
+            let mut plan = Plan::new(identity, shape, RuleMetrics::new(metrics, id, &rule.id));
+            let alike = |other: &Plan| other.shape.grouping == plan.shape.grouping;
+            plan.alike = plans.iter().position(alike).unwrap_or(plans.len()) as u16;
+            plans.push(plan);
         }
     }
     let own = AggregatorMetrics::new(metrics, id);

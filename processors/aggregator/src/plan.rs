@@ -12,6 +12,7 @@ use phoenix_series::{Fingerprint, Slot, Table, Total};
 
 use crate::emission::Emission;
 use crate::metrics::RuleMetrics;
+use crate::route::Pending;
 use crate::series::{Frame, Head, Series};
 use crate::stream::{Change, Events, Meaning};
 use crate::value::Value;
@@ -27,6 +28,10 @@ pub(crate) struct Plan {
     /// What it is, so that its state is found again: rule and level.
     pub(crate) id: Fingerprint,
     pub(crate) shape: Shape,
+    /// The first plan that groups streams as this one does.
+    pub(crate) alike: u16,
+    /// The plans whose windows end when those of this one do; none for sessions.
+    pub(crate) pace: Option<u16>,
     pub(crate) table: Table<Series>,
     pub(crate) heads: HashMap<Fingerprint, Weak<Head>>,
     /// Series that were removed since heads were looked at.
@@ -84,6 +89,8 @@ impl Plan {
         Plan {
             id,
             shape,
+            alike: 0,
+            pace: None,
             table: Table::new(usize::MAX),
             heads: HashMap::new(),
             removed: 0,
@@ -141,7 +148,7 @@ impl Plan {
                 Change::Increment { .. } => self.closed - delivery.time <= self.shape.allowed_lateness,
                 Change::Level { .. } => carries,
                 Change::Summary(_) => false,
-                Change::Baseline | Change::Ended { .. } => true,
+                Change::Baseline { .. } | Change::Ended { .. } => true,
             };
             if !folds {
                 self.metrics.late_dropped.add(1);
@@ -169,6 +176,24 @@ impl Plan {
                     self.books.dropped.add(number);
                 }
                 Outcome::Incompatible
+            }
+        }
+    }
+
+    /// Takes what several streams added to the open window.
+    pub(crate) fn unite(&mut self, slot: Slot, pending: &Pending) {
+        let Some(series) = self.table.get_mut(slot) else { return };
+        let increment = pending.window.accumulator.total();
+        if let Some(number) = increment {
+            self.books.taken.add(number);
+        }
+        self.metrics.points_in.add(pending.quality.points);
+        self.metrics.incompatible.add(pending.incompatible);
+        self.quality.add(&pending.quality);
+        if series.unite(pending, self.shape.rule.max_scale).is_err() {
+            self.metrics.incompatible.add(pending.window.points);
+            if let Some(number) = increment {
+                self.books.dropped.add(number);
             }
         }
     }

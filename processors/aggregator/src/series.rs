@@ -11,8 +11,12 @@ use phoenix_series::Fingerprint;
 
 use crate::accumulator::{Accumulator, Incompatible, Level};
 use crate::kind::Kind;
+use crate::route::Pending;
 use crate::stream::Change;
 use crate::value::Value;
+
+/// The most scale that an exponential histogram can have.
+const MAX_SCALE: i32 = 20;
 
 /// What series of one metric of one resource and scope share. Bodies are encoded as they go out.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,6 +115,17 @@ impl Window {
 
     /// Adds a later window, or a later part of the same one.
     pub(crate) fn merge(&mut self, other: &Window, max_scale: i32) -> Result<(), Incompatible> {
+        let series = self.series.max(other.series);
+        self.add(other, series, max_scale)
+    }
+
+    /// Adds what other streams added to the same window.
+    fn unite(&mut self, other: &Window, max_scale: i32) -> Result<(), Incompatible> {
+        let series = self.series + other.series;
+        self.add(other, series, max_scale)
+    }
+
+    fn add(&mut self, other: &Window, series: u64, max_scale: i32) -> Result<(), Incompatible> {
         if other.points == 0 {
             return Ok(());
         }
@@ -118,7 +133,7 @@ impl Window {
             (self.first, self.last) = (other.first, other.last);
         }
         self.points += other.points;
-        self.series = self.series.max(other.series);
+        self.series = series;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.accumulator.merge(&other.accumulator, max_scale)
@@ -137,16 +152,12 @@ impl Window {
         *self = Window { accumulator: carried, ..Window::default() };
     }
 
-    fn take(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
+    pub(crate) fn take(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
         let time = frame.time;
         match change {
             Change::Increment { value, .. } => self.accumulator.add(value, frame.max_scale)?,
-            Change::Baseline => {
-                if matches!(self.accumulator, Accumulator::Empty | Accumulator::Counter(_)) {
-                    // A counter that adds nothing is there nevertheless.
-                    self.accumulator.add(&Value::Number(Number::Int(0)), frame.max_scale)?;
-                }
-            }
+            // What adds nothing is there nevertheless.
+            Change::Baseline { nothing } => self.accumulator.add(nothing, frame.max_scale)?,
             Change::Level { value, before } => self.take_level(*value, *before, frame)?,
             Change::Summary(bytes) => {
                 let newest = Accumulator::Summary(time, (*bytes).into());
@@ -201,6 +212,24 @@ impl Window {
     }
 }
 
+impl Frame {
+    /// Of an increment of a stream, whose data point before it was at `before`, in a window that is no session.
+    pub(crate) fn of_increments(time: u64, before: u64, window_start: u64) -> Frame {
+        let needs = crate::accumulator::Needs::default();
+        Frame { time, before, window_start, gap: 0, carries: false, needs, max_scale: MAX_SCALE }
+    }
+}
+
+/// Since when a series counts that a change comes to first.
+pub(crate) fn since(change: &Change<'_>, frame: &Frame) -> u64 {
+    match change {
+        Change::Increment { from: 0, .. } => frame.window_start,
+        Change::Increment { from, .. } => *from,
+        Change::Level { .. } | Change::Ended { .. } => frame.time.saturating_sub(1),
+        _ => frame.time,
+    }
+}
+
 impl Series {
     pub(crate) fn new(head: Arc<Head>, attributes: Box<[u8]>, more: Option<Box<More>>) -> Series {
         Series {
@@ -240,18 +269,20 @@ impl Series {
     /// Takes a data point into the open window, or into its session.
     pub(crate) fn take(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
         if self.running.is_none() {
-            let from = match change {
-                Change::Increment { from: 0, .. } => frame.window_start,
-                Change::Increment { from, .. } => *from,
-                Change::Level { .. } | Change::Ended { .. } => frame.time.saturating_sub(1),
-                _ => frame.time,
-            };
-            self.start = self.start.min(from);
+            self.start = self.start.min(since(change, &frame));
         }
         if frame.gap > 0 {
             return self.take_session(change, frame);
         }
         self.window.take(change, frame)
+    }
+
+    /// Takes what several streams added to the open window.
+    pub(crate) fn unite(&mut self, pending: &Pending, max_scale: i32) -> Result<(), Incompatible> {
+        if self.running.is_none() {
+            self.start = self.start.min(pending.start);
+        }
+        self.window.unite(&pending.window, max_scale)
     }
 
     fn take_session(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {

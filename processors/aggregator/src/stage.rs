@@ -4,6 +4,7 @@ mod adopt;
 mod point;
 mod request;
 mod resolve;
+mod routes;
 mod tally;
 mod work;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use phoenix_component::{Adoption, Drained, Fragment, Held, Now, Output, Stage};
-use phoenix_series::{FingerprintMap, Hasher, Table};
+use phoenix_series::{FingerprintMap, Hasher, Shortcuts, Table};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{AggregatorConfig, FirstSample};
@@ -23,6 +24,7 @@ use crate::journal::{Journal, Moment};
 use crate::kind::{KINDS, Kind};
 use crate::metrics::AggregatorMetrics;
 use crate::plan::Plan;
+use crate::route::{Pace, Route};
 use crate::stream::Stream;
 use crate::watermark::Watermark;
 use adopt::Capturing;
@@ -46,7 +48,11 @@ pub(crate) struct Aggregator {
     /// Which rules take a kind of metric, by its number.
     kinds: [u64; KINDS],
     pub(crate) streams: Table<Stream>,
+    /// Streams by the bytes that they come in.
+    shortcuts: Shortcuts,
     pub(crate) plans: Vec<Plan>,
+    pub(crate) routes: Table<Route>,
+    paces: Vec<Pace>,
     /// Series of all plans, without those for what is over the limit.
     series: usize,
     overflows: usize,
@@ -105,7 +111,7 @@ struct Settings {
 impl Aggregator {
     pub(crate) fn new(
         config: &AggregatorConfig,
-        plans: Vec<Plan>,
+        mut plans: Vec<Plan>,
         seed: u64,
         lasting: Lasting,
         metrics: AggregatorMetrics,
@@ -139,7 +145,10 @@ impl Aggregator {
             names: FingerprintMap::default(),
             kinds,
             streams: Table::new(config.max_streams),
+            shortcuts: Shortcuts::default(),
+            paces: Aggregator::paces(&mut plans),
             plans,
+            routes: Table::new(config.max_streams),
             series: 0,
             overflows: 0,
             next_head: 0,

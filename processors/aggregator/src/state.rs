@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::kind::Kind;
 use crate::plan::Plan;
+use crate::route::{Pending, Route};
 use crate::series::{Head, More, Series, Shown};
 use crate::stage::Aggregator;
 use crate::stream::{Meaning, Stream, Target};
@@ -41,6 +42,8 @@ const HEAD: u32 = 9;
 const SERIES: u32 = 10;
 /// How many streams there are.
 const STREAMS: u32 = 11;
+/// What streams added together that go to the same series.
+const ROUTE: u32 = 12;
 
 fn put_key(out: &mut Vec<u8>, field: u32, key: Fingerprint) {
     put_bytes(out, field, &u128::from(key).to_le_bytes());
@@ -111,6 +114,10 @@ impl Aggregator {
             place[slot] = Some(target.table.insert(key, series).ok()?);
         }
         drop(heads);
+        for field in fields().filter(|field| field.number() == ROUTE) {
+            self.read_route(field.body, &plans, &places)?;
+        }
+        self.align();
         for field in fields().filter(|field| field.number() == STREAM) {
             self.read_stream(field.body, &plans, &places, is_same)?;
         }
@@ -137,6 +144,26 @@ impl Aggregator {
         }
         plan.busy = true;
         Some(u16::try_from(index).ok())
+    }
+
+    /// Hands what streams had added to the series of plans that are there.
+    fn read_route(&mut self, body: &[u8], plans: &[Option<u16>], places: &[Vec<Option<Slot>>]) -> Read<()> {
+        let mut pending = Pending::default();
+        for field in Fields::new(body) {
+            match field.number() {
+                2 => pending.start = field.scalar,
+                3 => pending.window = read_window(field.body)?,
+                _ => {}
+            }
+        }
+        for field in Fields::new(body).filter(|field| field.number() == 1) {
+            let (plan, slot) = read_place(field.body);
+            let found = places.get(plan).and_then(|place| *place.get(slot)?);
+            if let (Some(plan), Some(slot)) = (*plans.get(plan)?, found) {
+                self.plans[usize::from(plan)].unite(slot, &pending);
+            }
+        }
+        Some(())
     }
 
     fn read_stream(
@@ -186,9 +213,11 @@ impl Aggregator {
                 series.live += u32::from(!stream.ended);
             }
         }
+        stream.route = if is_same { self.route_of(stream.meaning, &targets) } else { None };
         stream.targets = targets.into_iter().collect();
         if let Err(stream) = self.streams.insert(key?, stream) {
             // The limit is lower now.
+            self.leave_route(stream.route);
             self.horizon = self.horizon.max(stream.last.place.time);
             for target in &stream.targets {
                 self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, None);
@@ -328,6 +357,14 @@ fn read_series(
         }
     }
     Some((key?, series))
+}
+
+fn put_route(out: &mut Vec<u8>, route: &Route, pending: &Pending) {
+    for (plan, slot) in &route.targets {
+        put_message(out, 1, |out| put_place(out, usize::from(*plan), *slot));
+    }
+    put_fixed64(out, 2, pending.start);
+    put_message(out, 3, |out| put_window(out, &pending.window));
 }
 
 fn put_stream(out: &mut Vec<u8>, key: Fingerprint, stream: &Stream) {

@@ -56,6 +56,8 @@ pub(crate) struct Stream {
     pub(crate) gap: (u64, u64),
     pub(crate) waiting: Waiting,
     pub(crate) targets: Box<[Target]>,
+    /// The route to all of them, which it shares with others.
+    pub(crate) route: Option<Slot>,
 }
 
 /// What a data point adds.
@@ -63,8 +65,8 @@ pub(crate) struct Stream {
 pub(crate) enum Change<'a> {
     /// So much, since `from`.
     Increment { value: &'a Value, from: u64 },
-    /// Nothing: it is what later ones are compared with.
-    Baseline,
+    /// Nothing: it is what later ones are compared with. As a value of its kind.
+    Baseline { nothing: &'a Value },
     /// It takes the place of a level.
     Level { value: Number, before: Option<(u64, Number)> },
     /// It takes the place of a summary.
@@ -109,6 +111,7 @@ impl Stream {
             gap: (0, 0),
             waiting: Waiting::default(),
             targets: Box::default(),
+            route: None,
         }
     }
 
@@ -170,7 +173,7 @@ impl Stream {
     fn take_level<'a>(&mut self, sample: &'a mut Sample) -> Change<'a> {
         let before = self.level();
         self.last.place = sample.place;
-        match &sample.value {
+        match &mut sample.value {
             Value::Number(number) => {
                 self.last.value = Value::Number(*number);
                 Change::Level { value: *number, before }
@@ -179,7 +182,7 @@ impl Stream {
                 self.last.value = Value::default();
                 Change::Summary(bytes)
             }
-            _ => Change::Baseline,
+            other => nothing_of(other),
         }
     }
 
@@ -200,7 +203,7 @@ impl Stream {
             return Change::Increment { value: &sample.value, from: place.start };
         }
         events.unknown_starts += 1;
-        Change::Baseline
+        nothing_of(&mut sample.value)
     }
 
     fn take_sum<'a>(&mut self, sample: &'a mut Sample, events: &mut Events) -> Change<'a> {
@@ -228,9 +231,9 @@ impl Stream {
             Step::Reset => Change::Increment { value: &sample.value, from: to.start.max(from.time) },
             Step::UnknownReset => {
                 events.unknown_starts += 1;
-                Change::Baseline
+                nothing_of(&mut sample.value)
             }
-            Step::Duplicate | Step::OutOfOrder => Change::Baseline,
+            Step::Duplicate | Step::OutOfOrder => nothing_of(&mut sample.value),
         }
     }
 
@@ -263,6 +266,12 @@ impl Stream {
             std::cmp::Ordering::Less => Standing::Overtaken,
         }
     }
+}
+
+/// A change by nothing, made of a value that is not needed any more.
+fn nothing_of(value: &mut Value) -> Change<'_> {
+    value.clear();
+    Change::Baseline { nothing: value }
 }
 
 /// How a data point stands to those of its stream that were taken.

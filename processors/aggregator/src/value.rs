@@ -25,6 +25,15 @@ impl Default for Value {
 }
 
 impl Value {
+    /// Makes it nothing of its kind: 0, or a histogram without measurements.
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Value::Explicit(histogram) => histogram.clear(),
+            Value::Exponential(histogram) => histogram.clear(),
+            _ => *self = Value::default(),
+        }
+    }
+
     /// Of two data points at one time, which counts: a recorded value before none, the larger before the smaller, so that it
     /// does not matter which came first.
     pub(crate) fn outranks(&self, other: &Value) -> bool {

@@ -38,10 +38,10 @@ impl Transform for MemoryLimiter {
         if !self.limiter.is_due(now.monotonic, self.check_interval) {
             return;
         }
-        let resident = self.memory.resident();
+        let (resident, change) = self.limiter.measure(&*self.memory, self.limits);
         let (processor, resident_mib, soft_limit_mib) =
             (self.id.as_str(), resident >> 20, self.limits.soft >> 20);
-        match self.limiter.judge(resident, self.limits) {
+        match change {
             Some(Change::Refuses) => tracing::warn!(
                 processor,
                 resident_mib,

@@ -81,7 +81,7 @@ impl Choices {
     /// The end of an interval: what comes next is another part, and what is due is chosen.
     pub(crate) fn turn(&mut self, now: u32) {
         for choice in self.choices.values_mut().filter(|choice| choice.chosen.is_none()) {
-            let measured: u64 = choice.windows.iter().map(|window| window.count).sum();
+            let measured = choice.windows.iter().fold(0_u64, |all, window| all.saturating_add(window.count));
             if now >= choice.due && measured >= choice.settings.at_least {
                 let budget = |one: &crate::config::BoundsBudget| QuantileBudget {
                     quantile: one.quantile,

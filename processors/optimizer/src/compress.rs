@@ -1,13 +1,13 @@
 //! Histograms made smaller, within a stated error.
 
-use phoenix_pdata::view::HistogramPoint;
 use phoenix_pdata::wire::Fields;
-use phoenix_series::{Explicit, Exponential, Fingerprint, least_scale};
+use phoenix_pdata::write::put_uint;
+use phoenix_series::{Explicit, Exponential, Fingerprint, NO_RECORDED_VALUE, least_scale};
 
 use crate::choice::Choices;
 use crate::config::HistogramSettings;
+use crate::encode::{put_explicit, put_exponential};
 use crate::kind::{Kind, Reading, Value};
-use crate::output::{put_explicit, put_exponential};
 
 /// The quantiles at which the error is measured.
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
@@ -138,20 +138,15 @@ pub(crate) fn point(
 /// Writes the body of an explicit point as an exponential one. Returns the error where it was measured; none where the point
 /// is no histogram.
 pub(crate) fn converted(
-    point: &HistogramPoint<'_>,
+    reading: &Reading<'_>,
     settings: &HistogramSettings,
     buffers: &mut Buffers,
     measure: bool,
     with_exemplars: bool,
     out: &mut Vec<u8>,
 ) -> Option<Option<f64>> {
-    let histogram = &mut buffers.explicit;
-    if !histogram.read(point) {
-        return None;
-    }
-    let mut made = histogram.to_exponential(scale_of(settings));
-    shrink(&mut made, settings);
-    for field in Fields::new(point.raw()) {
+    let Value::Histogram(point) = reading.value else { return None };
+    for field in Fields::new(reading.body) {
         let number = match field.number() {
             2 | 3 | 10 => {
                 out.extend_from_slice(field.raw);
@@ -163,6 +158,19 @@ pub(crate) fn converted(
         };
         phoenix_pdata::write::put_bytes(out, number, field.body);
     }
+    if reading.is_stale() {
+        if reading.flags & NO_RECORDED_VALUE == 0 {
+            // Said by its sum, as Prometheus does, which goes with the buckets.
+            put_uint(out, 10, u64::from(reading.flags | NO_RECORDED_VALUE));
+        }
+        return Some(None);
+    }
+    let histogram = &mut buffers.explicit;
+    if !histogram.read(&point) {
+        return None;
+    }
+    let mut made = histogram.to_exponential(scale_of(settings), settings.placement.into());
+    shrink(&mut made, settings);
     put_exponential(out, &made);
     let measured =
         measure.then(|| error(QUANTILES.map(|q| histogram.quantile(q)), QUANTILES.map(|q| made.quantile(q))));

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 pub use control::{AimdSettings, ClassSettings, ControlSettings, LawName, PiSettings, TargetSettings};
 pub(crate) use control::{MAX_LEVEL, MAX_PROTECTED};
-pub use histogram::{BoundsBudget, ChooseBounds, HistogramSettings};
+pub use histogram::{BoundsBudget, ChooseBounds, HistogramSettings, PlacementName};
 pub use limit::{LimitScope, LimitSeries, TenantShare};
 pub use rule::{
     CapValues, DeadBand, GaugeFunction, HashBuckets, MatchSettings, MetricType, Mode, NormalizeSettings,

@@ -172,6 +172,7 @@ fn is_plain(rule: &RuleConfig) -> bool {
         && matches.temporality.is_none()
         && matches.resource.is_empty()
         && matches.scopes.is_empty()
+        && matches.scope_attributes.is_empty()
         && matches.attributes.is_empty()
         && matches.condition.is_empty()
         && matches.exclude_metrics.is_empty()

@@ -1,12 +1,14 @@
 //! What a point of one series adds to another: the increment, by type.
 
 use phoenix_pdata::view::{Number, Temporality};
-use phoenix_series::{MAX_BUCKETS, Place, Step, difference};
+use phoenix_series::{Place, Step, difference};
 
+use crate::accumulated::Accumulated;
 use crate::compress::Buffers;
-use crate::kind::{Kind, Reading, Value};
+use crate::increments::since;
+use crate::kind::{Kind, Reading, Value, as_double};
 use crate::metrics::Reason;
-use crate::output::{Accumulated, Output};
+use crate::output::Output;
 use crate::series::{Last, Series};
 
 /// How far the clock of a sender may be ahead, in nanoseconds.
@@ -32,25 +34,44 @@ pub(crate) struct Effect {
     pub(crate) heat: f64,
     pub(crate) is_reset: bool,
     pub(crate) is_ahead: bool,
+    /// It adds nothing, since nobody knows what of it was counted before.
+    pub(crate) is_baseline: bool,
 }
 
-impl Moment {
-    /// The time that a point has for what it is added to: not far in the future, lest others seem late.
-    fn time_of(&self, reading: &Reading<'_>) -> (u64, bool) {
-        match reading.time {
-            0 => (self.unix_nanos, false),
-            time if self.unix_nanos != 0 && time > self.unix_nanos.saturating_add(MAX_AHEAD) => {
-                (self.unix_nanos, true)
-            }
-            time => (time, false),
+impl Effect {
+    /// Notes what the point is to its stream.
+    fn note(&mut self, step: Step) -> Result<(), Reason> {
+        match step {
+            Step::Duplicate => return Err(Reason::Duplicate),
+            Step::OutOfOrder => return Err(Reason::OutOfOrder),
+            Step::Reset => self.is_reset = true,
+            Step::UnknownReset => self.is_baseline = true,
+            Step::Next => {}
         }
+        Ok(())
+    }
+
+    /// Something that weighs this much was added.
+    fn weigh(&mut self, weight: f64) {
+        (self.weight, self.heat) = (weight, weight.abs());
     }
 }
 
-fn as_double(number: Number) -> f64 {
-    match number {
-        Number::Int(value) => value as f64,
-        Number::Double(value) => value,
+impl Moment {
+    /// Where a point stands, and whether its clock was put right. One that is far ahead is taken to have been now, and its start, where
+    /// that is ahead as well, as long before: else all others would seem late to what it is added to, and its own stream once the
+    /// clock is set.
+    pub(crate) fn place_of(&self, reading: &Reading<'_>) -> (Place, bool) {
+        let now = self.unix_nanos;
+        let is_ahead = now != 0 && reading.time > now.saturating_add(MAX_AHEAD);
+        let time = if is_ahead || reading.time == 0 { now } else { reading.time };
+        let start = match reading.start {
+            // What a start behind its point means nobody knows.
+            start if start > reading.time.max(time) => 0,
+            start if is_ahead && start > time => start.saturating_sub(reading.time - time),
+            start => start,
+        };
+        (Place { start, time }, is_ahead)
     }
 }
 
@@ -63,14 +84,15 @@ fn zero_like(number: Number) -> Number {
 
 /// A series says that it ended.
 pub(crate) fn end(series: &mut Series, output: &mut Output, reading: &Reading<'_>, at: &Moment) {
-    if reading.time <= series.place.time && reading.time != 0 {
+    let (place, _) = at.place_of(reading);
+    if place.time <= series.place.time {
         return;
     }
     output.seen = at.seconds;
     if std::mem::take(&mut series.is_live) {
         output.live = output.live.saturating_sub(1);
         if output.live == 0 {
-            output.ended = at.time_of(reading).0;
+            output.ended = place.time;
         }
     }
 }
@@ -87,17 +109,12 @@ pub(crate) fn contribute(
     at: &Moment,
     buffers: &mut Buffers,
 ) -> Result<Effect, Reason> {
-    let (time, is_ahead) = at.time_of(reading);
-    let mut place = Place { start: reading.start, time: if reading.time == 0 { time } else { reading.time } };
-    if place.start > place.time {
-        // Nobody knows what that means.
-        place.start = 0;
-    }
+    let (place, is_ahead) = at.place_of(reading);
+    let time = place.time;
     let mut effect = Effect { is_ahead, ..Effect::default() };
     let is_delta = kind.temporality() == Some(Temporality::Delta);
-    if is_delta && series.place == place {
-        return Err(Reason::Duplicate);
-    }
+    // Of deltas everything counts that was not there, whenever it comes.
+    let reached = if is_delta { cover(series.place, place)? } else { place };
     let is_first = matches!(series.last, Last::None);
     let counts = place.counts_from_zero(at.horizon);
     match (&mut output.value, reading.value) {
@@ -109,21 +126,24 @@ pub(crate) fn contribute(
             }
             let increment = match series.last {
                 _ if is_delta => number,
-                Last::Number(last) => match step(series.place, place, as_double(number) < as_double(last))? {
-                    Step::Next => difference(number, last),
-                    Step::UnknownReset => zero_like(number),
-                    _ => {
-                        effect.is_reset = true;
-                        number
+                Last::Number(last) => {
+                    let step = series.place.step(place, as_double(number) < as_double(last));
+                    effect.note(step)?;
+                    match step {
+                        Step::Next => difference(number, last),
+                        Step::UnknownReset => zero_like(number),
+                        _ => number,
                     }
-                },
+                }
                 _ if counts => number,
-                _ => zero_like(number),
+                _ => {
+                    effect.is_baseline = true;
+                    zero_like(number)
+                }
             };
             total.add(increment);
             *has = true;
-            effect.weight = as_double(increment);
-            effect.heat = effect.weight.abs();
+            effect.weigh(as_double(increment));
             if !is_delta {
                 series.last = Last::Number(number);
             }
@@ -136,7 +156,7 @@ pub(crate) fn contribute(
             };
             let number = number.filter(allowed).ok_or(Reason::NotFinite)?;
             if !is_first {
-                step(series.place, place, false)?;
+                must_be_newer(series.place, place)?;
             }
             series.last = Last::Number(number);
             effect.weight = as_double(number);
@@ -156,24 +176,10 @@ pub(crate) fn contribute(
                     return Err(Reason::NotMergeable);
                 }
             }
-            match &mut series.last {
-                _ if is_delta => {}
-                Last::Explicit(last) => match read.advance(last, series.place, place) {
-                    Step::Duplicate => return Err(Reason::Duplicate),
-                    Step::OutOfOrder => return Err(Reason::OutOfOrder),
-                    Step::Reset => effect.is_reset = true,
-                    Step::Next | Step::UnknownReset => {}
-                },
-                last => {
-                    (read.min, read.max) = (None, None);
-                    *last = Last::Explicit(Box::new(read.clone()));
-                    if !counts {
-                        read.clear();
-                    }
-                }
+            if !is_delta {
+                effect.note(since(read, &mut series.last, series.place, place, counts))?;
             }
-            effect.weight = read.count as f64;
-            effect.heat = effect.weight;
+            effect.weigh(read.count as f64);
             match sum {
                 Some(sum) => sum.add(read).map_err(|_| Reason::NotMergeable)?,
                 None => *sum = Some(Box::new(read.clone())),
@@ -184,32 +190,27 @@ pub(crate) fn contribute(
             if !read.read(&point) {
                 return Err(Reason::Malformed);
             }
-            match &mut series.last {
-                _ if is_delta => {}
-                Last::Exponential(last) => match read.advance(last, series.place, place) {
-                    Step::Duplicate => return Err(Reason::Duplicate),
-                    Step::OutOfOrder => return Err(Reason::OutOfOrder),
-                    Step::Reset => effect.is_reset = true,
-                    Step::Next | Step::UnknownReset => {}
-                },
-                last => {
-                    (read.min, read.max) = (None, None);
-                    *last = Last::Exponential(Box::new(read.clone()));
-                    if !counts {
-                        read.clear();
-                    }
-                }
+            if !is_delta {
+                effect.note(since(read, &mut series.last, series.place, place, counts))?;
             }
-            effect.weight = read.count as f64;
-            effect.heat = effect.weight;
-            match sum {
-                Some(sum) => sum.merge(read, MAX_BUCKETS),
-                None => *sum = Some(Box::new(read.clone())),
+            effect.weigh(read.count as f64);
+            sum.add(read);
+        }
+        (Accumulated::Exponential(sum), Value::Histogram(point)) => {
+            let Some((_, settings)) = &series.plan.histograms else { return Err(Reason::NotMergeable) };
+            let read = &mut buffers.explicit;
+            if !read.read(&point) {
+                return Err(Reason::Malformed);
             }
+            if !is_delta {
+                effect.note(since(read, &mut series.last, series.place, place, counts))?;
+            }
+            effect.weigh(read.count as f64);
+            sum.add_explicit(read, settings);
         }
         (Accumulated::Point(_), _) => {
             if series.place.time != 0 {
-                step(series.place, place, false)?;
+                must_be_newer(series.place, place)?;
             }
         }
         _ => return Err(Reason::Malformed),
@@ -227,18 +228,29 @@ pub(crate) fn contribute(
         series.is_live = true;
         output.live += 1;
     }
-    // A delta may come late; the place of a stream only moves on.
-    if !is_delta || place.time >= series.place.time {
-        series.place = place;
-    }
+    series.place = reached;
     Ok(effect)
 }
 
-/// What a point is to its stream, if it is anything.
-fn step(last: Place, next: Place, fell: bool) -> Result<Step, Reason> {
-    match last.step(next, fell) {
-        Step::Duplicate => Err(Reason::Duplicate),
-        Step::OutOfOrder => Err(Reason::OutOfOrder),
-        step => Ok(step),
+/// What has no increments only has to be newer.
+fn must_be_newer(last: Place, next: Place) -> Result<(), Reason> {
+    Effect::default().note(last.step(next, false))
+}
+
+/// What a stream of deltas covers with another point, without a gap up to its latest. Before a gap nothing is remembered.
+fn cover(before: Place, point: Place) -> Result<Place, Reason> {
+    // One that does not say from when it counts covers no more than its time.
+    let point = Place { start: if point.start == 0 { point.time } else { point.start }, ..point };
+    if before.time == 0 {
+        return Ok(point);
     }
+    if before.start <= point.start && point.time <= before.time {
+        return Err(Reason::Duplicate);
+    }
+    let touches = point.start <= before.time && before.start <= point.time;
+    Ok(match touches {
+        true => Place { start: before.start.min(point.start), time: before.time.max(point.time) },
+        false if point.time > before.time => point,
+        false => before,
+    })
 }

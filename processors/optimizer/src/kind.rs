@@ -35,6 +35,14 @@ impl Kind {
         }
     }
 
+    /// The kind that explicit histograms become where they are converted; all others stay.
+    pub(crate) fn converted(self) -> Kind {
+        match self {
+            Kind::Histogram { temporality } => Kind::Exponential { temporality },
+            kind => kind,
+        }
+    }
+
     /// The field of the metric that holds its points.
     pub(crate) fn field(self) -> u32 {
         match self {
@@ -189,5 +197,13 @@ impl Reading<'_> {
                 Value::Exponential(point) => point.sum().is_some_and(is_marker),
                 _ => false,
             }
+    }
+}
+
+/// A number as a double.
+pub(crate) fn as_double(number: Number) -> f64 {
+    match number {
+        Number::Int(value) => value as f64,
+        Number::Double(value) => value,
     }
 }

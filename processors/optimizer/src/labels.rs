@@ -7,7 +7,7 @@ use phoenix_pdata::view::{AnyValue, Attributes, KeyValue, View as _, key_of};
 use phoenix_pdata::write::{put_bytes, put_message};
 use phoenix_series::{Fingerprint, Hasher};
 
-use crate::config::CapValues;
+use crate::config::{CapValues, NormalizeSettings};
 use crate::pattern::{NamePattern, any};
 
 /// One change of labels.
@@ -27,6 +27,21 @@ pub(crate) enum Step {
 pub(crate) enum Normalization {
     Regex(Pattern, String),
     Ids,
+    Templates(Box<[String]>),
+}
+
+impl Normalization {
+    /// What the settings say, which were checked.
+    pub(crate) fn of(settings: &NormalizeSettings) -> Option<Normalization> {
+        if settings.ids {
+            return Some(Normalization::Ids);
+        }
+        if !settings.templates.is_empty() {
+            return Some(Normalization::Templates(settings.templates.clone().into()));
+        }
+        let pattern = Pattern::new(&settings.regex).ok()?;
+        Some(Normalization::Regex(pattern, settings.replacement.clone()))
+    }
 }
 
 /// The labels of a series, as bodies of attributes.
@@ -94,6 +109,10 @@ impl<'a> Labels<'a> {
                     let normal = match how {
                         Normalization::Regex(pattern, by) => pattern.replace_all(&text, by).into_owned(),
                         Normalization::Ids => without_ids(&text),
+                        Normalization::Templates(templates) => match fitting(templates, &text) {
+                            Some(template) => template.as_bytes().to_vec(),
+                            None => text.clone(),
+                        },
                     };
                     if normal != text {
                         self.set_point(label, &String::from_utf8_lossy(&normal));
@@ -147,6 +166,26 @@ pub(crate) fn attribute(key: &str, value: &str) -> Vec<u8> {
     out
 }
 
+/// The first template that a path fits.
+fn fitting<'t>(templates: &'t [String], path: &[u8]) -> Option<&'t str> {
+    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let fits = |template: &&String| {
+        let mut segments = path.split(|byte| *byte == b'/');
+        for part in template.split('/') {
+            let Some(segment) = segments.next() else { return false };
+            if part == "*" {
+                return true;
+            }
+            let is_open = part.starts_with('{') && part.ends_with('}');
+            if if is_open { segment.is_empty() } else { segment != part.as_bytes() } {
+                return false;
+            }
+        }
+        segments.next().is_none()
+    };
+    templates.iter().find(fits).map(String::as_str)
+}
+
 /// A path whose segments that are numbers, UUIDs or hexadecimal numbers of 16 digits and more are `{id}`.
 fn without_ids(path: &[u8]) -> Vec<u8> {
     let is_id = |segment: &[u8]| {
@@ -173,6 +212,25 @@ fn without_ids(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_become_the_first_template_that_they_fit() {
+        let templates =
+            ["/users/me", "/users/{id}", "/users/{id}/orders/{order}", "/static/*"].map(str::to_owned);
+        let cases = [
+            ("/users/me", Some("/users/me")),
+            ("/users/7?page=2", Some("/users/{id}")),
+            ("/users/7/orders/x-1", Some("/users/{id}/orders/{order}")),
+            ("/users//orders/1", None),
+            ("/users/7/orders", None),
+            ("/static/css/a.css", Some("/static/*")),
+            ("/static", None),
+            ("", None),
+        ];
+        for (path, template) in cases {
+            assert_eq!(fitting(&templates, path.as_bytes()), template, "{path}");
+        }
+    }
 
     #[test]
     fn segments_that_identify_something_become_the_same() {

@@ -10,6 +10,7 @@
 //!
 //! There is one shard: rankings and limits are about all series of a metric.
 
+mod accumulated;
 mod adjuster;
 mod choice;
 mod compress;
@@ -18,8 +19,10 @@ mod conflicts;
 mod contribute;
 mod control;
 mod edit;
+mod encode;
 mod error;
 mod fairness;
+mod increments;
 mod kind;
 mod labels;
 mod metrics;
@@ -35,6 +38,7 @@ mod state;
 mod tests;
 mod top_k;
 mod walk;
+mod writer;
 
 use std::sync::{Arc, OnceLock};
 
@@ -53,8 +57,8 @@ use phoenix_telemetry::Metrics;
 pub use config::{
     AimdSettings, BoundsBudget, CapValues, Catalog, ChooseBounds, ClassSettings, ControlSettings, DeadBand,
     GaugeFunction, HashBuckets, HistogramSettings, InitialValue, LawName, LimitScope, LimitSeries,
-    MatchSettings, MetricType, Mode, NormalizeSettings, OptimizerConfig, PiSettings, Preset, RuleConfig,
-    TargetSettings, TemporalityName, TenantShare, TopKSettings,
+    MatchSettings, MetricType, Mode, NormalizeSettings, OptimizerConfig, PiSettings, PlacementName, Preset,
+    RuleConfig, TargetSettings, TemporalityName, TenantShare, TopKSettings,
 };
 
 pub use error::StartFailure;

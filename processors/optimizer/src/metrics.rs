@@ -48,6 +48,11 @@ const IGNORED: Description = Description {
     unit: "{point}",
     text: "Data points that could not be put into another series, by reason.",
 };
+const VERDICTS: Description = Description {
+    name: "phoenix_processor_optimizer_verdicts",
+    unit: "{verdict}",
+    text: "Times that rules were gone through, for a metric, a resource or a series that is not remembered.",
+};
 const RESETS: Description = Description {
     name: "phoenix_processor_optimizer_resets",
     unit: "{reset}",
@@ -86,12 +91,14 @@ pub(crate) enum Reason {
     GaugeOverflow,
     /// It passes unchanged: summaries, no temporality, or bounds that have nothing in common.
     NotMergeable,
+    /// It adds nothing: nobody knows what of it was counted before.
+    UnknownStart,
     /// Its clock is ahead; it counts, at the time of its arrival.
     Ahead,
 }
 
 impl Reason {
-    const ALL: [Reason; 9] = [
+    const ALL: [Reason; 10] = [
         Reason::Duplicate,
         Reason::OutOfOrder,
         Reason::NotFinite,
@@ -100,6 +107,7 @@ impl Reason {
         Reason::Untracked,
         Reason::GaugeOverflow,
         Reason::NotMergeable,
+        Reason::UnknownStart,
         Reason::Ahead,
     ];
 
@@ -113,6 +121,7 @@ impl Reason {
             Reason::Untracked => "untracked",
             Reason::GaugeOverflow => "gauge_overflow",
             Reason::NotMergeable => "not_mergeable",
+            Reason::UnknownStart => "unknown_start",
             Reason::Ahead => "clock_ahead",
         }
     }
@@ -145,6 +154,7 @@ pub(crate) struct OptimizerMetrics {
     pub(crate) tracked_out: Gauge,
     pub(crate) state_bytes: Gauge,
     pub(crate) resets: Counter,
+    pub(crate) verdicts: Counter,
     ignored: Vec<Counter>,
     pub(crate) rules: Vec<RuleMetrics>,
     /// By class.
@@ -195,6 +205,7 @@ impl OptimizerMetrics {
             tracked_in: normal.gauge(TRACKED, &[("processor", id), ("direction", "in")]),
             tracked_out: normal.gauge(TRACKED, &[("processor", id), ("direction", "out")]),
             state_bytes: normal.gauge(STATE_BYTES, &[("processor", id)]),
+            verdicts: normal.quiet_counter(VERDICTS, &[("processor", id)]),
             resets: normal.quiet_counter(RESETS, &[("processor", id)]),
             ignored: Reason::ALL
                 .map(|reason| normal.quiet_counter(IGNORED, &[("processor", id), ("reason", reason.name())]))

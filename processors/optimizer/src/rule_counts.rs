@@ -20,6 +20,8 @@ struct Counts {
 pub(crate) struct RuleCounts {
     counts: Vec<Counts>,
     touched: Vec<u16>,
+    /// How often rules were gone through.
+    verdicts: u64,
 }
 
 impl RuleCounts {
@@ -61,12 +63,18 @@ impl RuleCounts {
         self.of(rule).dropped += points;
     }
 
+    /// All rules, or all about a metric, were gone through.
+    pub(crate) fn verdict(&mut self) {
+        self.verdicts += 1;
+    }
+
     pub(crate) fn overflowed(&mut self, rule: u16) {
         self.of(rule).overflowed += 1;
     }
 
     /// Adds everything to the metrics, and begins anew.
     pub(crate) fn flush(&mut self, metrics: &OptimizerMetrics) {
+        metrics.verdicts.add(std::mem::take(&mut self.verdicts));
         for rule in self.touched.drain(..) {
             let index = usize::from(rule);
             let counts = std::mem::take(&mut self.counts[index]);

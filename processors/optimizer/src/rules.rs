@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use phoenix_attributes::{Pattern, as_text};
+use phoenix_attributes::as_text;
 use phoenix_ottl::{Env, MatchProgram};
 use phoenix_pdata::Payload;
-use phoenix_pdata::view::{Attributes, Metric, Temporality};
+use phoenix_pdata::view::{Attributes, Metric, Scope, Temporality, View as _};
 use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::{put_bytes, put_message};
 
@@ -34,6 +34,7 @@ pub(crate) struct Rule {
     excluded: Box<[NamePattern]>,
     scopes: Box<[NamePattern]>,
     resource: Box<[(String, NamePattern)]>,
+    scope_attributes: Box<[(String, NamePattern)]>,
     attributes: Box<[(String, NamePattern)]>,
     condition: Option<MatchProgram>,
 }
@@ -74,6 +75,7 @@ impl Rule {
             excluded: NamePattern::all(&matches.exclude_metrics),
             scopes: NamePattern::all(&matches.scopes),
             resource: patterns(&matches.resource),
+            scope_attributes: patterns(&matches.scope_attributes),
             attributes: patterns(&matches.attributes),
             condition: config.condition().ok().flatten(),
             config,
@@ -98,6 +100,8 @@ impl Rule {
     fn means_place(&self, place: &Place<'_>) -> bool {
         (self.scopes.is_empty() || any(&self.scopes, place.scope_name))
             && matches_all(&self.resource, &place.resource_attributes)
+            && (self.scope_attributes.is_empty()
+                || matches_all(&self.scope_attributes, &Scope::new(place.scope).attributes()))
     }
 
     /// Whether it takes a look at each series.
@@ -188,12 +192,28 @@ impl RuleSet {
         candidates.iter().any(|index| self.rules.get(usize::from(*index)).is_some_and(Rule::asks_points))
     }
 
-    /// Whether one of these rules makes other series of series.
-    pub(crate) fn may_fold(&self, candidates: &[u16]) -> bool {
-        candidates.iter().filter_map(|index| self.rules.get(usize::from(*index))).any(|rule| {
-            rule.config.mode == Mode::Enforce
-                && (rule.config.aggregates() || rule.config.limit_series.is_some())
-        })
+    /// Whether a series of a metric may become another, or have the identity of one that others become; `candidates` are the
+    /// rules about it.
+    pub(crate) fn may_fold(&self, metric: &Metric<'_>, kind: Kind, candidates: &[u16]) -> bool {
+        let any = |candidates: &[u16], holds: fn(&RuleConfig) -> bool| {
+            let rules = candidates.iter().filter_map(|index| self.rules.get(usize::from(*index)));
+            rules.into_iter().any(|rule| rule.config.mode == Mode::Enforce && holds(&rule.config))
+        };
+        let folds = |rule: &RuleConfig| rule.aggregates() || rule.limit_series.is_some();
+        let converts =
+            |rule: &RuleConfig| rule.histograms.as_ref().is_some_and(|settings| settings.to_exponential);
+        // Explicit histograms that become exponential meet those that are.
+        any(candidates, folds)
+            || match kind {
+                Kind::Histogram { .. } => {
+                    any(candidates, converts) && any(&self.about_metric(metric, kind.converted()), folds)
+                }
+                Kind::Exponential { temporality } => {
+                    let explicit = self.about_metric(metric, Kind::Histogram { temporality });
+                    any(&explicit, converts) && any(&explicit, folds)
+                }
+                _ => false,
+            }
     }
 }
 
@@ -285,12 +305,7 @@ impl Plan {
             self.steps.push(Step::KeepResource(NamePattern::all(keep)));
         }
         for settings in &config.normalize {
-            let how = match settings.ids {
-                true => Some(Normalization::Ids),
-                false => Pattern::new(&settings.regex)
-                    .ok()
-                    .map(|pattern| Normalization::Regex(pattern, settings.replacement.clone())),
-            };
+            let how = Normalization::of(settings);
             self.steps.extend(how.map(|how| Step::Normalize(settings.label.clone(), how)));
         }
         for buckets in &config.hash_buckets {
@@ -327,17 +342,14 @@ impl Plan {
         self.drop_metadata |= config.drop_metadata;
     }
 
-    /// Whether series of this kind become others.
-    pub(crate) fn folds(&self, kind: Kind) -> bool {
-        let waits = self.limit.is_some() || self.interval.is_some() || !self.shadow.is_empty();
-        !self.steps.is_empty()
-            || self.top_k.is_some()
-            || waits && self.converts() && matches!(kind, Kind::Histogram { .. })
+    /// Whether series become others.
+    pub(crate) fn folds(&self) -> bool {
+        !self.steps.is_empty() || self.top_k.is_some()
     }
 
     /// Whether a state is kept for each series of this kind.
     pub(crate) fn tracks(&self, kind: Kind) -> bool {
-        self.folds(kind)
+        self.folds()
             || self.limit.is_some()
             || self.interval.is_some()
             || self.dead_band.is_some() && kind == Kind::Gauge

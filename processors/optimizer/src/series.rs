@@ -9,6 +9,8 @@ use crate::rules::Plan;
 
 /// The version of a series whose rules or labels have to be looked at anew.
 pub(crate) const OUTDATED: u32 = u32::MAX;
+/// The version of a series that has its rules, and was not yet looked at for where it goes.
+pub(crate) const FRESH: u32 = u32::MAX - 1;
 
 /// The state of a series that comes in.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(crate) struct Series {
     pub(crate) group: Option<Slot>,
     /// The share of a limit in which it has a place, or waits for one.
     pub(crate) limit: Option<Slot>,
-    /// Of the ranking by which its labels were chosen, or [`OUTDATED`].
+    /// Of the ranking by which its labels were chosen, or [`OUTDATED`], or [`FRESH`].
     pub(crate) version: u32,
     /// When its last point came, in seconds.
     pub(crate) seen: u32,
@@ -47,7 +49,7 @@ impl Series {
             goes: Goes::On,
             group: None,
             limit: None,
-            version: OUTDATED,
+            version: FRESH,
             seen,
             place: Place::default(),
             last: Last::None,

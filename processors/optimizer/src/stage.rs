@@ -15,11 +15,11 @@ use crate::Outside;
 use crate::adjuster::Adjuster;
 use crate::config::OptimizerConfig;
 use crate::metrics::OptimizerMetrics;
-use crate::output::Writer;
 use crate::rules::RuleSet;
 use crate::series::Goes;
 use crate::state::{Ledger, State};
 use crate::walk::{Remembered, Tally, Walk};
+use crate::writer::Writer;
 
 /// The most points of a batch that is let out.
 const MAX_POINTS: u64 = 8192;
@@ -102,9 +102,7 @@ impl OptimizerStage {
         self.queue.extend(slots);
         let outputs = &self.state.outputs;
         self.queue.sort_by_cached_key(|slot| {
-            outputs
-                .get(*slot)
-                .map(|output| (output.frame.key, output.plan.converts(), output.attributes.clone()))
+            outputs.get(*slot).map(|output| (output.frame.key, output.attributes.clone()))
         });
         self.queue.reverse();
         self.state.add_up_levels();

@@ -8,28 +8,42 @@ mod outputs;
 mod points;
 mod rebalance;
 mod rounds;
+mod shadow;
 mod target;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_series::{Distinct, Fingerprint, Hasher, Slot, Table};
+use phoenix_series::{Fingerprint, Hasher, Slot, Table};
 
+use crate::accumulated::Accumulated;
 use crate::choice::Choices;
 use crate::compress::Buffers;
 use crate::config::{InitialValue, OptimizerConfig};
 use crate::contribute::Moment;
-use crate::output::{Accumulated, Frame, Output};
+use crate::kind::Kind;
+use crate::output::{Frame, Output};
 use crate::rule_counts::RuleCounts;
 use crate::rules::{Place, Plan, RuleSet};
 use crate::series::{Goes, OUTDATED, Series};
 use crate::top_k::Ranking;
 use limits::Limits;
 pub(crate) use memory::Ledger;
+use shadow::Seen;
 
 /// The most names whose unit is remembered.
 const MAX_UNITS: usize = 100_000;
+
+/// What a metric is told from others by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) kind: Kind,
+    /// By name, unit and kind.
+    pub(crate) metric: Fingerprint,
+    /// By resource and scope as well.
+    pub(crate) group: Fingerprint,
+}
 
 /// A metric that is walked, and what is around it.
 #[derive(Clone, Debug)]
@@ -38,15 +52,25 @@ pub(crate) struct Around<'a> {
     /// The bodies of the entries of its resource and its scope.
     pub(crate) resource_entry: &'a [u8],
     pub(crate) scope_entry: &'a [u8],
-    /// Of resource, scope and metric, and of all three.
-    pub(crate) keys: [Fingerprint; 3],
-    pub(crate) group: Fingerprint,
+    /// Of resource and scope.
+    pub(crate) keys: [Fingerprint; 2],
+    /// As it comes in.
+    pub(crate) form: Form,
+    /// As it goes on where it is converted.
+    pub(crate) converted: Form,
     /// The rules that may mean its points.
     pub(crate) candidates: &'a [u16],
     /// Whether some series of the metric may become others.
     pub(crate) may_fold: bool,
     /// What the rules come to, where that is the same for all points.
     pub(crate) plan: Option<&'a Arc<Plan>>,
+}
+
+impl Around<'_> {
+    /// As what the metric goes on under a plan.
+    pub(crate) fn form_under(&self, plan: &Plan) -> &Form {
+        if plan.converts() { &self.converted } else { &self.form }
+    }
 }
 
 /// What becomes of a point.
@@ -58,13 +82,6 @@ pub(crate) enum Fate {
     Absorbed,
     /// It ends here.
     Ends(&'static str),
-}
-
-/// Counted so far for a rule: how many different series it matched, and how many would be left.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) matched: Distinct,
-    pub(crate) left: Distinct,
 }
 
 /// Everything that is remembered.

@@ -12,3 +12,5 @@ mod passing;
 mod places;
 mod processes;
 mod properties;
+mod shadow;
+mod verdicts;

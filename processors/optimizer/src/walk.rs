@@ -6,15 +6,15 @@ use std::sync::Arc;
 use phoenix_pdata::Rewriter;
 use phoenix_pdata::view::{Attributes, Data, Metric, Resource, Scope, Text, View as _};
 use phoenix_pdata::wire::{Field, Fields};
-use phoenix_pdata::write::put_message;
-use phoenix_series::Fingerprint;
+use phoenix_pdata::write::{put_bytes, put_message};
+use phoenix_series::{Fingerprint, Hasher};
 
 use crate::compress::{self, Compressed, Learned};
 use crate::edit;
-use crate::kind::{Kind, Reading, Value};
+use crate::kind::{Kind, Reading};
 use crate::metrics::{OptimizerMetrics, Reason};
 use crate::rules::{Place, Plan, RuleSet};
-use crate::state::{Around, Fate, State};
+use crate::state::{Around, Fate, Form, State};
 
 /// The most metrics and groups that are remembered; beyond, all are looked at anew.
 const MAX_REMEMBERED: usize = 1 << 17;
@@ -48,6 +48,8 @@ struct Group {
     may_fold: bool,
     /// What becomes of the metric itself.
     header: Arc<Plan>,
+    /// As what it goes on where it is converted.
+    converted: Form,
 }
 
 /// What became of the points of a request.
@@ -137,29 +139,24 @@ impl Walk<'_> {
         let metric = Metric::new(field.body);
         let Some(data) = metric.data() else { return true };
         let kind = Kind::of(&data);
-        let hasher = &self.state.hasher;
-        let code = kind.code();
-        let code = u128::from(code[0]) << 16 | u128::from(code[1]) << 8 | u128::from(code[2]);
-        let key = hasher.ordered([
-            hasher.bytes(metric.name().as_bytes()),
-            hasher.bytes(metric.unit().as_bytes()),
-            Fingerprint::from(code),
-        ]);
+        let key = metric_key(&self.state.hasher, &metric, kind);
         let candidates = match self.remembered.metrics.get(&key) {
             Some(candidates) => candidates.clone(),
             None => {
+                self.state.counts.verdict();
                 let rules = self.rules.about_metric(&metric, kind);
-                let candidates = Arc::new(Candidates { may_fold: self.rules.may_fold(&rules), rules });
+                let may_fold = self.rules.may_fold(&metric, kind, &rules);
+                let candidates = Arc::new(Candidates { rules, may_fold });
                 make_room(&mut self.remembered.metrics);
                 self.remembered.metrics.insert(key, candidates.clone());
                 candidates
             }
         };
-        if candidates.rules.is_empty() {
+        if candidates.rules.is_empty() && !candidates.may_fold {
             return true;
         }
-        let keys = [self.resource_key(resource), self.scope_key(scope), key];
-        let group_key = self.state.hasher.ordered(keys);
+        let keys = [self.resource_key(resource), self.scope_key(scope)];
+        let form = Form { kind, metric: key, group: self.state.hasher.ordered([keys[0], keys[1], key]) };
         let resource_body = first(resource.body);
         let scope_body = first(scope.body);
         let place = Place {
@@ -171,12 +168,12 @@ impl Walk<'_> {
             metric,
             kind,
         };
-        let group = match self.remembered.groups.get(&group_key) {
+        let group = match self.remembered.groups.get(&form.group) {
             Some(group) => group.clone(),
             None => {
-                let group = self.group(&candidates, &place);
+                let group = self.group(&candidates, &place, keys, form);
                 make_room(&mut self.remembered.groups);
-                self.remembered.groups.insert(group_key, group.clone());
+                self.remembered.groups.insert(form.group, group.clone());
                 group
             }
         };
@@ -185,7 +182,8 @@ impl Walk<'_> {
             resource_entry: resource.body,
             scope_entry: scope.body,
             keys,
-            group: group_key,
+            form,
+            converted: group.converted,
             candidates: &group.candidates,
             may_fold: group.may_fold,
             plan: group.plan.as_ref(),
@@ -193,7 +191,14 @@ impl Walk<'_> {
         self.points(rewriter, field, &data, &around, &group.header)
     }
 
-    fn group(&mut self, candidates: &Candidates, place: &Place<'_>) -> Group {
+    fn group(
+        &mut self,
+        candidates: &Candidates,
+        place: &Place<'_>,
+        keys: [Fingerprint; 2],
+        form: Form,
+    ) -> Group {
+        self.state.counts.verdict();
         let meant = self.rules.about_place(&candidates.rules, place);
         let plan = (!self.rules.asks_points(&meant)).then(|| self.state.plan(self.rules, &meant));
         // Rules that look at points say nothing about the metric: the settings see to that.
@@ -203,7 +208,15 @@ impl Walk<'_> {
             Some(plan) => plan.clone(),
             None => self.state.plan(self.rules, &plain),
         };
-        Group { plan, candidates: meant.into(), may_fold: candidates.may_fold, header }
+        let converted = match form.kind.converted() {
+            kind if kind == form.kind => form,
+            kind => {
+                let hasher = &self.state.hasher;
+                let metric = metric_key(hasher, &place.metric, kind);
+                Form { kind, metric, group: hasher.ordered([keys[0], keys[1], metric]) }
+            }
+        };
+        Group { plan, candidates: meant.into(), may_fold: candidates.may_fold, header, converted }
     }
 
     fn resource_key(&mut self, entry: &mut Entry<'_>) -> Fingerprint {
@@ -248,10 +261,6 @@ impl Walk<'_> {
                 rewriter.remove(field);
                 return false;
             }
-            let converts = plan.converts() && matches!(kind, Kind::Histogram { .. });
-            if converts && !plan.tracks(kind) {
-                return self.convert(rewriter, field, around, plan);
-            }
             if !plan.tracks(kind) && !around.may_fold {
                 let (points, bytes) = (data.count() as u64, bytes_of(field, kind));
                 self.state.counts.matched(&plan.rules, points, bytes);
@@ -261,33 +270,33 @@ impl Walk<'_> {
                 }
             }
         }
+        if header.converts() && matches!(kind, Kind::Histogram { .. }) && data.count() > 0 {
+            return self.convert(rewriter, field, around, header);
+        }
         rewriter.enter(field);
         let mut left = 0_u64;
         for part in Fields::new(field.body) {
             if !part.is_len(kind.field()) {
-                self.header(rewriter, &part, header, around);
+                if self.goes(&part, header, around) {
+                    rewriter.remove(&part);
+                }
                 continue;
             }
             rewriter.enter(&part);
             for point in Fields::new(part.body).filter(|part| part.is_len(1)) {
                 let reading = kind.read(point.body);
-                match self.state.point(around, &reading, self.rules, self.metrics) {
-                    Fate::Passes(plan) => {
-                        let bytes =
-                            self.pass(rewriter, &point, &reading, kind, around.keys[2], plan.as_deref());
-                        if let Some(plan) = &plan {
-                            self.state.counts.left(&plan.rules, 1, bytes);
-                        }
-                        left += 1;
-                    }
-                    Fate::Absorbed => {
-                        self.tally.absorbed += 1;
-                        rewriter.remove(&point);
-                    }
-                    Fate::Ends(reason) => {
-                        self.tally.ends(reason, 1);
-                        rewriter.remove(&point);
-                    }
+                let Some(plan) = self.passes(around, &reading) else {
+                    rewriter.remove(&point);
+                    continue;
+                };
+                left += 1;
+                let edited = self.edited(&reading, around, plan.as_deref());
+                if let Some(plan) = &plan {
+                    let bytes = edited.as_ref().map_or(reading.body.len(), Vec::len);
+                    self.state.counts.left(&plan.rules, 1, bytes as u64);
+                }
+                if let Some(edited) = edited {
+                    rewriter.replace(&point, |out| out.extend_from_slice(&edited));
                 }
             }
             rewriter.leave();
@@ -301,24 +310,25 @@ impl Walk<'_> {
         stays
     }
 
-    /// A point goes on, with what the plan changes in it. Returns how many bytes are left of it.
-    fn pass<'a>(
-        &mut self,
-        rewriter: &mut Rewriter<'a>,
-        point: &Field<'a>,
-        reading: &Reading<'a>,
-        kind: Kind,
-        metric: Fingerprint,
-        plan: Option<&Plan>,
-    ) -> u64 {
-        let unchanged = reading.body.len() as u64;
-        let Some(plan) = plan.filter(|plan| plan.edits_points()) else { return unchanged };
+    /// Whether a point goes on, and under which plan.
+    fn passes(&mut self, around: &Around<'_>, reading: &Reading<'_>) -> Option<Option<Arc<Plan>>> {
+        match self.state.point(around, reading, self.rules, self.metrics) {
+            Fate::Passes(plan) => return Some(plan),
+            Fate::Absorbed => self.tally.absorbed += 1,
+            Fate::Ends(reason) => self.tally.ends(reason, 1),
+        }
+        None
+    }
+
+    /// A point that goes on, with what the plan changes in it; none where that is nothing.
+    fn edited(&mut self, reading: &Reading<'_>, around: &Around<'_>, plan: Option<&Plan>) -> Option<Vec<u8>> {
+        let plan = plan.filter(|plan| plan.edits_points())?;
+        let kind = around.place.kind;
         let mut edited = Vec::new();
         if let Some((rule, settings)) = &plan.histograms {
-            self.remembered.histograms += 1;
-            let measure = self.remembered.histograms % MEASURED == 1;
+            let measure = self.is_measured();
             let State { buffers, choices, now, .. } = &mut *self.state;
-            let mut learned = Learned { choices, metric, now: now.seconds };
+            let mut learned = Learned { choices, metric: around.form.metric, now: now.seconds };
             match compress::point(kind, reading, settings, buffers, &mut learned, measure, &mut edited) {
                 Compressed::Unchanged => edited.clear(),
                 Compressed::Written(error) => self.measured(*rule, error),
@@ -334,65 +344,83 @@ impl Walk<'_> {
             edit::without_exemplars(body, kind, &mut without);
             edited = without;
         }
-        if edited.is_empty() {
-            return unchanged;
-        }
-        rewriter.replace(point, |out| out.extend_from_slice(&edited));
-        edited.len() as u64
+        (!edited.is_empty()).then_some(edited)
     }
 
-    /// Explicit histograms become exponential; those that are none end here.
+    /// A metric whose explicit histograms become exponential: those that do are another metric, beside those that a rule keeps as
+    /// they are. What is no histogram ends here.
     fn convert<'a>(
         &mut self,
         rewriter: &mut Rewriter<'a>,
         field: &Field<'a>,
         around: &Around<'_>,
-        plan: &Plan,
+        header: &Plan,
     ) -> bool {
-        let Some((rule, settings)) = &plan.histograms else { return true };
-        let mut left = 0_u64;
-        rewriter.enter(field);
+        let (mut head, mut rest) = (Vec::new(), Vec::new());
+        let (mut kept, mut converted) = (Vec::new(), Vec::new());
         for part in Fields::new(field.body) {
-            if !part.is_len(9) {
-                self.header(rewriter, &part, plan, around);
+            if !part.is_len(around.place.kind.field()) {
+                if !self.goes(&part, header, around) {
+                    head.extend_from_slice(part.raw);
+                }
                 continue;
             }
-            let mut converted = Vec::new();
             for inner in Fields::new(part.body) {
                 if !inner.is_len(1) {
-                    converted.extend_from_slice(inner.raw);
+                    rest.extend_from_slice(inner.raw);
                     continue;
                 }
                 let reading = around.place.kind.read(inner.body);
-                let Value::Histogram(point) = reading.value else { continue };
-                self.remembered.histograms += 1;
-                let measure = self.remembered.histograms % MEASURED == 1;
-                self.state.counts.matched(&plan.rules, 1, inner.body.len() as u64);
-                let mut body = Vec::new();
-                let buffers = &mut self.state.buffers;
-                let with_exemplars = !plan.drop_exemplars;
-                match compress::converted(&point, settings, buffers, measure, with_exemplars, &mut body) {
-                    Some(error) => {
-                        self.measured(*rule, error);
-                        phoenix_pdata::write::put_bytes(&mut converted, 1, &body);
-                        self.state.counts.left(&plan.rules, 1, body.len() as u64);
-                        left += 1;
-                    }
-                    None => {
-                        self.metrics.ignored(Reason::Malformed);
-                        self.tally.ends(Reason::Malformed.name(), 1);
-                    }
+                let Some(Some(plan)) = self.passes(around, &reading) else { continue };
+                if !plan.converts() {
+                    let edited = self.edited(&reading, around, Some(&plan));
+                    let body = edited.as_deref().unwrap_or(inner.body);
+                    put_bytes(&mut kept, 1, body);
+                    self.state.counts.left(&plan.rules, 1, body.len() as u64);
+                } else if let Some(body) = self.converted(&reading, &plan) {
+                    put_bytes(&mut converted, 1, &body);
+                    self.state.counts.left(&plan.rules, 1, body.len() as u64);
+                } else {
+                    self.metrics.ignored(Reason::Malformed);
+                    self.tally.ends(Reason::Malformed.name(), 1);
                 }
             }
-            rewriter
-                .replace_field(&part, |out| put_message(out, 10, |out| out.extend_from_slice(&converted)));
         }
-        if left > 0 {
-            rewriter.leave()
-        } else {
-            rewriter.leave_and_remove()
-        }
-        left > 0
+        rewriter.replace_field(field, |out| {
+            for (number, points) in
+                [(around.form.kind.field(), &kept), (around.converted.kind.field(), &converted)]
+            {
+                if points.is_empty() {
+                    continue;
+                }
+                put_message(out, field.number(), |out| {
+                    out.extend_from_slice(&head);
+                    put_message(out, number, |out| {
+                        out.extend_from_slice(points);
+                        out.extend_from_slice(&rest);
+                    });
+                });
+            }
+        });
+        !kept.is_empty() || !converted.is_empty()
+    }
+
+    /// The body of a point that becomes exponential; none where it is no histogram.
+    fn converted(&mut self, reading: &Reading<'_>, plan: &Plan) -> Option<Vec<u8>> {
+        let (rule, settings) = plan.histograms.as_ref()?;
+        let measure = self.is_measured();
+        let mut body = Vec::new();
+        let buffers = &mut self.state.buffers;
+        let error =
+            compress::converted(reading, settings, buffers, measure, !plan.drop_exemplars, &mut body)?;
+        self.measured(*rule, error);
+        Some(body)
+    }
+
+    /// Whether the error of the next histogram is measured.
+    fn is_measured(&mut self) -> bool {
+        self.remembered.histograms += 1;
+        self.remembered.histograms % MEASURED == 1
     }
 
     /// The largest error so far is shown.
@@ -405,23 +433,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes out what the plan says of the fields around the points.
-    fn header<'a>(
-        &mut self,
-        rewriter: &mut Rewriter<'a>,
-        part: &Field<'a>,
-        plan: &Plan,
-        around: &Around<'_>,
-    ) {
+    /// Whether a field around the points is left out.
+    fn goes(&mut self, part: &Field<'_>, plan: &Plan, around: &Around<'_>) -> bool {
         let metric = &around.place.metric;
-        let goes = match part.number() {
+        match part.number() {
             2 => plan.drop_description,
             3 => plan.drop_unit && self.state.unit_may_go(metric.name().as_bytes(), metric.unit().as_bytes()),
             12 => plan.drop_metadata,
             _ => false,
-        };
-        if goes {
-            rewriter.remove(part);
         }
     }
 
@@ -441,6 +460,17 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// The identity of a metric.
+fn metric_key(hasher: &Hasher, metric: &Metric<'_>, kind: Kind) -> Fingerprint {
+    let [field, temporality, monotonic] = kind.code();
+    let code = u128::from(field) << 16 | u128::from(temporality) << 8 | u128::from(monotonic);
+    hasher.ordered([
+        hasher.bytes(metric.name().as_bytes()),
+        hasher.bytes(metric.unit().as_bytes()),
+        Fingerprint::from(code),
+    ])
 }
 
 /// The bytes of the points of a metric.

@@ -11,9 +11,11 @@ mod segments;
 mod traces;
 
 pub(crate) use interned::{Interned, ResourceId, ScopeId};
-pub(crate) use pool::{FILL, Pool, live_bytes};
-pub(crate) use segments::{RecordRef, Segments};
+pub(crate) use pool::{FILL, Leased, Pool, SEGMENT, live_bytes};
+pub(crate) use segments::{ColdRecord, Header, RecordRef, Segments};
 pub(crate) use traces::{Entry, Lookup, Slot, Traces};
+
+use phoenix_pdata::wire::Fields;
 
 use crate::facts::TraceFacts;
 
@@ -55,9 +57,12 @@ impl Buffer {
         self.settle();
     }
 
-    /// Bytes that are in use: of spans with their headers, of traces, of resources and scopes.
+    /// Bytes that are in use: of spans with their headers, of traces, of resources and scopes, of what is elsewhere.
     pub(crate) fn bytes(&self) -> usize {
-        self.segments.live_bytes() + self.interned.bytes() + self.traces.len() * TRACE_BYTES
+        self.segments.live_bytes()
+            + self.segments.cold_bytes()
+            + self.interned.bytes()
+            + self.traces.len() * TRACE_BYTES
     }
 
     /// How full the pool is, with what it was not told yet.
@@ -117,6 +122,57 @@ impl Buffer {
         }
         self.segments.free(victim);
         true
+    }
+
+    /// The records that live in a segment, by their offsets.
+    pub(crate) fn records_in(&mut self, number: u32) -> Vec<ColdRecord> {
+        let pass = self.traces.next_pass();
+        let mut found = Vec::new();
+        let mut at = RecordRef { segment: number, offset: 0 };
+        while let Some(header) = self.segments.header_within(at) {
+            if self.traces.begin_moving(header.slot, pass) {
+                let records = self.records(self.traces[header.slot].head);
+                found.extend(records.filter(|record| record.segment == number).map(|record| record.offset));
+            }
+            at.offset += header.size();
+        }
+        found.sort_unstable();
+        let record = |offset: u32| {
+            let at = RecordRef { segment: number, offset };
+            let spans = Fields::new(self.segments.body(at)).count() as u32;
+            ColdRecord { offset, spans, header: self.segments.header(at) }
+        };
+        found.into_iter().map(record).collect()
+    }
+
+    /// Whether all bytes of a trace are in memory; else the names of what is not are added.
+    pub(crate) fn is_here(&self, head: RecordRef, missing: &mut Vec<u64>) -> bool {
+        let before = missing.len();
+        missing.extend(self.records(head).filter_map(|at| self.segments.ticket_of(at)));
+        missing.len() == before
+    }
+
+    /// A frozen segment will not come back: its records are taken out of their traces. How many spans that were.
+    pub(crate) fn lose(&mut self, number: u32) -> u64 {
+        let lost: Vec<ColdRecord> =
+            self.segments.cold_records(number).iter().filter(|record| record.spans > 0).copied().collect();
+        for record in &lost {
+            let slot = record.header.slot;
+            let at = RecordRef { segment: number, offset: record.offset };
+            let newer = self
+                .records(self.traces[slot].head)
+                .find(|newer| self.segments.header(*newer).previous == at);
+            let older = self.segments.header(at).previous;
+            match newer {
+                Some(newer) => self.segments.relink(newer, older),
+                None => self.traces[slot].head = older,
+            }
+            let facts = &mut self.traces[slot].facts;
+            facts.spans = facts.spans.saturating_sub(record.spans);
+            self.spans -= u64::from(record.spans);
+            self.release(at);
+        }
+        lost.iter().map(|record| u64::from(record.spans)).sum()
     }
 
     /// Moves the records of a trace out of a segment.

@@ -1,5 +1,6 @@
 mod beyond;
 mod policy;
+mod spill;
 
 use phoenix_config::{Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
@@ -18,6 +19,8 @@ pub use policy::{
     PolicyType, ProbabilisticConfig, RateLimitingConfig, SpanCountConfig, StatusCode, StatusCodeConfig,
     StringAttributeConfig, TraceStateConfig,
 };
+
+pub use spill::{OnShutdown, SpillConfig};
 
 /// Settings of the `tail_sampling` processor: otelcol's keys, and Phoenix's own for memory and compatibility.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
@@ -117,16 +120,14 @@ pub struct DecisionCacheConfig {
 }
 
 /// Memory for spans that wait.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct BufferConfig {
     /// The most bytes, over all shards; 0 for half of what the collector may hold.
     pub max_bytes: u64,
-    /// Where spans go that do not fit.
-    #[described(
-        unsupported = "spans stay in memory: what does not fit is decided early, sampled, and at last refused"
-    )]
-    pub spill: Option<String>,
+    /// Where spans go that memory is too small for; without it what does not fit is decided early, sampled, and at last
+    /// refused.
+    pub spill: Option<SpillConfig>,
 }
 
 /// Where Phoenix differs from otelcol on purpose.
@@ -218,11 +219,9 @@ impl Settings for TailSamplingConfig {
             "tail_storage",
             "is not supported: spans are held as they came, in memory that is bounded by `buffer`",
         );
-        problems.require(
-            self.buffer.spill.is_none(),
-            "buffer::spill",
-            "is not supported: what does not fit into memory is decided early, sampled, and at last refused",
-        );
+        if let Some(spill) = &self.buffer.spill {
+            spill.validate(self.drop_pending_traces_on_shutdown, problems);
+        }
         problems.require(
             self.policies.iter().any(|policy| policy.kind != PolicyType::TraceTruncate),
             "policies",
@@ -239,11 +238,16 @@ impl Settings for TailSamplingConfig {
 }
 
 impl TailSamplingConfig {
+    /// Bytes that may wait on disk.
+    pub(crate) fn spill_bytes(&self) -> u64 {
+        self.buffer.spill.as_ref().map_or(0, |spill| spill.max_bytes)
+    }
+
     /// Warns of a wait that memory cannot last for, as far as the settings alone say how much there is.
     fn warn_of_headroom(&self, problems: &mut Problems) {
         let of_memory = match self.buffer.max_bytes {
             0 => None,
-            max_bytes => Shortfall::of_memory(self, live_bytes(max_bytes)),
+            max_bytes => Shortfall::of_memory(self, live_bytes(max_bytes).saturating_add(self.spill_bytes())),
         };
         for shortfall in [of_memory, Shortfall::of_traces(self)].into_iter().flatten() {
             problems.warn_with_help("decision_wait", shortfall.message(), shortfall.help());

@@ -6,7 +6,7 @@
 //! - Input: requests, in any order, the spans of a trace over many of them. Output: requests with the spans of kept traces.
 //! - State: [`buffer`] (bounded by bytes), [`decided`] (bounded by number), limiters. It goes on over a change of settings.
 //! - Order of work: [`stage`] takes requests in and decides by time; [`generation`] turns votes into a decision;
-//!   [`release`] writes what is kept.
+//!   [`release`] writes what is kept. [`spill`] has what memory is too small for.
 //! - Elsewhere: time, delivery and its retries, and refusals belong to the engine.
 
 mod buffer;
@@ -22,6 +22,7 @@ pub mod plan;
 mod policies;
 pub mod policy;
 mod release;
+mod spill;
 mod stage;
 mod truncation;
 mod wheel;
@@ -36,6 +37,7 @@ use phoenix_component::{Acknowledge, Change, DecisionBook, Host, Processor, Stag
 use phoenix_config::{ComponentId, Described, Node, PipelineId, Problems, Shape};
 use phoenix_pdata::Signal;
 use phoenix_statements::Runner;
+use phoenix_storage::Store;
 
 pub use config::*;
 
@@ -45,6 +47,7 @@ use headroom::Shortfall;
 use metrics::TailMetrics;
 use partition::ByTrace;
 use plan::{Plan, Shared};
+use spill::{Files, Spill, SpillRules, Worker};
 use stage::TailStage;
 
 /// Makes `tail_sampling` processors.
@@ -87,19 +90,52 @@ impl ProcessorFactory for TailSamplingFactory {
         &self,
         settings: &dyn AnySettings,
         cx: CreateContext<'_>,
-        _pipeline: &PipelineId,
+        pipeline: &PipelineId,
     ) -> Result<Processor, StartError> {
-        Ok(Processor::Stage(stage(settings_of(settings), cx.host, cx.id)))
+        let config: &TailSamplingConfig = settings_of(settings);
+        let files = config.buffer.spill.as_ref().map(|spill| files(spill, config, &cx, pipeline));
+        Ok(Processor::Stage(stage_on(config, cx.host, cx.id, files.transpose()?)))
     }
 }
 
-/// The stage of one pipeline; `id` names it in the metrics.
+/// The disk of a processor in a pipeline.
+fn files(
+    spill: &SpillConfig,
+    config: &TailSamplingConfig,
+    cx: &CreateContext<'_>,
+    pipeline: &PipelineId,
+) -> Result<Arc<Files>, StartError> {
+    let store = spill.storage.as_ref().and_then(|id| cx.host.capabilities.find::<Store>(id));
+    let store = store.ok_or_else(|| {
+        StartError::new(
+            "buffer::spill::storage: no storage client extension found: list it under service::extensions, and name \
+             an extension that stores",
+        )
+    })?;
+    let worker = Worker::start().map_err(StartError::because)?;
+    let place = (cx.id.to_string(), pipeline.to_string());
+    let shards = config.num_shards.max(1) as usize;
+    Files::open(&store, (&place.0, &place.1), shards, &cx.host.metrics, worker)
+}
+
+/// The stage of one pipeline, with all that waits in memory; `id` names it in the metrics.
 pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> StageSpec {
+    stage_on(config, host, id, None)
+}
+
+/// The same with a disk.
+fn stage_on(
+    config: &TailSamplingConfig,
+    host: &Host,
+    id: &ComponentId,
+    files: Option<Arc<Files>>,
+) -> StageSpec {
     let (component, id) = (id, id.to_string());
     let id = id.as_str();
     let pool = Arc::new(Pool::new(host.budget.clone(), config.buffer.max_bytes, config.num_traces));
     if config.buffer.max_bytes == 0
-        && let Some(shortfall) = Shortfall::of_memory(config, pool.limit() as u64)
+        && let Some(shortfall) =
+            Shortfall::of_memory(config, (pool.limit() as u64).saturating_add(config.spill_bytes()))
     {
         // Only now is it known what half of the collector's memory is; the rest was said when the settings were checked.
         tracing::warn!(
@@ -109,6 +145,7 @@ pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> Stag
             shortfall.help()
         );
     }
+    pool.set_elsewhere(if files.is_some() { config.spill_bytes() } else { 0 });
     let metrics = TailMetrics::new(&host.metrics, id, &pool);
     let runner = Arc::new(Runner::new(&host.metrics, "processor", id));
     let (mut shared, shards) = (Shared::default(), u64::from(config.num_shards.max(1)));
@@ -121,7 +158,18 @@ pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> Stag
         let buffer = Buffer::new(pool.clone());
         let place = (number, shards);
         let book = DecisionBook::open(&host.capabilities, component);
-        Box::new(TailStage::new(config, place, buffer, generation, metrics.clone(), runner.clone(), book))
+        let spill = files.clone().zip(config.buffer.spill.as_ref());
+        let spill = spill.map(|(files, config)| Spill::new(files, number as usize, SpillRules::new(config)));
+        Box::new(TailStage::new(
+            config,
+            place,
+            buffer,
+            generation,
+            spill,
+            metrics.clone(),
+            runner.clone(),
+            book,
+        ))
     };
     StageSpec {
         shards: (0..shards).map(shard).collect(),

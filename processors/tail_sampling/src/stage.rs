@@ -5,6 +5,7 @@
 
 mod decide;
 mod ingest;
+mod spill;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use crate::facts::TraceFacts;
 use crate::generation::Generation;
 use crate::metrics::{Early, TailMetrics};
 use crate::release::Outgoing;
+use crate::spill::Spill;
 use crate::wheel::{TICK, Wheel, moment_of};
 
 /// The settings in the form that is asked for with every span.
@@ -85,6 +87,10 @@ pub(crate) struct TailStage {
     generations: VecDeque<Generation>,
     decided: Decided,
     outgoing: Outgoing,
+    /// Where spans are that are not in memory.
+    spill: Option<Spill>,
+    /// Traces that are to be kept and of which something is there.
+    awaited: VecDeque<spill::Awaited>,
     /// With `sampling_strategy: span-ingest`, what is known of the spans of the resource that is taken in.
     fresh: Vec<(Slot, TraceFacts)>,
     /// Traces that were looked up for the scope that is taken in.
@@ -108,13 +114,16 @@ impl TailStage {
     pub(crate) fn new(
         config: &TailSamplingConfig,
         shard: (u64, u64),
-        buffer: Buffer,
+        mut buffer: Buffer,
         generation: Generation,
+        spill: Option<Spill>,
         metrics: TailMetrics,
         runner: Arc<Runner>,
         (book, open): (Arc<DecisionBook>, Offer),
     ) -> TailStage {
         let rules = Rules::new(config);
+        buffer.segments.allow_freezing(spill.is_some());
+        let wake_at = spill.as_ref().map(|_| Duration::ZERO);
         TailStage {
             rules,
             shard,
@@ -124,11 +133,13 @@ impl TailStage {
             generations: VecDeque::from([generation]),
             decided: Decided::new(rules.most_kept, rules.most_dropped),
             outgoing: Outgoing::default(),
+            spill,
+            awaited: VecDeque::new(),
             fresh: Vec::new(),
             lookups: Vec::new(),
             ended: Vec::new(),
             late_since: None,
-            wake_at: None,
+            wake_at,
             now: Now::default(),
             warned_at: None,
             metrics,
@@ -186,12 +197,29 @@ impl TailStage {
         let late = self.late_since.map(|since| since + TICK);
         let due = self.wheel.next().map(moment_of);
         let hurried = due.filter(|_| self.hurry() > Duration::ZERO).map(|due| due.min(now + TICK));
-        [late, hurried, due].into_iter().flatten().min()
+        [late, hurried, due, self.spill_wakes_at()].into_iter().flatten().min()
+    }
+
+    /// Leaves everything where it goes on to wait, or decides about it. True where all of it is done.
+    fn end_all(&mut self, out: &mut Output) -> bool {
+        if !self.release_awaited_now(out) {
+            return false;
+        }
+        let keeps = self.spill.as_ref().is_some_and(|spill| spill.rules.keeps);
+        if keeps && self.buffer.traces.len() > 0 && self.leave_on_disk(out) {
+            return true;
+        }
+        if !self.decide_all(out) && !self.release_awaited_now(out) {
+            return false;
+        }
+        self.settle_spill();
+        self.round.is_none() && self.buffer.traces.len() == 0
     }
 
     /// Puts what is inside into requests, for a successor that has state of its own already.
     fn take_requests(&mut self) -> Output {
         let mut out = Output::with_room(usize::MAX);
+        self.fetch_all_now();
         let slots: Vec<Slot> = self.buffer.traces.slots().collect();
         for slot in slots {
             let (facts, head) = self.buffer.take(slot);
@@ -206,12 +234,14 @@ impl TailStage {
 impl Stage for TailStage {
     fn ingest(&mut self, fragment: Fragment, now: Now, out: &mut Output) {
         self.now = now;
+        self.attend_spill(out);
         self.take_in(&fragment.batch);
         self.finish(out);
     }
 
     fn tick(&mut self, now: Now, out: &mut Output) {
         self.now = now;
+        self.attend_spill(out);
         self.decide_due(out);
         self.flush(out);
         self.finish(out);
@@ -224,7 +254,7 @@ impl Stage for TailStage {
     fn drain(&mut self, now: Now, out: &mut Output) -> Drained {
         self.now = now;
         self.flush(out);
-        let is_done = self.decide_all(out);
+        let is_done = self.end_all(out);
         self.flush(out);
         self.buffer.settle();
         self.generations.iter_mut().for_each(Generation::settle);
@@ -258,6 +288,7 @@ impl Stage for TailStage {
         }
         let pool = self.buffer.pool().clone();
         let newer = self.take_requests();
+        self.settle_spill();
         let Some(mut generation) = self.generations.pop_back() else { return Adoption::Rebuilt };
         if let Some(before) = old.generations.back_mut() {
             generation.number = before.number + 1;
@@ -271,6 +302,9 @@ impl Stage for TailStage {
         self.wheel = std::mem::take(&mut old.wheel);
         self.round = old.round.take();
         self.outgoing = std::mem::take(&mut old.outgoing);
+        self.spill = Spill::follow(self.spill.take(), old.spill.take());
+        self.awaited = std::mem::take(&mut old.awaited);
+        self.buffer.segments.allow_freezing(self.spill.is_some());
         self.late_since = old.late_since.take();
         self.ended.append(&mut old.ended);
         self.generations = std::mem::take(&mut old.generations);
@@ -309,6 +343,7 @@ mod reason {
     pub(super) const TRUNCATED: &str = "truncated";
     pub(super) const TOO_LARGE: &str = "trace_too_large";
     pub(super) const STRESS: &str = "memory_stress";
+    pub(super) const LOST: &str = "lost_on_disk";
     pub(super) const SHUTDOWN: &str = "pending_at_shutdown";
 }
 

@@ -14,9 +14,9 @@ use super::radix::{from_base64, from_hex};
 use super::scan::{plain, space};
 use super::text::unescape;
 use super::{JsonError, JsonReason};
-use crate::schema::{Field, Kind, Message, Presence, Role};
+use crate::schema::{Field, Kind, MAX_FIELDS, Message, Presence, Role};
 use crate::wire::{MAX_DEPTH, Wire, key as tag};
-use crate::write::{put_key, put_varint, varint_len};
+use crate::write::{STEP, put_key, put_start, put_varint, varint_len};
 use crate::{Counts, Signal};
 
 /// Reads a request into `out`, which is empty. `strict` is whether half of a surrogate pair is refused.
@@ -32,6 +32,7 @@ pub(super) fn decode(
         out,
         counts: Counts::default(),
         widths: [1; WIDTHS],
+        order: [[NO_FIELD; MAX_FIELDS]; WIDTHS],
         failure: None,
         path: Vec::new(),
     };
@@ -54,10 +55,16 @@ struct Decoder<'a> {
     /// How many bytes the length of the last message took, by depth. The next is likely to take as many, so
     /// that it need not be moved once it is complete.
     widths: [u8; WIDTHS],
+    /// Which fields the last message at a depth had, in their order: a sender writes the next one alike, so that its
+    /// names need only be compared.
+    order: [[u8; MAX_FIELDS]; WIDTHS],
     failure: Option<(usize, JsonReason)>,
     /// From the field that is wrong up to the request.
     path: Vec<Segment>,
 }
+
+/// No field has this index.
+const NO_FIELD: u8 = u8::MAX;
 
 enum Segment {
     Field(&'static str),
@@ -120,8 +127,17 @@ impl<'a> Decoder<'a> {
         }
         // Bits of the fields that were there, by index; the highest is for the oneof.
         let mut seen = 0u32;
+        let mut ordinal = 0;
         loop {
-            let (field, value) = self.name(message, rest)?;
+            let (field, value) = match self.foreseen(message, rest, depth, ordinal) {
+                Some((index, value)) => (Some(index), value),
+                None => {
+                    let (field, value) = self.name(message, rest)?;
+                    self.foresee(field, depth, ordinal);
+                    (field, value)
+                }
+            };
+            ordinal += 1;
             rest = match field {
                 Some(index) => match self.known(message, index, &mut seen, rest, value, depth) {
                     Some(rest) => rest,
@@ -138,6 +154,30 @@ impl<'a> Decoder<'a> {
                 [b'}', after @ ..] => return Some(after),
                 _ => return self.unexpected(rest, "a comma or the end of the object"),
             }
+        }
+    }
+
+    /// The field that the last message at this depth had in this place, and where its value starts, if its name
+    /// comes next.
+    #[inline(always)]
+    fn foreseen(
+        &self,
+        message: &'static Message,
+        rest: &'a [u8],
+        depth: u32,
+        ordinal: usize,
+    ) -> Option<(usize, &'a [u8])> {
+        let index = usize::from(*self.order.get(depth as usize)?.get(ordinal)?);
+        let value = message.names.after(index, rest)?;
+        Some((index, space(value)))
+    }
+
+    /// Notes for the next message at this depth which field comes in this place.
+    #[inline(always)]
+    fn foresee(&mut self, field: Option<usize>, depth: u32, ordinal: usize) {
+        let place = self.order.get_mut(depth as usize).and_then(|order| order.get_mut(ordinal));
+        if let (Some(place), Some(index)) = (place, field) {
+            *place = index as u8;
         }
     }
 
@@ -345,21 +385,22 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     fn usual_attribute(&mut self, number: u32, rest: &'a [u8]) -> Option<&'a [u8]> {
         let rest = rest.strip_prefix(b"{\"key\":\"")?;
+        let from_key = rest;
         let (key, rest) = rest.split_at(plain(rest));
         let rest = rest.strip_prefix(b"\",\"value\":{\"")?;
-        if let Some(rest) = rest.strip_prefix(b"stringValue\":\"") {
-            let (text, rest) = rest.split_at(plain(rest));
+        if let Some(from_text) = rest.strip_prefix(b"stringValue\":\"") {
+            let (text, rest) = from_text.split_at(plain(from_text));
             let rest = rest.strip_prefix(b"\"}}")?;
             // 8: four tags and four lengths.
             if !key.is_empty() && number < 16 && key.len() + text.len() + 8 < 0x80 {
                 let value_len = 2 + text.len();
                 let len = 4 + key.len() + value_len;
-                self.out.reserve(2 + len);
+                self.out.reserve(2 + len + STEP);
                 let head = [tag(number, Wire::Len) as u8, len as u8, 0x0a, key.len() as u8];
                 self.out.extend_from_slice(&head);
-                self.out.extend_from_slice(key);
+                put_start(&mut self.out, from_key, key.len());
                 self.out.extend_from_slice(&[0x12, value_len as u8, 0x0a, text.len() as u8]);
-                self.out.extend_from_slice(text);
+                put_start(&mut self.out, from_text, text.len());
                 return Some(rest);
             }
             let value_len = 1 + varint_len(text.len() as u64) + text.len();
@@ -414,7 +455,7 @@ impl<'a> Decoder<'a> {
             if len > 0 || explicit {
                 put_key(&mut self.out, number, Wire::Len);
                 put_varint(&mut self.out, len as u64);
-                self.out.extend_from_slice(&text[..len]);
+                put_start(&mut self.out, text, len);
             }
             return Some(&text[len + 1..]);
         }

@@ -1,8 +1,10 @@
 //! The names of fields in JSON, and a perfect hash to find a field by its name; both are made while
 //! compiling.
 
+use wide::u8x16;
+
 /// The most fields that a message has.
-const MAX_FIELDS: usize = 16;
+pub(crate) const MAX_FIELDS: usize = 16;
 const SLOTS: usize = 64;
 
 /// The fields of a message by their names in JSON.
@@ -25,12 +27,25 @@ struct Name {
     /// The last eight bytes of a longer name, and the second eight: together with the first they are all.
     tail: u64,
     middle: u64,
+    /// In quotes and with a colon, filled up with zeros, and which of its bytes count.
+    written: [[u8; 16]; 2],
+    counts: u32,
+}
+
+impl Name {
+    const NONE: Name =
+        Name { bytes: [0; 24], len: 0, word: 0, tail: 0, middle: 0, written: [[0; 16]; 2], counts: 0 };
+
+    const fn put(&mut self, at: usize, byte: u8) {
+        self.written[at / 16][at % 16] = byte;
+        self.counts |= 1 << at;
+    }
 }
 
 impl Names {
     /// Makes the table from the names of the fields in the schema, which are in snake_case.
     pub(crate) const fn of(fields: &[&str]) -> Names {
-        let mut names = [Name { bytes: [0; 24], len: 0, word: 0, tail: 0, middle: 0 }; MAX_FIELDS];
+        let mut names = [Name::NONE; MAX_FIELDS];
         let mut index = 0;
         while index < fields.len() {
             names[index] = camel(fields[index].as_bytes());
@@ -56,6 +71,23 @@ impl Names {
             && (len <= 8
                 || name.tail == word_at(text, len - 8)? && (len <= 16 || name.middle == word_at(text, 8)?));
         same.then_some(index)
+    }
+
+    /// What follows the name of this field, its quotes and the colon, if `text` begins with them.
+    // Without optimisation each vector has a place of its own on the stack, which recursion must not multiply.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(crate) fn after<'a>(&self, index: usize, text: &'a [u8]) -> Option<&'a [u8]> {
+        let name = self.names.get(index)?;
+        let (first, second) = text.first_chunk::<32>()?.split_at(16);
+        let same = |block: &[u8], written: [u8; 16]| {
+            let block = block.first_chunk().map_or(u8x16::splat(0), |block| u8x16::new(*block));
+            block.simd_eq(u8x16::new(written)).to_bitmask()
+        };
+        let same = same(first, name.written[0]) | same(second, name.written[1]) << 16;
+        match name.counts != 0 && same & name.counts == name.counts {
+            true => text.get(name.len + 3..),
+            false => None,
+        }
     }
 
     /// The name of a field.
@@ -100,7 +132,8 @@ const fn place(names: &[Name; MAX_FIELDS], count: usize, multiplier: u64) -> Opt
 }
 
 const fn camel(snake: &[u8]) -> Name {
-    let mut name = Name { bytes: [0; 24], len: 0, word: 0, tail: 0, middle: 0 };
+    let mut name = Name::NONE;
+    name.put(0, b'"');
     let mut at = 0;
     while at < snake.len() {
         let upper = at > 0 && snake[at - 1] == b'_';
@@ -114,9 +147,12 @@ const fn camel(snake: &[u8]) -> Name {
             }
             name.tail = name.tail >> 8 | (byte as u64) << 56;
             name.len += 1;
+            name.put(name.len, byte);
         }
         at += 1;
     }
+    name.put(name.len + 1, b'"');
+    name.put(name.len + 2, b':');
     name
 }
 
@@ -148,5 +184,23 @@ mod tests {
             assert_eq!(NAMES.find(followed.as_bytes(), name.len()), expected, "{name}");
         }
         assert_eq!(NAMES.name(1), "startTimeUnixNano");
+    }
+
+    #[test]
+    fn what_follows_a_name_is_found_only_after_all_of_it() {
+        static NAMES: Names = Names::of(&["name", "start_time_unix_nano"]);
+        let value = "0123456789 and thirty-two bytes more than that";
+        for (index, name) in [(0, "name"), (1, "startTimeUnixNano")] {
+            let text = format!("\"{name}\":{value}");
+            assert_eq!(NAMES.after(index, text.as_bytes()), Some(value.as_bytes()));
+            assert_eq!(NAMES.after(1 - index, text.as_bytes()), None);
+            assert_eq!(NAMES.after(2, text.as_bytes()), None, "there is no such field");
+            for at in 0..name.len() + 3 {
+                let mut other = text.clone().into_bytes();
+                other[at] ^= 1;
+                assert_eq!(NAMES.after(index, &other), None, "byte {at} of {name}");
+            }
+            assert_eq!(NAMES.after(index, &text.as_bytes()[..31]), None, "too short to tell at once");
+        }
     }
 }

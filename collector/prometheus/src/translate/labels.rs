@@ -1,7 +1,5 @@
 //! Which labels a series has.
 
-use std::sync::Arc;
-
 use phoenix_pdata::view::{Attributes, Resource, Scope, Text};
 use phoenix_series::Fingerprint;
 
@@ -28,11 +26,11 @@ impl Translator {
         origin: &Origin<'_>,
         key: Fingerprint,
         attributes: &Attributes<'_>,
-    ) -> Arc<LabelSet> {
+    ) -> LabelSet {
         let own = self.hasher.attributes(attributes);
         let key = self.hasher.ordered([key, own]);
         let options = &self.options;
-        self.labels.get(key, || Arc::new(of_point(options, origin, attributes)))
+        self.labels.get(key, || of_point(options, origin, attributes))
     }
 
     /// One series for the resource, where something is known of it beside who it is.
@@ -56,7 +54,7 @@ impl Translator {
             join(&mut labels);
             override_with(&mut labels, of_service);
             external(options, &mut labels);
-            Arc::new(LabelSet::new(labels))
+            LabelSet::new(labels)
         });
         let name = self.options.naming.metric("target_info", "", Kind::Info);
         let help = "Target metadata";

@@ -88,10 +88,15 @@ fn increments_of_a_stream_and_its_resets() {
     let mut point = histogram(&[5.0], &[8, 5]);
     assert_eq!(point.advance(&mut last, at(20), at(30)), Step::Reset);
     assert_eq!(point.counts, [8, 5]);
-    // So it does where the bounds change.
+    // Other bounds while the stream goes on: most of it was counted before.
     let mut point = histogram(&[6.0], &[9, 9]);
-    assert_eq!(point.advance(&mut last, at(30), at(40)), Step::Reset);
-    assert_eq!(point.count, 18);
+    assert_eq!(point.advance(&mut last, at(30), at(40)), Step::UnknownReset);
+    assert_eq!((point.count, &last.counts), (0, &vec![9, 9]));
+    let mut again = last.clone();
+    let mut point = histogram(&[5.0], &[9, 10]);
+    let restarted = Place { start: 40, time: 50 };
+    assert_eq!(point.advance(&mut again, at(40), restarted), Step::Reset, "a new process has its own");
+    assert_eq!(point.count, 19);
     let mut point = histogram(&[6.0], &[1, 1]);
     assert_eq!(point.advance(&mut last, at(40), at(39)), Step::OutOfOrder);
     assert_eq!(last.counts, [9, 9]);
@@ -99,12 +104,12 @@ fn increments_of_a_stream_and_its_resets() {
 
 #[test]
 fn buckets_go_to_the_middle_of_their_bounds() {
-    let made = seconds().to_exponential(0);
+    let made = seconds().to_exponential(0, Placement::Geometric);
     assert_eq!(
         (made.positive.offset, made.positive.counts),
         (-8, vec![5, 0, 20, 70, 20, 60, 15, 8, 1, 0, 1])
     );
-    let made = seconds().to_exponential(2);
+    let made = seconds().to_exponential(2, Placement::Geometric);
     let filled: Vec<_> =
         made.positive.counts.iter().zip(made.positive.offset..).filter(|(count, _)| **count > 0).collect();
     // The middle of 0.25 and 0.5 is a bound, and belongs to the bucket below it.
@@ -122,7 +127,7 @@ fn buckets_go_to_the_middle_of_their_bounds() {
         (1, 10),
     ];
     assert_eq!(filled.into_iter().map(|(count, index)| (*count, index)).collect::<Vec<_>>(), expected);
-    let around = histogram(&[-4.0, -1.0, 1.0], &[1, 2, 3, 4]).to_exponential(0);
+    let around = histogram(&[-4.0, -1.0, 1.0], &[1, 2, 3, 4]).to_exponential(0, Placement::Geometric);
     assert_eq!(
         (around.zero_count, around.zero_threshold, around.positive.counts.iter().sum::<u64>()),
         (3, 1.0, 4)
@@ -131,12 +136,68 @@ fn buckets_go_to_the_middle_of_their_bounds() {
     assert!(around.adds_up());
 }
 
+#[test]
+fn buckets_are_spread_evenly_by_ratio_or_go_to_their_upper_bounds() {
+    let made = seconds().to_exponential(2, Placement::LogSplit).positive;
+    // Shares that are rounded one after the other, which would fall now and then while counts grow.
+    let rounded = [
+        1, 1, 1, 1, 3, 4, 4, 4, 3, 6, 10, 10, 10, 11, 13, 12, 12, 12, 12, 11, 11, 12, 11, 4, 4, 3, 4, 2, 2,
+        2, 2, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1_u64,
+    ];
+    assert_eq!(made.offset, -31);
+    let (mut mine, mut theirs) = (0, 0);
+    for (index, expected) in rounded.iter().enumerate() {
+        mine += made.counts.get(index).copied().unwrap_or(0);
+        theirs += expected;
+        assert!(mine.abs_diff(theirs) <= 2, "{mine} and {theirs} up to {index}");
+    }
+    assert_eq!((mine, theirs), (200, 200));
+    let upper = seconds().to_exponential(0, Placement::Upper).positive;
+    assert_eq!((upper.offset, upper.counts), (-7, vec![5, 20, 40, 50, 60, 15, 8, 0, 1, 1]));
+    let below = histogram(&[-4.0, -1.0], &[0, 4, 0]).to_exponential(0, Placement::Upper);
+    assert_eq!((below.negative.offset, below.negative.counts), (-1, vec![4]));
+}
+
+#[test]
+fn bounds_that_lie_far_apart_take_a_lower_scale() {
+    let wide = histogram(&[1e-300, 1e300], &[1, 1, 1]);
+    for placement in [Placement::Geometric, Placement::Upper, Placement::LogSplit] {
+        let made = wide.to_exponential(20, placement);
+        assert!(made.adds_up() && made.positive.counts.len() <= 4096, "{}", made.positive.counts.len());
+        assert_eq!(made.scale, 1);
+    }
+}
+
 proptest! {
+    #[test]
+    fn conversions_of_a_growing_histogram_grow(
+        counts in proptest::collection::vec(0_u64..300, 15),
+        more in proptest::collection::vec(0_u64..5, 15),
+        scale in 0_i32..5,
+    ) {
+        let mut before = seconds();
+        before.counts = counts;
+        before.count = before.counts.iter().sum();
+        let mut after = before.clone();
+        after.counts.iter_mut().zip(&more).for_each(|(count, more)| *count += more);
+        after.count = after.counts.iter().sum();
+        for placement in [Placement::Geometric, Placement::Upper, Placement::LogSplit] {
+            let made = after.to_exponential(scale, placement);
+            prop_assert!(made.adds_up());
+            let mut last = before.to_exponential(scale, placement);
+            let mut grown = made.clone();
+            let step = grown.advance(&mut last, Place { start: 1, time: 2 }, Place { start: 1, time: 3 });
+            prop_assert_eq!(step, Step::Next, "{:?}", placement);
+            prop_assert_eq!(grown.count, more.iter().sum::<u64>());
+        }
+    }
+
     #[test]
     fn conversion_keeps_counts_and_its_bound_on_the_error(
         counts in proptest::collection::vec(0_u64..1000, 15),
         scale in 0_i32..8,
         q in 0.0_f64..1.0,
+        which in 0_usize..3,
     ) {
         let mut source = seconds();
         // Neither below the first bound nor beyond the last: nobody knows how far that reaches.
@@ -144,7 +205,8 @@ proptest! {
         source.counts[0] = 0;
         source.counts[14] = 0;
         source.count = source.counts.iter().sum();
-        let made = source.to_exponential(scale);
+        let placement = [Placement::Geometric, Placement::Upper, Placement::LogSplit][which];
+        let made = source.to_exponential(scale, placement);
         prop_assert!(made.adds_up());
         prop_assert_eq!(made.count, source.count);
         if let (Some(before), Some(after)) = (source.quantile(q), made.quantile(q)) {

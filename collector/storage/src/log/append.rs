@@ -10,6 +10,11 @@ impl Log {
     /// Appends entries in this order; with `fsync` they are on the disk when this returns. The number of
     /// each, or why it is not there; then it will never be.
     pub fn append(&mut self, entries: &[Entry]) -> Vec<Result<u64, AppendError>> {
+        self.append_at(entries).into_iter().map(|outcome| outcome.map(|(number, _)| number)).collect()
+    }
+
+    /// The same, with the offset of each record in the file of its segment.
+    pub(crate) fn append_at(&mut self, entries: &[Entry]) -> Vec<Result<(u64, u64), AppendError>> {
         let mut outcomes = Vec::with_capacity(entries.len());
         while outcomes.len() < entries.len() {
             let begin = outcomes.len();
@@ -22,7 +27,12 @@ impl Log {
             };
             let first = self.next;
             match self.write(&entries[begin..begin + count]) {
-                Ok(()) => outcomes.extend((first..self.next).map(Ok)),
+                Ok(mut offset) => {
+                    for (number, entry) in (first..self.next).zip(&entries[begin..]) {
+                        outcomes.push(Ok((number, offset)));
+                        offset += (RECORD + entry.len()) as u64;
+                    }
+                }
                 Err(error) => {
                     let error = AppendError::from(&error);
                     // One behind the other: none is there where one before it is not.
@@ -67,13 +77,14 @@ impl Log {
         self.segments.get(&tail.first).map(|segment| segment.len)
     }
 
-    /// Writes entries, which all fit, into one segment.
-    fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
+    /// Writes entries, which all fit, into one segment; returns where in its file they begin.
+    fn write(&mut self, entries: &[Entry]) -> io::Result<u64> {
         if self.tail.is_none() {
             self.begin_segment()?;
         }
-        let Some(tail) = &mut self.tail else { return Ok(()) };
-        let Some(segment) = self.segments.get_mut(&tail.first) else { return Ok(()) };
+        let Some(tail) = &mut self.tail else { return Ok(0) };
+        let Some(segment) = self.segments.get_mut(&tail.first) else { return Ok(0) };
+        let begin = segment.len;
         let number = |place: usize| self.next + place as u64;
         let headers: Vec<[u8; RECORD]> = entries
             .iter()
@@ -106,7 +117,7 @@ impl Log {
         self.next += entries.len() as u64;
         segment.end = self.next;
         entries.iter().for_each(|entry| segment.total.add(entry.weight));
-        Ok(())
+        Ok(begin)
     }
 
     /// Cuts off what an append that failed may have written; the segment gets nothing more.

@@ -48,6 +48,12 @@ pub(crate) struct ReadPlan {
 }
 
 impl ReadPlan {
+    /// The body of the one record that was read; none where it is damaged.
+    pub(crate) fn only_record(&self, bytes: &Bytes) -> Option<Bytes> {
+        let found = scan(self.first, self.from, bytes).records.into_iter().next()?;
+        (found.number == self.from).then(|| bytes.slice(found.body))
+    }
+
     /// Reads, from the disk.
     pub(crate) fn load(&self) -> io::Result<Vec<u8>> {
         read_up_to(&*self.disk.open(&self.path)?, self.offset, self.len)
@@ -142,6 +148,22 @@ impl Log {
             self.put_aside(plan.first);
         }
         Some(chunk)
+    }
+
+    /// What is to be read for the one record of a number, which begins at an offset of its segment's file and has a body of
+    /// so many bytes. None where its segment is gone.
+    pub(crate) fn plan_read_one(&self, number: u64, offset: u64, len: usize) -> Option<ReadPlan> {
+        let (first, segment) = self.segments.range(..=number).next_back()?;
+        (number < segment.end).then(|| ReadPlan {
+            disk: self.disk.clone(),
+            path: self.dir.join(segment_name(*first)),
+            first: *first,
+            from: number,
+            until: number + 1,
+            offset,
+            len: RECORD + len,
+            is_cut: true,
+        })
     }
 
     /// Whether the segment is there that was to be read.

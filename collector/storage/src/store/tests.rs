@@ -2,7 +2,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::disk::simulated::SimulatedDisk;
-use crate::{AppendError, Entry, Weight};
+use crate::{AppendError, Entry, Place, Weight};
 
 const PATIENCE: Duration = Duration::ZERO;
 
@@ -27,6 +27,30 @@ fn items(client: &Client) -> Vec<u64> {
     let (_, end) = client.held_below();
     let chunk = client.read(0, end, bytes::Bytes::from).expect("readable").unwrap_or_default();
     chunk.records.iter().map(|record| record.weight.items).collect()
+}
+
+#[test]
+fn one_record_is_read_wherever_it_stands() {
+    let disk = SimulatedDisk::default();
+    let options = Options { segment_bytes: 600, ..Options::default() };
+    let store = simulated(&disk, options);
+    let client = store.client("one").expect("open");
+    let body = |id: u64| vec![id as u8; 50 + id as usize];
+    let append = |id: u64| {
+        let (answer, answered) = mpsc::channel();
+        let entry = Entry { weight: Weight::of(1, 1), body: vec![body(id).into()] };
+        client.append(entry, move |outcome| answer.send(outcome.expect("room")).expect("somebody waits"));
+        answered.recv().expect("answered")
+    };
+    let places: Vec<Place> = (0..40).map(append).collect();
+    for (id, place) in (0..40).zip(&places).rev() {
+        assert_eq!(client.read_one(*place, body(id).len()).expect("readable"), body(id), "{id}");
+    }
+    let at = |path: &str| Path::new("/store/one.queue").join(path);
+    disk.damage(&at("00000000000000000001.log"), places[2].offset as usize + 60);
+    assert!(client.read_one(places[2], body(2).len()).is_err(), "damaged");
+    assert!(client.read_one(places[1], body(1).len()).is_ok(), "and those beside it are not");
+    assert!(client.read_one(Place { number: 1000, ..places[1] }, 50).is_err(), "nobody's");
 }
 
 #[test]

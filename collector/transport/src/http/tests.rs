@@ -287,6 +287,50 @@ async fn a_drain_under_load_fails_no_request() {
     }
 }
 
+/// What was sent before a close, in parts: the first before it, the second behind it.
+#[tokio::test]
+async fn what_was_sent_before_a_close_is_served() {
+    const POST: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc";
+    // (what it is, whether a request was answered before, bytes before the close, bytes in all)
+    let cases = [
+        ("a request", false, POST.len(), POST.len()),
+        ("a second request", true, POST.len(), POST.len()),
+        ("the first byte", false, 1, POST.len()),
+        ("half of a head", false, 30, POST.len()),
+        ("half of a second head", true, 30, POST.len()),
+        ("a head and half of a body", true, POST.len() - 2, POST.len()),
+        ("nothing", false, 0, 0),
+        ("nothing more", true, 0, 0),
+    ];
+    for (case, is_second, before, all) in (0..30).flat_map(|_| cases) {
+        let running = serve(server::Options::default(), Budget::unlimited(), None);
+        let mut stream = std::net::TcpStream::connect(running.server.local_addr().unwrap()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        if is_second {
+            stream.write_all(POST.as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"abc") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                answer.push(byte[0]);
+            }
+        }
+        stream.write_all(&POST.as_bytes()[..before]).unwrap();
+        let begun = std::time::Instant::now();
+        let close = tokio::spawn(running.server.close(Duration::from_secs(20)));
+        tokio::task::yield_now().await;
+        stream.write_all(&POST.as_bytes()[before..all]).unwrap();
+        close.await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{case}: it ends by itself");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        match all {
+            0 => assert_eq!(answer, "", "{case}"),
+            _ => assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("abc"), "{case}: {answer:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn http2_is_recognised_without_tls() {
     let running = serve(server::Options::default(), Budget::unlimited(), None);

@@ -44,6 +44,18 @@ impl Quality {
         }
     }
 
+    /// Adds what was counted elsewhere.
+    pub(crate) fn add(&mut self, other: &Quality) {
+        self.points += other.points;
+        self.late += other.late;
+        self.resets += other.resets;
+        self.duplicates += other.duplicates;
+        self.covered += other.covered;
+        self.open += other.open;
+        self.streams += other.streams;
+        self.overflows += other.overflows;
+    }
+
     /// The score and its parts, each from 0 to 1; none where nothing came.
     pub(crate) fn score(&self) -> Option<[f64; 1 + PARTS.len()]> {
         let share = |bad: f64, all: f64| if all > 0.0 { (1.0 - bad / all).clamp(0.0, 1.0) } else { 1.0 };

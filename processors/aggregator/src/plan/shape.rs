@@ -7,7 +7,7 @@ use crate::config::{Function, PartialWindows, Rule, WindowKind};
 use crate::emission::Naming;
 use crate::glob::Glob;
 use crate::kind::{Form, KINDS, Kind};
-use crate::labels::{Grouping, Labels, fill};
+use crate::labels::{Came, Grouping, fill};
 use crate::series::{Head, More, Window};
 
 /// Tiers fit into the low bits of what an output is told apart by.
@@ -98,6 +98,11 @@ impl Shape {
         functions.into_iter().filter_map(form).collect()
     }
 
+    /// Whether windows end when their series does.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.gap > 0
+    }
+
     pub(super) fn overlaps(&self) -> bool {
         self.rule.overlaps()
     }
@@ -126,9 +131,9 @@ impl Shape {
         kinds.is_empty() || kinds.iter().any(|wanted| kind.matches(*wanted))
     }
 
-    pub(crate) fn matches_labels(&self, labels: &Labels) -> bool {
+    pub(crate) fn matches_labels(&self, came: &Came<'_>) -> bool {
         self.attributes.iter().all(|(key, values, not)| {
-            let found = labels.text(key).is_some_and(|text| {
+            let found = came.labels().text(key).is_some_and(|text| {
                 values.is_empty() || values.iter().any(|glob| glob.is_match(text.as_bytes()))
             });
             found != *not

@@ -47,6 +47,9 @@ impl Aggregator {
             return Adoption::Kept;
         }
         self.take_over_disk(old);
+        // Routes are found again with the next data points.
+        old.hand_on_all();
+        old.routes.retain(|_, _| false);
         (self.seed, self.hasher) = (old.seed, old.hasher.clone());
         self.next_head = old.next_head;
         self.generation = old.generation + 1;
@@ -71,6 +74,7 @@ impl Aggregator {
         }
         let all_kept = plans.len() == old.plans.len();
         self.adopt_streams(old, &plans, all_kept);
+        self.align();
         self.count_series();
         // Series of windows that were being closed are where they were.
         let in_place = all_kept && plans.iter().all(|(theirs, mine)| theirs == mine);
@@ -111,13 +115,14 @@ impl Aggregator {
                         gap: theirs.gap,
                         waiting: theirs.waiting.clone(),
                         targets: Box::default(),
+                        route: None,
                     };
-                    theirs.targets = gone;
+                    (theirs.targets, theirs.route) = (gone, None);
                     copy
                 }
             };
             // A later look-up finds the rules that are new. Those that were there know where they go.
-            let stream = Stream { generation: 0, targets, ..stream };
+            let stream = Stream { generation: 0, targets, route: None, ..stream };
             // The limit may be lower now: then the last ones are forgotten, as if they were idle.
             if let Err(stream) = self.streams.insert(key, stream) {
                 self.horizon = self.horizon.max(stream.last.place.time);
@@ -267,6 +272,9 @@ impl Aggregator {
     pub(super) fn preserve(&mut self, slot: Slot) {
         let Some(Capturing { capture, .. }) = &mut self.capturing else { return };
         capture.stream(slot, &self.streams);
+        if let Some(route) = self.streams.get(slot).and_then(|stream| stream.route) {
+            capture.route(route, &self.routes);
+        }
         for target in self.streams.get(slot).iter().flat_map(|stream| &stream.targets) {
             let plan = usize::from(target.plan);
             capture.series(plan, target.slot, &self.plans[plan].table);

@@ -1,9 +1,11 @@
 //! Takes data points: each into its stream, and in the order of their times into series.
 
 use phoenix_component::Now;
-use phoenix_series::Slot;
+use phoenix_pdata::view::Attributes;
+use phoenix_series::{Came, Slot};
 
 use super::Aggregator;
+use super::routes::{Passing, meet};
 use super::tally::{Fate, Tally};
 use crate::intake::{Origin, Point, Unusable};
 use crate::plan::{Delivery, Outcome};
@@ -23,16 +25,14 @@ impl Aggregator {
         tally: &mut Tally,
     ) -> Fate {
         let attributes = point.attributes();
-        let attributes_id = self.hasher.attributes(&attributes);
-        let key = self.hasher.ordered([origin.id, attributes_id]);
-        let known = self.streams.find(key);
-        let current = known.filter(|slot| {
-            self.streams.get(*slot).is_some_and(|stream| stream.generation == self.generation)
-        });
-        let slot = match current {
+        let came = Came::of(origin.id, attributes.bytes());
+        let slot = match self.shortcuts.find(came).filter(|slot| self.is_current(*slot)) {
             Some(slot) => slot,
-            None => match self.resolve(known, key, origin, rules, attributes, attributes_id, &point) {
-                Ok(Some(slot)) => slot,
+            None => match self.stream_of(origin, rules, attributes, &point) {
+                Ok(Some(slot)) => {
+                    self.shortcuts.note(slot, came);
+                    slot
+                }
                 Ok(None) => return Fate::Stays,
                 Err(reason) => {
                     tally.drop(reason);
@@ -58,6 +58,28 @@ impl Aggregator {
             }
         }
         fate
+    }
+
+    /// Whether a stream goes where the rules of now say.
+    fn is_current(&self, slot: Slot) -> bool {
+        self.streams.get(slot).is_some_and(|stream| stream.generation == self.generation)
+    }
+
+    /// The stream of a data point by its identity, whatever bytes that came in.
+    fn stream_of<'a>(
+        &mut self,
+        origin: &Origin<'a>,
+        rules: u64,
+        attributes: Attributes<'a>,
+        point: &impl Point<'a>,
+    ) -> Result<Option<Slot>, &'static str> {
+        let attributes_id = self.hasher.attributes(&attributes);
+        let key = self.hasher.ordered([origin.id, attributes_id]);
+        let known = self.streams.find(key);
+        match known.filter(|slot| self.is_current(*slot)) {
+            Some(slot) => Ok(Some(slot)),
+            None => self.resolve(known, key, origin, rules, attributes, attributes_id, point),
+        }
     }
 
     /// Puts a data point into its stream, and takes what the watermark has passed.
@@ -139,6 +161,12 @@ impl Aggregator {
             let mut own = Events::default();
             let change = stream.take(&mut sample, beginning, &mut own);
             events.add(own);
+            let passing = Passing { time, start, before, events: own };
+            if !revives && meet(&mut self.routes, &self.paces, stream, &change, passing) {
+                outcome = Some(Outcome::Taken);
+                self.pool.give_back(sample.value);
+                continue;
+            }
             let ended_already = revives && stream.ended;
             let mut best = Outcome::Late;
             for target in &stream.targets {

@@ -74,6 +74,7 @@ impl Aggregator {
             plan.begin(earliest, began);
             self.horizon = self.horizon.min(plan.shape.end_of(time) - plan.shape.step);
         }
+        self.align();
     }
 
     /// Takes what rules match out of a piece. Returns how many data points stay.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use phoenix_pdata::view::Attributes;
 use phoenix_pdata::write::{put_bytes, put_value_body};
 use phoenix_series::{Fingerprint, Slot};
+use smallvec::SmallVec;
 
 use super::Aggregator;
 use crate::intake::{Origin, Point};
 use crate::kind::Kind;
-use crate::labels::{Labels, encode};
+use crate::labels::{Came, Grouped, encode};
 use crate::series::{Head, Series};
 use crate::stream::{Stream, Target};
 use crate::value::Value;
@@ -20,6 +21,15 @@ const MOST_OVERFLOWS: usize = 1000;
 const OVERFLOW: &str = "otel.metric.overflow";
 /// The name of the scope where several go into one.
 const SCOPE: &str = "phoenix.aggregator";
+
+/// A place that was looked up for a stream: rules that group alike share it.
+struct Placed {
+    grouping: u16,
+    kind: Kind,
+    place: Place,
+    head_id: Fingerprint,
+    key: Fingerprint,
+}
 
 /// Resource, scope and attributes of a series, encoded, with their identities.
 struct Place {
@@ -85,6 +95,12 @@ impl Aggregator {
         };
         stream.targets = found.iter().map(target).collect();
         stream.generation = self.generation;
+        let (former, targets) = (stream.route.take(), stream.targets.clone());
+        self.leave_route(former);
+        let route = self.route_of(meaning, &targets);
+        if let Some(stream) = self.streams.get_mut(slot) {
+            stream.route = route;
+        }
         Ok(Some(slot))
     }
 
@@ -97,7 +113,8 @@ impl Aggregator {
         attributes_id: Fingerprint,
         point: &impl Point<'a>,
     ) -> Result<Vec<(u16, Slot)>, &'static str> {
-        let labels = Labels::read(origin.resource.map(|resource| resource.attributes()), attributes);
+        let came = Came::new(origin.resource.map(|resource| resource.attributes()), attributes);
+        let mut places: SmallVec<[Placed; 2]> = SmallVec::new();
         // Histograms must go together with those that are there.
         let histogram = match origin.kind {
             Kind::Explicit(_) => point.value(&mut self.pool).ok(),
@@ -109,10 +126,17 @@ impl Aggregator {
             let wanted = rules & 1 << index.min(63) != 0
                 && (index < 63 || shape.matches_name(origin.metric.name().as_bytes()))
                 && shape.matches_kind(origin.kind)
-                && shape.matches_labels(&labels);
+                && shape.matches_labels(&came);
             let Some(kind) = shape.kind(origin.kind).filter(|_| wanted) else { continue };
-            let place = self.place(index, &labels, origin, kind, attributes, attributes_id);
-            match self.series_at(index, origin, kind, place, histogram.as_ref()) {
+            let grouping = self.plans[index].alike;
+            let known = places.iter().position(|placed| (placed.grouping, placed.kind) == (grouping, kind));
+            let known = known.unwrap_or_else(|| {
+                let place = self.place(index, &came, origin, kind, attributes_id);
+                let (head_id, key) = self.keys(origin, kind, &place);
+                places.push(Placed { grouping, kind, place, head_id, key });
+                places.len() - 1
+            });
+            match self.series_at(index, origin, &places[known], histogram.as_ref()) {
                 Found::At(slot) => targets.push((index as u16, slot)),
                 Found::Full => full = true,
                 Found::Incompatible => self.plans[index].metrics.incompatible.add(1),
@@ -127,16 +151,15 @@ impl Aggregator {
     fn place(
         &mut self,
         plan: usize,
-        labels: &Labels,
+        came: &Came<'_>,
         origin: &Origin<'_>,
         kind: Kind,
-        attributes: Attributes<'_>,
         attributes_id: Fingerprint,
     ) -> Place {
         let grouping = &self.plans[plan].shape.grouping;
         if grouping.keeps_identity() {
             let mut encoded = Vec::new();
-            for attribute in attributes.bodies() {
+            for attribute in came.point().bodies() {
                 put_bytes(&mut encoded, kind.attributes_field(), attribute);
             }
             return Place {
@@ -147,23 +170,20 @@ impl Aggregator {
                 keeps_scope: true,
             };
         }
-        let mut labels = labels.clone();
-        grouping.apply(&mut labels);
-        let (resource, resource_id) = encode(&mut labels.resource, 1, &self.hasher);
-        let (attributes, attributes_id) = encode(&mut labels.point, kind.attributes_field(), &self.hasher);
         let keeps_scope = grouping.keeps_scope();
-        Place { resource, resource_id, attributes, attributes_id, keeps_scope }
+        let Grouped { resource, resource_id, point, point_id } =
+            grouping.group(came, kind.attributes_field(), &self.hasher);
+        Place { resource, resource_id, attributes: point, attributes_id: point_id, keeps_scope }
     }
 
     fn series_at(
         &mut self,
         plan: usize,
         origin: &Origin<'_>,
-        kind: Kind,
-        place: Place,
+        placed: &Placed,
         histogram: Option<&Value>,
     ) -> Found {
-        let (head_id, key) = self.keys(origin, kind, &place);
+        let Placed { kind, ref place, head_id, key, .. } = *placed;
         self.plans[plan].quality.streams += 1;
         if let Some(slot) = self.plans[plan].table.find(key) {
             return self.compatible(plan, slot, histogram);
@@ -200,7 +220,7 @@ impl Aggregator {
             None if self.overflows >= MOST_OVERFLOWS => Found::Full,
             None => {
                 self.overflows += 1;
-                self.insert(plan, origin, kind, place, head_id, key)
+                self.insert(plan, origin, kind, &place, head_id, key)
             }
         }
     }
@@ -224,7 +244,7 @@ impl Aggregator {
         plan: usize,
         origin: &Origin<'_>,
         kind: Kind,
-        place: Place,
+        place: &Place,
         head_id: Fingerprint,
         key: Fingerprint,
     ) -> Found {
@@ -232,12 +252,12 @@ impl Aggregator {
         let head = match existing {
             Some(head) => head,
             None => {
-                let head = Arc::new(self.head(origin, kind, &place, head_id));
+                let head = Arc::new(self.head(origin, kind, place, head_id));
                 self.plans[plan].heads.insert(head_id, Arc::downgrade(&head));
                 head
             }
         };
-        let series = Series::new(head, place.attributes.into(), self.plans[plan].shape.more());
+        let series = Series::new(head, place.attributes.as_slice().into(), self.plans[plan].shape.more());
         let Ok(slot) = self.plans[plan].table.insert(key, series) else { return Found::Full };
         if let Some(capturing) = &mut self.capturing {
             capturing.capture.new_series(plan, slot);

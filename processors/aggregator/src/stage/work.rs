@@ -27,6 +27,8 @@ pub(super) struct Closing {
 enum Phase {
     /// What streams have up to the end is taken.
     Streams { next: usize },
+    /// What streams added together is handed to the series.
+    Routes { next: usize },
     /// The series of a plan are let out.
     Series { plan: usize, next: usize },
 }
@@ -34,7 +36,7 @@ enum Phase {
 impl Closing {
     /// Whether all streams have been looked at.
     pub(super) fn has_streams(&self) -> bool {
-        matches!(self.phase, Phase::Series { .. })
+        !matches!(self.phase, Phase::Streams { .. })
     }
 }
 
@@ -83,6 +85,7 @@ impl Aggregator {
         while let Some(mut closing) = self.closing.take() {
             let done = match closing.phase {
                 Phase::Streams { next } => self.close_streams(&mut closing, next, portion),
+                Phase::Routes { next } => self.close_routes(&mut closing, next, portion),
                 Phase::Series { plan, next } => self.close_series(&mut closing, plan, next, portion, out),
             };
             if done {
@@ -131,6 +134,26 @@ impl Aggregator {
         for plan in self.plans.iter_mut().filter(|plan| plan.next_end == closing.end) {
             plan.closed = closing.end;
         }
+        self.align();
+        closing.phase = Phase::Routes { next: 0 };
+        false
+    }
+
+    /// Hands on what streams added together. Never the last phase.
+    fn close_routes(&mut self, closing: &mut Closing, mut next: usize, portion: &mut usize) -> bool {
+        while let Some(slot) = self.routes.place(next) {
+            if *portion == 0 {
+                closing.phase = Phase::Routes { next };
+                return false;
+            }
+            next += 1;
+            let Some(route) = self.routes.get(slot).filter(|route| route.pending.is_some()) else { continue };
+            let open = self.paces.get(usize::from(route.pace)).and_then(|pace| pace.open);
+            if closing.last || open.is_none_or(|open| open.end == closing.end) {
+                *portion = portion.saturating_sub(route.targets.len());
+                self.hand_on(slot);
+            }
+        }
         closing.phase = Phase::Series { plan: 0, next: 0 };
         false
     }
@@ -138,12 +161,14 @@ impl Aggregator {
     /// A stream had no data points for long. What it counts when it comes again, others may have counted.
     fn forget(&mut self, slot: Slot) {
         let Some(stream) = self.streams.remove(slot) else { return };
+        self.shortcuts.remove(slot);
         self.horizon = self.horizon.max(stream.last.place.time);
         let level = stream.level();
         for target in &stream.targets {
             let level = level.filter(|(since, _)| *since > target.since).map(|(_, value)| value);
             self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, level);
         }
+        self.leave_route(stream.route);
         self.metrics.streams.set(self.streams.len() as i64);
     }
 
@@ -189,6 +214,7 @@ impl Aggregator {
             }
             (index, next) = (index + 1, 0);
         }
+        self.align();
         self.metrics.series.set(self.series as i64);
         true
     }
@@ -200,12 +226,15 @@ impl Aggregator {
         let series = self.plans.iter().map(|plan| sampled(&plan.table, |series| series.bytes() + PLACE));
         let stream =
             |stream: &Stream| size_of::<Stream>() + PLACE + stream.targets.len() * size_of::<Target>();
-        series.sum::<usize>() + sampled(&self.streams, stream)
+        let routes = sampled(&self.routes, |route| route.bytes() + PLACE);
+        series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory()
     }
 
     /// Lets go of everything.
     pub(super) fn clear(&mut self) {
         self.streams.retain(|_, _| false);
+        self.routes.retain(|_, _| false);
+        self.shortcuts.clear();
         for plan in &mut self.plans {
             plan.table.retain(|_, _| false);
             plan.heads.clear();

@@ -7,9 +7,10 @@ use phoenix_pdata::write::{put_fixed64, put_message, put_uint};
 use phoenix_series::{Slot, Table};
 
 use super::{
-    BEGUN, CURRENT, HEAD, HORIZON, NEWEST, PLAN, REQUEST, SEED, SERIES, STREAM, STREAMS, put_head, put_plan,
-    put_series, put_stream,
+    BEGUN, CURRENT, HEAD, HORIZON, NEWEST, PLAN, REQUEST, ROUTE, SEED, SERIES, STREAM, STREAMS, put_head,
+    put_plan, put_route, put_series, put_stream,
 };
+use crate::route::Route;
 use crate::series::Series;
 use crate::stage::Aggregator;
 use crate::stream::Stream;
@@ -21,10 +22,11 @@ const PART: usize = 1 << 20;
 pub(crate) struct Capture {
     out: Vec<u8>,
     streams: Written,
+    routes: Written,
     /// By plan.
     series: Vec<Written>,
     heads: HashSet<u64>,
-    /// The table that is walked (streams, then the plans), and where.
+    /// The table that is walked (streams, routes, then the plans), and where.
     table: usize,
     next: usize,
 }
@@ -71,6 +73,7 @@ impl Capture {
         Capture {
             out,
             streams: Written::of(&aggregator.streams),
+            routes: Written::of(&aggregator.routes),
             series: aggregator.plans.iter().map(|plan| Written::of(&plan.table)).collect(),
             heads: HashSet::new(),
             table: 0,
@@ -84,6 +87,16 @@ impl Capture {
             && let (Some(key), Some(stream)) = (streams.key(slot), streams.get(slot))
         {
             put_message(&mut self.out, STREAM, |out| put_stream(out, key, stream));
+        }
+    }
+
+    /// Writes what streams added together, if it was there and is not written.
+    pub(crate) fn route(&mut self, slot: Slot, routes: &Table<Route>) {
+        if self.routes.take(slot)
+            && let Some(route) = routes.get(slot)
+            && let Some(pending) = &route.pending
+        {
+            put_message(&mut self.out, ROUTE, |out| put_route(out, route, pending));
         }
     }
 
@@ -104,6 +117,11 @@ impl Capture {
         self.streams.take(slot);
     }
 
+    /// A route came later.
+    pub(crate) fn new_route(&mut self, slot: Slot) {
+        self.routes.take(slot);
+    }
+
     /// A series came later.
     pub(crate) fn new_series(&mut self, plan: usize, slot: Slot) {
         self.series[plan].take(slot);
@@ -112,10 +130,11 @@ impl Capture {
     /// Walks on over so many places. True at the end.
     pub(crate) fn go_on(&mut self, aggregator: &Aggregator, portion: usize) -> bool {
         for _ in 0..portion {
-            let len = match self.table.checked_sub(1) {
-                None => self.streams.len,
-                Some(plan) if plan < self.series.len() => self.series[plan].len,
-                Some(_) => return true,
+            let len = match self.table {
+                0 => self.streams.len,
+                1 => self.routes.len,
+                table if table - 2 < self.series.len() => self.series[table - 2].len,
+                _ => return true,
             };
             if self.next >= len {
                 (self.table, self.next) = (self.table + 1, 0);
@@ -123,13 +142,19 @@ impl Capture {
             }
             let number = self.next;
             self.next += 1;
-            match self.table.checked_sub(1) {
-                None => {
+            match self.table {
+                0 => {
                     if let Some(slot) = aggregator.streams.place(number) {
                         self.stream(slot, &aggregator.streams);
                     }
                 }
-                Some(plan) => {
+                1 => {
+                    if let Some(slot) = aggregator.routes.place(number) {
+                        self.route(slot, &aggregator.routes);
+                    }
+                }
+                table => {
+                    let plan = table - 2;
                     let table = &aggregator.plans[plan].table;
                     if let Some(slot) = table.place(number) {
                         self.series(plan, slot, table);

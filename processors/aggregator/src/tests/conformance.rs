@@ -148,6 +148,32 @@ fn a_cumulative_histogram_that_falls_in_any_bucket_started_again() {
 }
 
 #[test]
+fn histograms_whose_first_value_is_a_baseline_count_from_the_second_on() {
+    let cumulative = |time, counts: &[u64]| In {
+        start: None,
+        ..histogram("a", Temporality::Cumulative, time, &[1.0], counts, 1.0)
+    };
+    let exponential = |time, counts: &[u64]| In {
+        pod: "b",
+        of: Of::Exponential(Temporality::Cumulative),
+        start: None,
+        time,
+        says: Says::Exponential(0, 0, counts.to_vec()),
+    };
+    let mut tested = Tested::new(&rule(r#""outputs": ["increase"]"#, NO_WAIT));
+    let mut found = tested.send(&[cumulative(10, &[4, 6]), cumulative(20, &[5, 9]), cumulative(61, &[5, 9])]);
+    found.extend(tested.send(&[exponential(62, &[3]), exponential(70, &[5])]));
+    found.extend(tested.drain());
+    assert_eq!(tested.counted("incompatible"), 0);
+    let expected = [
+        (60.0, Value::Explicit(vec![1.0], vec![1, 3], 4)),
+        (61.0, Value::Explicit(vec![1.0], vec![0, 0], 0)),
+        (70.0, Value::Exponential(0, 0, vec![2], 2)),
+    ];
+    assert_eq!(values(&found), expected);
+}
+
+#[test]
 fn exponential_histograms_are_put_on_one_scale() {
     let exponential = |pod, scale, offset, counts: &[u64]| In {
         pod,

@@ -226,6 +226,87 @@ proptest! {
     }
 
     #[test]
+    fn rules_that_share_streams_give_what_each_gives_alone(
+        stories in stories(),
+        jitter in prop::collection::vec(0u64..1000, 1..80),
+        cuts in prop::collection::vec(1usize..8, 1..40),
+        swaps in prop::collection::vec(prop::bool::weighted(0.15), 1..40),
+    ) {
+        let told: Vec<Vec<In>> = PODS.iter().zip(&stories).map(|(pod, story)| tell(pod, story)).collect();
+        let mut arrivals = shuffle(&told, &jitter);
+        // Histograms beside the counters, which grow as these do.
+        let histograms: Vec<_> = arrivals.iter().filter_map(|point| {
+            let (Of::Counter(temporality), Says::Int(value)) = (point.of, &point.says) else { return None };
+            let count = *value as u64;
+            let says = Says::Explicit(vec![1.0], vec![count / 2, count - count / 2], 0.0);
+            Some(In { of: Of::Histogram(temporality), says, ..point.clone() })
+        }).collect();
+        arrivals.extend(histograms);
+        arrivals.sort_by_key(|point| point.time + jitter[point.time as usize % jitter.len()] % DISORDER as u64);
+        let rules = [
+            r#""interval": "20s", "by": [], "outputs": ["increase", "count", "series", "last"]"#,
+            r#""interval": "20s", "by": [], "outputs": ["increase", "count", "series"], "tiers": [{"interval": "40s"}]"#,
+            r#""interval": "20s", "by": ["pod"], "outputs": ["total", "series"]"#,
+            r#""interval": "60s", "by": [], "outputs": ["increase", "series"]"#,
+            r#""interval": "20s", "every": "20s", "window": "hopping", "by": ["route"], "outputs": ["rate", "count"]"#,
+            r#""window": "session", "gap": "5s", "by": [], "outputs": ["increase"]"#,
+        ];
+        // Alone, with the same windows, with longer ones, and with sessions.
+        for chosen in [&[0, 1][..], &[0, 1, 2, 4], &[0, 1, 3], &[1, 2, 5], &[2]] {
+            let rule = |index: &usize| {
+                format!(r#"{{"id": "r{index}", {}, "name": "{{rule}}.{{output}}"}}"#, rules[*index])
+            };
+            let settings = |rules: Vec<String>| {
+                let watermark = format!(r#"{{"out_of_order": "{DISORDER}s", "partition": "none"}}"#);
+                config(&format!(
+                    r#"{{"rules": [{}], "watermark": {watermark}, "flush_on_shutdown": true, "first_sample": "count"}}"#,
+                    rules.join(",")
+                ))
+            };
+            let run = |settings: &AggregatorConfig, swap: bool| {
+                let place = place();
+                let mut tested = Bare::new(settings, &place);
+                let mut rest = arrivals.as_slice();
+                let mut turn = 0;
+                while !rest.is_empty() {
+                    let (request, behind) = rest.split_at(cuts[turn % cuts.len()].min(rest.len()));
+                    tested.send(request);
+                    if swap && swaps[turn % swaps.len()] {
+                        let mut next = Bare::new(settings, &place);
+                        if turn % 2 == 0 {
+                            next.aggregator.adopt_from(&mut tested.aggregator);
+                            next.tick();
+                        } else {
+                            let state = tested.aggregator.write_state();
+                            next.aggregator.restore_from(&state, tested.now);
+                        }
+                        next.found.extend(tested.take());
+                        tested = next;
+                    }
+                    rest = behind;
+                    turn += 1;
+                }
+                let mut found = tested.take();
+                found.extend(tested.drain());
+                // What no rule takes passes.
+                found.retain(|out| out.name != "m");
+                found.sort_by_key(|out| format!("{out:?}"));
+                let books = tested.aggregator.plans.iter().map(|plan| plan.books);
+                (found, books.collect::<Vec<_>>())
+            };
+            let (together, books) = run(&settings(chosen.iter().map(rule).collect()), true);
+            // Whether the last session was over at the end depends on when it was looked at last.
+            for (place, index) in chosen.iter().enumerate().filter(|(_, index)| **index != 5) {
+                let (alone, books_alone) = run(&settings(vec![rule(index)]), false);
+                let prefix = format!("r{index}.");
+                let mine: Vec<_> = together.iter().filter(|out| out.name.starts_with(&prefix)).cloned().collect();
+                prop_assert_eq!(mine, alone, "rule {} of {:?}", index, chosen);
+                prop_assert_eq!(books[place], books_alone[0]);
+            }
+        }
+    }
+
+    #[test]
     fn nothing_panics_whatever_comes(
         points in prop::collection::vec((0usize..3, 0u8..7, prop::option::of(0u64..400), 0u64..400, -100i64..100), 0..60),
         window in 0usize..4,

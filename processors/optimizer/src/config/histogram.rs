@@ -1,4 +1,5 @@
 use phoenix_config::{Described, GoDuration, Problems};
+use phoenix_series::Placement;
 use serde::Deserialize;
 
 /// How histograms are made smaller.
@@ -18,8 +19,33 @@ pub struct HistogramSettings {
     pub choose_bounds: Option<ChooseBounds>,
     /// Explicit ones: become exponential with the scale that `max_error` asks for.
     pub to_exponential: bool,
+    /// Where measurements go that become exponential.
+    pub placement: PlacementName,
     /// Exponential ones: buckets without measurements at either end are left out.
     pub trim: bool,
+}
+
+/// Where the measurements of a bucket with explicit bounds go in an exponential histogram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[serde(rename_all = "snake_case")]
+pub enum PlacementName {
+    /// All to the middle of its bounds, by ratio: few buckets.
+    #[default]
+    Geometric,
+    /// All to its upper bound: no quantile is told too low.
+    Upper,
+    /// Evenly, by ratio, to all buckets between its bounds: closest to smooth measurements, and the most buckets.
+    LogSplit,
+}
+
+impl From<PlacementName> for Placement {
+    fn from(name: PlacementName) -> Placement {
+        match name {
+            PlacementName::Geometric => Placement::Geometric,
+            PlacementName::Upper => Placement::Upper,
+            PlacementName::LogSplit => Placement::LogSplit,
+        }
+    }
 }
 
 /// Bounds chosen from what was measured, once for each metric; from then on they stay.
@@ -55,6 +81,7 @@ impl Default for HistogramSettings {
             merge_error: 0.0,
             choose_bounds: None,
             to_exponential: false,
+            placement: PlacementName::Geometric,
             trim: true,
         }
     }
@@ -102,6 +129,11 @@ impl HistogramSettings {
             !self.to_exponential || self.max_error > 0.0,
             "to_exponential",
             "needs `max_error`, from which the scale follows",
+        );
+        problems.require(
+            self.to_exponential || self.placement == PlacementName::Geometric,
+            "placement",
+            "is about histograms that become exponential: needs `to_exponential`",
         );
         let grow = self.keep_bounds.windows(2).all(|pair| pair[0] < pair[1]);
         problems.require(

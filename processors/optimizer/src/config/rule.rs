@@ -109,6 +109,8 @@ pub struct MatchSettings {
     pub resource: BTreeMap<String, String>,
     /// Names of scopes, of which one has to match.
     pub scopes: Vec<String>,
+    /// Attributes of the scope and the pattern of their value.
+    pub scope_attributes: BTreeMap<String, String>,
     /// Attributes of the point and the pattern of their value.
     pub attributes: BTreeMap<String, String>,
     /// A condition of OTTL for the data point; evaluated once per series, so it should not be about values.
@@ -174,6 +176,9 @@ pub struct NormalizeSettings {
     pub replacement: String,
     /// Instead: segments of a path that are numbers, UUIDs or long hexadecimal numbers become `{id}`.
     pub ids: bool,
+    /// Instead: paths, of which the first that a value fits takes its place. `{name}` stands for one segment, `*` at the end for
+    /// all that follow; a value that fits none stays.
+    pub templates: Vec<String>,
 }
 
 /// A label whose further values become one.
@@ -433,9 +438,12 @@ impl RuleConfig {
                 pattern(format!("{key}::{index}"), text);
             }
         }
-        for (key, patterns) in
-            [("match::resource", &matches.resource), ("match::attributes", &matches.attributes)]
-        {
+        let maps = [
+            ("match::resource", &matches.resource),
+            ("match::scope_attributes", &matches.scope_attributes),
+            ("match::attributes", &matches.attributes),
+        ];
+        for (key, patterns) in maps {
             for (name, text) in patterns {
                 pattern(format!("{key}::{name}"), text);
             }
@@ -464,10 +472,11 @@ impl RuleConfig {
         for (index, settings) in self.normalize.iter().enumerate() {
             let key = format!("normalize::{index}");
             problems.require(!settings.label.is_empty(), &format!("{key}::label"), "must not be empty");
+            let ways = [settings.ids, !settings.regex.is_empty(), !settings.templates.is_empty()];
             problems.require(
-                settings.ids == settings.regex.is_empty(),
+                ways.iter().filter(|is_given| **is_given).count() == 1,
                 &format!("{key}::regex"),
-                "give either a regular expression or `ids: true`",
+                "give either a regular expression, `ids: true` or `templates`",
             );
             if let Err(error) = Pattern::new(&settings.regex) {
                 problems.error(&format!("{key}::regex"), error.to_string());

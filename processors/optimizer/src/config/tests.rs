@@ -7,7 +7,7 @@ use super::OptimizerConfig;
 #[test]
 fn bad_settings_are_named() {
     // (settings, the keys that the errors name, a part of what they say)
-    let cases: [(&str, &[&str], &str); 32] = [
+    let cases: [(&str, &[&str], &str); 35] = [
         ("{}", &[], ""),
         ("{interval: 10ms}", &["interval"], "at least 1s"),
         ("{interval: 60s, idle: 90s}", &["idle"], "twice"),
@@ -63,6 +63,21 @@ fn bad_settings_are_named() {
             "{rules: [{name: a, gauges: sum, normalize: [{label: x}]}]}",
             &["rules::0::normalize::0::regex"],
             "either",
+        ),
+        (
+            "{rules: [{name: a, gauges: sum, normalize: [{label: x, ids: true, templates: [/a]}]}]}",
+            &["rules::0::normalize::0::regex"],
+            "either",
+        ),
+        (
+            "{rules: [{name: a, drop: true, match: {scope_attributes: {k: '/(/'}}}]}",
+            &["rules::0::match::scope_attributes::k"],
+            "",
+        ),
+        (
+            "{rules: [{name: a, histograms: {max_error: 0.1, placement: upper}}]}",
+            &["rules::0::histograms::placement"],
+            "to_exponential",
         ),
         (
             "{rules: [{name: a, gauges: sum, cap_values: [{label: x, limit: 0}]}]}",

@@ -6,9 +6,8 @@ use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
 use super::{Around, Standing, State};
 use crate::kind::Reading;
-use crate::labels::Labels;
 use crate::rules::{Plan, RuleSet};
-use crate::series::{Goes, Last, OUTDATED, Series};
+use crate::series::{FRESH, Goes, Last, OUTDATED, Series};
 
 impl State {
     /// Makes the state of a series that was not seen before.
@@ -23,15 +22,7 @@ impl State {
         rules: &RuleSet,
     ) -> Result<Slot, Arc<Plan>> {
         let plan = self.plan_of(around, reading, rules);
-        for index in &plan.shadow {
-            let alone =
-                self.shadows.entry(*index).or_insert_with(|| Plan::alone(rules, *index).into()).clone();
-            let left = self.projected(&alone, around, reading);
-            let counted = self.counted.entry(*index).or_default();
-            if let Some(left) = left {
-                counted.left.insert(left.half());
-            }
-        }
+        self.project(&plan, around, reading, rules);
         if !self.ledger.has_room() {
             return Err(plan);
         }
@@ -48,22 +39,9 @@ impl State {
         if let Some(plan) = around.plan {
             return plan.clone();
         }
+        self.counts.verdict();
         let matched = rules.about_point(around.candidates, &around.place, &reading.attributes, reading.body);
         self.plan(rules, &matched)
-    }
-
-    /// The identity that a series would have under a plan, as far as labels alone say; none where it would end.
-    fn projected(&mut self, plan: &Plan, around: &Around<'_>, reading: &Reading<'_>) -> Option<Fingerprint> {
-        if plan.drop.is_some() {
-            return None;
-        }
-        let mut labels = Labels::new(&reading.attributes, &around.place.resource_attributes);
-        for step in &plan.steps {
-            labels.apply(step);
-        }
-        let (point, resource) = labels.fingerprints(&mut self.hasher);
-        let group = self.hasher.ordered([resource, around.keys[1], around.keys[2]]);
-        Some(self.hasher.ordered([group, point]))
     }
 
     /// Looks anew where a series goes, if what that depends on has changed.
@@ -77,7 +55,7 @@ impl State {
     ) {
         let Some(series) = self.series.get(slot) else { return };
         let is_current =
-            series.version == self.ranked || series.plan.top_k.is_none() && series.version != OUTDATED;
+            series.version == self.ranked || series.plan.top_k.is_none() && series.version < FRESH;
         if is_current {
             return;
         }

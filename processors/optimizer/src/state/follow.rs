@@ -1,33 +1,28 @@
 //! Series that go on as they are under a limit that may take their place away: what they said is noted, so that nothing is
 //! counted twice from then on, and nothing is lost.
 
-use phoenix_pdata::view::{Number, Temporality};
+use phoenix_pdata::view::Temporality;
 use phoenix_series::{Place, Step, difference};
 
 use crate::compress::Buffers;
-use crate::kind::{Kind, Reading, Value};
+use crate::contribute::Moment;
+use crate::increments::{Cumulative, since};
+use crate::kind::{Kind, Reading, Value, as_double};
 use crate::series::{Last, Series};
 
-fn as_double(number: Number) -> f64 {
-    match number {
-        Number::Int(value) => value as f64,
-        Number::Double(value) => value,
-    }
-}
-
 /// Notes what a point says that goes on, and how much its series counts by that.
-/// The first point counts as it would in an aggregate: in full only where the stream began behind `horizon`.
+/// The first point counts as it would in an aggregate: in full only where the stream began behind the horizon.
 pub(super) fn follow(
     series: &mut Series,
     reading: &Reading<'_>,
     kind: Kind,
-    horizon: u64,
+    at: &Moment,
     buffers: &mut Buffers,
 ) {
     if reading.is_stale() {
         return;
     }
-    let next = Place { start: reading.start, time: reading.time };
+    let (next, horizon) = (at.place_of(reading).0, at.horizon);
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     let heat = match (kind, reading.value) {
         (Kind::Sum { .. }, Value::Number(Some(number))) if is_delta => as_double(number).abs(),
@@ -50,53 +45,15 @@ pub(super) fn follow(
         }
         (Kind::Histogram { .. }, Value::Histogram(point)) => {
             let read = &mut buffers.explicit;
-            if !read.read(&point) {
+            if !read.read(&point) || !is_delta && !advance(series, read, next, horizon) {
                 return;
-            }
-            if !is_delta {
-                match &mut series.last {
-                    Last::Explicit(last) => {
-                        if matches!(
-                            read.advance(last, series.place, next),
-                            Step::Duplicate | Step::OutOfOrder
-                        ) {
-                            return;
-                        }
-                    }
-                    last => {
-                        *last = Last::Explicit(Box::new(read.clone()));
-                        if !next.counts_from_zero(horizon) {
-                            read.clear();
-                        }
-                    }
-                }
-                series.place = next;
             }
             read.count as f64
         }
         (Kind::Exponential { .. }, Value::Exponential(point)) => {
             let read = &mut buffers.exponential;
-            if !read.read(&point) {
+            if !read.read(&point) || !is_delta && !advance(series, read, next, horizon) {
                 return;
-            }
-            if !is_delta {
-                match &mut series.last {
-                    Last::Exponential(last) => {
-                        if matches!(
-                            read.advance(last, series.place, next),
-                            Step::Duplicate | Step::OutOfOrder
-                        ) {
-                            return;
-                        }
-                    }
-                    last => {
-                        *last = Last::Exponential(Box::new(read.clone()));
-                        if !next.counts_from_zero(horizon) {
-                            read.clear();
-                        }
-                    }
-                }
-                series.place = next;
             }
             read.count as f64
         }
@@ -104,4 +61,14 @@ pub(super) fn follow(
         _ => 1.0,
     };
     series.heat(heat);
+}
+
+/// Leaves in `read` what came since the last point, which it takes the place of; false where it is not newer.
+fn advance<H: Cumulative>(series: &mut Series, read: &mut H, next: Place, horizon: u64) -> bool {
+    let step = since(read, &mut series.last, series.place, next, next.counts_from_zero(horizon));
+    if matches!(step, Step::Duplicate | Step::OutOfOrder) {
+        return false;
+    }
+    series.place = next;
+    true
 }

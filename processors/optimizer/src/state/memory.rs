@@ -3,7 +3,6 @@
 use phoenix_component::{Budget, Charge};
 
 use super::State;
-use crate::output::Accumulated;
 use crate::series::Last;
 
 /// Without a setting, states take at most one part in so many of the budget: the rest is for data.
@@ -83,14 +82,8 @@ impl State {
             .outputs
             .iter()
             .map(|(_, output)| {
-                let value = match &output.value {
-                    Accumulated::Explicit(Some(value)) => value.memory(),
-                    Accumulated::Exponential(Some(value)) => value.memory(),
-                    Accumulated::Point(body) => body.capacity(),
-                    _ => 0,
-                };
                 let exemplars: usize = output.exemplars.iter().map(|exemplar| exemplar.len()).sum();
-                output.attributes.len() + value + exemplars
+                output.attributes.len() + output.value.memory() + exemplars
             })
             .sum();
         let parts: usize = self.parts.values().map(|part| part.len()).sum();

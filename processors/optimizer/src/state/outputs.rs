@@ -8,8 +8,9 @@ use phoenix_series::{Fingerprint, Slot};
 
 use super::rounds::release;
 use super::{Around, State, Target};
+use crate::accumulated::Accumulated;
 use crate::labels::Labels;
-use crate::output::{Accumulated, Frame, Output};
+use crate::output::{Frame, Output};
 use crate::rules::Plan;
 use crate::series::Goes;
 
@@ -46,7 +47,7 @@ impl State {
                     *self.caps.entry(*of).or_default().entry(*value).or_insert(0) += 1;
                 }
                 let output = Output {
-                    attributes: labels.encoded(frame.written_kind(plan.converts()).attributes_field()),
+                    attributes: labels.encoded(frame.kind.attributes_field()),
                     frame,
                     plan: plan.clone(),
                     value,
@@ -136,7 +137,7 @@ impl State {
             resource: self.part(resource),
             scope: self.part(scope),
             metric: self.part(metric),
-            kind: around.place.kind,
+            kind: around.form_under(plan).kind,
         });
         self.frames.insert(key, frame.clone());
         frame

@@ -8,11 +8,12 @@ use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
 use super::follow::follow;
 use super::{Around, Fate, Standing, State};
+use crate::accumulated::Accumulated;
 use crate::compress::Learned;
 use crate::contribute::{contribute, end};
 use crate::kind::{Kind, Reading, Value};
 use crate::metrics::{OptimizerMetrics, Reason};
-use crate::output::{Accumulated, Output};
+use crate::output::Output;
 use crate::rule_counts::RuleCounts;
 use crate::rules::{Plan, RuleSet};
 use crate::series::{Goes, Last, OUTDATED, Series};
@@ -20,7 +21,23 @@ use crate::series::{Goes, Last, OUTDATED, Series};
 impl State {
     pub(super) fn key(&mut self, around: &Around<'_>, reading: &Reading<'_>) -> Fingerprint {
         let attributes = self.hasher.attributes(&reading.attributes);
-        self.hasher.ordered([around.group, attributes])
+        self.hasher.ordered([around.form.group, attributes])
+    }
+
+    /// The identity under which a series goes on by itself; `key` is the one under which it comes.
+    pub(super) fn key_under(
+        &mut self,
+        plan: &Plan,
+        key: Fingerprint,
+        around: &Around<'_>,
+        reading: &Reading<'_>,
+    ) -> Fingerprint {
+        let form = around.form_under(plan);
+        if *form == around.form {
+            return key;
+        }
+        let attributes = self.hasher.attributes(&reading.attributes);
+        self.hasher.ordered([form.group, attributes])
     }
 
     /// Counts a point for a rule whose series have no state.
@@ -44,11 +61,15 @@ impl State {
         }
         let key = self.key(around, reading);
         let found = self.series.find(key);
-        if untouched && found.is_none() && self.outputs.find(key).is_none() {
-            if let Some(plan) = around.plan {
+        if untouched
+            && found.is_none()
+            && let Some(plan) = around.plan
+        {
+            let key = self.key_under(plan, key, around, reading);
+            if self.outputs.find(key).is_none() {
                 self.counts.matched(&plan.rules, 1, reading.body.len() as u64);
+                return Fate::Passes(around.plan.cloned());
             }
-            return Fate::Passes(around.plan.cloned());
         }
         let slot = match found {
             Some(slot) => slot,
@@ -59,9 +80,7 @@ impl State {
         };
         self.refresh(slot, key, around, reading, rules);
         let at = self.now;
-        let (Some(series), outputs) = (self.series.get_mut(slot), &mut self.outputs) else {
-            return Fate::Passes(None);
-        };
+        let Some(series) = self.series.get_mut(slot) else { return Fate::Passes(None) };
         series.seen = at.seconds;
         let plan = &series.plan;
         for rules in [&plan.rules, &plan.shadow] {
@@ -76,15 +95,19 @@ impl State {
         }
         let target = match series.goes {
             Goes::Into(target) => target,
-            // What passes must not have the identity of what is let out.
-            Goes::On if around.may_fold && outputs.find(key).is_some() => {
-                series.version = OUTDATED;
-                self.refresh(slot, key, around, reading, rules);
-                return self.point_again(slot, around, reading, metrics);
-            }
             Goes::On => {
+                // What passes must not have the identity of what is let out.
+                if around.may_fold {
+                    let plan = series.plan.clone();
+                    let own = self.key_under(&plan, key, around, reading);
+                    if self.outputs.find(own).is_some() {
+                        return self.point_again(slot, key, around, reading, rules, metrics);
+                    }
+                }
+                let Some(series) = self.series.get_mut(slot) else { return Fate::Passes(None) };
+                let plan = &series.plan;
                 if plan.limit.as_ref().is_some_and(|limit| limit.settings.rebalances()) {
-                    follow(series, reading, kind, at.horizon, &mut self.buffers);
+                    follow(series, reading, kind, &at, &mut self.buffers);
                 }
                 return quiet(series, reading, kind, &mut self.counts);
             }
@@ -105,10 +128,16 @@ impl State {
     fn point_again(
         &mut self,
         slot: Slot,
+        key: Fingerprint,
         around: &Around<'_>,
         reading: &Reading<'_>,
+        rules: &RuleSet,
         metrics: &OptimizerMetrics,
     ) -> Fate {
+        if let Some(series) = self.series.get_mut(slot) {
+            series.version = OUTDATED;
+        }
+        self.refresh(slot, key, around, reading, rules);
         match self.series.get(slot).map(|series| series.goes) {
             Some(Goes::Into(target)) => self.add_to_output(slot, target, around, reading, metrics),
             _ => Fate::Passes(None),
@@ -143,7 +172,7 @@ impl State {
         }
         match contribute(series, output, reading, kind, &at, &mut self.buffers) {
             Ok(effect) => {
-                let metric = around.keys[2];
+                let metric = around.form.metric;
                 let mut learned = Learned { choices: &mut self.choices, metric, now: at.seconds };
                 if let (Accumulated::Explicit(_), Some((_, settings))) =
                     (&output.value, &series.plan.histograms)
@@ -163,6 +192,9 @@ impl State {
                 }
                 if effect.is_reset {
                     metrics.resets.add(1);
+                }
+                if effect.is_baseline {
+                    metrics.ignored(Reason::UnknownStart);
                 }
                 if effect.is_ahead {
                     metrics.ignored(Reason::Ahead);
@@ -219,7 +251,7 @@ impl State {
             return Fate::Ends("optimized_away");
         }
         let (kind, at) = (around.place.kind, self.now);
-        let folds = plan.folds(kind);
+        let folds = plan.folds();
         if !folds && plan.limit.is_none() {
             return Fate::Passes(Some(plan));
         }

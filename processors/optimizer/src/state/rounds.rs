@@ -7,8 +7,9 @@ use phoenix_series::{Fingerprint, Slot};
 
 use super::State;
 use super::limits::Limits;
-use crate::output::{Accumulated, Output};
-use crate::series::{Goes, Last, OUTDATED};
+use crate::accumulated::Accumulated;
+use crate::output::Output;
+use crate::series::{FRESH, Goes, Last};
 
 /// The latest value of a series that fell silent counts for so many seconds, as in Prometheus.
 const LOOKBACK: u32 = 300;
@@ -47,7 +48,7 @@ impl State {
             changed |= ranking.rank(self.now.seconds);
         }
         if changed {
-            self.ranked = if self.ranked >= OUTDATED - 1 { 0 } else { self.ranked + 1 };
+            self.ranked = if self.ranked >= FRESH - 1 { 0 } else { self.ranked + 1 };
         }
     }
 

@@ -6,13 +6,13 @@ use phoenix_attributes::as_text;
 use phoenix_pdata::view::{AnyValue, Temporality};
 use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::put_attribute;
-use phoenix_series::{Fingerprint, Slot};
+use phoenix_series::{Fingerprint, Hasher, Slot};
 
 use super::{Around, Standing, State, Target};
+use crate::accumulated::Accumulated;
 use crate::config::LimitScope;
 use crate::kind::Reading;
 use crate::labels::{Labels, Step};
-use crate::output::Accumulated;
 use crate::rules::{Limit, Plan, TopK};
 use crate::series::Goes;
 use crate::top_k::Ranking;
@@ -30,13 +30,13 @@ impl State {
         reading: &Reading<'_>,
         standing: Standing,
     ) -> Target {
-        let kind = around.place.kind;
+        let (kind, written) = (around.place.kind, around.form_under(plan).kind);
         let on = |goes| Target { goes, group: None, limit: None, is_over: false };
         if plan.drop.is_some() {
             return on(Goes::On);
         }
-        let mergeable = Accumulated::of(kind, plan.gauges).is_some();
-        if plan.folds(kind) && !mergeable {
+        let mergeable = Accumulated::of(written, plan.gauges).is_some();
+        if plan.folds() && !mergeable {
             return on(Goes::Unmerged);
         }
         let mut labels = Labels::new(&reading.attributes, &around.place.resource_attributes);
@@ -48,11 +48,12 @@ impl State {
         }
         let group = self.top(plan, &mut labels);
         let (point, resource) = labels.fingerprints(&mut self.hasher);
-        let mut keys = [resource, around.keys[1], around.keys[2]];
+        let mut keys = [resource, around.keys[1], around.form_under(plan).metric];
         let mut to = self.ordered(keys, point);
         let is_counted =
             standing.is_counted && mergeable && kind.temporality() == Some(Temporality::Cumulative);
-        let folds = plan.folds(kind) || is_counted || self.outputs.find(key).is_some();
+        let own = self.key_under(plan, key, around, reading);
+        let folds = plan.folds() || is_counted || self.outputs.find(own).is_some();
         let mut limit = None;
         if let Some(settings) = &plan.limit
             && self.has_no_place(to)
@@ -79,7 +80,7 @@ impl State {
                     around,
                     &labels,
                     keys,
-                    Accumulated::of(kind, plan.gauges),
+                    Accumulated::of(written, plan.gauges),
                     group,
                     None,
                     Vec::new(),
@@ -88,12 +89,12 @@ impl State {
             }
         }
         if folds {
-            let value = Accumulated::of(kind, plan.gauges);
+            let value = Accumulated::of(written, plan.gauges);
             return self.output_for(to, plan, around, &labels, keys, value, group, limit, caps);
         }
         if plan.interval.is_some() {
             let is_delta = kind.temporality() == Some(Temporality::Delta);
-            let value = match Accumulated::of(kind, plan.gauges) {
+            let value = match Accumulated::of(written, plan.gauges) {
                 Some(value) if is_delta || plan.converts() => value,
                 _ => Accumulated::Point(Vec::new()),
             };
@@ -151,37 +152,47 @@ impl State {
 
     /// Finds the group of a series, and puts it to the others where it is none of the heaviest.
     pub(super) fn top(&mut self, plan: &Plan, labels: &mut Labels<'_>) -> Option<(u16, Slot)> {
-        let TopK { rule, settings, others } = plan.top_k.as_ref()?;
+        let top_k = plan.top_k.as_ref()?;
+        let key = top_k.group(labels, &self.hasher)?;
+        let ranking = self.rankings.entry(top_k.rule).or_insert_with(|| Ranking::new(top_k.settings.clone()));
+        let group = ranking.group(key, self.now.seconds);
+        if !group.is_some_and(|group| ranking.is_member(group)) {
+            top_k.put_to_others(labels);
+        }
+        group.map(|group| (top_k.rule, group))
+    }
+}
+
+impl TopK {
+    /// The group of a series; none where it has none of the labels.
+    pub(super) fn group(&self, labels: &Labels<'_>, hasher: &Hasher) -> Option<Fingerprint> {
         let mut parts = Vec::new();
         let mut has_any = false;
-        for label in &settings.labels {
+        for label in &self.settings.labels {
             let value = labels.get(label);
             has_any |= value.is_some();
             let mut bytes = Vec::new();
             phoenix_pdata::write::put_value_body(&mut bytes, &value.unwrap_or(AnyValue::Empty));
-            parts.extend_from_slice(&u128::from(self.hasher.bytes(&bytes)).to_le_bytes());
+            parts.extend_from_slice(&u128::from(hasher.bytes(&bytes)).to_le_bytes());
         }
-        if !has_any {
-            return None;
+        has_any.then(|| hasher.bytes(&parts))
+    }
+
+    /// Gives a series the labels of those whose group is none of the heaviest.
+    pub(super) fn put_to_others(&self, labels: &mut Labels<'_>) {
+        let settings = &self.settings;
+        for label in &settings.labels {
+            labels.set(label, &settings.other);
         }
-        let key = self.hasher.bytes(&parts);
-        let ranking = self.rankings.entry(*rule).or_insert_with(|| Ranking::new(settings.clone()));
-        let group = ranking.group(key, self.now.seconds);
-        if !group.is_some_and(|group| ranking.is_member(group)) {
-            for label in &settings.labels {
-                labels.set(label, &settings.other);
-            }
-            let spared = |body: &[u8]| {
-                let key = phoenix_pdata::view::key_of(body);
-                settings.labels.iter().any(|label| label.as_bytes() == key)
-                    || !crate::pattern::any(others, key)
-            };
-            labels.point.retain(|body| spared(body));
-            let before = labels.resource.len();
-            labels.resource.retain(|body| spared(body));
-            labels.resource_changed |= labels.resource.len() != before;
-        }
-        group.map(|group| (*rule, group))
+        let spared = |body: &[u8]| {
+            let key = phoenix_pdata::view::key_of(body);
+            settings.labels.iter().any(|label| label.as_bytes() == key)
+                || !crate::pattern::any(&self.others, key)
+        };
+        labels.point.retain(|body| spared(body));
+        let before = labels.resource.len();
+        labels.resource.retain(|body| spared(body));
+        labels.resource_changed |= labels.resource.len() != before;
     }
 }
 

@@ -222,6 +222,13 @@ fn values_become_the_same() {
     );
     let out = fixture.advance(10);
     assert_eq!(short(&out), [("|code=2xx path=/u/{id}", 0, 5, "3"), ("|code=5xx path=/u/{id}", 0, 5, "4")]);
+    let mut fixture = optimizer(
+        "{name: n, match: {types: [counter]}, normalize: [{label: path, templates: ['/u/me', '/u/{id}']}]}",
+    );
+    let points = ["path=/u/a", "path=/u/b", "path=/u/me", "path=/x"].map(|labels| (labels, 0, 5, 1.0));
+    fixture.send("", counter("c", &points));
+    let expected = [("|path=/u/me", 0, 5, "1"), ("|path=/u/{id}", 0, 5, "2"), ("|path=/x", 0, 5, "1")];
+    assert_eq!(short(&fixture.advance(10)), expected);
     let mut fixture =
         optimizer("{name: h, match: {types: [counter]}, hash_buckets: [{label: user, buckets: 4}]}");
     let points: Vec<(String, f64)> = (0..100).map(|user| (format!("user=u{user}"), 1.0)).collect();

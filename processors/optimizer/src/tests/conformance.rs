@@ -241,6 +241,7 @@ fn case_24_a_stream_that_was_forgotten_comes_back_as_a_baseline() {
     fixture.advance(80);
     fixture.send("", counter("c", &[("pod=a", 0, 100, 25.0)]));
     assert_eq!(fixture.advance(10)[0].4, "0", "what it counted before may have been told");
+    assert_eq!(fixture.ignored("unknown_start"), 1);
     fixture.send("", counter("c", &[("pod=a", 0, 110, 30.0)]));
     assert_eq!(fixture.advance(10)[0].4, "5");
 }

@@ -109,17 +109,112 @@ fn explicit_histograms_become_exponential() {
     assert_eq!(short(&fixture.advance(10)), [("|", 0, 5, expected)]);
 }
 
+const TO_EXPONENTIAL: &str = "histograms: {to_exponential: true, max_error: 0.34}";
+
+/// An exponential histogram under the name of the explicit ones.
+fn exponential_h(labels: &str, time: i64, offset: i64, counts: &[u64]) -> Value {
+    let mut metric = exponential(2, (labels, 0, time), 0, offset, counts);
+    metric["name"] = json!("h");
+    metric
+}
+
+#[test]
+fn explicit_and_exponential_senders_of_one_metric_become_one_series() {
+    // Half of the pods run a release with the other kind of histogram.
+    for types in ["histogram, exponential_histogram", "histogram"] {
+        let mut fixture = optimizer(&format!(
+            "{{name: e, match: {{types: [{types}]}}, drop_labels: [pod], {TO_EXPONENTIAL}}}"
+        ));
+        fixture.send("", gauge("first", &[("", -1, 0, 1.0)]));
+        let explicit = |fixture: &mut Fixture, pod: &str, time: i64, counts: [u64; 3]| {
+            assert_eq!(fixture.send("", histogram(2, (pod, 0, time), &[1.0, 2.0], &counts, 1.0)), []);
+        };
+        explicit(&mut fixture, "pod=a", 5, [0, 3, 0]);
+        // Other bounds are no hindrance.
+        assert_eq!(fixture.send("", histogram(2, ("pod=b", 0, 5), &[4.0, 8.0], &[0, 4, 0], 1.0)), []);
+        // This one has no label to drop, and is what the others become.
+        assert_eq!(fixture.send("", exponential_h("", 6, 0, &[1, 1])), [], "{types}");
+        assert_eq!(short(&fixture.advance(10)), [("|", 0, 6, "scale 0 offset 0 [4,1,4] zero 0 count 9")]);
+        explicit(&mut fixture, "pod=a", 15, [0, 5, 0]);
+        fixture.send("", exponential_h("", 15, 0, &[2, 2]));
+        assert_eq!(short(&fixture.advance(10)), [("|", 0, 15, "scale 0 offset 0 [7,2,4] zero 0 count 13")]);
+        fixture.harness.books().assert_balanced();
+    }
+}
+
+#[test]
+fn a_metric_is_converted_whatever_other_rules_look_at_and_kept_where_one_says_so() {
+    let mut fixture = optimizer(&format!(
+        "{{name: k, priority: 5, match: {{attributes: {{keep: '*'}}}}, keep: true}}, \
+         {{name: a, match: {{types: [histogram], attributes: {{method: GET}}}}, drop_labels: [pod]}}, \
+         {{name: s, mode: shadow, match: {{types: [histogram]}}, drop_labels: ['*']}}, {{name: e, {TO_EXPONENTIAL}}}"
+    ));
+    let points = ["keep=x", "method=GET pod=a", "method=PUT pod=a"].map(|labels| {
+        histogram(1, (labels, 0, 5), &[1.0, 2.0, 4.0], &[0, 1, 2, 0], 1.0)["histogram"]["dataPoints"][0]
+            .clone()
+    });
+    let mut metric = histogram(1, ("", 0, 5), &[1.0], &[0, 0], 0.0);
+    metric["histogram"]["dataPoints"] = json!(points);
+    let passed = fixture.send("", metric);
+    let expected = "scale 0 offset 0 [1,2] zero 0 count 3";
+    let explicit = "[1,2,4] [0,1,2,0] count 3 sum 1";
+    assert_eq!(short(&passed), [("|keep=x", 0, 5, explicit), ("|method=PUT pod=a", 0, 5, expected)]);
+    assert_eq!(short(&fixture.advance(10)), [("|method=GET", 0, 5, expected)]);
+    fixture.harness.books().assert_balanced();
+}
+
+#[test]
+fn the_end_of_a_series_is_told_where_it_becomes_exponential() {
+    let mut fixture = optimizer(&format!("{{name: e, {TO_EXPONENTIAL}}}"));
+    let mut flagged = histogram(2, ("a=b", 0, 5), &[], &[], 0.0);
+    flagged["histogram"]["dataPoints"][0]["flags"] = json!(1);
+    assert_eq!(short(&fixture.send("", flagged)), [("|a=b", 0, 5, "stale")]);
+    let mut request = request("", histogram(2, ("a=b", 0, 6), &[1.0], &[0, 0], 0.0));
+    request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["histogram"]["dataPoints"][0]["sum"] =
+        json!("NaN");
+    let batch =
+        phoenix_component::harness::golden::batch(phoenix_pdata::Signal::Metrics, &request.to_string());
+    let mut bytes: Vec<u8> = batch.payload.pieces().flat_map(|piece| piece.to_vec()).collect();
+    let place =
+        bytes.windows(8).position(|word| f64::from_le_bytes(word.try_into().expect("eight")).is_nan());
+    let place = place.expect("a sum");
+    bytes[place..place + 8].copy_from_slice(&phoenix_series::STALE_NAN.to_le_bytes());
+    let payload = phoenix_pdata::Payload::from(bytes::Bytes::from(bytes));
+    fixture
+        .harness
+        .send(phoenix_component::Batch::new(phoenix_pdata::Signal::Metrics, payload, 1))
+        .expect("taken");
+    let out = fixture.requests();
+    assert_eq!(short(&rows(&out[0])), [("|a=b", 0, 6, "stale")]);
+}
+
+#[test]
+fn a_conversion_may_spread_buckets_or_tell_no_quantile_too_low() {
+    let cases = [
+        ("upper", "scale 1 offset 3 [40] zero 0 count 40"),
+        ("log_split", "scale 1 offset 0 [10,10,10,10] zero 0 count 40"),
+        ("geometric", "scale 1 offset 1 [40] zero 0 count 40"),
+    ];
+    for (placement, expected) in cases {
+        let mut fixture = optimizer(&format!(
+            "{{name: e, histograms: {{to_exponential: true, max_error: 0.18, placement: {placement}}}}}"
+        ));
+        let passed = fixture.send("", histogram(2, ("", 0, 5), &[1.0, 4.0], &[0, 40, 0], 1.0));
+        assert_eq!(passed[0].4, expected, "{placement}");
+    }
+}
+
 #[test]
 fn conversion_holds_for_what_is_limited_too() {
     let mut fixture = optimizer(
         "{name: e, match: {types: [histogram]}, limit_series: {limit: 1}, histograms: {to_exponential: true, max_error: 0.34}}",
     );
-    for labels in ["s=1", "s=2"] {
-        assert_eq!(fixture.send("", histogram(1, (labels, 0, 5), &[1.0, 2.0, 4.0], &[0, 1, 2, 0], 1.0)), []);
-    }
-    let values: Vec<String> = fixture.advance(10).into_iter().map(|row| row.4).collect();
     let expected = "scale 0 offset 0 [1,2] zero 0 count 3";
-    assert_eq!(values, [expected, expected]);
+    let mut send =
+        |labels| fixture.send("", histogram(1, (labels, 0, 5), &[1.0, 2.0, 4.0], &[0, 1, 2, 0], 1.0));
+    assert_eq!(short(&send("s=1")), [("|s=1", 0, 5, expected)]);
+    assert_eq!(send("s=2"), []);
+    assert_eq!(fixture.advance(10)[0].4, expected);
 }
 
 #[test]

@@ -46,6 +46,24 @@ fn points_out_of_order_and_again() {
 }
 
 #[test]
+fn deltas_that_are_sent_again_count_once_however_late() {
+    let (found, fixture) = beside_a_good_stream(|fixture, time| {
+        let end = time + 10;
+        // Everything so far again, as senders do that heard no answer; the first two come newest first.
+        let mut points = [("pod=a", end - 10, end - 5, 1.0), ("pod=a", end - 5, end, 2.0)];
+        if time == 5 {
+            points.reverse();
+        }
+        fixture.send("", deltas("bad", &points));
+        for start in (5..end).step_by(5) {
+            fixture.send("", deltas("bad", &[("pod=a", start, start + 5, 4.0)]));
+        }
+    });
+    assert_eq!(values(&found), ["3"; 4]);
+    assert_eq!(fixture.ignored("duplicate"), 2 + 4 + 6 + 8);
+}
+
+#[test]
 fn starts_of_zero_and_behind_the_point() {
     for start in [-1, 1_000_000] {
         let (found, _) = beside_a_good_stream(|fixture, time| {
@@ -117,6 +135,21 @@ fn bounds_that_change() {
 }
 
 #[test]
+fn bounds_that_change_where_all_that_is_let_out_stays() {
+    // Of what is let out only the bound 1 is needed, so that the stream goes into it whatever its others are.
+    let (found, fixture) = beside_a_good_stream(|fixture, time| {
+        let count = time as u64;
+        fixture.send("", histogram(2, ("pod=b", 0, time), &[1.0], &[1, 0], 0.0));
+        let bounds: &[f64] = if time < 25 { &[1.0, 2.0] } else { &[1.0, 3.0] };
+        fixture.send("", histogram(2, ("pod=a", 0, time), bounds, &[count, 0, 0], 0.0));
+    });
+    // What came between 15 and 25 cannot be told by bucket; nothing counts twice.
+    let expected = ["[1] [6,0] count 6 sum 0", "[1] [16,0] count 16 sum 0", "[1] [16,0] count 16 sum 0"];
+    assert_eq!(values(&found), [&expected[..], &["[1] [26,0] count 26 sum 0"]].concat());
+    assert_eq!(fixture.ignored("unknown_start"), 1);
+}
+
+#[test]
 fn histograms_that_contradict_themselves() {
     let (found, fixture) = beside_a_good_stream(|fixture, time| {
         let whole = |change: &dyn Fn(&mut Value)| {
@@ -161,6 +194,49 @@ fn a_clock_that_is_a_day_off() {
         });
         assert_eq!(values(&found), ["0", "10", "20", "30"], "{off}");
         assert_eq!(fixture.ignored("clock_ahead"), ahead, "{off}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_right_again() {
+    let (found, fixture) = beside_a_good_stream(|fixture, time| {
+        let off = if time < 20 { 86_400 } else { 0 };
+        let mut metric = counter("bad", &[("pod=a", 0, time, time as f64)]);
+        let point = &mut metric["sum"]["dataPoints"][0];
+        for (key, at) in [("startTimeUnixNano", 1), ("timeUnixNano", time)] {
+            point[key] = json!(((EPOCH as i64 + at + off) * 1_000_000_000).to_string());
+        }
+        fixture.send("", metric);
+    });
+    // It began before anything came, by as long as its first point says.
+    assert_eq!(values(&found), ["0", "10", "20", "30"]);
+    assert_eq!([fixture.ignored("clock_ahead"), fixture.ignored("out_of_order")], [2, 0]);
+}
+
+#[test]
+fn counts_beyond_all_measure_stay_at_the_greatest_number() {
+    const HALF: u64 = 1 << 63;
+    let rule = "{name: all, drop_labels: [pod], gauges: sum, \
+        histograms: {choose_bounds: {learn: 0s, at_least: 1, budgets: [{quantile: .5, error: .1}]}}}";
+    for temporality in [1, 2] {
+        let mut fixture = optimizer(rule);
+        fixture.send("", gauge("first", &[("", -1, 0, 1.0)]));
+        for (pod, offset) in [("pod=a", 0), ("pod=b", 1), ("pod=c", 2)] {
+            let mut metric = exponential(temporality, (pod, 0, 5), 0, offset, &[HALF]);
+            metric["exponentialHistogram"]["dataPoints"][0]["zeroThreshold"] =
+                json!(if offset == 2 { 3.0 } else { 0.0 });
+            fixture.send("", metric);
+            fixture.send("", histogram(temporality, (pod, 0, 5), &[1.0, 2.0], &[0, HALF, 0], 1.0));
+            fixture.send("", sum("s", temporality, true, &[(pod, 0, 5, i64::MAX as f64)]));
+        }
+        let mut found = fixture.advance(10);
+        found.retain(|row| row.0 != "first");
+        let all = u64::MAX;
+        assert!(found[0].4.ends_with(&format!("count {all}")), "{found:?}");
+        assert_eq!(found[1].4, format!("[1,2] [0,{all},0] count {all} sum 3"));
+        assert!(found[2].4.starts_with("27670116110564"), "{found:?}");
+        assert_eq!(fixture.advance(20).len(), 0);
+        fixture.harness.books().assert_balanced();
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Pool {
     most_traces: AtomicUsize,
     budget: Budget,
     spare: Mutex<Vec<Leased>>,
+    /// Bytes that may wait elsewhere.
+    elsewhere: AtomicU64,
     /// Bytes that came in ever.
     came_in: AtomicU64,
     inflow: Mutex<Inflow>,
@@ -68,6 +70,7 @@ impl Pool {
             most_traces: AtomicUsize::new(0),
             budget,
             spare: Mutex::default(),
+            elsewhere: AtomicU64::new(0),
             came_in: AtomicU64::new(0),
             inflow: Mutex::default(),
         };
@@ -108,10 +111,15 @@ impl Pool {
         (inflow.since, inflow.came_in) = (now, total);
     }
 
-    /// For how long the whole limit lasts at the present inflow; none where nothing comes in.
+    /// So many bytes may wait elsewhere than in memory.
+    pub(crate) fn set_elsewhere(&self, bytes: u64) {
+        self.elsewhere.store(bytes, Relaxed);
+    }
+
+    /// For how long memory, and what there is beside it, lasts at the present inflow; none where nothing comes in.
     pub(crate) fn lasts_for(&self) -> Option<Duration> {
         let rate = self.inflow.lock().unwrap_or_else(PoisonError::into_inner).rate;
-        let seconds = self.limit() as f64 / rate;
+        let seconds = (self.limit() as f64 + self.elsewhere.load(Relaxed) as f64) / rate;
         (rate > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 
@@ -151,6 +159,18 @@ impl Pool {
         let size = if is_shared { SEGMENT } else { bytes };
         // What comes here was admitted, and is not refused any more.
         Leased { bytes: Vec::with_capacity(size), charge: self.budget.charge_reserve(size) }
+    }
+
+    /// No memory.
+    pub(crate) fn nothing(&self) -> Leased {
+        Leased { bytes: Vec::new(), charge: self.budget.charge_reserve(0) }
+    }
+
+    /// Memory with these bytes in it.
+    pub(crate) fn copy(&self, bytes: &[u8]) -> Leased {
+        let mut leased = self.lease(bytes.len());
+        leased.bytes.extend_from_slice(bytes);
+        leased
     }
 
     pub(crate) fn give_back(&self, mut leased: Leased) {

@@ -5,11 +5,16 @@
 //! is at most 8/7 of what lives (and two segments), and moving a byte frees at least one where traces leave in any
 //! order but the worst.
 
+mod cold;
+
 use std::sync::Arc;
 
 use super::interned::ScopeId;
 use super::pool::{LARGEST_SHARED, Leased, Pool, SEGMENT};
 use super::traces::Slot;
+
+pub(crate) use cold::ColdRecord;
+use cold::{Cold, Sealed};
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +75,10 @@ impl Header {
 struct Segment {
     memory: Leased,
     live: usize,
+    /// Its place in the order in which segments were sealed; 0 where it is not to be frozen.
+    sealed: u64,
+    /// Where it is frozen; then nothing is in its memory.
+    cold: Option<Box<Cold>>,
 }
 
 /// All segments of a shard.
@@ -79,11 +88,18 @@ pub(crate) struct Segments {
     free: Vec<u32>,
     /// The one that is filled.
     current: Option<u32>,
+    /// Bytes that live in segments that are not frozen.
     live: usize,
-    /// Bytes written into segments that are there.
+    /// Bytes written into those.
     written: usize,
     /// Segments of which at most a quarter, a half, three quarters live; some of them may not be there any more.
     sparse: [Vec<u32>; 3],
+    sealed: Sealed,
+    /// How many are frozen, and bytes of what is known of them.
+    cold: usize,
+    cold_bytes: usize,
+    /// Names of frozen ones of which nothing lives any more.
+    over: Vec<u64>,
 }
 
 impl Segments {
@@ -96,6 +112,10 @@ impl Segments {
             live: 0,
             written: 0,
             sparse: Default::default(),
+            sealed: Sealed::default(),
+            cold: 0,
+            cold_bytes: 0,
+            over: Vec::new(),
         }
     }
 
@@ -129,15 +149,22 @@ impl Segments {
 
     /// The header of a record that is there.
     pub(crate) fn header(&self, at: RecordRef) -> Header {
-        self.header_within(at).expect("a record that is linked is there")
+        let header = self.header_within(at).or_else(|| self.cold(at)?.header(at.offset));
+        header.expect("a record that is linked is there")
     }
 
-    /// The bytes of a record that is there.
+    #[cold]
+    fn cold(&self, at: RecordRef) -> Option<&Cold> {
+        self.segment(at.segment)?.cold.as_deref()
+    }
+
+    /// The bytes of a record that is here; see [`Segments::ticket_of`].
     pub(crate) fn body(&self, at: RecordRef) -> &[u8] {
         let header = self.header(at);
-        let start = at.offset as usize + Header::BYTES;
+        let (start, len) = (at.offset as usize + Header::BYTES, header.len as usize);
         self.segment(at.segment)
-            .and_then(|segment| segment.memory.bytes.get(start..start + header.len as usize))
+            .and_then(|segment| segment.memory.bytes.get(start..start + len))
+            .or_else(|| self.cold(at)?.body(start, len))
             .expect("a record that is linked is there")
     }
 
@@ -151,7 +178,7 @@ impl Segments {
         {
             return current;
         }
-        let segment = Segment { memory: self.pool.lease(size), live: 0 };
+        let segment = Segment { memory: self.pool.lease(size), live: 0, sealed: 0, cold: None };
         let number = match self.free.pop() {
             Some(number) => {
                 self.list[number as usize] = Some(segment);
@@ -166,7 +193,10 @@ impl Segments {
             let full = self.current.replace(number);
             if let Some(full) = full {
                 self.note_sparse(full, SEGMENT);
+                self.note_sealed(full);
             }
+        } else {
+            self.note_sealed(number);
         }
         number
     }
@@ -211,6 +241,9 @@ impl Segments {
     /// Links a record to an older one.
     pub(crate) fn relink(&mut self, newer: RecordRef, older: RecordRef) {
         let segment = self.list[newer.segment as usize].as_mut().expect("a record that is linked is there");
+        if let Some(cold) = &mut segment.cold {
+            return cold.relink(newer.offset, older);
+        }
         let at = newer.offset as usize;
         segment.memory.bytes[at..at + 4].copy_from_slice(&older.segment.to_le_bytes());
         segment.memory.bytes[at + 4..at + 8].copy_from_slice(&older.offset.to_le_bytes());
@@ -223,6 +256,13 @@ impl Segments {
         let segment = self.list[at.segment as usize].as_mut().expect("a record that is linked is there");
         let before = segment.live;
         segment.live -= size;
+        if let Some(cold) = &mut segment.cold {
+            cold.let_go(at.offset);
+            if segment.live == 0 {
+                self.free(at.segment);
+            }
+            return header.scope;
+        }
         self.live -= size;
         if self.current != Some(at.segment) {
             if segment.live == 0 {
@@ -268,6 +308,9 @@ impl Segments {
     /// Gives a segment back in which nothing lives.
     pub(crate) fn free(&mut self, number: u32) {
         let Some(segment) = self.list[number as usize].take() else { return };
+        if let Some(cold) = &segment.cold {
+            self.free_cold(cold);
+        }
         self.written -= segment.memory.bytes.len();
         self.free.push(number);
         self.pool.give_back(segment.memory);

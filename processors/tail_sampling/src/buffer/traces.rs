@@ -26,6 +26,8 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) const GONE: u32 = u32::MAX;
+    /// Due at no tick: it is to be kept, once its records are back in memory.
+    pub(crate) const AWAITED: u32 = u32::MAX - 1;
 }
 
 /// The traces of a shard. Memory follows their number, up and down.

@@ -6,7 +6,7 @@ use phoenix_component::{Output, TraceDecision};
 use phoenix_sampling::Threshold;
 
 use super::{Round, TailStage, reason};
-use crate::buffer::{RecordRef, Slot};
+use crate::buffer::{Entry, RecordRef, Slot};
 use crate::decided::Kept;
 use crate::facts::TraceFacts;
 use crate::generation::{Decision, Generation, numbered};
@@ -163,8 +163,17 @@ impl TailStage {
         self.conclude(slot, Decision::not_sampled(), None, why);
     }
 
-    /// Does what was decided, and remembers it.
-    fn conclude(&mut self, slot: Slot, decision: Decision, early: Option<Early>, why: &'static str) {
+    /// Does what was decided, and remembers it; of a trace that is to be kept once all of it is in memory.
+    pub(super) fn conclude(
+        &mut self,
+        slot: Slot,
+        decision: Decision,
+        early: Option<Early>,
+        why: &'static str,
+    ) {
+        if decision.outcome == Outcome::Sampled && self.awaits_spill(slot, &decision, (early, why)) {
+            return;
+        }
         self.metrics.decided(decision.outcome);
         self.count_early(early);
         self.note(slot, &decision, early, why);
@@ -294,7 +303,7 @@ impl TailStage {
             let now = self.now.monotonic.as_nanos() as u64;
             self.buffer.traces.look_around(WINDOW, |slot, entry| {
                 let age = now.saturating_sub(entry.facts.first_seen).max(1);
-                if age >= youngest {
+                if age >= youngest && entry.due != Entry::AWAITED {
                     window.push((entry.facts.has_error, entry.facts.bytes as f64 * age as f64, slot));
                 }
             });

@@ -117,7 +117,7 @@ impl TailStage {
             }
             self.buffer.interned.let_resource_go(resource);
             for (slot, facts) in std::mem::take(&mut self.fresh) {
-                if self.buffer.traces.due(slot) != Entry::GONE {
+                if !matches!(self.buffer.traces.due(slot), Entry::GONE | Entry::AWAITED) {
                     self.decide_at_ingest(slot, &facts);
                 }
             }
@@ -321,6 +321,10 @@ impl TailStage {
             return;
         }
         self.buffer.append(slot, place.scope, run.spans, body);
+        if self.buffer.traces.due(slot) == Entry::AWAITED {
+            // It is decided: what comes goes with the rest.
+            return;
+        }
         if self.rules.most_bytes.is_some_and(|most| bytes > most) {
             self.metrics.too_large.add(1);
             self.drop_trace(slot, reason::TOO_LARGE);
@@ -332,8 +336,9 @@ impl TailStage {
     }
 
     /// A trace is due earlier, if that is earlier.
-    fn wait_until(&mut self, slot: Slot, due: u32) {
-        if due < self.buffer.traces[slot].due {
+    pub(super) fn wait_until(&mut self, slot: Slot, due: u32) {
+        let before = self.buffer.traces[slot].due;
+        if due < before && before != Entry::AWAITED {
             let entered = self.wheel.enter(slot, due, tick_before(self.now.monotonic));
             self.buffer.traces[slot].due = entered;
         }

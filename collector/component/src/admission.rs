@@ -32,4 +32,7 @@ pub trait RequestLimiter: Send + Sync {
 
     /// Charges the body of a request that was taken, by its size on the wire.
     fn received(&self, key: ClientKey, bytes: usize, now: Instant);
+
+    /// Charges the items of a request that was taken, once they are counted.
+    fn counted(&self, key: ClientKey, items: u64, now: Instant);
 }

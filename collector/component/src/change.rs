@@ -81,6 +81,11 @@ impl Change {
         Change::with(StateFate::LetOut)
     }
 
+    /// What a stage holds: a successor takes it over, whatever its settings, and without one it is let out.
+    pub fn of_stage<S>(successor: Option<&S>) -> Change {
+        if successor.is_some() { Change::adopted() } else { Change::let_out() }
+    }
+
     /// That fate, and no connection ends.
     pub fn with(state: StateFate) -> Change {
         Change { state, closes: Vec::new() }

@@ -23,7 +23,7 @@ mod collector;
 mod contracts;
 mod cores;
 mod decisions;
-mod extension_factory;
+mod factories;
 pub mod factory;
 pub mod files;
 mod forwards;

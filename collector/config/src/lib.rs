@@ -30,6 +30,7 @@ mod resolve;
 mod schema;
 mod source;
 mod suggest;
+mod url_password;
 mod yaml;
 
 pub use block::{Block, PresentBlock};

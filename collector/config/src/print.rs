@@ -7,6 +7,7 @@ use crate::node::{Entry, Node, Value};
 use crate::opaque::REDACTED;
 use crate::path::KeyPath;
 use crate::problems::Readings;
+use crate::url_password::without_passwords;
 use crate::yaml::scalar;
 use std::collections::HashSet;
 
@@ -50,6 +51,7 @@ enum Shape<'a> {
 }
 
 struct Printer<'a> {
+    secrets: Secrets,
     hidden: HashSet<&'a KeyPath>,
     texts: HashSet<&'a KeyPath>,
     path: KeyPath,
@@ -63,7 +65,7 @@ impl<'a> Printer<'a> {
             Secrets::Shown => HashSet::new(),
         };
         let texts = readings.texts.iter().collect();
-        Printer { hidden, texts, path: KeyPath::root(), out: String::new() }
+        Printer { secrets, hidden, texts, path: KeyPath::root(), out: String::new() }
     }
 
     /// The value as it was read: a secret, a text, or what it is.
@@ -71,6 +73,11 @@ impl<'a> Printer<'a> {
         use std::borrow::Cow;
         if self.hidden.contains(&self.path) {
             return Cow::Owned(Value::String(REDACTED.into()));
+        }
+        if let (Secrets::Hidden, Value::String(text)) = (self.secrets, node.plain())
+            && let Cow::Owned(text) = without_passwords(text)
+        {
+            return Cow::Owned(Value::String(text.into()));
         }
         match node.value() {
             Value::Expanded(expanded) if self.texts.contains(&self.path) => {

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration: every problem of every section in one report, each with its place.
 
+mod masked;
 mod render;
 
 #[cfg(test)]
@@ -12,6 +13,8 @@ use crate::source::Location;
 
 /// What is said of a key that the settings do not have.
 pub(crate) const UNKNOWN_KEY: &str = "unknown key";
+/// How it begins to be said that there is no such component.
+pub(crate) const UNKNOWN_TYPE: &str = "unknown type";
 /// How a help text begins that can only list keys.
 pub(crate) const KNOWN_KEYS: &str = "known keys are ";
 /// Most sections that a help text names.
@@ -52,6 +55,8 @@ pub struct Readings {
     pub(crate) places: Vec<Location>,
     /// Substitutions that were read as text.
     pub(crate) texts: Vec<KeyPath>,
+    /// Nobody has read the sections so far, so that any value may be a secret.
+    pub(crate) is_unread: bool,
 }
 
 /// Collects problems, of one section or of a whole configuration.

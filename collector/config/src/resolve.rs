@@ -106,6 +106,7 @@ impl Resolver {
     /// that can still be checked: they are errors in [`Resolved::problems`].
     pub fn resolve<S: AsRef<str>>(&self, uris: &[S], sets: &[S]) -> Result<Resolved, Box<Problems>> {
         let mut problems = Problems::new();
+        problems.readings_mut().is_unread = true;
         if uris.is_empty() && sets.is_empty() {
             problems.error_with_help(
                 "",

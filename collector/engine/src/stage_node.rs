@@ -162,7 +162,7 @@ impl StageNode {
         }
     }
 
-    /// Whether more comes in than a backend that works takes off: every core delivers, and the next batch is half
+    /// Whether more comes in than a backend that works takes off: every core delivers, and the next batch is a quarter
     /// full. Then senders wait a little, so that what is held stays small.
     /// A backend that fails is no reason to wait: what it does not take is held. Nor is what a stage holds for its time.
     fn is_ahead(&self) -> bool {
@@ -173,7 +173,7 @@ impl StageNode {
             return false;
         }
         let held: usize = self.shards.iter().map(|shard| shard.held_items.load(Ordering::Relaxed)).sum();
-        2 * held >= self.last_batch_items.load(Ordering::Relaxed)
+        4 * held >= self.last_batch_items.load(Ordering::Relaxed)
     }
 
     async fn hold_up(&self) {

@@ -1,6 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::{Randomness, Threshold};
+
 /// What one limit allows, shared by all shards: a token bucket that starts full.
 ///
 /// Shards take tokens by [`Lease`], so that most decisions touch nothing shared. All leases together hold what the bucket
@@ -24,13 +26,25 @@ pub struct Limit {
 #[derive(Debug)]
 struct Level {
     tokens: f64,
+    /// Cost that was asked for in a second, of late; only [`Bucket::sample`] knows.
+    demand: f64,
     at: Option<Duration>,
 }
+
+/// Over how many seconds [`Bucket::sample`] remembers the demand.
+const REMEMBERED_SECS: f64 = 2.0;
+/// By how much its probability may differ from what the demand says, by the tokens that are there.
+const LEAST_FACTOR: f64 = 0.25;
+const MOST_FACTOR: f64 = 2.0;
+/// Its lowest probability: something of everything passes, since else nobody could count it.
+const LEAST_SHARE: f64 = 1.0 / 65_536.0;
+/// Hexadecimal digits of its thresholds.
+const PRECISION: u32 = 4;
 
 impl Bucket {
     /// A full one.
     pub fn new(limit: Limit) -> Bucket {
-        Bucket { limit, state: Mutex::new(Level { tokens: limit.burst, at: None }) }
+        Bucket { limit, state: Mutex::new(Level { tokens: limit.burst, demand: 0.0, at: None }) }
     }
 
     /// What it allows.
@@ -40,21 +54,18 @@ impl Bucket {
 
     /// Goes on with what is left in another, which had another limit.
     pub fn adopt(&self, old: &Bucket) {
-        let (tokens, at) = {
+        let (tokens, demand, at) = {
             let level = old.state.lock().unwrap_or_else(PoisonError::into_inner);
-            (level.tokens, level.at)
+            (level.tokens, level.demand, level.at)
         };
         let mut level = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *level = Level { tokens: tokens.min(self.limit.burst), at };
+        *level = Level { tokens: tokens.min(self.limit.burst), demand, at };
     }
 
     /// Takes at least `need` tokens and at most `like`, at a monotonic time; none where `need` is not there.
     fn take(&self, need: f64, like: f64, now: Duration) -> Option<f64> {
         let mut level = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = now.saturating_sub(level.at.unwrap_or(now));
-        level.tokens = (level.tokens + since.as_secs_f64() * self.limit.per_second).min(self.limit.burst);
-        // Times of different shards may come out of order; it does not run backwards.
-        level.at = Some(level.at.map_or(now, |at| at.max(now)));
+        self.refill(&mut level, now);
         if level.tokens < need {
             return None;
         }
@@ -67,6 +78,38 @@ impl Bucket {
     pub fn allows(&self, cost: u64, now: Duration) -> bool {
         let cost = cost as f64;
         cost <= self.limit.burst && self.take(cost, cost, now).is_some()
+    }
+
+    /// Lets a share of what exceeds the limit pass, chosen by randomness: returns the threshold that something of this cost
+    /// has to reach at a monotonic time. Where it does it is paid for, also with tokens that are not there yet.
+    ///
+    /// The probability is what the limit is of the demand of the last seconds, and up to twice or a quarter of that by how many
+    /// tokens there are, so that what passes settles at the limit. It depends on what came before and never on what it is for,
+    /// neither on its randomness nor on its cost: so whoever counts what passed by its threshold is right on average, whatever the
+    /// sizes.
+    pub fn sample(&self, cost: u64, randomness: Randomness, now: Duration) -> Threshold {
+        let mut level = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.refill(&mut level, now);
+        level.demand *= (-since.as_secs_f64() / REMEMBERED_SECS).exp();
+        let wanted = self.limit.per_second / level.demand;
+        let by_tokens = (2.0 * level.tokens / self.limit.burst).clamp(LEAST_FACTOR, MOST_FACTOR);
+        let share = if level.demand > 0.0 { wanted * by_tokens } else { 1.0 };
+        let share = if self.limit.per_second > 0.0 { share.clamp(LEAST_SHARE, 1.0) } else { LEAST_SHARE };
+        level.demand += cost as f64 / REMEMBERED_SECS;
+        let threshold = Threshold::of_probability(share, PRECISION).unwrap_or(Threshold::ALWAYS);
+        if threshold.keeps(randomness) {
+            level.tokens -= cost as f64;
+        }
+        threshold
+    }
+
+    /// Adds what came back; since when that is.
+    fn refill(&self, level: &mut Level, now: Duration) -> Duration {
+        let since = now.saturating_sub(level.at.unwrap_or(now));
+        level.tokens = (level.tokens + since.as_secs_f64() * self.limit.per_second).min(self.limit.burst);
+        // Times of different shards may come out of order; it does not run backwards.
+        level.at = Some(level.at.map_or(now, |at| at.max(now)));
+        since
     }
 
     /// Whether nothing is missing at a monotonic time: it is like a new one.
@@ -145,6 +188,51 @@ mod tests {
         let full = Bucket::new(Limit { per_second: 10.0, burst: 20.0 });
         assert!(!Lease::default().allows(&full, 25, ms(0)));
         assert!(Lease::default().allows(&full, 20, ms(0)), "the refusal cost nothing");
+    }
+
+    #[test]
+    fn a_share_of_what_exceeds_the_limit_passes_and_counts_for_all() {
+        let limit = Limit { per_second: 1000.0, burst: 2000.0 };
+        let bucket = Bucket::new(limit);
+        let mut chance = Chance::new(7);
+        let (mut offered, mut passed, mut variance) = (0.0, 0.0, 0.0);
+        // Of large ones, of which one alone is more than the burst, and of all.
+        let (mut estimate, mut large, mut large_estimate, mut large_variance) = (0.0, 0.0, 0.0, 0.0);
+        for millis in 0..600_000 {
+            // About ten times as much as the limit.
+            let cost = if chance.below(2000) == 0 { 5000 } else { 1 + chance.below(15) };
+            let randomness = Randomness::new(chance.below(1 << 56));
+            let threshold = bucket.sample(cost, randomness, ms(millis));
+            let (cost, p) = (cost as f64, threshold.probability());
+            offered += cost;
+            variance += cost * cost * (1.0 - p) / p;
+            if cost > 2000.0 {
+                large += cost;
+                large_variance += cost * cost * (1.0 - p) / p;
+            }
+            if threshold.keeps(randomness) {
+                passed += cost;
+                estimate += cost / p;
+                large_estimate += if cost > 2000.0 { cost / p } else { 0.0 };
+            }
+        }
+        assert!((passed / 602_000.0 - 1.0).abs() < 0.03, "{passed}");
+        assert!((estimate - offered).abs() < 4.0 * f64::sqrt(variance), "{estimate} of {offered}");
+        assert!(
+            (large_estimate - large).abs() < 4.0 * f64::sqrt(large_variance),
+            "{large_estimate} of {large}"
+        );
+    }
+
+    #[test]
+    fn below_the_limit_everything_passes_for_itself() {
+        let bucket = Bucket::new(Limit { per_second: 1000.0, burst: 2000.0 });
+        for millis in 0..10_000 {
+            let threshold = bucket.sample(u64::from(millis % 2 == 0), Randomness::new(0), ms(millis));
+            assert_eq!(threshold, Threshold::ALWAYS);
+        }
+        let none = Bucket::new(Limit { per_second: 0.0, burst: 0.0 });
+        assert!(none.sample(1, Randomness::new(0), ms(1)).probability() < 1e-4);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::{Bucket, Limit};
+use crate::{Bucket, Limit, Randomness, Threshold};
 
 /// Buckets of one limit, one for each key, shared by all shards.
 ///
@@ -45,10 +45,19 @@ impl Buckets {
 
     /// Whether something of this key and cost may pass at a monotonic time; then it is paid for.
     pub fn allows(&self, key: u64, cost: u64, now: Duration) -> bool {
+        self.of(key, now, |bucket| bucket.allows(cost, now))
+    }
+
+    /// The same as [`Bucket::sample`], of a key.
+    pub fn sample(&self, key: u64, cost: u64, randomness: Randomness, now: Duration) -> Threshold {
+        self.of(key, now, |bucket| bucket.sample(cost, randomness, now))
+    }
+
+    fn of<R>(&self, key: u64, now: Duration, ask: impl FnOnce(&Bucket) -> R) -> R {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = &mut *known;
         if let Some(bucket) = known.buckets.get(&key) {
-            return bucket.allows(cost, now);
+            return ask(bucket);
         }
         let may_sweep = known.swept_at.is_none_or(|at| now >= at + SWEPT_EVERY);
         if known.buckets.len() >= self.most_keys && may_sweep {
@@ -56,9 +65,9 @@ impl Buckets {
             known.buckets.retain(|_, bucket| !bucket.is_full(now));
         }
         if known.buckets.len() >= self.most_keys {
-            return known.rest.allows(cost, now);
+            return ask(&known.rest);
         }
-        known.buckets.entry(key).or_insert_with(|| Bucket::new(self.limit)).allows(cost, now)
+        ask(known.buckets.entry(key).or_insert_with(|| Bucket::new(self.limit)))
     }
 
     /// Keys that have a bucket.

@@ -40,6 +40,13 @@ impl Shortcuts {
     pub fn note(&mut self, slot: Slot, came: Came) {
         self.remove(slot);
         if self.came.len() <= slot.number() {
+            // Doubling would leave half of a large list empty.
+            let more = (slot.number() + 1).saturating_sub(self.came.capacity());
+            if more > 0 {
+                self.came.reserve_exact(
+                    more.max(self.came.len() / 8).max(16) + self.came.capacity() - self.came.len(),
+                );
+            }
             self.came.resize(slot.number() + 1, 0);
         }
         self.came[slot.number()] = came.0;

@@ -5,7 +5,8 @@ use phoenix_pdata::view::Number;
 /// A sum of numbers: exact for whole ones, compensated (Neumaier, 1974) for others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Total {
-    whole: i128,
+    /// A number of 128 bits in two halves: as one it would be put at multiples of 16 bytes, and so would all that has one.
+    whole: [u64; 2],
     sum: f64,
     /// What rounding has lost of `sum`.
     lost: f64,
@@ -16,7 +17,7 @@ impl Total {
     /// Adds a number. Whoever adds what is not finite gets what is not finite.
     pub fn add(&mut self, number: Number) {
         match number {
-            Number::Int(value) => self.whole += i128::from(value),
+            Number::Int(value) => self.set_whole(self.whole() + i128::from(value)),
             Number::Double(value) => {
                 self.is_double = true;
                 let sum = self.sum + value;
@@ -38,14 +39,22 @@ impl Total {
     /// Takes a number out that was added: exact for whole ones, compensated for others.
     pub fn subtract(&mut self, number: Number) {
         match number {
-            Number::Int(value) => self.whole -= i128::from(value),
+            Number::Int(value) => self.set_whole(self.whole() - i128::from(value)),
             Number::Double(value) => self.add(Number::Double(-value)),
         }
     }
 
+    fn whole(&self) -> i128 {
+        (u128::from(self.whole[1]) << 64 | u128::from(self.whole[0])) as i128
+    }
+
+    fn set_whole(&mut self, whole: i128) {
+        self.whole = [whole as u64, (whole >> 64) as u64];
+    }
+
     /// Adds another sum.
     pub fn merge(&mut self, other: &Total) {
-        self.whole += other.whole;
+        self.set_whole(self.whole() + other.whole());
         if other.is_double {
             self.add(Number::Double(other.sum));
             self.lost += other.lost;
@@ -55,20 +64,22 @@ impl Total {
     /// The sum in parts that [`from_parts`](Total::from_parts) makes the same sum of: the whole numbers, and the others
     /// where there are any.
     pub fn parts(&self) -> (i128, Option<(f64, f64)>) {
-        (self.whole, self.is_double.then_some((self.sum, self.lost)))
+        (self.whole(), self.is_double.then_some((self.sum, self.lost)))
     }
 
     /// A sum from its parts.
     pub fn from_parts(whole: i128, others: Option<(f64, f64)>) -> Total {
         let (sum, lost) = others.unwrap_or_default();
-        Total { whole, sum, lost, is_double: others.is_some() }
+        let mut total = Total { whole: [0; 2], sum, lost, is_double: others.is_some() };
+        total.set_whole(whole);
+        total
     }
 
     /// The sum: whole if all that was added is, and it fits.
     pub fn value(&self) -> Number {
-        match i64::try_from(self.whole) {
+        match i64::try_from(self.whole()) {
             Ok(whole) if !self.is_double => Number::Int(whole),
-            _ => Number::Double(self.whole as f64 + (self.sum + self.lost)),
+            _ => Number::Double(self.whole() as f64 + (self.sum + self.lost)),
         }
     }
 }

@@ -9,6 +9,8 @@
 //!   something was damaged is kept under another name once the rest of it is done.
 
 mod append;
+#[cfg(test)]
+mod changed_bytes;
 mod done;
 mod open;
 #[cfg(test)]

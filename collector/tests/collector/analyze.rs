@@ -84,6 +84,49 @@ fn what_comes_over_the_network_is_analyzed_until_a_signal() {
 }
 
 #[test]
+fn a_stream_is_analyzed_for_as_long_as_asked_and_tells_what_a_file_of_it_does() {
+    let (grpc, http) = (free_port(), free_port());
+    let folder = tempfile::tempdir().expect("made");
+    let command = format!(
+        "exec phoenix-collector analyze --duration=4s --json --endpoint=127.0.0.1:{grpc} --http-endpoint=127.0.0.1:{http} > live.json"
+    );
+    let running = shell(&command).within(folder.path()).start();
+    let mut sent = Vec::new();
+    // The sender goes on until nobody listens any more.
+    for round in 0.. {
+        let (url, body) = (format!("http://127.0.0.1:{http}/v1/metrics"), request(10 * round).to_string());
+        if ureq::post(&url).header("content-type", "application/json").send(body.clone()).is_err() {
+            break;
+        }
+        sent.push(body);
+    }
+    assert_eq!(running.exit_code(), 0);
+    std::fs::write(folder.path().join("metrics.json"), sent.join("\n")).expect("written");
+    let told = collector().args(["analyze", "--input=metrics.json", "--json"]).within(folder.path()).finish();
+    let live = std::fs::read_to_string(folder.path().join("live.json")).expect("a report");
+    let [live, file]: [Value; 2] = [live, told.stdout].map(|text| serde_json::from_str(&text).expect("JSON"));
+    // Above 128 counts are estimates, of which each run makes its own.
+    for report in [&live, &file] {
+        let series = report["totals"]["series"].as_u64().expect("a number");
+        assert!(series.abs_diff(210) < 20, "{series}");
+    }
+    for key in ["constant_series", "metrics"] {
+        assert_eq!(live["totals"][key], file["totals"][key], "{key}");
+    }
+    let labels = |report: &Value| {
+        let all = report["metrics"][0]["labels"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|one| ["key", "values"].map(|key| one[key].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(labels(&live), labels(&file));
+    let names = |report: &Value| {
+        let all = report["proposals"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|one| one["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&live), names(&file));
+    assert!(names(&live).contains(&json!("without-pod")), "{live}");
+}
+
+#[test]
 fn what_cannot_be_analyzed_is_refused() {
     let folder = tempfile::tempdir().expect("made");
     std::fs::write(folder.path().join("empty.json"), "").expect("written");

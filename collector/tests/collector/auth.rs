@@ -282,6 +282,39 @@ service:
     assert_eq!(inside.metric("phoenix_rate_limiter_refused", &[]), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_sends_too_many_items_waits_for_what_it_owes() {
+    let ports = Ports { grpc: free_port(), http: free_port() };
+    // Each request has five items.
+    let inside = Inside::start(&format!(
+        "
+extensions: {{rate_limiter: {{key: [metadata.x-tenant], items_per_second: 1, items_burst: 8}}}}
+receivers:
+  otlp:
+    protocols:
+      grpc: {{endpoint: '127.0.0.1:{}', middlewares: [{{id: rate_limiter}}]}}
+      http: {{endpoint: '127.0.0.1:{}', middlewares: [{{id: rate_limiter}}]}}
+exporters: {{nop: }}
+service:
+  extensions: [rate_limiter]
+  pipelines: {{traces: {{receivers: [otlp], exporters: [nop]}}}}
+",
+        ports.grpc, ports.http
+    ))
+    .await;
+    let mut client = grpc(ports.grpc).await;
+    let loud = [("x-tenant", "loud")];
+    export(&mut client, &loud).await.expect("five of eight");
+    assert_eq!(status_of(&post(ports.http, "\r\nX-Tenant: loud")), "200", "two more than are left");
+    let status = export(&mut client, &loud).await.expect_err("in debt");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let answer = post(ports.http, "\r\nX-Tenant: loud");
+    assert_eq!(status_of(&answer), "429", "{answer}");
+    assert!(answer.contains("retry-after: 3"), "two are owed, and one is needed: {answer}");
+    export(&mut client, &[("x-tenant", "quiet")]).await.expect("another client");
+    assert_eq!(inside.metric("phoenix_rate_limiter_refused", &[]), 2);
+}
+
 #[test]
 fn secrets_are_shown_nowhere() {
     let configuration = "

@@ -137,3 +137,52 @@ async fn the_example_of_the_readme_starts() {
     let inside = Inside::start(&yaml).await;
     assert_eq!(inside.shutdown(Duration::from_secs(5)).await.items, 0);
 }
+
+/// Pipelines that lead back to where they come from, through each connector that deals data out.
+#[test]
+fn connectors_in_a_circle_stop_the_start_and_name_the_way() {
+    let config = |connectors: &str, pipelines: &str| {
+        format!(
+            "receivers: {{nop: {{}}}}\nexporters: {{nop: {{}}}}\nconnectors: {{{connectors}}}\nservice: {{pipelines: {{{pipelines}}}}}\n"
+        )
+    };
+    // (what it is, connectors, pipelines, what the message names)
+    let cases = [
+        (
+            "a level that feeds itself",
+            "failover: {priority_levels: [[traces/a], [traces/b]]}",
+            "traces/a: {receivers: [nop, failover], exporters: [failover]}, traces/b: {receivers: [failover], exporters: [nop]}",
+            &["cycle", "failover", "traces/a"][..],
+        ),
+        (
+            "a lower level that leads back",
+            "failover: {priority_levels: [[traces/b], [traces/c]]}, forward: {}",
+            "traces/a: {receivers: [nop, forward], exporters: [failover]}, traces/b: {receivers: [failover], exporters: [nop]}, \
+             traces/c: {receivers: [failover], exporters: [forward]}",
+            &["cycle", "failover", "forward", "traces/c"],
+        ),
+        (
+            "two that feed each other",
+            "failover/1: {priority_levels: [[traces/b]]}, failover/2: {priority_levels: [[traces/c]]}",
+            "traces/a: {receivers: [nop], exporters: [failover/1]}, traces/b: {receivers: [failover/1], exporters: [failover/2]}, \
+             traces/c: {receivers: [failover/2], exporters: [failover/1]}",
+            &["cycle", "failover/1", "failover/2"],
+        ),
+        (
+            "round robin",
+            "round_robin: {}",
+            "traces/a: {receivers: [nop, round_robin], exporters: [round_robin]}",
+            &["cycle", "round_robin", "traces/a"],
+        ),
+    ];
+    for (case, connectors, pipelines, parts) in cases {
+        let text = format!("--config=yaml:{}", config(connectors, pipelines));
+        for command in [&["validate"][..], &[]] {
+            let finished = crate::binary::collector().args(command).arg(&text).finish();
+            assert_eq!(finished.code, 1, "{case}: {}", finished.stderr);
+            for part in parts {
+                assert!(finished.stderr.contains(part), "{case}: {part} is not in {}", finished.stderr);
+            }
+        }
+    }
+}

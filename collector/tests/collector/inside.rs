@@ -15,7 +15,7 @@ use phoenix_telemetry::traces::Tracer;
 use tokio::time::Instant;
 
 #[path = "../../src/registry.rs"]
-mod registry;
+pub(crate) mod registry;
 
 /// A collector on two cores.
 pub(crate) struct Inside {

@@ -163,3 +163,65 @@ fn translated_rules_are_a_configuration_that_loads() {
     assert_eq!(wrong.code, 1);
     assert!(wrong.stderr.contains("Samplers"), "{}", wrong.stderr);
 }
+
+#[test]
+fn traces_that_wait_stay_on_disk_over_a_restart_and_are_decided_without_any_data_coming() {
+    let folder = tempfile::tempdir().expect("made");
+    let (port, kept) = (free_port(), folder.path().join("kept.json"));
+    let configuration = |wait: &str, shards: u32| {
+        let path = folder.path().join("collector.yaml");
+        let text = format!(
+            "
+receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{port}'}}}}}}}}
+extensions: {{file_storage: {{directory: '{}', create_directory: true}}}}
+processors:
+  tail_sampling:
+    decision_wait: {wait}
+    num_shards: {shards}
+    buffer: {{max_bytes: 20000000, spill: {{storage: file_storage, on_shutdown: keep}}}}
+    policies:{POLICIES}
+exporters: {{file: {{path: '{}', append: true}}}}
+service:
+  extensions: [file_storage]
+  pipelines: {{traces: {{receivers: [otlp], processors: [tail_sampling], exporters: [file]}}}}
+",
+            folder.path().join("disk").display(),
+            kept.display(),
+        );
+        std::fs::write(&path, text).expect("written");
+        collector().arg("--config").arg(&path)
+    };
+    let running = configuration("1h", 1).start();
+    for number in 1..=20 {
+        let request = request(0x10, number, 0, number % 4 == 0);
+        let url = format!("http://127.0.0.1:{port}/v1/traces");
+        let sent =
+            ureq::post(&url).header("content-type", "application/json").send(request.to_string().as_str());
+        assert_eq!(sent.expect("an answer").status().as_u16(), 200);
+    }
+    assert_eq!(running.terminate(), 0);
+    let lines = || std::fs::read_to_string(&kept).unwrap_or_default();
+    let ids = |lines: &str| -> Vec<u32> {
+        let spans = |line: &str| -> Vec<String> {
+            let id = |part: &str| part.get(..16).map(str::to_owned);
+            line.split("\"traceId\":\"").skip(1).filter_map(id).collect()
+        };
+        let mut ids: Vec<u32> =
+            lines.lines().flat_map(spans).filter_map(|id| u32::from_str_radix(&id, 16).ok()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(lines(), "", "nothing was decided");
+
+    let running = configuration("1s", 3).start();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while ids(&lines()).len() < 5 {
+        assert!(Instant::now() < deadline, "they are decided: {}\n{}", lines(), running.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(running.terminate(), 0);
+    assert_eq!(ids(&lines()), [4, 8, 12, 16, 20]);
+    let running = configuration("10ms", 3).start();
+    assert_eq!(running.terminate(), 0);
+    assert_eq!(ids(&lines()), [4, 8, 12, 16, 20], "and not twice");
+}

@@ -107,3 +107,76 @@ async fn a_changed_exporter_keeps_its_backlog_while_data_comes_in() {
     assert_eq!(collector.terminate(), 0);
     assert!(scene.segments().is_empty(), "nothing is left: {:?}", scene.segments());
 }
+
+/// Requests that fit into the queues below, which have five spans each.
+const ROOM: u64 = 60;
+const CLIENTS: u64 = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_is_full_again_after_a_crash_whatever_it_counts() {
+    let bytes = prost::Message::encoded_len(&crate::load::request(1_000)) as u64 * ROOM;
+    for size in [
+        format!("sizer: requests, queue_size: {ROOM},"),
+        format!("sizer: items, queue_size: {},", ROOM * crate::load::SPANS),
+        format!("sizer: bytes, queue_size: {bytes},"),
+        // What batches are made of counts one by one until they are sent.
+        format!(
+            "sizer: items, queue_size: {}, batch: {{min_size: 50, flush_timeout: 50ms}},",
+            ROOM * crate::load::SPANS
+        ),
+    ] {
+        let mut scene = Scene::new("", &format!("num_consumers: 3, {size}")).await;
+        scene.backend.kill().await;
+        let mut collector = scene.start();
+        let load = scene.load(CLIENTS as usize);
+        load.refused(20).await;
+        for _ in 0..3 {
+            let held = load.count();
+            assert!((ROOM - 10..=ROOM + 10).contains(&held), "{size} {held} requests were taken");
+            drop(collector);
+            collector = scene.start();
+            load.refused(load.refusals() + 20).await;
+            // What a client did not hear of before the kill is there as well, and comes again.
+            assert!(load.count() <= held + CLIENTS, "{size} {held} requests, and then {}", load.count());
+        }
+        scene.backend.revive().await;
+        let accepted = load.stop().await;
+        scene.closes(accepted).await;
+        books::close(scene.metrics);
+        assert_eq!(collector.terminate(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_room_on_the_disk_is_served_after_a_crash() {
+    let size = format!("num_consumers: 3, block_on_overflow: true, sizer: requests, queue_size: {ROOM},");
+    let mut scene = Scene::new("", &size).await;
+    scene.backend.kill().await;
+    let mut collector = scene.start();
+    let load = scene.load(CLIENTS as usize);
+    load.accepted(ROOM).await;
+    for _ in 0..3 {
+        for_a_while().await;
+        assert_eq!(load.refusals(), 0, "they wait");
+        assert!(load.count() <= ROOM + CLIENTS, "{} requests were taken", load.count());
+        scene.swap(&collector);
+        for_a_while().await;
+        drop(collector);
+        collector = scene.start();
+    }
+    scene.backend.revive().await;
+    load.accepted(4 * ROOM).await;
+    let accepted = load.stop().await;
+    scene.closes(accepted).await;
+    books::close(scene.metrics);
+    assert_eq!(collector.terminate(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_on_disk_does_not_wait_for_results() {
+    let scene = Scene::new("", "wait_for_result: true,").await;
+    let refused = scene.command().finish();
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    let text = "`wait_for_result` is not supported with a persistent queue configured with `storage`";
+    assert!(refused.stderr.contains(text), "{}", refused.stderr);
+}

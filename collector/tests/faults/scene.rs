@@ -36,7 +36,8 @@ pub(crate) struct Scene {
 const PATIENT: &str = "initial_interval: 20ms, max_interval: 100ms, max_elapsed_time: 0s";
 
 impl Scene {
-    /// With these further keys of `file_storage` and of `sending_queue`, each with a comma behind it.
+    /// With these further keys of `file_storage` and of `sending_queue`, each with a comma behind it; the queue has a gigabyte
+    /// unless they say how large it is.
     pub(crate) async fn new(storage: &str, sending: &str) -> Scene {
         let folder = TempDir::new().expect("a folder");
         let queue = folder.path().join("queue");
@@ -47,7 +48,10 @@ impl Scene {
             folder,
             queue,
             storage: storage.into(),
-            sending: sending.into(),
+            sending: match sending.contains("queue_size") {
+                true => sending.into(),
+                false => format!("{sending} sizer: bytes, queue_size: 1000000000,"),
+            },
             next: Arc::default(),
             swaps: AtomicU64::new(0),
         }
@@ -79,7 +83,7 @@ exporters:
     tls: {{insecure: true}}
     compression: none
     {exporter}
-    sending_queue: {{{} storage: file_storage, sizer: bytes, queue_size: 1000000000}}
+    sending_queue: {{{} storage: file_storage}}
     retry_on_failure: {{{PATIENT}}}
 service:
   {}
@@ -205,6 +209,11 @@ impl Load {
     /// How often the collector refused so far.
     pub(crate) fn refusals(&self) -> u64 {
         self.counts.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many requests the collector accepted so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.counts.accepted.load(Ordering::Relaxed)
     }
 
     /// Waits until the collector has refused so often.

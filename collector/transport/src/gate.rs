@@ -39,8 +39,12 @@ struct Authentication {
 pub(crate) struct Passed {
     /// Who it is from.
     pub(crate) identity: Option<Arc<Identity>>,
-    charged: Vec<(Arc<dyn RequestLimiter>, ClientKey)>,
+    pub(crate) charged: Charged,
 }
+
+/// To whom a request is charged, for those that count what is in it.
+#[derive(Default)]
+pub struct Charged(Vec<(Arc<dyn RequestLimiter>, ClientKey)>);
 
 /// Why a request may not go on.
 pub(crate) enum NotPassed {
@@ -109,7 +113,7 @@ impl Gate {
         if self.limiters.iter().any(|limiter| limiter.refuses()) {
             return Err(NotPassed::MemoryIsShort);
         }
-        let mut passed = Passed { identity, charged: Vec::new() };
+        let mut passed = Passed { identity, charged: Charged::default() };
         if !self.rates.is_empty() {
             let address = match peer {
                 Peer::Tcp(address) => Some(address.ip()),
@@ -119,7 +123,7 @@ impl Gate {
             let now = Instant::now();
             for limiter in self.rates.iter().filter_map(|slot| slot.get()) {
                 let key = limiter.admit(&arrival, now).map_err(NotPassed::TooMany)?;
-                passed.charged.push((limiter, key));
+                passed.charged.0.push((limiter, key));
             }
         }
         Ok(passed)
@@ -134,10 +138,26 @@ impl Gate {
 impl Passed {
     /// Charges the body, by its size on the wire.
     pub(crate) fn received(&self, bytes: usize) {
-        if !self.charged.is_empty() {
+        if !self.charged.0.is_empty() {
             let now = Instant::now();
-            self.charged.iter().for_each(|(limiter, key)| limiter.received(*key, bytes, now));
+            self.charged.0.iter().for_each(|(limiter, key)| limiter.received(*key, bytes, now));
         }
+    }
+}
+
+impl Charged {
+    /// Charges the items of the request.
+    pub fn counted(&self, items: u64) {
+        if !self.0.is_empty() {
+            let now = Instant::now();
+            self.0.iter().for_each(|(limiter, key)| limiter.counted(*key, items, now));
+        }
+    }
+}
+
+impl fmt::Debug for Charged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Charged").field(&self.0.len()).finish()
     }
 }
 
@@ -211,6 +231,11 @@ mod tests {
         fn received(&self, key: ClientKey, bytes: usize, _: Instant) {
             assert_eq!(key, ClientKey(7));
             self.0.lock().unwrap().push(bytes);
+        }
+
+        fn counted(&self, key: ClientKey, items: u64, _: Instant) {
+            assert_eq!(key, ClientKey(7));
+            self.0.lock().unwrap().push(items as usize);
         }
     }
 

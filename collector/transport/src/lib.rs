@@ -25,7 +25,7 @@ pub mod trace;
 
 pub use dial::{Stream, dial};
 pub use encoded::{EncodedBody, Undecodable};
-pub use gate::Gate;
+pub use gate::{Charged, Gate};
 pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
 pub use payload::Payload;

@@ -8,63 +8,26 @@ mod emit;
 
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, ConnectorFactory, CreateContext, Descriptor, Factory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Change, Connector, ConnectorOutlets, StartError};
-use phoenix_config::{Described, Node, Problems, Shape};
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Change, Connector};
 use phoenix_pdata::Signal;
 
 pub use config::{AttributeSettings, CountConfig, CountSettings};
 
 use counter::Counter;
 
-/// Makes `count` connectors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CountFactory;
+phoenix_component::connector_factory! {
+    /// Makes `count` connectors.
+    CountFactory: "count", CountConfig;
+    create: |config, cx, (from, _), outlets| {
+        Ok(Connector::Flow(Arc::new(Counter::new(config, from, cx, outlets.all)?)))
+    },
+    signals: [to_metrics(Signal::Traces), to_metrics(Signal::Metrics), to_metrics(Signal::Logs)],
+    change: |_, _| Change::stateless(),
+}
 
 const fn to_metrics(from: Signal) -> Support {
     Support { from, to: Signal::Metrics, stability: Stability::Beta }
-}
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "count",
-    aliases: &[],
-    signals: &[to_metrics(Signal::Traces), to_metrics(Signal::Metrics), to_metrics(Signal::Logs)],
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for CountFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<CountConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        CountConfig::shape()
-    }
-}
-
-impl ConnectorFactory for CountFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        from: Signal,
-        _to: Signal,
-        outlets: ConnectorOutlets,
-    ) -> Result<Connector, StartError> {
-        let counter = Counter::new(settings_of(settings), from, &cx, outlets.all)?;
-        Ok(Connector::Flow(Arc::new(counter)))
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
+use phoenix_component::factory::ConnectorFactory as _;
 use phoenix_component::harness::{golden, with_context};
-use phoenix_component::{Batch, BoxFuture, ConnectorFlow, Consumer, Outlet, Refusal};
+use phoenix_component::{Batch, BoxFuture, ConnectorFlow, ConnectorOutlets, Consumer, Outlet, Refusal};
 use phoenix_config::{Kind, decode_text};
 use serde_json::{Value, json};
 

@@ -4,15 +4,9 @@
 
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, ConnectorFactory, CreateContext, Descriptor, Factory, SharedSettings, Stability, Support,
-    parse_settings,
-};
-use phoenix_component::{
-    Batch, BoxFuture, Change, Connector, ConnectorFlow, ConnectorOutlets, Outlet, Refusal, StartError,
-};
-use phoenix_config::{Described, Node, Problems, Settings, Shape};
-use phoenix_pdata::Signal;
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Batch, BoxFuture, Change, Connector, ConnectorFlow, Outlet, Refusal};
+use phoenix_config::{Described, Settings};
 use serde::Deserialize;
 
 /// Settings of the `forward` connector: there are none.
@@ -22,46 +16,12 @@ pub struct ForwardConfig {}
 
 impl Settings for ForwardConfig {}
 
-/// Makes `forward` connectors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ForwardFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "forward",
-    aliases: &[],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for ForwardFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<ForwardConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        ForwardConfig::shape()
-    }
-}
-
-impl ConnectorFactory for ForwardFactory {
-    fn create(
-        &self,
-        _settings: &dyn AnySettings,
-        _cx: CreateContext<'_>,
-        _from: Signal,
-        _to: Signal,
-        outlets: ConnectorOutlets,
-    ) -> Result<Connector, StartError> {
-        Ok(Connector::Flow(Arc::new(Forward { to: outlets.all })))
-    }
+phoenix_component::connector_factory! {
+    /// Makes `forward` connectors.
+    ForwardFactory: "forward", ForwardConfig;
+    create: |_, _, _, outlets| Ok(Connector::Flow(Arc::new(Forward { to: outlets.all }))),
+    signals: Support::all(Stability::Beta),
+    change: |_, _| Change::stateless(),
 }
 
 /// A `forward` connector of one signal.
@@ -81,10 +41,11 @@ mod tests {
     use std::sync::Mutex;
 
     use futures_util::FutureExt as _;
-    use phoenix_component::Consumer;
+    use phoenix_component::factory::{ConnectorFactory as _, Factory as _};
     use phoenix_component::harness::with_context;
-    use phoenix_config::{KeyPath, Kind, Location, Resolver, YamlProvider};
-    use phoenix_pdata::Payload;
+    use phoenix_component::{ConnectorOutlets, Consumer};
+    use phoenix_config::{KeyPath, Kind, Location, Problems, Resolver, YamlProvider};
+    use phoenix_pdata::{Payload, Signal};
 
     use super::*;
 

@@ -7,16 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use phoenix_component::factory::{
-    AnySettings, ConnectorFactory, CreateContext, Descriptor, Factory, SharedSettings, Stability, Support,
-    parse_settings,
-};
+use phoenix_component::factory::{Stability, Support};
 use phoenix_component::{
-    Batch, BoxFuture, Change, Connector, ConnectorFlow, ConnectorOutlets, Forwards, Outlet, Refusal,
-    StartError,
+    Batch, BoxFuture, Change, Connector, ConnectorFlow, Forwards, Outlet, Refusal, StartError,
 };
-use phoenix_config::{Described, Node, Problems, Settings, Shape};
-use phoenix_pdata::Signal;
+use phoenix_config::{Described, Settings};
 use serde::Deserialize;
 
 /// Settings of the `round_robin` connector: there are none.
@@ -26,50 +21,19 @@ pub struct RoundRobinConfig {}
 
 impl Settings for RoundRobinConfig {}
 
-/// Makes `round_robin` connectors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RoundRobinFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "round_robin",
-    aliases: &["roundrobin"],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for RoundRobinFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<RoundRobinConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        RoundRobinConfig::shape()
-    }
-}
-
-impl ConnectorFactory for RoundRobinFactory {
-    fn create(
-        &self,
-        _settings: &dyn AnySettings,
-        _cx: CreateContext<'_>,
-        _from: Signal,
-        _to: Signal,
-        outlets: ConnectorOutlets,
-    ) -> Result<Connector, StartError> {
+phoenix_component::connector_factory! {
+    /// Makes `round_robin` connectors.
+    RoundRobinFactory: "round_robin", RoundRobinConfig;
+    create: |_, _, _, outlets| {
         let pipelines: Vec<Outlet> = outlets.by_pipeline.into_iter().map(|(_, outlet)| outlet).collect();
         if pipelines.is_empty() {
             return Err(StartError::new("no pipeline lists this connector among its receivers"));
         }
         Ok(Connector::Flow(Arc::new(RoundRobin { pipelines, turn: AtomicUsize::new(0) })))
-    }
+    },
+    aliases: ["roundrobin"],
+    signals: Support::all(Stability::Beta),
+    change: |_, _| Change::stateless(),
 }
 
 /// A `round_robin` connector of one signal.
@@ -97,10 +61,11 @@ mod tests {
     use std::sync::Mutex;
 
     use futures_util::FutureExt as _;
-    use phoenix_component::Consumer;
+    use phoenix_component::factory::{ConnectorFactory as _, Factory as _};
     use phoenix_component::harness::with_context;
-    use phoenix_config::{KeyPath, Kind, Location, PipelineId, Resolver, YamlProvider};
-    use phoenix_pdata::Payload;
+    use phoenix_component::{ConnectorOutlets, Consumer};
+    use phoenix_config::{KeyPath, Kind, Location, PipelineId, Problems, Resolver, YamlProvider};
+    use phoenix_pdata::{Payload, Signal};
 
     use super::*;
 

@@ -11,58 +11,21 @@ mod router;
 
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, ConnectorFactory, CreateContext, Descriptor, Factory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Change, Connector, ConnectorOutlets, StartError};
-use phoenix_config::{Described, Node, Problems, Shape};
-use phoenix_pdata::Signal;
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Change, Connector};
 
 pub use config::{Route, RouteAction, RoutingConfig};
 
 use router::Router;
 
-/// Makes `routing` connectors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RoutingFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "routing",
-    aliases: &[],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for RoutingFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<RoutingConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        RoutingConfig::shape()
-    }
-}
-
-impl ConnectorFactory for RoutingFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        from: Signal,
-        _to: Signal,
-        outlets: ConnectorOutlets,
-    ) -> Result<Connector, StartError> {
-        Ok(Connector::Flow(Arc::new(Router::new(settings_of(settings), from, &cx, &outlets)?)))
-    }
+phoenix_component::connector_factory! {
+    /// Makes `routing` connectors.
+    RoutingFactory: "routing", RoutingConfig;
+    create: |config, cx, (from, _), outlets| {
+        Ok(Connector::Flow(Arc::new(Router::new(config, from, cx, &outlets)?)))
+    },
+    signals: Support::all(Stability::Beta),
+    change: |_, _| Change::stateless(),
 }
 
 #[cfg(test)]

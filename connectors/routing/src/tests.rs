@@ -1,9 +1,13 @@
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
+use phoenix_component::factory::ConnectorFactory as _;
 use phoenix_component::harness::{golden, with_context};
-use phoenix_component::{Batch, BoxFuture, ClientInfo, ConnectorFlow, Consumer, Outlet, Refusal};
+use phoenix_component::{
+    Batch, BoxFuture, ClientInfo, ConnectorFlow, ConnectorOutlets, Consumer, Outlet, Refusal,
+};
 use phoenix_config::{Kind, PipelineId, decode_text};
+use phoenix_pdata::Signal;
 use serde_json::{Value, json};
 
 use super::*;

@@ -20,36 +20,26 @@ mod tests;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Change, Exporter, StartError, Touch};
-use phoenix_config::{Described, Node, Problems, Shape};
+use phoenix_component::Change;
+use phoenix_component::factory::{Stability, Support};
 use phoenix_pdata::{Payload, Signal};
 
 pub use config::{AnyKeys, DebugConfig, Verbosity};
 pub use exporter::Debug;
 pub use summary::Summary;
 
-/// Makes `debug` exporters.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DebugFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "debug",
-    aliases: &["logging"],
-    signals: &Support::all(Stability::Alpha),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for DebugFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        // Which of them was written, only the section knows.
+phoenix_component::exporter_factory! {
+    /// Makes `debug` exporters.
+    DebugFactory: "debug", DebugConfig;
+    create: |config, cx, signal| {
+        Ok(Arc::new(Debug::new(config, &cx.id.to_string(), signal, &cx.host.metrics, &cx.host.control)))
+    },
+    aliases: ["logging"],
+    signals: Support::all(Stability::Alpha),
+    change: |_, _| Change::stateless(),
+    touches: DebugConfig::touches,
+    // Which of them was written, only the section knows.
+    section: |section, problems| {
         if let (Some(_), Some(_)) = (section.get("loglevel"), section.get("verbosity")) {
             problems.error_with_help(
                 "loglevel",
@@ -57,32 +47,7 @@ impl Factory for DebugFactory {
                 "use only 'verbosity' instead",
             );
         }
-        parse_settings::<DebugConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        DebugConfig::shape()
-    }
-
-    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
-        settings_of::<DebugConfig>(settings).touches()
-    }
-}
-
-impl ExporterFactory for DebugFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        signal: Signal,
-    ) -> Result<Arc<dyn Exporter>, StartError> {
-        let config: &DebugConfig = settings_of(settings);
-        Ok(Arc::new(Debug::new(config, &cx.id.to_string(), signal, &cx.host.metrics, &cx.host.control)))
-    }
+    },
 }
 
 /// Writes a request: a line of counts and, beyond verbosity `basic`, the details with an empty line after.

@@ -2,8 +2,8 @@ use std::io;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use phoenix_component::{Batch, Host};
-use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
+use phoenix_component::harness::assert_example_is_valid;
+use phoenix_component::{Batch, Exporter as _, Host};
 use phoenix_pdata::{InvalidUtf8, validate, write as wire};
 
 use super::*;
@@ -178,14 +178,5 @@ fn the_internal_logger_gets_counts_as_fields_and_details_as_text() {
 
 #[test]
 fn the_example_of_the_readme_is_valid() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-    let path = KeyPath::parse("exporters::debug");
-    let section = root.at(&path).expect("the section");
-    let mut problems = Problems::in_section(path, section, &Location::nowhere());
-    assert!(DebugFactory.parse(section, &mut problems).is_some(), "{problems}");
-    assert!(problems.is_empty(), "{problems}");
+    assert_example_is_valid(&DebugFactory, include_str!("../README.md"), "exporters::debug");
 }

@@ -24,55 +24,20 @@ mod tests;
 
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Change, Exporter, StartError, StateFate};
-use phoenix_config::{Described, Node, Problems, Shape};
-use phoenix_pdata::Signal;
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Change, StateFate};
 
 pub use config::{CompressionParams, FileConfig, GroupBy, Rotation};
 pub use exporter::FileExporter;
 
-/// Makes `file` exporters.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FileFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "file",
-    aliases: &[],
-    signals: &Support::all(Stability::Alpha),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for FileFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<FileConfig>(section, problems)
-    }
-
-    /// Nothing is held, and the files are not an exporter's: at the most they begin anew.
-    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
-        let loss = new.and_then(|new| settings_of::<FileConfig>(old).loss_to(settings_of(new)));
+phoenix_component::exporter_factory! {
+    /// Makes `file` exporters.
+    FileFactory: "file", FileConfig;
+    create: |config, cx, signal| Ok(Arc::new(FileExporter::new(config, cx, signal))),
+    signals: Support::all(Stability::Alpha),
+    // Nothing is held, and the files are not an exporter's: at the most they begin anew.
+    change: |old, new| {
+        let loss = new.and_then(|new| old.loss_to(new));
         loss.map_or_else(Change::stateless, |loss| Change::with(StateFate::Partly(loss)))
-    }
-
-    fn shape(&self) -> Shape {
-        FileConfig::shape()
-    }
-}
-
-impl ExporterFactory for FileFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        signal: Signal,
-    ) -> Result<Arc<dyn Exporter>, StartError> {
-        Ok(Arc::new(FileExporter::new(settings_of(settings), &cx, signal)))
-    }
+    },
 }

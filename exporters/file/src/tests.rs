@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 use jiff::tz::{Offset, TimeZone};
-use phoenix_component::harness::with_context;
+use phoenix_component::harness::{assert_example_is_valid, with_context};
 use phoenix_component::{Batch, Exporter, Host, Refusal, Status};
-use phoenix_config::{KeyPath, Kind, Location, Resolver, YamlProvider};
+use phoenix_config::Kind;
 use phoenix_pdata::{InvalidUtf8, Signal, json};
 use tempfile::TempDir;
 
@@ -139,16 +139,7 @@ fn batch(signal: Signal, text: &str) -> Batch {
 
 #[test]
 fn the_examples_of_the_readme_are_valid() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
     for id in ["file", "file/rotated", "file/per_service"] {
-        let path = KeyPath::parse(&format!("exporters::{id}"));
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        assert!(FileFactory.parse(section, &mut problems).is_some(), "{problems}");
-        assert!(problems.is_empty(), "{problems}");
+        assert_example_is_valid(&FileFactory, include_str!("../README.md"), &format!("exporters::{id}"));
     }
 }

@@ -1,11 +1,7 @@
 use std::sync::{Arc, Mutex};
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, ExporterFactory, Factory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Change, ComponentKey, Exporter, Host, StartError, Touch};
-use phoenix_config::{Described, Node, Problems, Shape};
+use phoenix_component::factory::{CreateContext, Stability, Support};
+use phoenix_component::{ComponentKey, Exporter, Host, StartError};
 use phoenix_delivery::{Delivery, DeliveryContext, DeliverySettings, Push as _};
 use phoenix_otlp::GrpcPush;
 use phoenix_pdata::Signal;
@@ -16,84 +12,56 @@ use crate::metrics::{ResolverMeter, RouterMeter};
 use crate::resolver::Resolver;
 use crate::router::{Dial, Router, State};
 
-/// Makes `load_balancing` exporters.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LoadBalancingFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "load_balancing",
-    aliases: &["loadbalancing"],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for LoadBalancingFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<LoadBalancingConfig>(section, problems)
-    }
-
-    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
-        let queue = |settings| settings_of::<LoadBalancingConfig>(settings).queue();
-        phoenix_delivery::change(queue(old), new.map(queue))
-    }
-
-    fn shape(&self) -> Shape {
-        LoadBalancingConfig::shape()
-    }
-
-    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
-        settings_of::<LoadBalancingConfig>(settings).touches()
-    }
+phoenix_component::exporter_factory! {
+    /// Makes `load_balancing` exporters.
+    LoadBalancingFactory: "load_balancing", LoadBalancingConfig;
+    create: create,
+    aliases: ["loadbalancing"],
+    signals: Support::all(Stability::Beta),
+    change: |old, new| phoenix_delivery::change(old.queue(), new.map(LoadBalancingConfig::queue)),
+    touches: LoadBalancingConfig::touches,
 }
 
-impl ExporterFactory for LoadBalancingFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        signal: Signal,
-    ) -> Result<Arc<dyn Exporter>, StartError> {
-        let config: &LoadBalancingConfig = settings_of(settings);
-        let key = config.routing_key(signal).map_err(StartError::new)?;
-        let resolver = Resolver::new(&config.resolver)
-            .ok_or_else(|| StartError::new("no resolvers specified for the exporter"))?;
-        let (metrics, component) = (&cx.host.metrics, cx.status.key());
-        let dial = GrpcDial {
-            settings: config.protocol.otlp.clone(),
-            host: cx.host.clone(),
-            key: component.clone(),
-            signal,
-        };
-        // Wrong TLS files show before anything runs, as those of a single backend would.
-        dial.make("backend:4317".to_owned())?;
-        let state = State::new(
-            dial,
-            config.ring,
-            metrics,
-            ResolverMeter::new(metrics, resolver.name()),
-            RouterMeter::new(metrics, component, signal),
-        );
-        let router = Router {
-            state: Arc::new(state),
-            signal,
-            key,
-            attributes: config.routing_attributes.clone(),
-            budget: cx.host.budget.clone(),
-            resolver: Mutex::new(Some(resolver)),
-            has_retries: config.retry().enabled,
-            stop: CancellationToken::new(),
-        };
-        let settings = DeliverySettings {
-            timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
-            retry: config.retry().clone(),
-            queue: config.queue().cloned(),
-        };
-        Ok(Arc::new(Delivery::new(router, settings, DeliveryContext::new(&cx, signal, &[]))))
-    }
+fn create(
+    config: &LoadBalancingConfig,
+    cx: &CreateContext<'_>,
+    signal: Signal,
+) -> Result<Arc<dyn Exporter>, StartError> {
+    let key = config.routing_key(signal).map_err(StartError::new)?;
+    let resolver = Resolver::new(&config.resolver)
+        .ok_or_else(|| StartError::new("no resolvers specified for the exporter"))?;
+    let (metrics, component) = (&cx.host.metrics, cx.status.key());
+    let dial = GrpcDial {
+        settings: config.protocol.otlp.clone(),
+        host: cx.host.clone(),
+        key: component.clone(),
+        signal,
+    };
+    // Wrong TLS files show before anything runs, as those of a single backend would.
+    dial.make("backend:4317".to_owned())?;
+    let state = State::new(
+        dial,
+        config.ring,
+        metrics,
+        ResolverMeter::new(metrics, resolver.name()),
+        RouterMeter::new(metrics, component, signal),
+    );
+    let router = Router {
+        state: Arc::new(state),
+        signal,
+        key,
+        attributes: config.routing_attributes.clone(),
+        budget: cx.host.budget.clone(),
+        resolver: Mutex::new(Some(resolver)),
+        has_retries: config.retry().enabled,
+        stop: CancellationToken::new(),
+    };
+    let settings = DeliverySettings {
+        timeout: config.timeout.is_positive().then(|| config.timeout.as_duration()),
+        retry: config.retry().clone(),
+        queue: config.queue().cloned(),
+    };
+    Ok(Arc::new(Delivery::new(router, settings, DeliveryContext::new(cx, signal, &[]))))
 }
 
 /// Sends to backends by OTLP over gRPC.

@@ -50,6 +50,7 @@ impl Rate {
 #[derive(Clone, Copy)]
 struct Bucket {
     requests: f64,
+    items: f64,
     bytes: f64,
     at: Instant,
 }
@@ -66,9 +67,17 @@ pub(crate) struct Buckets {
     shards: [Mutex<Shard>; SHARDS],
     most_of_shard: usize,
     requests: Option<Rate>,
+    items: Option<Rate>,
     bytes: Option<Rate>,
     /// Of those for whom there is no room.
     shared: Mutex<Option<Bucket>>,
+}
+
+/// What is charged behind a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charge {
+    Items(u64),
+    Bytes(u64),
 }
 
 /// How a request was taken.
@@ -85,11 +94,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Buckets {
-    pub(crate) fn new(requests: Option<Rate>, bytes: Option<Rate>, max_clients: usize) -> Buckets {
+    pub(crate) fn new(
+        requests: Option<Rate>,
+        items: Option<Rate>,
+        bytes: Option<Rate>,
+        max_clients: usize,
+    ) -> Buckets {
         Buckets {
             shards: Default::default(),
             most_of_shard: max_clients.div_ceil(SHARDS),
             requests,
+            items,
             bytes,
             shared: Mutex::default(),
         }
@@ -116,18 +131,22 @@ impl Buckets {
         shard.buckets.len() < self.most_of_shard
     }
 
-    /// Charges `bytes` to `key`.
-    pub(crate) fn charge(&self, key: ClientKey, bytes: usize, now: Instant) {
-        if self.bytes.is_none() {
+    /// Charges items or bytes to `key`, where they are limited.
+    pub(crate) fn charge(&self, key: ClientKey, charge: Charge, now: Instant) {
+        let rate = match charge {
+            Charge::Items(_) => self.items,
+            Charge::Bytes(_) => self.bytes,
+        };
+        if rate.is_none() {
             return;
         }
         let mut shard = lock(self.shard(key));
         match shard.buckets.get_mut(&key) {
-            Some(bucket) => self.charge_to(bucket, bytes, now),
+            Some(bucket) => self.charge_to(bucket, charge, now),
             None => {
                 drop(shard);
                 if let Some(shared) = &mut *lock(&self.shared) {
-                    self.charge_to(shared, bytes, now);
+                    self.charge_to(shared, charge, now);
                 }
             }
         }
@@ -140,7 +159,7 @@ impl Buckets {
 
     fn full(&self, now: Instant) -> Bucket {
         let burst = |rate: Option<Rate>| rate.map_or(0.0, |rate| rate.burst);
-        Bucket { requests: burst(self.requests), bytes: burst(self.bytes), at: now }
+        Bucket { requests: burst(self.requests), items: burst(self.items), bytes: burst(self.bytes), at: now }
     }
 
     fn refill(&self, bucket: &mut Bucket, now: Instant) {
@@ -148,6 +167,9 @@ impl Buckets {
         bucket.at = bucket.at.max(now);
         if let Some(rate) = self.requests {
             bucket.requests = rate.refilled(bucket.requests, seconds);
+        }
+        if let Some(rate) = self.items {
+            bucket.items = rate.refilled(bucket.items, seconds);
         }
         if let Some(rate) = self.bytes {
             bucket.bytes = rate.refilled(bucket.bytes, seconds);
@@ -157,24 +179,33 @@ impl Buckets {
     fn is_full(&self, mut bucket: Bucket, now: Instant) -> bool {
         self.refill(&mut bucket, now);
         let full = |rate: Option<Rate>, held| rate.is_none_or(|rate| held >= rate.burst);
-        full(self.requests, bucket.requests) && full(self.bytes, bucket.bytes)
+        full(self.requests, bucket.requests)
+            && full(self.items, bucket.items)
+            && full(self.bytes, bucket.bytes)
     }
 
     fn take_of(&self, bucket: &mut Bucket, now: Instant) -> Result<(), Duration> {
         self.refill(bucket, now);
-        let requests =
-            self.requests.filter(|_| bucket.requests < ENOUGH).map(|rate| rate.wait(1.0 - bucket.requests));
-        let bytes = self.bytes.filter(|_| bucket.bytes < ENOUGH).map(|rate| rate.wait(1.0 - bucket.bytes));
-        if let Some(wait) = requests.max(bytes) {
+        let wait =
+            |rate: Option<Rate>, held: f64| rate.filter(|_| held < ENOUGH).map(|rate| rate.wait(1.0 - held));
+        let waits = [
+            wait(self.requests, bucket.requests),
+            wait(self.items, bucket.items),
+            wait(self.bytes, bucket.bytes),
+        ];
+        if let Some(wait) = waits.into_iter().flatten().max() {
             return Err(wait);
         }
         bucket.requests -= 1.0;
         Ok(())
     }
 
-    fn charge_to(&self, bucket: &mut Bucket, bytes: usize, now: Instant) {
+    fn charge_to(&self, bucket: &mut Bucket, charge: Charge, now: Instant) {
         self.refill(bucket, now);
-        bucket.bytes -= bytes as f64;
+        match charge {
+            Charge::Items(items) => bucket.items -= items as f64,
+            Charge::Bytes(bytes) => bucket.bytes -= bytes as f64,
+        }
     }
 
     #[cfg(test)]
@@ -195,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_client_gets_its_burst_and_then_its_rate() {
-        let (buckets, now) = (Buckets::new(Rate::new(10.0, 5.0), None, 100), start());
+        let (buckets, now) = (Buckets::new(Rate::new(10.0, 5.0), None, None, 100), start());
         let taken = |key, at| (0..100).filter(|_| buckets.take(ClientKey(key), at).is_ok()).count();
         assert_eq!(taken(1, now), 5);
         assert_eq!(buckets.take(ClientKey(1), now), Err(Duration::from_millis(100)));
@@ -208,21 +239,28 @@ mod tests {
 
     #[test]
     fn a_body_leaves_a_debt_that_is_waited_for() {
-        let (buckets, now) = (Buckets::new(None, Rate::new(1000.0, 0.0), 100), start());
-        let key = ClientKey(7);
-        assert_eq!(buckets.take(key, now), Ok(Taken::Own));
-        buckets.charge(key, 6000, now);
-        let wait = buckets.take(key, now).expect_err("in debt");
-        assert!(wait > 5 * SECOND && wait < Duration::from_millis(5010), "{wait:?}");
-        assert!(buckets.take(key, now + 4 * SECOND).is_err());
-        assert!(buckets.take(key, now + wait).is_ok());
-        buckets.charge(key, usize::MAX, now + wait);
-        assert_eq!(buckets.take(key, now + wait), Err(MAX_DELAY));
+        let rate = Rate::new(1000.0, 0.0);
+        let cases: [(Buckets, fn(u64) -> Charge, fn(u64) -> Charge); 2] = [
+            (Buckets::new(None, None, rate, 100), Charge::Bytes, Charge::Items),
+            (Buckets::new(None, rate, None, 100), Charge::Items, Charge::Bytes),
+        ];
+        for (buckets, limited, free) in cases {
+            let (now, key) = (start(), ClientKey(7));
+            assert_eq!(buckets.take(key, now), Ok(Taken::Own));
+            buckets.charge(key, free(u64::MAX), now);
+            buckets.charge(key, limited(6000), now);
+            let wait = buckets.take(key, now).expect_err("in debt");
+            assert!(wait > 5 * SECOND && wait < Duration::from_millis(5010), "{wait:?}");
+            assert!(buckets.take(key, now + 4 * SECOND).is_err());
+            assert!(buckets.take(key, now + wait).is_ok());
+            buckets.charge(key, limited(u64::MAX), now + wait);
+            assert_eq!(buckets.take(key, now + wait), Err(MAX_DELAY));
+        }
     }
 
     #[test]
     fn a_flood_of_names_shares_one_bucket_and_costs_no_memory() {
-        let (buckets, now) = (Buckets::new(Rate::new(1.0, 3.0), None, 32), start());
+        let (buckets, now) = (Buckets::new(Rate::new(1.0, 3.0), None, None, 32), start());
         // Those who were there first keep theirs.
         let first: Vec<u64> = (0..32).collect();
         for key in &first {

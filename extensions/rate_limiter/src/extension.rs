@@ -10,7 +10,7 @@ use phoenix_telemetry::{Counter, Description};
 use tokio::time::Instant;
 
 use crate::RateLimiterConfig;
-use crate::buckets::{Buckets, Rate, Taken};
+use crate::buckets::{Buckets, Charge, Rate, Taken};
 use crate::key::Keys;
 
 const LIMITED: Description = Description {
@@ -44,6 +44,7 @@ impl RateLimiter {
             keys: Keys::new(config.key.clone()),
             buckets: Buckets::new(
                 Rate::new(f64::from(config.requests_per_second), f64::from(config.requests_burst)),
+                Rate::new(config.items_per_second as f64, config.items_burst as f64),
                 Rate::new(config.bytes_per_second as f64, config.bytes_burst as f64),
                 config.max_clients.get(),
             ),
@@ -86,6 +87,10 @@ impl RequestLimiter for Limits {
     }
 
     fn received(&self, key: ClientKey, bytes: usize, now: Instant) {
-        self.buckets.charge(key, bytes, now);
+        self.buckets.charge(key, Charge::Bytes(bytes as u64), now);
+    }
+
+    fn counted(&self, key: ClientKey, items: u64, now: Instant) {
+        self.buckets.charge(key, Charge::Items(items), now);
     }
 }

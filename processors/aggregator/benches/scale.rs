@@ -41,7 +41,14 @@ fn measure(driven: &mut Driven, act: impl FnOnce(&mut Driven)) -> (Duration, Dur
     (driven.longest, began.elapsed())
 }
 
+/// The argument with which only streams are measured.
+const STREAMS_ALONE: &str = "streams-alone";
+
 fn main() {
+    if std::env::args().any(|text| text == STREAMS_ALONE) {
+        let pods = std::env::args().skip(1).find_map(|text| text.parse().ok());
+        return measure_streams(pods.unwrap_or(1));
+    }
     let series = std::env::args().skip(1).find_map(|text| text.parse().ok()).unwrap_or(1_000_000_u64);
     let pods = series / POINTS;
     let directory = tempfile::tempdir().expect("a folder");
@@ -56,7 +63,7 @@ fn main() {
     let streams = driven.metrics.sum("phoenix_processor_aggregator_streams", &[]);
     println!("series: {streams}, one stream each");
     println!(
-        "resident memory for each, stream, series and open window: {} B",
+        "resident memory for each stream, its series and the open window: {} B",
         (resident() - before) / series
     );
 
@@ -67,6 +74,7 @@ fn main() {
     assert_eq!(driven.let_out, series, "the first window");
     println!("a window of all series: longest call {longest:?}, {all:?} in all");
     let bytes = driven.metrics.sum("phoenix_processor_aggregator_state_size", &[]);
+    println!("the same once cumulative sums are kept: {} B", (resident() - before) / series);
     println!("state as it says itself: {} B a series, of which streams are a part", bytes as u64 / series);
 
     // Every stream is there again, while the window is let out.
@@ -100,4 +108,24 @@ fn main() {
     let (longest, _) = measure(&mut driven, |driven| driven.call(|shard, now, out| shard.tick(now, out)));
     assert_eq!(driven.metrics.sum("phoenix_processor_aggregator_series", &[]), series as i64);
     println!("a start from {} MB: {longest:?}", size / 1_000_000);
+    drop(driven);
+
+    // In memory that is there already nothing would show.
+    let streams_alone = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args([pods.to_string(), STREAMS_ALONE.to_owned()])
+        .output()
+        .expect("another process");
+    print!("{}", String::from_utf8_lossy(&streams_alone.stdout));
+}
+
+/// Memory of streams that all go to one series.
+fn measure_streams(pods: u64) {
+    let mut driven = Driven::new(r#"{"id": "a", "by": []}"#, "");
+    let before = resident();
+    for step in [1, 11, 21] {
+        for pod in 0..pods {
+            driven.send(request(pod, step));
+        }
+    }
+    println!("resident memory for each stream of one series: {} B", (resident() - before) / (pods * POINTS));
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 pub use function::{Function, UnknownFunction};
 pub use rule::{
-    AttributeMatch, DeadBand, LabelAction, LabelRule, Level, Match, MetricKind, Over, Rule,
+    AttributeMatch, DeadBand, LabelAction, LabelRule, Late, Level, Match, MetricKind, Over, Rule,
     TemporalityChoice, Tier, WindowKind,
 };
 
@@ -172,6 +172,11 @@ impl Settings for AggregatorConfig {
                 problems.require(!rule.id.is_empty(), "id", "must name the rule");
                 problems.require(ids.insert(&rule.id), "id", format!("another rule is called {:?}", rule.id));
                 rule.validate(problems);
+                problems.require(
+                    rule.late == Late::Fold || self.watermark.allowed_lateness.is_positive(),
+                    "late",
+                    "needs `watermark::allowed_lateness`, behind which nothing is corrected",
+                );
                 problems.require(
                     rule.longest() <= self.staleness.as_nanos(),
                     "interval",

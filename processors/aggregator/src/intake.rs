@@ -8,7 +8,7 @@ use phoenix_pdata::write::{put_bytes, put_uint};
 use phoenix_series::{Explicit, Exponential, Fingerprint, Hasher, NO_RECORDED_VALUE, Place, STALE_NAN};
 
 use crate::kind::Kind;
-use crate::value::Value;
+use crate::value::{Summary, Value};
 
 /// What data points of one metric have in common.
 #[derive(Clone, Copy)]
@@ -126,7 +126,7 @@ points! {
             false => Err(Unusable::Invalid),
         }
     };
-    SummaryPoint |point, _pool| Ok(Value::Summary(point.raw().into()));
+    SummaryPoint |point, _pool| Ok(Value::Summary(Box::new(Summary(point.raw().into()))));
 }
 
 /// Identities of what lies around data points.

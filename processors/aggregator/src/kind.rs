@@ -192,6 +192,11 @@ impl Form {
         }
     }
 
+    /// Whether data points of it add up: deltas do.
+    pub(crate) fn adds_up(self) -> bool {
+        !matches!(self, Form::Gauge | Form::Summary) && !self.is_cumulative()
+    }
+
     pub(crate) fn is_cumulative(self) -> bool {
         matches!(
             self,

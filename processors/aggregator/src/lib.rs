@@ -50,8 +50,8 @@ use phoenix_telemetry::Metrics;
 
 pub use config::{
     AggregatorConfig, AttributeMatch, CheckpointConfig, DeadBand, FirstSample, Function, LabelAction,
-    LabelRule, Level, Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice, Tier,
-    UnknownFunction, WatermarkConfig, WindowKind,
+    LabelRule, Late, Level, Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice,
+    Tier, UnknownFunction, WatermarkConfig, WindowKind,
 };
 
 use checkpoint::Checkpoint;

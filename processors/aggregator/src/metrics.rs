@@ -69,6 +69,7 @@ pub(crate) struct RuleMetrics {
     pub(crate) points_out: Counter,
     pub(crate) partial: Counter,
     pub(crate) late_folded: Counter,
+    pub(crate) late_corrected: Counter,
     pub(crate) late_dropped: Counter,
     pub(crate) held_back: Counter,
     /// The score, then its parts in the order of [`PARTS`](crate::plan::PARTS).
@@ -147,6 +148,7 @@ impl RuleMetrics {
             points_out: counter(POINTS_OUT),
             partial: counter(PARTIAL),
             late_folded: late("folded"),
+            late_corrected: late("corrected"),
             late_dropped: late("dropped"),
             held_back: counter(HELD_BACK),
             quality: std::array::from_fn(|place| {

@@ -10,6 +10,7 @@ use std::sync::Weak;
 use phoenix_pdata::view::Number;
 use phoenix_series::{Fingerprint, Slot, Table, Total};
 
+use crate::config::Late;
 use crate::emission::Emission;
 use crate::metrics::RuleMetrics;
 use crate::route::Pending;
@@ -84,6 +85,11 @@ pub(crate) struct Delivery {
     pub(crate) revives: bool,
 }
 
+/// Whether a rule corrects what such a change comes too late for.
+fn is_corrected(change: &Change<'_>, late: Late) -> bool {
+    late == Late::Correct && matches!(change, Change::Increment { .. })
+}
+
 impl Plan {
     pub(crate) fn new(id: Fingerprint, shape: Shape, metrics: RuleMetrics) -> Plan {
         Plan {
@@ -140,12 +146,14 @@ impl Plan {
         if !ends {
             self.quality.point((delivery.start, delivery.time), delivery.before, delivery.events);
         }
-        if delivery.time <= self.closed {
+        let is_late = delivery.time <= self.closed;
+        let within = is_late && self.closed - delivery.time <= self.shape.allowed_lateness;
+        if is_late {
             self.quality.late += u64::from(!ends);
             let folds = match change {
                 // Else the next data point of the stream would bring it, into the same window.
                 Change::Increment { .. } if delivery.meaning == Meaning::Sums => true,
-                Change::Increment { .. } => self.closed - delivery.time <= self.shape.allowed_lateness,
+                Change::Increment { .. } => within,
                 Change::Level { .. } => carries,
                 Change::Summary(_) => false,
                 Change::Baseline { .. } | Change::Ended { .. } => true,
@@ -157,7 +165,11 @@ impl Plan {
                 }
                 return Outcome::Late;
             }
-            self.metrics.late_folded.add(u64::from(!ends));
+        }
+        let corrects = within && is_corrected(change, self.shape.rule.late);
+        if is_late && !ends {
+            let counter = if corrects { &self.metrics.late_corrected } else { &self.metrics.late_folded };
+            counter.add(1);
         }
         let frame = Frame {
             time: delivery.time,
@@ -168,7 +180,20 @@ impl Plan {
             needs: self.shape.needs[usize::from(series.head.kind.number())],
             max_scale: self.shape.rule.max_scale,
         };
-        match series.take(change, frame) {
+        let taken = match corrects {
+            true => {
+                let end = self.shape.end_of(delivery.time);
+                // So that it is let out even if nothing else comes.
+                self.busy = true;
+                series.correct(
+                    end,
+                    change,
+                    Frame { window_start: end - self.shape.step, gap: self.shape.step, ..frame },
+                )
+            }
+            false => series.take(change, frame),
+        };
+        match taken {
             Ok(()) => Outcome::Taken,
             Err(_) => {
                 self.metrics.incompatible.add(1);

@@ -41,7 +41,7 @@ pub(crate) struct Head {
 pub(crate) struct Window {
     pub(crate) points: u64,
     /// Streams with data points.
-    pub(crate) series: u64,
+    pub(crate) series: u32,
     /// Since when the first data point counts, and the time of the last one.
     pub(crate) first: u64,
     pub(crate) last: u64,
@@ -80,6 +80,8 @@ pub(crate) struct More {
     pub(crate) sessions: Vec<Window>,
     /// What was let out last, where there is a dead band.
     pub(crate) shown: Vec<Shown>,
+    /// What came of windows that were let out, by their ends.
+    pub(crate) corrections: Vec<(u64, Window)>,
 }
 
 /// What was let out last of one output.
@@ -89,6 +91,8 @@ pub(crate) struct Shown {
     pub(crate) which: u16,
     pub(crate) time: u64,
     pub(crate) value: f64,
+    /// Windows in a row that stayed within the band.
+    pub(crate) calm: u32,
 }
 
 /// How a series takes a data point.
@@ -121,11 +125,11 @@ impl Window {
 
     /// Adds what other streams added to the same window.
     fn unite(&mut self, other: &Window, max_scale: i32) -> Result<(), Incompatible> {
-        let series = self.series + other.series;
+        let series = self.series.saturating_add(other.series);
         self.add(other, series, max_scale)
     }
 
-    fn add(&mut self, other: &Window, series: u64, max_scale: i32) -> Result<(), Incompatible> {
+    fn add(&mut self, other: &Window, series: u32, max_scale: i32) -> Result<(), Incompatible> {
         if other.points == 0 {
             return Ok(());
         }
@@ -174,9 +178,9 @@ impl Window {
                 return Ok(());
             }
         }
-        self.series += u64::from(frame.before == 0 || frame.before <= frame.window_start);
+        self.series += u32::from(frame.before == 0 || frame.before <= frame.window_start);
         let from = match change {
-            // In a session no further back than it reaches.
+            // In a session no further back than it reaches, in a correction than a window does.
             Change::Increment { from, .. } if *from != 0 => {
                 (*from).max(time.saturating_sub(frame.gap.max(1)))
             }
@@ -285,6 +289,21 @@ impl Series {
         self.window.unite(&pending.window, max_scale)
     }
 
+    /// Takes an increment of the window that ended at `end`, which was let out.
+    pub(crate) fn correct(
+        &mut self,
+        end: u64,
+        change: &Change<'_>,
+        frame: Frame,
+    ) -> Result<(), Incompatible> {
+        let corrections = &mut self.more.get_or_insert_default().corrections;
+        let place = corrections.partition_point(|(other, _)| *other < end);
+        if corrections.get(place).is_none_or(|(other, _)| *other != end) {
+            corrections.insert(place, (end, Window::default()));
+        }
+        corrections[place].1.take(change, frame)
+    }
+
     fn take_session(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
         let sessions = &mut self.more.get_or_insert_default().sessions;
         let Frame { time, gap, .. } = frame;
@@ -321,13 +340,16 @@ impl Series {
                 more.tiers.iter().all(Window::is_empty)
                     && more.parts.iter().all(Window::is_empty)
                     && more.sessions.is_empty()
+                    && more.corrections.is_empty()
             })
     }
 
     /// Bytes that it takes, without what it shares.
     pub(crate) fn bytes(&self) -> usize {
-        let windows =
-            self.more.iter().flat_map(|more| more.tiers.iter().chain(&more.parts).chain(&more.sessions));
+        let windows = self.more.iter().flat_map(|more| {
+            let corrections = more.corrections.iter().map(|(_, window)| window);
+            more.tiers.iter().chain(&more.parts).chain(&more.sessions).chain(corrections)
+        });
         let windows: usize =
             windows.map(|window| size_of::<Window>() + window.accumulator.heap_bytes()).sum();
         let running =

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::route::{Pending, Route};
 use crate::series::{Head, More, Series, Shown};
 use crate::stage::Aggregator;
-use crate::stream::{Meaning, Stream, Target};
+use crate::stream::{Gap, Meaning, Stream, Target};
 use values::{
     put_accumulator, put_sample, put_total, put_window, read_accumulator, read_sample, read_total,
     read_window,
@@ -175,6 +175,7 @@ impl Aggregator {
     ) -> Read<()> {
         let mut key = None;
         let mut stream = Stream::new(Meaning::Levels);
+        let mut gap = Gap { from: 0, to: 0 };
         let mut targets: SmallVec<[Target; 8]> = SmallVec::new();
         for field in Fields::new(body) {
             match field.number() {
@@ -188,8 +189,8 @@ impl Aggregator {
                 }
                 3 => stream.last = read_sample(field.body)?,
                 4 => stream.ended = field.scalar != 0,
-                5 => stream.gap.0 = field.scalar,
-                6 => stream.gap.1 = field.scalar,
+                5 => gap.from = field.scalar,
+                6 => gap.to = field.scalar,
                 7 => {
                     stream.waiting.insert(&mut read_sample(field.body)?);
                 }
@@ -206,6 +207,7 @@ impl Aggregator {
                 _ => {}
             }
         }
+        stream.gap = (gap.from < gap.to).then(|| Box::new(gap));
         stream.generation = if is_same { self.generation } else { 0 };
         for target in &targets {
             if let Some(series) = self.plans[usize::from(target.plan)].table.get_mut(target.slot) {
@@ -313,11 +315,18 @@ fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, seri
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
     more.parts.iter().for_each(|window| put_message(out, 9, |out| put_window(out, window)));
     more.sessions.iter().for_each(|window| put_message(out, 10, |out| put_window(out, window)));
+    for (end, window) in &more.corrections {
+        put_message(out, 14, |out| {
+            put_fixed64(out, 1, *end);
+            put_message(out, 2, |out| put_window(out, window));
+        });
+    }
     for shown in &more.shown {
         put_message(out, 13, |out| {
             put_uint(out, 1, u64::from(shown.which));
             put_fixed64(out, 2, shown.time);
             put_fixed64(out, 3, shown.value.to_bits());
+            put_uint(out, 4, u64::from(shown.calm));
         });
     }
 }
@@ -345,13 +354,19 @@ fn read_series(
             }
             (9, Some(more)) => more.parts.push_back(read_window(field.body)?),
             (10, Some(more)) => more.sessions.push(read_window(field.body)?),
+            (14, _) => {
+                let mut fields = Fields::new(field.body);
+                let (end, window) = (fields.next()?.scalar, read_window(fields.next()?.body)?);
+                series.more.get_or_insert_default().corrections.push((end, window));
+            }
             (13, Some(more)) => {
                 let number = |wanted| {
                     let found = Fields::new(field.body).find(|field| field.number() == wanted);
                     found.map_or(0, |field| field.scalar)
                 };
                 let (time, value) = (number(2), f64::from_bits(number(3)));
-                more.shown.push(Shown { which: u16::try_from(number(1)).ok()?, time, value });
+                let calm = u32::try_from(number(4)).ok()?;
+                more.shown.push(Shown { which: u16::try_from(number(1)).ok()?, time, value, calm });
             }
             _ => {}
         }
@@ -377,8 +392,10 @@ fn put_stream(out: &mut Vec<u8>, key: Fingerprint, stream: &Stream) {
     put_uint(out, 2, meaning);
     put_message(out, 3, |out| put_sample(out, &stream.last));
     put_uint(out, 4, u64::from(stream.ended));
-    put_fixed64(out, 5, stream.gap.0);
-    put_fixed64(out, 6, stream.gap.1);
+    if let Some(gap) = &stream.gap {
+        put_fixed64(out, 5, gap.from);
+        put_fixed64(out, 6, gap.to);
+    }
     for sample in stream.waiting.iter() {
         put_message(out, 7, |out| put_sample(out, sample));
     }

@@ -8,6 +8,7 @@ use std::mem;
 
 use phoenix_pdata::view::{Number, Temporality};
 use phoenix_series::{Place, Slot, Step, difference};
+use smallvec::SmallVec;
 
 use crate::config::FirstSample;
 use crate::value::{Sample, Value, Waiting, as_double};
@@ -42,6 +43,16 @@ pub(crate) struct Target {
     pub(crate) since: u64,
 }
 
+/// Where a stream goes; usually to one series.
+pub(crate) type Targets = SmallVec<[Target; 1]>;
+
+/// A time that no increment of a stream covers yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
 /// One stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -53,9 +64,9 @@ pub(crate) struct Stream {
     /// The last data point said that the stream ended.
     pub(crate) ended: bool,
     /// The last time that no increment covers: one that fills it was overtaken, and not seen before.
-    pub(crate) gap: (u64, u64),
+    pub(crate) gap: Option<Box<Gap>>,
     pub(crate) waiting: Waiting,
-    pub(crate) targets: Box<[Target]>,
+    pub(crate) targets: Targets,
     /// The route to all of them, which it shares with others.
     pub(crate) route: Option<Slot>,
 }
@@ -108,9 +119,9 @@ impl Stream {
             generation: 0,
             last: Sample::default(),
             ended: false,
-            gap: (0, 0),
+            gap: None,
             waiting: Waiting::default(),
-            targets: Box::default(),
+            targets: Targets::default(),
             route: None,
         }
     }
@@ -157,7 +168,7 @@ impl Stream {
                 if !self.is_new() && place.start != 0 {
                     if place.start > self.last.place.time {
                         events.gaps += 1;
-                        self.gap = (self.last.place.time, place.start);
+                        self.gap = Some(Box::new(Gap { from: self.last.place.time, to: place.start }));
                     }
                     events.overlaps += u64::from(place.start < self.last.place.time);
                 }
@@ -180,7 +191,7 @@ impl Stream {
             }
             Value::Summary(bytes) => {
                 self.last.value = Value::default();
-                Change::Summary(bytes)
+                Change::Summary(&bytes.0)
             }
             other => nothing_of(other),
         }
@@ -239,7 +250,7 @@ impl Stream {
 
     /// Takes an increment that newer ones have overtaken, if nothing covered its time yet.
     pub(crate) fn fill_gap(&mut self, place: Place) -> bool {
-        let (from, to) = self.gap;
+        let Some(Gap { from, to }) = self.gap.as_deref().copied() else { return false };
         let fills = self.meaning == Meaning::Increments
             && place.start != 0
             && place.start < place.time
@@ -248,7 +259,11 @@ impl Stream {
         if fills {
             // Of two rests the larger one is remembered.
             let (before, behind) = (place.start - from, to - place.time);
-            self.gap = if before > behind { (from, place.start) } else { (place.time, to) };
+            let rest = match before > behind {
+                true => Gap { from, to: place.start },
+                false => Gap { from: place.time, to },
+            };
+            self.gap = (rest.from < rest.to).then(|| Box::new(rest));
         }
         fills
     }
@@ -305,6 +320,16 @@ mod tests {
             }
         };
         (points.iter().map(&mut increment).collect(), events)
+    }
+
+    #[test]
+    fn what_is_kept_of_a_stream_is_small() {
+        // Bytes of a million of them, with the indexes that find them, are held to the goal by the benchmark `scale`.
+        assert_eq!((size_of::<Value>(), size_of::<Sample>(), size_of::<Stream>()), (16, 32, 168));
+        assert_eq!(
+            (size_of::<crate::accumulator::Accumulator>(), size_of::<crate::series::Series>()),
+            (40, 152)
+        );
     }
 
     #[test]

@@ -8,54 +8,19 @@ mod processor;
 
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Change, Processor, StartError};
-use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Change, Processor};
 
 pub use config::AttributesConfig;
 
 use processor::AttributesProcessor;
 
-/// Makes `attributes` processors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AttributesFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "attributes",
-    aliases: &[],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for AttributesFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<AttributesConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        AttributesConfig::shape()
-    }
-}
-
-impl ProcessorFactory for AttributesFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        _cx: CreateContext<'_>,
-        pipeline: &PipelineId,
-    ) -> Result<Processor, StartError> {
-        let processor = AttributesProcessor::new(settings_of(settings), pipeline.signal())?;
-        Ok(Processor::Transform(Arc::new(processor)))
-    }
+phoenix_component::processor_factory! {
+    /// Makes `attributes` processors.
+    AttributesFactory: "attributes", AttributesConfig;
+    create: |config, _, pipeline| {
+        Ok(Processor::Transform(Arc::new(AttributesProcessor::new(config, pipeline.signal())?)))
+    },
+    signals: Support::all(Stability::Beta),
+    change: |_, _| Change::stateless(),
 }

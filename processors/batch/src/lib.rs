@@ -18,12 +18,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError};
-use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Acknowledge, Change, Processor, StageSpec};
 use phoenix_telemetry::Metrics;
 
 pub use config::{Acknowledgement, BatchConfig};
@@ -32,45 +28,12 @@ use combinations::Combinations;
 use metrics::BatchMetrics;
 use stage::BatchStage;
 
-/// Makes `batch` processors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BatchFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "batch",
-    aliases: &[],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for BatchFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<BatchConfig>(section, problems)
-    }
-
-    /// Batches in the making go on under the new settings, whatever changed; without a successor they go out.
-    fn change(&self, _old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
-        if new.is_some() { Change::adopted() } else { Change::let_out() }
-    }
-
-    fn shape(&self) -> Shape {
-        BatchConfig::shape()
-    }
-}
-
-impl ProcessorFactory for BatchFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        _pipeline: &PipelineId,
-    ) -> Result<Processor, StartError> {
-        Ok(Processor::Stage(stage(settings_of(settings), &cx.host.metrics, &cx.id.to_string())))
-    }
+phoenix_component::processor_factory! {
+    /// Makes `batch` processors. Batches in the making go on under other settings, whatever changed.
+    BatchFactory: "batch", BatchConfig;
+    create: |config, cx, _| Ok(Processor::Stage(stage(config, &cx.host.metrics, &cx.id.to_string()))),
+    signals: Support::all(Stability::Beta),
+    change: |_, new| Change::of_stage(new),
 }
 
 /// The stage of one pipeline; `id` names it in the metrics.

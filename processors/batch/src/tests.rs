@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use phoenix_component::harness::StageHarness;
+use phoenix_component::harness::{StageHarness, assert_example_is_valid};
 use phoenix_component::{Ack, Adoption, Batch, ClientInfo, Fragment, Now, Output, Stage};
-use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
 use phoenix_pdata::view::AnyValue;
 use phoenix_pdata::{Payload, Signal, write};
 
@@ -313,14 +312,5 @@ fn what_may_be_handed_back_is_not_joined_with_what_must_not() {
 
 #[test]
 fn the_example_of_the_readme_is_valid() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-    let path = KeyPath::parse("processors::batch");
-    let section = root.at(&path).expect("the section");
-    let mut problems = Problems::in_section(path, section, &Location::nowhere());
-    assert!(BatchFactory.parse(section, &mut problems).is_some(), "{problems}");
-    assert!(problems.is_empty(), "{problems}");
+    assert_example_is_valid(&BatchFactory, include_str!("../README.md"), "processors::batch");
 }

@@ -11,12 +11,8 @@ mod processor;
 
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Change, Processor, StartError};
-use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Change, Processor};
 
 pub use config::{
     FilterConfig, LogFilters, LogMatchSettings, MetricFilters, MetricMatchSettings, MetricMatchType,
@@ -25,43 +21,12 @@ pub use config::{
 
 use processor::FilterProcessor;
 
-/// Makes `filter` processors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FilterFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "filter",
-    aliases: &[],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for FilterFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<FilterConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        FilterConfig::shape()
-    }
-}
-
-impl ProcessorFactory for FilterFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        pipeline: &PipelineId,
-    ) -> Result<Processor, StartError> {
-        let processor = FilterProcessor::new(settings_of(settings), pipeline.signal(), &cx)?;
-        Ok(Processor::Transform(Arc::new(processor)))
-    }
+phoenix_component::processor_factory! {
+    /// Makes `filter` processors.
+    FilterFactory: "filter", FilterConfig;
+    create: |config, cx, pipeline| {
+        Ok(Processor::Transform(Arc::new(FilterProcessor::new(config, pipeline.signal(), cx)?)))
+    },
+    signals: Support::all(Stability::Beta),
+    change: |_, _| Change::stateless(),
 }

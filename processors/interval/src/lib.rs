@@ -19,12 +19,8 @@ mod tests;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
-use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError, Unpartitioned};
-use phoenix_config::{Described, Node, PipelineId, Problems, Shape};
+use phoenix_component::factory::{Stability, Support};
+use phoenix_component::{Acknowledge, Change, Processor, StageSpec, Unpartitioned};
 use phoenix_pdata::Signal;
 use phoenix_telemetry::Metrics;
 
@@ -33,45 +29,12 @@ pub use config::{IntervalConfig, PassThrough};
 use metrics::IntervalMetrics;
 use stage::IntervalStage;
 
-/// Makes `interval` processors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct IntervalFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "interval",
-    aliases: &[],
-    signals: &[Support { from: Signal::Metrics, to: Signal::Metrics, stability: Stability::Alpha }],
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for IntervalFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<IntervalConfig>(section, problems)
-    }
-
-    /// What is held goes on under the new settings; without a successor it goes out.
-    fn change(&self, _old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
-        if new.is_some() { Change::adopted() } else { Change::let_out() }
-    }
-
-    fn shape(&self) -> Shape {
-        IntervalConfig::shape()
-    }
-}
-
-impl ProcessorFactory for IntervalFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        _pipeline: &PipelineId,
-    ) -> Result<Processor, StartError> {
-        Ok(Processor::Stage(stage(settings_of(settings), &cx.host.metrics, &cx.id.to_string())))
-    }
+phoenix_component::processor_factory! {
+    /// Makes `interval` processors. What is held goes on under other settings.
+    IntervalFactory: "interval", IntervalConfig;
+    create: |config, cx, _| Ok(Processor::Stage(stage(config, &cx.host.metrics, &cx.id.to_string()))),
+    signals: [Support { from: Signal::Metrics, to: Signal::Metrics, stability: Stability::Alpha }],
+    change: |_, new| Change::of_stage(new),
 }
 
 /// The stage of one pipeline; `id` names it in the metrics.

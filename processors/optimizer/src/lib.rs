@@ -42,15 +42,12 @@ mod writer;
 
 use std::sync::{Arc, OnceLock};
 
-use phoenix_component::factory::{
-    AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
+use phoenix_component::factory::{CreateContext, Stability, Support};
 use phoenix_component::{
     Acknowledge, AdjustmentBook, Budget, Change, Offer, Processor, SavingsBook, StageSpec, StartError, Touch,
     Unpartitioned,
 };
-use phoenix_config::{Described, Node, PipelineId, Problems, Shape, decode_text};
+use phoenix_config::decode_text;
 use phoenix_pdata::Signal;
 use phoenix_telemetry::Metrics;
 
@@ -67,66 +64,31 @@ use metrics::OptimizerMetrics;
 use rules::RuleSet;
 use stage::OptimizerStage;
 
-/// Makes `optimizer` processors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OptimizerFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "optimizer",
-    aliases: &[],
-    signals: &[Support { from: Signal::Metrics, to: Signal::Metrics, stability: Stability::Alpha }],
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for OptimizerFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<OptimizerConfig>(section, problems)
-    }
-
-    /// Counters go on under the new rules; without a successor what was added up goes out.
-    fn change(&self, _old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
-        if new.is_some() { Change::adopted() } else { Change::let_out() }
-    }
-
-    fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
-        let config: &OptimizerConfig = settings_of(settings);
+phoenix_component::processor_factory! {
+    /// Makes `optimizer` processors. Counters go on under other rules.
+    OptimizerFactory: "optimizer", OptimizerConfig;
+    create: |config, cx, _| create(config, cx).map(Processor::Stage).map_err(StartError::because),
+    signals: [Support { from: Signal::Metrics, to: Signal::Metrics, stability: Stability::Alpha }],
+    change: |_, new| Change::of_stage(new),
+    touches: |config| {
         let touch = |(index, path): (usize, &String)| Touch::read(format!("catalogs::{index}"), path);
         config.catalogs.iter().enumerate().map(touch).collect()
-    }
-
-    fn shape(&self) -> Shape {
-        OptimizerConfig::shape()
-    }
+    },
 }
 
-impl ProcessorFactory for OptimizerFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        _pipeline: &PipelineId,
-    ) -> Result<Processor, StartError> {
-        let config: &OptimizerConfig = settings_of(settings);
-        let catalogs: Result<Vec<_>, _> = config.catalogs.iter().map(|path| catalog(path)).collect();
-        let catalogs = catalogs.map_err(StartError::because)?;
-        let id = cx.id.to_string();
-        // One seed for all, so that a successor knows the identities of its predecessor.
-        static SEED: OnceLock<u64> = OnceLock::new();
-        let seed = *SEED.get_or_init(rand::random);
-        let book = config.control.is_some().then(|| AdjustmentBook::open(&cx.host.capabilities, cx.id));
-        let outside = Outside {
-            book,
-            load: control::host_load,
-            savings: Some(SavingsBook::open(&cx.host.capabilities, cx.id)),
-            budget: cx.host.budget.clone(),
-        };
-        let stage = stage_within(config, &catalogs, seed, &cx.host.metrics, &id, outside);
-        stage.map(Processor::Stage).map_err(StartError::because)
-    }
+fn create(config: &OptimizerConfig, cx: &CreateContext<'_>) -> Result<StageSpec, StartFailure> {
+    let catalogs = config.catalogs.iter().map(|path| catalog(path)).collect::<Result<Vec<_>, _>>()?;
+    // One seed for all, so that a successor knows the identities of its predecessor.
+    static SEED: OnceLock<u64> = OnceLock::new();
+    let seed = *SEED.get_or_init(rand::random);
+    let book = config.control.is_some().then(|| AdjustmentBook::open(&cx.host.capabilities, cx.id));
+    let outside = Outside {
+        book,
+        load: control::host_load,
+        savings: Some(SavingsBook::open(&cx.host.capabilities, cx.id)),
+        budget: cx.host.budget.clone(),
+    };
+    stage_within(config, &catalogs, seed, &cx.host.metrics, &cx.id.to_string(), outside)
 }
 
 /// Reads a catalog.

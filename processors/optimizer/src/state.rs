@@ -66,6 +66,19 @@ pub(crate) struct Around<'a> {
     pub(crate) plan: Option<&'a Arc<Plan>>,
 }
 
+impl Form {
+    /// The identity of a series with these attributes.
+    pub(crate) fn series(&self, attributes: Fingerprint) -> Fingerprint {
+        series_in(self.group, attributes)
+    }
+}
+
+/// The identity of a series of a metric of a resource and scope. Both parts are fingerprints under one seed, so that their sum is as
+/// hard to hit as either; it is made for each point.
+pub(crate) fn series_in(group: Fingerprint, attributes: Fingerprint) -> Fingerprint {
+    group.plus(attributes)
+}
+
 impl Around<'_> {
     /// As what the metric goes on under a plan.
     pub(crate) fn form_under(&self, plan: &Plan) -> &Form {

@@ -274,7 +274,7 @@ impl Walk<'_> {
             return self.convert(rewriter, field, around, header);
         }
         rewriter.enter(field);
-        let mut left = 0_u64;
+        let (mut came, mut left) = (0_u64, 0_u64);
         for part in Fields::new(field.body) {
             if !part.is_len(kind.field()) {
                 if self.goes(&part, header, around) {
@@ -284,6 +284,7 @@ impl Walk<'_> {
             }
             rewriter.enter(&part);
             for point in Fields::new(part.body).filter(|part| part.is_len(1)) {
+                came += 1;
                 let reading = kind.read(point.body);
                 let Some(plan) = self.passes(around, &reading) else {
                     rewriter.remove(&point);
@@ -301,7 +302,7 @@ impl Walk<'_> {
             }
             rewriter.leave();
         }
-        let stays = left > 0 || data.count() == 0;
+        let stays = left > 0 || came == 0;
         if stays {
             rewriter.leave()
         } else {

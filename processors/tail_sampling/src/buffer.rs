@@ -15,6 +15,7 @@ pub(crate) use pool::{FILL, Leased, Pool, SEGMENT, live_bytes};
 pub(crate) use segments::{ColdRecord, Header, RecordRef, Segments};
 pub(crate) use traces::{Entry, Lookup, Slot, Traces};
 
+use phoenix_component::Charge;
 use phoenix_pdata::wire::Fields;
 
 use crate::facts::TraceFacts;
@@ -24,6 +25,10 @@ pub(crate) struct Buffer {
     pub(crate) traces: Traces,
     pub(crate) segments: Segments,
     pub(crate) interned: Interned,
+    /// Bytes that its shard holds beside spans, as far as they count here.
+    beside: usize,
+    /// For all that is not in segments, which have their own.
+    charge: Charge,
     /// What the pool was told last.
     told_bytes: usize,
     told_traces: usize,
@@ -32,10 +37,17 @@ pub(crate) struct Buffer {
 
 /// Bytes of a trace beside those of its spans: its entry, and its place in the index.
 const TRACE_BYTES: usize = size_of::<Entry>() + 16;
+/// Whatever else is held counts as in use up to this part of the limit, so that spans have room in any case.
+const BESIDE_PART: usize = 4;
+/// What is charged follows what is held in steps of so many bytes.
+const CHARGE_STEP: usize = 64 << 10;
 
 impl Buffer {
     pub(crate) fn new(pool: std::sync::Arc<Pool>) -> Buffer {
+        let charge = pool.budget().charge_reserve(0);
         Buffer {
+            beside: 0,
+            charge,
             traces: Traces::default(),
             segments: Segments::new(pool),
             interned: Interned::default(),
@@ -57,12 +69,24 @@ impl Buffer {
         self.settle();
     }
 
-    /// Bytes that are in use: of spans with their headers, of traces, of resources and scopes, of what is elsewhere.
+    /// Bytes that are in use: of spans with their headers, of traces, of resources and scopes, of what is known of spans that are
+    /// elsewhere, and of what the shard remembers.
     pub(crate) fn bytes(&self) -> usize {
-        self.segments.live_bytes()
-            + self.segments.cold_bytes()
-            + self.interned.bytes()
-            + self.traces.len() * TRACE_BYTES
+        self.segments.live_bytes() + self.beside_segments() + self.beside
+    }
+
+    fn beside_segments(&self) -> usize {
+        self.segments.cold_bytes() + self.interned.bytes() + self.traces.len() * TRACE_BYTES
+    }
+
+    /// What the shard remembers counts as in use, up to a quarter of what the pool has; all of it is charged, and so is what else
+    /// there is.
+    pub(crate) fn set_beside(&mut self, bytes: usize, others: usize) {
+        self.beside = bytes.min(self.pool().limit() / BESIDE_PART);
+        let wanted = self.beside_segments() + bytes + others;
+        if wanted.abs_diff(self.charge.bytes()) > CHARGE_STEP {
+            self.charge = self.pool().budget().charge_reserve(wanted);
+        }
     }
 
     /// How full the pool is, with what it was not told yet.

@@ -59,7 +59,9 @@ pub struct TailSamplingConfig {
     /// With `num_traces` traces waiting, refuse data until there is room, rather than decide early.
     pub block_on_overflow: bool,
     /// An extension that holds spans.
-    #[described(unsupported = "spans are held as they came, in memory that is bounded by `buffer`")]
+    #[described(
+        unsupported = "spans are held as they came, in memory that is bounded by `buffer`, and beyond that on the disk of `buffer::spill`"
+    )]
     pub tail_storage: Option<String>,
     /// What randomness `probabilistic` policies use.
     pub randomness: Randomness,
@@ -113,9 +115,10 @@ pub enum Randomness {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecisionCacheConfig {
-    /// Kept traces; 0 for `num_traces`, or 100,000 without that.
+    /// Kept traces; 0 for `num_traces`, or without that for 100,000 or what an eighth of the buffer has room for.
     pub sampled_cache_size: u64,
-    /// Traces that were not kept, at 8 bytes; 0 for `num_traces`, or 1,000,000 without that.
+    /// Traces that were not kept, at 8 bytes; 0 for `num_traces`, or without that for 1,000,000 or what an eighth of the buffer
+    /// has room for.
     pub non_sampled_cache_size: u64,
 }
 
@@ -217,7 +220,8 @@ impl Settings for TailSamplingConfig {
         problems.require(
             self.tail_storage.is_none(),
             "tail_storage",
-            "is not supported: spans are held as they came, in memory that is bounded by `buffer`",
+            "is not supported: spans are held as they came, in memory that is bounded by `buffer`, and beyond that on the disk \
+             of `buffer::spill`",
         );
         if let Some(spill) = &self.buffer.spill {
             spill.validate(self.drop_pending_traces_on_shutdown, problems);

@@ -43,6 +43,12 @@ impl Decided {
         }
     }
 
+    /// Bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let refused = self.refused.as_ref().map_or(0, Fingerprints::bytes);
+        self.young.bytes() + self.old.bytes() + self.dropped.bytes() + refused
+    }
+
     /// Remembers another number of decisions from now on.
     pub(crate) fn resize(&mut self, most_kept: u64, most_dropped: u64) {
         let size = |most: u64| usize::try_from(most).unwrap_or(usize::MAX).max(1);

@@ -160,16 +160,8 @@ fn stage_on(
         let book = DecisionBook::open(&host.capabilities, component);
         let spill = files.clone().zip(config.buffer.spill.as_ref());
         let spill = spill.map(|(files, config)| Spill::new(files, number as usize, SpillRules::new(config)));
-        Box::new(TailStage::new(
-            config,
-            place,
-            buffer,
-            generation,
-            spill,
-            metrics.clone(),
-            runner.clone(),
-            book,
-        ))
+        let held = (buffer, spill);
+        Box::new(TailStage::new(config, place, held, generation, metrics.clone(), runner.clone(), book))
     };
     StageSpec {
         shards: (0..shards).map(shard).collect(),

@@ -5,7 +5,7 @@ mod rewrite;
 use std::ops::Range;
 use std::sync::Arc;
 
-use phoenix_component::{Ack, Batch, Budget, Output};
+use phoenix_component::{Ack, Batch, Budget, Charge, Output};
 use phoenix_pdata::wire::{Wire, key};
 use phoenix_pdata::write::{put_varint, varint_len};
 use phoenix_pdata::{Payload, Signal};
@@ -18,6 +18,8 @@ use rewrite::{SPANS, put_classed_resource, put_marked_scope, put_span, spans_of}
 
 /// Bytes from which on a request is let out.
 const ENOUGH: usize = 512 << 10;
+/// No request is larger that has not come so: below what gRPC servers take where nothing else is said.
+const LARGEST: usize = 3 << 20;
 /// Spans from which on a request is let out.
 const ENOUGH_SPANS: u64 = 8192;
 
@@ -86,6 +88,8 @@ pub(crate) struct Outgoing {
     pieces: Vec<Piece>,
     marks: Vec<Mark>,
     copied: Vec<u8>,
+    /// For what was copied.
+    charge: Option<Charge>,
     chain: Vec<RecordRef>,
     bytes: usize,
     spans: u64,
@@ -144,6 +148,10 @@ impl Outgoing {
     ) -> u64 {
         let mut chain: Vec<RecordRef> = buffer.records(head).collect();
         chain.reverse();
+        let largest = chain.iter().map(|at| buffer.segments.body(*at).len()).max().unwrap_or_default();
+        let spans = chain.iter().map(|at| spans_of(buffer.segments.body(*at)).count()).sum::<usize>();
+        // What finding out takes for a moment: of a trace of a million spans that is as much as the spans themselves.
+        let _charge = buffer.pool().budget().charge_reserve(largest + spans * truncation::SPAN_BYTES);
         let fates = {
             let bodies = chain.iter().flat_map(|at| spans_of(buffer.segments.body(*at)));
             let spans: Vec<&[u8]> = bodies.map(|span| span.body).collect();
@@ -208,8 +216,17 @@ impl Outgoing {
         buffer.interned.hold(scope);
         let start = self.copied.len();
         self.copied.extend_from_slice(body);
+        self.charge_copied(buffer);
         self.push(buffer, mark, scope, body.len(), Body::Copied(start..start + body.len()));
         self.spans += spans;
+    }
+
+    /// Charges what was copied by its capacity, each time that grows.
+    fn charge_copied(&mut self, buffer: &Buffer) {
+        let bytes = self.copied.capacity();
+        if self.charge.as_ref().is_none_or(|charge| charge.bytes() != bytes) {
+            self.charge = Some(buffer.pool().budget().charge_reserve(bytes));
+        }
     }
 
     fn push(&mut self, buffer: &Buffer, mark: u32, scope: ScopeId, len: usize, body: Body) {
@@ -226,10 +243,15 @@ impl Outgoing {
         }
         self.rewrite_spans(buffer);
         self.pieces.sort_unstable_by_key(|piece| (piece.resource, piece.mark, piece.scope, piece.order));
-        let bytes = self.write(buffer);
-        let payload = Payload::from(reserve(buffer.pool().budget(), bytes));
-        let batch = Batch { waiting: 0, ..Batch::new(Signal::Traces, payload, self.spans) };
-        out.send(batch, Ack::none());
+        let mut begin = 0;
+        while begin < self.pieces.len() {
+            let (portion, spans) = self.portion(buffer, begin);
+            begin = portion.end;
+            let bytes = self.write(buffer, portion);
+            let payload = Payload::from(reserve(buffer.pool().budget(), bytes));
+            let batch = Batch { waiting: 0, ..Batch::new(Signal::Traces, payload, spans) };
+            out.send(batch, Ack::none());
+        }
         for piece in self.pieces.drain(..) {
             match piece.body {
                 Body::Record(at) => buffer.release(at),
@@ -238,6 +260,9 @@ impl Outgoing {
         }
         self.marks.clear();
         self.copied.clear();
+        // A large trace is no reason to hold so much for ever.
+        self.copied.shrink_to(2 * ENOUGH);
+        self.charge_copied(buffer);
         (self.bytes, self.spans, self.records) = (0, 0, 0);
     }
 
@@ -270,10 +295,36 @@ impl Outgoing {
             }
             piece.len = scratch.len();
         }
+        self.charge_copied(buffer);
     }
 
-    fn write(&self, buffer: &Buffer) -> Vec<u8> {
-        let groups = self.groups(buffer);
+    /// The pieces from `begin` on that make one request, and their spans: all of them, unless a large trace is among them, which
+    /// goes in several requests since hardly a backend takes more than a few MiB at once.
+    fn portion(&self, buffer: &Buffer, begin: usize) -> (Range<usize>, u64) {
+        if self.bytes <= LARGEST {
+            return (begin..self.pieces.len(), self.spans);
+        }
+        let (mut bytes, mut spans, mut end) = (0, 0, begin);
+        for piece in &self.pieces[begin..] {
+            if bytes > 0 && bytes + piece.len > LARGEST {
+                break;
+            }
+            bytes += piece.len;
+            spans += spans_of(self.body(buffer, piece)).count() as u64;
+            end += 1;
+        }
+        (begin..end, spans)
+    }
+
+    fn body<'b>(&'b self, buffer: &'b Buffer, piece: &Piece) -> &'b [u8] {
+        match &piece.body {
+            Body::Record(at) => buffer.segments.body(*at),
+            Body::Copied(range) => &self.copied[range.clone()],
+        }
+    }
+
+    fn write(&self, buffer: &Buffer, portion: Range<usize>) -> Vec<u8> {
+        let groups = self.groups(buffer, portion);
         let size = groups.iter().map(|group| group.size_with_key()).sum();
         let mut out = Vec::with_capacity(size);
         for group in &groups {
@@ -289,10 +340,7 @@ impl Outgoing {
                     None => out.extend_from_slice(buffer.interned.scope_bytes(scope.scope)),
                 }
                 for piece in &self.pieces[scope.pieces.clone()] {
-                    match &piece.body {
-                        Body::Record(at) => out.extend_from_slice(buffer.segments.body(*at)),
-                        Body::Copied(range) => out.extend_from_slice(&self.copied[range.clone()]),
-                    }
+                    out.extend_from_slice(self.body(buffer, piece));
                 }
             }
         }
@@ -300,9 +348,9 @@ impl Outgoing {
     }
 
     /// The pieces, sorted, by resource and by scope, with their sizes.
-    fn groups(&self, buffer: &Buffer) -> Vec<ResourceGroup> {
+    fn groups(&self, buffer: &Buffer, portion: Range<usize>) -> Vec<ResourceGroup> {
         let mut groups: Vec<ResourceGroup> = Vec::new();
-        for (index, piece) in self.pieces.iter().enumerate() {
+        for (index, piece) in portion.clone().zip(&self.pieces[portion]) {
             let class = &self.marks[piece.mark as usize].class;
             let is_new =
                 groups.last().is_none_or(|group| group.resource != piece.resource || group.class != *class);
@@ -377,6 +425,9 @@ fn put_length(out: &mut Vec<u8>, number: u32, size: usize) {
     put_varint(out, u64::from(key(number, Wire::Len)));
     put_varint(out, size as u64);
 }
+
+#[cfg(test)]
+mod tests;
 
 fn reserve(budget: &Budget, bytes: Vec<u8>) -> bytes::Bytes {
     budget.charge_reserve(bytes.capacity()).attach(bytes)

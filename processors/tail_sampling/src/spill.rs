@@ -45,7 +45,7 @@ const REST: Duration = Duration::from_secs(5);
 const REST_OF_FULL: Duration = Duration::from_secs(1);
 const REST_OF_READS: Duration = Duration::from_secs(1);
 /// The longest that an end waits for the disk.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(60) };
 
 /// When spans go to the disk, and what becomes of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -140,10 +140,11 @@ impl Answers {
         std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until there is one.
-    fn wait(&self) {
+    /// Waits until there is one; false where none comes.
+    fn wait(&self) -> bool {
         let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.came.wait_timeout_while(list, PATIENCE, |list| list.is_empty());
+        let waited = self.came.wait_timeout_while(list, PATIENCE, |list| list.is_empty());
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
@@ -391,12 +392,17 @@ impl Spill {
         !self.files.restore.is_done()
     }
 
-    /// Waits for the next answer, where there will be one; at an end nothing rests.
-    pub(crate) fn wait(&mut self) {
+    /// Waits for the next answer, where there will be one; at an end nothing rests. False where the disk does not answer.
+    pub(crate) fn wait(&mut self) -> bool {
         self.reads_from = Duration::ZERO;
-        if self.writing + self.reading > 0 {
-            self.answers.wait();
-        }
+        self.writing + self.reading == 0 || self.answers.wait()
+    }
+
+    /// The disk does not answer: what has been asked for will not come. Those segments.
+    pub(crate) fn give_up(&mut self) -> Vec<u32> {
+        (self.writing, self.reading) = (0, 0);
+        self.answers = Arc::default();
+        self.away.values().filter(|away| away.place.is_some()).map(|away| away.segment).collect()
     }
 
     /// The next spans of an earlier run, if they have been read.

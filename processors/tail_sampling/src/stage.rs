@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::{Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage};
+use phoenix_component::{
+    Adoption, DecisionBook, Drained, Fragment, Held, Now, Offer, Output, Stage, TraceDecision,
+};
 use phoenix_statements::Runner;
 
 use crate::buffer::{Buffer, Lookup, Slot};
@@ -44,10 +46,23 @@ struct Rules {
 const MOST_KEPT: u64 = 100_000;
 const MOST_DROPPED: u64 = 1_000_000;
 
+/// And what they take: at most this part of the buffer, where nobody has said how many they shall be.
+const REMEMBERED_PART: usize = 8;
+/// Bytes of so many: 49 in a map of which half may be free, and 7.5 in filters, of which there are two.
+const REMEMBERED_BYTES: f64 = MOST_KEPT as f64 * 128.0 + MOST_DROPPED as f64 * 15.0;
+/// No fewer in any case.
+const LEAST_KEPT: u64 = 1_000;
+const LEAST_DROPPED: u64 = 10_000;
+/// Bytes of a decision in the book, of which half of the places may be free.
+const NOTED_BYTES: usize = 2 * (size_of::<TraceDecision>() + 17);
+
 impl Rules {
-    fn new(config: &TailSamplingConfig) -> Rules {
+    /// `memory` is what may be in use by all shards together.
+    fn new(config: &TailSamplingConfig, memory: usize) -> Rules {
         let shards = u64::from(config.num_shards.max(1));
-        let remembered = |given: u64, default: u64| {
+        let share = ((memory / REMEMBERED_PART) as f64 / REMEMBERED_BYTES).min(1.0);
+        let remembered = |given: u64, default: u64, least: u64| {
+            let default = ((default as f64 * share) as u64).max(least);
             let all = if given > 0 { given } else { config.num_traces.unwrap_or(default) };
             all.div_ceil(shards)
         };
@@ -62,8 +77,12 @@ impl Rules {
             records_rate: config.record_sample_rate,
             writes_thresholds: config.randomness == Randomness::W3c
                 || config.policies.iter().any(PolicyConfig::uses_randomness),
-            most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT),
-            most_dropped: remembered(config.decision_cache.non_sampled_cache_size, MOST_DROPPED),
+            most_kept: remembered(config.decision_cache.sampled_cache_size, MOST_KEPT, LEAST_KEPT),
+            most_dropped: remembered(
+                config.decision_cache.non_sampled_cache_size,
+                MOST_DROPPED,
+                LEAST_DROPPED,
+            ),
         }
     }
 }
@@ -107,6 +126,7 @@ pub(crate) struct TailStage {
     runner: Arc<Runner>,
     /// Where decisions are noted, and what keeps it open.
     book: Arc<DecisionBook>,
+    noted: usize,
     _open: Offer,
 }
 
@@ -114,14 +134,13 @@ impl TailStage {
     pub(crate) fn new(
         config: &TailSamplingConfig,
         shard: (u64, u64),
-        mut buffer: Buffer,
+        (mut buffer, spill): (Buffer, Option<Spill>),
         generation: Generation,
-        spill: Option<Spill>,
         metrics: TailMetrics,
         runner: Arc<Runner>,
         (book, open): (Arc<DecisionBook>, Offer),
     ) -> TailStage {
-        let rules = Rules::new(config);
+        let rules = Rules::new(config, buffer.pool().limit());
         buffer.segments.allow_freezing(spill.is_some());
         let wake_at = spill.as_ref().map(|_| Duration::ZERO);
         TailStage {
@@ -145,8 +164,16 @@ impl TailStage {
             metrics,
             runner,
             book,
+            noted: 0,
             _open: open,
         }
+    }
+
+    /// Tells the pool what is in use.
+    fn settle(&mut self) {
+        let noted = self.noted.min(2 * DecisionBook::MEMORY / self.shard.1 as usize);
+        self.buffer.set_beside(self.decided.bytes(), noted * NOTED_BYTES);
+        self.buffer.settle();
     }
 
     fn end(&mut self, reason: &'static str, spans: u64) {
@@ -183,7 +210,7 @@ impl TailStage {
                 break;
             }
         }
-        self.buffer.settle();
+        self.settle();
         self.generations.iter_mut().for_each(Generation::settle);
         self.wake_at = self.next_call();
     }
@@ -256,7 +283,7 @@ impl Stage for TailStage {
         self.flush(out);
         let is_done = self.end_all(out);
         self.flush(out);
-        self.buffer.settle();
+        self.settle();
         self.generations.iter_mut().for_each(Generation::settle);
         self.wake_at = None;
         if is_done { Drained::Done } else { Drained::More }
@@ -325,7 +352,8 @@ impl Stage for TailStage {
         for fragment in newer.take_batches() {
             self.take_in(&fragment.batch);
         }
-        self.buffer.settle();
+        self.noted = self.noted.max(old.noted);
+        self.settle();
         self.wake_at = Some(self.now.monotonic + Duration::from_nanos(1));
         Adoption::Kept
     }

@@ -22,6 +22,10 @@ use crate::conditions::is_error;
 /// The attribute of spans that says how many spans of its trace one stands for.
 pub(crate) const ADJUSTED_COUNT: &str = "sampling.span.adjusted_count";
 
+/// Bytes that finding out takes for each span of a trace: its bytes' place, its node and fate, who called it and whom it called,
+/// and its place in a map, half of which may be free.
+pub(crate) const SPAN_BYTES: usize = 16 + size_of::<Node<'static>>() + 2 + 16 + 24 + 8 + 2 * 25;
+
 const SPAN_ID: u32 = 2;
 const PARENT: u32 = 4;
 const START: u32 = 7;

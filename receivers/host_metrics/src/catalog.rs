@@ -1,8 +1,8 @@
 //! Every metric that the receiver has, under the names, units and types of otelcol's `hostmetrics`.
 
-use crate::metric::catalog;
+use crate::metric::catalogs;
 
-catalog! {
+catalogs! {
     /// Of the scraper `cpu`.
     CpuMetric {
         Frequency: "system.cpu.frequency", "Hz", Gauge, false, "Current frequency of a logical CPU.";
@@ -11,9 +11,7 @@ catalog! {
         Time: "system.cpu.time", "s", Counter, true, "Seconds that each logical CPU spent in each state.";
         Utilization: "system.cpu.utilization", "1", Gauge, false, "Share of its time that each logical CPU spent in each state since the last scrape.";
     }
-}
 
-catalog! {
     /// Of the scraper `disk`.
     DiskMetric {
         Io: "system.disk.io", "By", Counter, true, "Bytes transferred.";
@@ -24,27 +22,21 @@ catalog! {
         Pending: "system.disk.pending_operations", "{operations}", UpDownCounter, true, "Operations under way or queued.";
         WeightedIoTime: "system.disk.weighted_io_time", "s", Counter, true, "Busy time, multiplied by the operations that were under way.";
     }
-}
 
-catalog! {
     /// Of the scraper `filesystem`.
     FilesystemMetric {
         Inodes: "system.filesystem.inodes.usage", "{inodes}", UpDownCounter, true, "Inodes by state.";
         Usage: "system.filesystem.usage", "By", UpDownCounter, true, "Bytes by state.";
         Utilization: "system.filesystem.utilization", "1", Gauge, false, "Share of the bytes that are used, of those that can be.";
     }
-}
 
-catalog! {
     /// Of the scraper `load`.
     LoadMetric {
         Fifteen: "system.cpu.load_average.15m", "{thread}", Gauge, true, "Threads that run or wait to, averaged over 15 minutes.";
         One: "system.cpu.load_average.1m", "{thread}", Gauge, true, "Threads that run or wait to, averaged over one minute.";
         Five: "system.cpu.load_average.5m", "{thread}", Gauge, true, "Threads that run or wait to, averaged over 5 minutes.";
     }
-}
 
-catalog! {
     /// Of the scraper `memory`.
     MemoryMetric {
         Available: "system.linux.memory.available", "By", UpDownCounter, false, "Memory that programs can have without swapping, as the kernel estimates it.";
@@ -60,9 +52,7 @@ catalog! {
         Usage: "system.memory.usage", "By", UpDownCounter, true, "Memory by state.";
         Utilization: "system.memory.utilization", "1", Gauge, false, "Share of the memory by state.";
     }
-}
 
-catalog! {
     /// Of the scraper `network`.
     NetworkMetric {
         Connections: "system.network.connections", "{connections}", UpDownCounter, true, "TCP connections by state.";
@@ -73,9 +63,7 @@ catalog! {
         Io: "system.network.io", "By", Counter, true, "Bytes transferred.";
         Packets: "system.network.packets", "{packets}", Counter, true, "Packets transferred.";
     }
-}
 
-catalog! {
     /// Of the scraper `paging`.
     PagingMetric {
         Faults: "system.paging.faults", "{faults}", Counter, true, "Page faults.";
@@ -83,17 +71,13 @@ catalog! {
         Usage: "system.paging.usage", "By", UpDownCounter, true, "Swap space by state.";
         Utilization: "system.paging.utilization", "1", Gauge, false, "Share of the swap space by state.";
     }
-}
 
-catalog! {
     /// Of the scraper `processes`.
     ProcessesMetric {
         Count: "system.processes.count", "{processes}", UpDownCounter, true, "Processes by state.";
         Created: "system.processes.created", "{processes}", Counter, true, "Processes created since the start of the host.";
     }
-}
 
-catalog! {
     /// Of the scraper `process`.
     ProcessMetric {
         ContextSwitches: "process.context_switches", "{count}", Counter, false, "Context switches of the process.";
@@ -111,9 +95,7 @@ catalog! {
         Threads: "process.threads", "{threads}", UpDownCounter, false, "Threads of the process.";
         Uptime: "process.uptime", "s", Gauge, false, "Time since the process was started.";
     }
-}
 
-catalog! {
     /// Of the scraper `system`.
     SystemMetric {
         Uptime: "system.uptime", "s", Gauge, true, "Time since the start of the host.";

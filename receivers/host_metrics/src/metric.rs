@@ -31,9 +31,11 @@ pub(crate) trait Catalog: Copy + 'static {
     fn index(self) -> usize;
 }
 
-/// A catalog: `Variant: "name", "unit", Kind, on by default, "what it is";`.
-macro_rules! catalog {
-    ($(#[$doc:meta])* $catalog:ident { $($metric:ident: $name:literal, $unit:literal, $kind:ident, $default:literal, $text:literal;)* }) => {
+/// Catalogs: `Variant: "name", "unit", Kind, on by default, "what it is";`.
+macro_rules! catalogs {
+    ($($(#[$doc:meta])* $catalog:ident {
+        $($metric:ident: $name:literal, $unit:literal, $kind:ident, $default:literal, $text:literal;)*
+    })*) => { $(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum $catalog { $($metric),* }
@@ -48,6 +50,6 @@ macro_rules! catalog {
                 self as usize
             }
         }
-    };
+    )* };
 }
-pub(crate) use catalog;
+pub(crate) use catalogs;

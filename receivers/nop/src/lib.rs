@@ -63,21 +63,12 @@ impl ReceiverFactory for NopFactory {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
+    use phoenix_component::harness::assert_example_is_valid;
 
     use super::*;
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../README.md");
-        let yaml =
-            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-        let resolver = Resolver::new().with(YamlProvider);
-        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-        let path = KeyPath::parse("receivers::nop");
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        assert!(NopFactory.parse(section, &mut problems).is_some(), "{problems}");
-        assert!(problems.is_empty(), "{problems}");
+        assert_example_is_valid(&NopFactory, include_str!("../README.md"), "receivers::nop");
     }
 }

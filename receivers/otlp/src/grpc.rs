@@ -65,7 +65,7 @@ impl UnaryService for GrpcService {
             Method::Export(signal) => signal,
             Method::Health => return health::check(&self.intake, &call.message),
         };
-        let Call { message, encoded, head, peer, identity, deadline } = call;
+        let Call { message, encoded, head, peer, identity, charged, deadline } = call;
         let authority = head.uri.authority().map(|authority| authority.as_str());
         let client = client::info(&head.headers, authority, &peer, identity, self.include_metadata);
         let trace = self.intake.trace(&head.headers);
@@ -76,6 +76,7 @@ impl UnaryService for GrpcService {
             client,
             deadline: answer_by(deadline),
             trace,
+            charged,
         };
         let rpc = &self.rpc[signal.index()];
         let begun = rpc.begin();

@@ -72,8 +72,9 @@ impl HttpService for OtlpHttpService {
         let headers = &request.head.headers;
         let client = client::info(headers, authority, &request.peer, request.identity, self.include_metadata);
         let trace = self.intake.trace(&request.head.headers);
+        let charged = request.charged;
         let body = Body::new(body, request.encoded);
-        let request = Request { signal, format, body, client, deadline: None, trace };
+        let request = Request { signal, format, body, client, deadline: None, trace, charged };
         match self.intake.take(request, &self.metrics).await {
             Ok(()) => answer(StatusCode::OK, format.content_type(), format.all_accepted()),
             Err(NotTaken::Undecodable(undecodable)) => {

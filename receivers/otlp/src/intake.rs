@@ -10,7 +10,7 @@ use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal, buffers};
 use phoenix_pdata::{Codings, Counts, Decode, InvalidUtf8, Payload, Signal, json};
 use phoenix_telemetry::traces::{SpanContext, Tracer};
 use phoenix_transport::compression::{DecodeAgain, Encoding};
-use phoenix_transport::{EncodedBody, Undecodable};
+use phoenix_transport::{Charged, EncodedBody, Undecodable};
 use tokio::time::Instant;
 
 use crate::format::Format;
@@ -58,6 +58,7 @@ pub(crate) struct Request {
     pub(crate) client: Option<Arc<ClientInfo>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) trace: Option<SpanContext>,
+    pub(crate) charged: Charged,
 }
 
 /// Why a request was not taken.
@@ -100,7 +101,7 @@ impl Intake {
 
     /// Validates a request and sends it into the pipelines; when this returns `Ok` the data is accepted.
     pub(crate) async fn take(&self, request: Request, metrics: &IntakeMetrics) -> Result<(), NotTaken> {
-        let Request { signal, format, body, client, deadline, trace } = request;
+        let Request { signal, format, body, client, deadline, trace, charged } = request;
         let read = match body {
             Body::Plain(plain) => self.read_anywhere(signal, format, plain).await,
             Body::Encoded(body) => Box::pin(self.read_encoded(signal, format, &body, metrics)).await,
@@ -113,6 +114,7 @@ impl Intake {
         if counts.items == 0 {
             return Ok(());
         }
+        charged.counted(counts.items);
         let mut batch = Batch::new(signal, payload, counts.items);
         batch.client = client;
         batch.deadline = deadline;

@@ -5,7 +5,7 @@ use crate::id::ComponentId;
 use crate::kind::{Catalog, Kind, Known};
 use crate::node::{Entry, Node, Value};
 use crate::path::KeyPath;
-use crate::problems::{Problems, Severity};
+use crate::problems::{Problems, Severity, UNKNOWN_KEY, UNKNOWN_TYPE};
 use crate::source::Location;
 use crate::suggest::nearest;
 use std::collections::HashSet;
@@ -38,6 +38,7 @@ impl Defined {
 }
 
 pub(super) fn read(root: &Node, catalog: &dyn Catalog, problems: &mut Problems) -> Config {
+    problems.readings_mut().is_unread = false;
     let mut reader = Reader { root, catalog, problems, is_open: false };
     let known: Vec<&str> = Kind::ALL.map(Kind::section).into_iter().chain([SERVICE]).collect();
     reader.keys(&KeyPath::root(), root, &known);
@@ -105,7 +106,7 @@ impl<'a> Reader<'a> {
                 None => format!("known keys are {}", known.join(", ")),
             };
             let path = path.join(entry.key.clone());
-            self.error(&path, &entry.key_location, "unknown key".into(), Some(help));
+            self.error(&path, &entry.key_location, UNKNOWN_KEY.into(), Some(help));
         }
     }
 
@@ -178,7 +179,7 @@ impl<'a> Reader<'a> {
                 Some(canonical.to_owned())
             }
             gone => {
-                let message = format!("unknown type: {written:?} for id: \"{id}\"");
+                let message = format!("{UNKNOWN_TYPE}: {written:?} for id: \"{id}\"");
                 let help = match gone {
                     Known::Removed(hint) => hint.to_owned(),
                     _ => self.help_for_type(kind, written),

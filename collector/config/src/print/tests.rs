@@ -70,6 +70,7 @@ fn secrets_and_texts_are_printed_as_they_were_read() {
         secrets: vec![KeyPath::parse("secret")],
         texts: vec![KeyPath::parse("text"), KeyPath::parse("secret")],
         places: vec![],
+        ..Readings::default()
     };
     let hidden = "number: 83\ntext: \"0123\"\nsecret: \"[REDACTED]\"\n";
     assert_eq!(to_yaml(&node, &readings, Secrets::Hidden), hidden);

@@ -1,7 +1,9 @@
 //! How a problem looks on a terminal.
 
-use super::{Diagnostic, Problems, Severity};
+use super::masked::masked;
+use super::{Diagnostic, Problems, Severity, UNKNOWN_KEY, UNKNOWN_TYPE};
 use crate::source::Location;
+use crate::url_password::without_passwords;
 use std::fmt;
 
 /// Longest part of a source line that is quoted, in characters.
@@ -16,15 +18,19 @@ impl fmt::Display for Severity {
     }
 }
 
-/// The whole report, by place. A line with a secret in it is not quoted.
+/// The whole report, by place. A line with a secret in it is not quoted, and one that may have some without its values.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut secret_lines: Vec<_> = self.readings.places.iter().map(line_of).collect();
         secret_lines.sort_unstable();
+        let unknown = self.list.iter().filter(|problem| problem.is_of_unknown());
+        let unknown_lines: Vec<_> = unknown.map(|problem| line_of(&problem.location)).collect();
         for problem in self.sorted() {
             problem.headline(f)?;
             if secret_lines.binary_search(&line_of(&problem.location)).is_err() {
-                problem.quote(f)?;
+                let is_masked =
+                    self.readings.is_unread || unknown_lines.contains(&line_of(&problem.location));
+                problem.quote(f, is_masked)?;
             }
             problem.advice(f)?;
             f.write_str("\n")?;
@@ -46,6 +52,11 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Diagnostic {
+    /// Whether it is about something that nobody reads.
+    fn is_of_unknown(&self) -> bool {
+        self.message.starts_with(UNKNOWN_KEY) || self.message.starts_with(UNKNOWN_TYPE)
+    }
+
     fn headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.severity)?;
         if self.location.is_known() {
@@ -64,11 +75,12 @@ impl Diagnostic {
         }
     }
 
-    /// The line of the source with a mark under the place.
-    fn quote(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The line of the source, with its values or without, and a mark under the place.
+    fn quote(&self, f: &mut fmt::Formatter<'_>, is_masked: bool) -> fmt::Result {
         let line_number = self.location.line();
         let line = self.location.source().and_then(|source| source.line(line_number));
         let Some(line) = line else { return Ok(()) };
+        let line = if is_masked { masked(line).into() } else { without_passwords(line) };
         let column = self.location.column().saturating_sub(1) as usize;
         // A long line is cut so that the place stays in view.
         let skipped = if column >= MAX_QUOTE { column - MAX_QUOTE / 2 } else { 0 };

@@ -95,6 +95,39 @@ proptest! {
     }
 
     #[test]
+    fn broken_text_is_refused_or_holds_what_validate_promises(
+        signal in signal(),
+        entropy in entropy(),
+        cut in any::<prop::sample::Index>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..5),
+        truncated in any::<bool>(),
+    ) {
+        let (payload, _, _) = valid(signal, &entropy);
+        let mut json = encoded(signal, &payload);
+        for (at, byte, how) in flips {
+            let at = at.index(json.len());
+            match how {
+                0 => json[at] = byte,
+                1 => json.insert(at, b"{}[],:\"\\0e-. \n"[usize::from(byte) % 14]),
+                _ => drop(json.remove(at)),
+            }
+            prop_assume!(!json.is_empty());
+        }
+        if truncated {
+            json.truncate(cut.index(json.len()));
+        }
+        match decode(signal, &json, InvalidUtf8::Repair) {
+            Err(error) => prop_assert!(error.offset <= json.len() && !error.to_string().is_empty()),
+            Ok((payload, counts)) => {
+                prop_assert!(payload.len() <= 12 * json.len());
+                let (_, validated) =
+                    validate(signal, payload.into_contiguous(), InvalidUtf8::Reject).expect("valid");
+                prop_assert_eq!(validated, counts);
+            }
+        }
+    }
+
+    #[test]
     fn however_it_is_written_it_is_read(signal in signal(), entropy in entropy(), disguise in entropy_of_text()) {
         let (payload, _, _) = valid(signal, &entropy);
         // The numbers are those that serde made of them: it does not always find the nearest.

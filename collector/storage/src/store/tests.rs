@@ -43,7 +43,7 @@ fn one_record_is_read_wherever_it_stands() {
         answered.recv().expect("answered")
     };
     let places: Vec<Place> = (0..40).map(append).collect();
-    for (id, place) in (0..40).zip(&places).rev() {
+    for (id, place) in places.iter().enumerate().rev().map(|(id, place)| (id as u64, place)) {
         assert_eq!(client.read_one(*place, body(id).len()).expect("readable"), body(id), "{id}");
     }
     let at = |path: &str| Path::new("/store/one.queue").join(path);

@@ -16,7 +16,6 @@ use phoenix_component::auth::Identity;
 use phoenix_component::{Budget, Cores, ListenerLease};
 
 use super::Status;
-use crate::Gate;
 use crate::compression::Encoding;
 use crate::encoded::EncodedBody;
 use crate::listen::{Drain, Protocol, Server};
@@ -24,6 +23,7 @@ use crate::metrics::ServerMetrics;
 use crate::running;
 use crate::socket::{Peer, Socket};
 use crate::tls::TlsAcceptor;
+use crate::{Charged, Gate};
 
 mod body;
 mod call;
@@ -45,6 +45,8 @@ pub struct Call {
     pub peer: Peer,
     /// Who sent it, where the gate asked an authenticator.
     pub identity: Option<Arc<Identity>>,
+    /// To whom it is charged: told how many items it has.
+    pub charged: Charged,
     /// When the client gives up. The handler should end by then; a little later it is ended.
     pub deadline: Option<tokio::time::Instant>,
 }

@@ -17,7 +17,6 @@ use phoenix_component::auth::Identity;
 use phoenix_component::{Budget, Code, Cores, ListenerLease};
 
 use super::cors::Cors;
-use crate::Gate;
 use crate::compression::{DecodeError, Encoding};
 use crate::encoded::{EncodedBody, Undecodable};
 use crate::listen::{Drain, Protocol, Server};
@@ -25,6 +24,7 @@ use crate::metrics::ServerMetrics;
 use crate::running;
 use crate::socket::{Peer, Socket};
 use crate::tls::TlsAcceptor;
+use crate::{Charged, Gate};
 
 mod body;
 mod connection;
@@ -39,6 +39,8 @@ pub struct Request {
     pub peer: Peer,
     /// Who sent it, where the gate asked an authenticator.
     pub identity: Option<Arc<Identity>>,
+    /// To whom it is charged: told how many items it has.
+    pub charged: Charged,
     /// The decompressed body, charged to the budget, or why there is none.
     pub body: Result<Bytes, BodyError>,
     /// The body as it came, instead of `body`, where it came compressed and the service

@@ -201,6 +201,54 @@ fn play(parts: &[Vec<u8>]) -> Played {
     whole
 }
 
+/// A small part of what the fuzz target does, with every test run.
+#[test]
+fn changed_bytes_end_a_connection_or_a_request_and_nothing_else() {
+    let mut state = 7u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let good = [
+        hello(),
+        headers(1, 0),
+        frame(kind::DATA, 0, 1, b"hello"),
+        headers(3, flag::END_STREAM),
+        frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 1, 0]),
+        frame(kind::PING, 0, 0, b"12345678"),
+        frame(kind::DATA, flag::END_STREAM, 1, &[7; 3_000]),
+        frame(kind::HEADERS, 0, 5, &head(&[("a", "b")])[..9]),
+        frame(kind::CONTINUATION, flag::END_HEADERS | flag::END_STREAM, 5, &head(&[("a", "b")])[9..]),
+        frame(kind::RST_STREAM, 0, 5, &[0, 0, 0, 8]),
+        frame(kind::GOAWAY, 0, 0, &[0; 8]),
+    ]
+    .concat();
+    let mut endings = std::collections::BTreeSet::new();
+    for _ in 0..3_000 {
+        let mut input = good.clone();
+        for _ in 0..=next(5) {
+            let at = next(input.len());
+            match next(5) {
+                0 => input.truncate(at.max(1)),
+                1 => input.insert(at, next(256) as u8),
+                2 => input[at] ^= 1 << next(8),
+                3 => input[at] = [0, 1, 0x7f, 0x80, 0xff, 0x3f][next(6)],
+                _ => {
+                    let part = input[at..input.len().min(at + next(60))].to_vec();
+                    let to = next(input.len());
+                    input.splice(to..to, part);
+                }
+            }
+        }
+        // It answers no more requests than came, and what it writes is whole frames.
+        let played = play_in(&input, [usize::MAX, 1, 9][next(3)]);
+        let heads = input.windows(4).filter(|bytes| bytes[3] == kind::HEADERS).count();
+        assert!(played.requests.len() <= heads, "{:?}", played.requests);
+        endings.insert(format!("{:?}", played.ending));
+    }
+    assert!(endings.len() > 3, "they end in several ways: {endings:?}");
+}
+
 #[test]
 fn requests_come_out_however_they_are_cut_and_padded() {
     let large = vec![7; 70_000];

@@ -359,3 +359,46 @@ fn what_has_expired_is_refused_with_the_time() {
     let both = TlsClientSettings { ca_pem: Opaque::new(both), ..trusting(&pair) };
     assert!(TlsConnector::new(&both, Alpn::H2).is_ok(), "one of them is valid");
 }
+
+/// A small part of what the fuzz target does, with every test run.
+#[test]
+fn changed_certificates_and_keys_are_taken_or_refused_and_never_shown() {
+    let mut state = 11u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let good = pair();
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..600 {
+        let mut parts = [good.certificate.reveal().to_owned(), good.key.reveal().to_owned()];
+        // Some in one of them, some in both, and some in neither.
+        for _ in 0..next(4) {
+            let part = &mut parts[next(2)];
+            if part.is_empty() {
+                continue;
+            }
+            let at = next(part.len());
+            match next(6) {
+                0 => part.truncate(at),
+                1 => part.insert(at, ['-', '\n', '=', 'A', '\0', ' '][next(6)]),
+                2 => part.insert_str(at, "-----BEGIN PRIVATE KEY-----\n"),
+                3 => part.insert_str(at, "\n-----END CERTIFICATE-----\n"),
+                4 => drop(part.remove(at)),
+                _ => part.replace_range(at..=at, ["+", "/", "z", "-"][next(4)]),
+            }
+        }
+        let [certificate, key] = parts;
+        let secrets: Vec<String> = key.lines().filter(|line| line.len() > 30).map(str::to_owned).collect();
+        let changed = Pair { certificate: Opaque::new(certificate), key: Opaque::new(key) };
+        match TlsAcceptor::new(&server_settings(&changed), Alpn::H2) {
+            Ok(_) => taken += 1,
+            Err(error) => {
+                refused += 1;
+                let shown = error.to_string();
+                assert!(!secrets.iter().any(|line| shown.contains(line)), "round {round}: {shown}");
+            }
+        }
+    }
+    assert!(taken > 50 && refused > 50, "{taken} were taken and {refused} refused");
+}

@@ -43,6 +43,8 @@ pub struct Rule {
     pub name: String,
     /// How the sums and histograms that come out relate in time.
     pub temporality: TemporalityChoice,
+    /// What becomes of increments that come within `watermark::allowed_lateness` after their window was let out.
+    pub late: Late,
     /// Whether what is aggregated passes as well.
     pub keep_input: bool,
     /// Longer windows made of these: each is let out as well.
@@ -66,11 +68,14 @@ pub struct DeadBand {
     /// The longest time between two data points of a series that has some; less than the time after which the store takes a
     /// series for ended.
     pub heartbeat: GoDuration,
+    /// How many windows in a row must stay within the band before some are held back: so a series has all of its windows while
+    /// it moves, and one in each `heartbeat` once it is calm. It moves again with the first window that leaves the band.
+    pub calm_windows: u32,
 }
 
 impl Default for DeadBand {
     fn default() -> DeadBand {
-        DeadBand { absolute: 0.0, relative: 0.0, heartbeat: GoDuration::from_secs(240) }
+        DeadBand { absolute: 0.0, relative: 0.0, heartbeat: GoDuration::from_secs(240), calm_windows: 0 }
     }
 }
 
@@ -104,6 +109,7 @@ impl Default for Rule {
             over: Over::Samples,
             name: String::new(),
             temporality: TemporalityChoice::Preserve,
+            late: Late::Fold,
             keep_input: false,
             tiers: Vec::new(),
             max_scale: 20,
@@ -272,6 +278,17 @@ pub enum TemporalityChoice {
     Cumulative,
 }
 
+/// What becomes of increments whose window was let out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    /// They go into the open window.
+    #[default]
+    Fold,
+    /// They are let out with the next window as a further delta, with the time that they cover: for who adds deltas up.
+    Correct,
+}
+
 /// Longer windows made of shorter ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
@@ -297,6 +314,15 @@ impl Rule {
     pub(crate) fn validate(&self, problems: &mut Problems) {
         self.validate_windows(problems);
         self.validate_grouping(problems);
+        let corrects = self.late == Late::Correct;
+        let deltas = self.window == WindowKind::Tumbling
+            && self.temporality == TemporalityChoice::Delta
+            && !self.outputs.contains(&Function::Total);
+        problems.require(
+            !corrects || deltas && self.tiers.is_empty(),
+            "late",
+            "only deltas of tumbling windows without `tiers` can be corrected: set `temporality: delta`",
+        );
         for (index, output) in self.outputs.iter().enumerate() {
             let first = self.outputs.iter().position(|other| other == output);
             problems.require(first == Some(index), &format!("outputs::{index}"), "is there already");

@@ -11,12 +11,22 @@ fn keys(settings: &str) -> Vec<String> {
 #[test]
 fn rejects_bad_settings_and_names_the_field() {
     // (settings of one rule, fields that the errors name)
-    let cases: [(&str, &[&str]); 28] = [
+    let cases: [(&str, &[&str]); 32] = [
         (r#"{"id": "a", "dead_band": {"absolute": 0.5, "relative": 0.01}}"#, &[]),
         (r#"{"id": "a", "dead_band": {"absolute": -1.0}}"#, &["rules::0::dead_band::absolute"]),
         (r#"{"id": "a", "dead_band": {"heartbeat": "10s"}}"#, &["rules::0::dead_band::heartbeat"]),
         (r#"{"id": "a", "window": "session", "gap": "30s", "dead_band": {}}"#, &["rules::0::dead_band"]),
         (r#"{"id": "a"}"#, &[]),
+        (r#"{"id": "a", "late": "correct"}"#, &["rules::0::late", "rules::0::late"]),
+        (r#"{"id": "a", "late": "correct", "temporality": "delta"}"#, &["rules::0::late"]),
+        (
+            r#"{"id": "a", "late": "correct", "temporality": "delta", "tiers": [{"interval": "2m"}]}"#,
+            &["rules::0::late", "rules::0::late"],
+        ),
+        (
+            r#"{"id": "a", "late": "correct", "temporality": "delta", "window": "hopping", "every": "30s"}"#,
+            &["rules::0::late", "rules::0::late"],
+        ),
         (r#"{"id": ""}"#, &["rules::0::id"]),
         (r#"{"id": "a", "interval": "10ms"}"#, &["rules::0::interval"]),
         (r#"{"id": "a", "interval": "10m"}"#, &["rules::0::interval"]),

@@ -23,6 +23,8 @@ struct Closing<'a> {
     /// Since when what is cumulative counts.
     since: u64,
     partial: bool,
+    /// It adds to a window that was let out: only what adds up is let out of it.
+    corrects: bool,
 }
 
 /// Lets windows of a plan out.
@@ -43,11 +45,34 @@ impl Closer<'_> {
         if let Some(more) = series.more.as_deref_mut().filter(|_| has_band) {
             self.shown = std::mem::take(&mut more.shown);
         }
+        self.let_out_corrections(series);
         let flushed = self.close_window(series, end, last);
         if let Some(more) = series.more.as_deref_mut().filter(|_| has_band) {
             more.shown = std::mem::take(&mut self.shown);
         }
         flushed
+    }
+
+    /// Lets out what came of windows that were let out before.
+    fn let_out_corrections(&mut self, series: &mut Series) {
+        let corrections = series.more.as_deref_mut().map(|more| std::mem::take(&mut more.corrections));
+        for (_, window) in corrections.unwrap_or_default() {
+            if let Some(total) = window.accumulator.total() {
+                self.books.let_out.add(total);
+            }
+            let (start, end) = (window.first, window.last);
+            let closing = Closing {
+                window: &window,
+                running: None,
+                tier: 0,
+                start,
+                end,
+                since: start,
+                partial: false,
+                corrects: true,
+            };
+            self.write(series, &closing);
+        }
     }
 
     fn close_window(&mut self, series: &mut Series, end: u64, last: bool) -> u64 {
@@ -146,6 +171,7 @@ impl Closer<'_> {
                 end: session.last,
                 since: session.first,
                 partial: open || session.first < self.began,
+                corrects: false,
             };
             self.write(series, &closing);
         }
@@ -168,6 +194,7 @@ impl Closer<'_> {
             end: ends,
             since: series.start.min(ends),
             partial: begins < self.began || ends < end,
+            corrects: false,
         };
         self.write(series, &closing);
     }
@@ -201,6 +228,9 @@ impl Closer<'_> {
         let outputs = &self.shape.outputs[usize::from(kind.number())];
         for (index, (function, form)) in outputs.iter().enumerate() {
             let cumulative = form.is_cumulative();
+            if closing.corrects && !form.adds_up() {
+                continue;
+            }
             if closing.partial && !cumulative {
                 self.metrics.partial.add(1);
                 if self.shape.partial == PartialWindows::Drop {
@@ -246,7 +276,7 @@ impl Closer<'_> {
                     let is_gauge = *form == Form::Gauge;
                     if let Some(number) = number {
                         let band = self.shape.rule.dead_band.as_ref().filter(|_| is_gauge);
-                        let new = Shown { which, time: closing.end, value: as_double(number) };
+                        let new = Shown { which, time: closing.end, value: as_double(number), calm: 0 };
                         if band.is_some_and(|band| !leaves_band(band, &mut self.shown, new)) {
                             self.metrics.held_back.add(1);
                             continue;
@@ -271,10 +301,13 @@ fn leaves_band(band: &DeadBand, shown: &mut Vec<Shown>, new: Shown) -> bool {
     };
     let width = band.absolute.max(band.relative * last.value.abs());
     let due = new.time.saturating_sub(last.time) >= band.heartbeat.as_nanos().max(0) as u64;
-    let leaves = due || (new.value - last.value).abs() > width;
+    let is_calm = (new.value - last.value).abs() <= width;
+    let calm = if is_calm { last.calm.saturating_add(1) } else { 0 };
+    let leaves = due || calm <= band.calm_windows;
     if leaves {
         *last = new;
     }
+    last.calm = calm;
     leaves
 }
 
@@ -290,7 +323,7 @@ fn evaluate(
     let double = |value: f64| value.is_finite().then_some(Number::Double(value));
     match (function, value) {
         (Count, _) => Some(Number::Int(window.points as i64)),
-        (Series, _) => Some(Number::Int(window.series as i64)),
+        (Series, _) => Some(Number::Int(i64::from(window.series))),
         (Sum | Increase | Total, Accumulator::Counter(total)) => Some(total.value()),
         (Rate, Accumulator::Counter(total)) => double(as_double(total.value()) / seconds),
         (Avg, Accumulator::Explicit(histogram)) => double(histogram.sum? / histogram.count as f64),

@@ -11,7 +11,7 @@ use super::{Aggregator, Early};
 use crate::checkpoint::Writing;
 use crate::journal::Journal;
 use crate::state::Capture;
-use crate::stream::{Stream, Target};
+use crate::stream::{Stream, Target, Targets};
 
 /// Bytes of requests in a journal from which on a checkpoint is written before its time.
 const MOST_JOURNALED: u64 = 256 << 20;
@@ -101,7 +101,7 @@ impl Aggregator {
             let stream = match all_kept {
                 true => std::mem::replace(theirs, Stream::new(theirs.meaning)),
                 false => {
-                    let gone: Box<[_]> = theirs
+                    let gone: Targets = theirs
                         .targets
                         .iter()
                         .filter(|target| !plans.contains_key(&target.plan))
@@ -112,9 +112,9 @@ impl Aggregator {
                         generation: 0,
                         last: theirs.last.clone(),
                         ended: theirs.ended,
-                        gap: theirs.gap,
+                        gap: theirs.gap.clone(),
                         waiting: theirs.waiting.clone(),
-                        targets: Box::default(),
+                        targets: Targets::default(),
                         route: None,
                     };
                     (theirs.targets, theirs.route) = (gone, None);

@@ -224,8 +224,11 @@ impl Aggregator {
         // A place in the index: a fingerprint and a slot, with the room that a hash table keeps.
         const PLACE: usize = 20 * 2 + 16;
         let series = self.plans.iter().map(|plan| sampled(&plan.table, |series| series.bytes() + PLACE));
-        let stream =
-            |stream: &Stream| size_of::<Stream>() + PLACE + stream.targets.len() * size_of::<Target>();
+        let stream = |stream: &Stream| {
+            size_of::<Stream>()
+                + PLACE
+                + if stream.targets.spilled() { stream.targets.capacity() * size_of::<Target>() } else { 0 }
+        };
         let routes = sampled(&self.routes, |route| route.bytes() + PLACE);
         series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory()
     }

@@ -8,7 +8,7 @@ use phoenix_series::{Buckets, Distinct, Explicit, Exponential, Place, Total};
 use super::Read;
 use crate::accumulator::{Accumulator, Extent, Level, Moments, Unique};
 use crate::series::Window;
-use crate::value::{Sample, Value};
+use crate::value::{Sample, Summary, Value};
 
 fn double(field: &Field<'_>) -> f64 {
     f64::from_bits(field.scalar)
@@ -67,7 +67,7 @@ pub(super) fn put_sample(out: &mut Vec<u8>, sample: &Sample) {
         Value::Number(number) => put_message(out, 3, |out| put_number(out, *number)),
         Value::Explicit(histogram) => put_message(out, 4, |out| put_explicit(out, histogram)),
         Value::Exponential(histogram) => put_message(out, 5, |out| put_exponential(out, histogram)),
-        Value::Summary(bytes) => put_bytes(out, 6, bytes),
+        Value::Summary(bytes) => put_bytes(out, 6, &bytes.0),
         Value::Ended => put_uint(out, 7, 1),
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn read_sample(body: &[u8]) -> Read<Sample> {
             3 => sample.value = Value::Number(read_number(field.body)?),
             4 => sample.value = Value::Explicit(Box::new(read_explicit(field.body)?)),
             5 => sample.value = Value::Exponential(Box::new(read_exponential(field.body)?)),
-            6 => sample.value = Value::Summary(field.body.into()),
+            6 => sample.value = Value::Summary(Box::new(Summary(field.body.into()))),
             7 => sample.value = Value::Ended,
             _ => {}
         }
@@ -158,7 +158,7 @@ fn read_exponential(body: &[u8]) -> Read<Exponential> {
 
 pub(super) fn put_window(out: &mut Vec<u8>, window: &Window) {
     put_uint(out, 1, window.points);
-    put_uint(out, 2, window.series);
+    put_uint(out, 2, u64::from(window.series));
     put_fixed64(out, 3, window.first);
     put_fixed64(out, 4, window.last);
     put_message(out, 5, |out| put_accumulator(out, &window.accumulator));
@@ -169,7 +169,7 @@ pub(super) fn read_window(body: &[u8]) -> Read<Window> {
     for field in Fields::new(body) {
         match field.number() {
             1 => window.points = field.scalar,
-            2 => window.series = field.scalar,
+            2 => window.series = u32::try_from(field.scalar).ok()?,
             3 => window.first = field.scalar,
             4 => window.last = field.scalar,
             5 => window.accumulator = read_accumulator(field.body)?,

@@ -226,6 +226,55 @@ proptest! {
     }
 
     #[test]
+    fn nothing_panics_whatever_comes(
+        points in prop::collection::vec((0usize..3, 0u8..7, prop::option::of(0u64..400), 0u64..400, -100i64..100), 0..60),
+        window in 0usize..4,
+        requests in prop::collection::vec(1usize..10, 1..20),
+    ) {
+        let window = [
+            r#""window": "tumbling", "tiers": [{"interval": "60s"}]"#,
+            r#""window": "hopping", "every": "5s""#,
+            r#""window": "sliding", "every": "10s""#,
+            r#""window": "session", "gap": "15s""#,
+        ][window];
+        let outputs = r#""outputs": ["sum", "increase", "rate", "count", "series", "last", "first", "min", "max", "avg", "time_weighted_avg", "stddev", "unique", "histogram", "p50"]"#;
+        let settings = rule(&format!(r#""interval": "20s", "without": ["pod"], {window}, {outputs}, "name": "{{name}}.{{output}}""#), "");
+        let mut tested = Tested::new(&settings);
+        let points: Vec<In> = points.into_iter().map(|(pod, of, start, time, value)| {
+            let temporality = if value % 2 == 0 { Temporality::Delta } else { Temporality::Cumulative };
+            let count = value.unsigned_abs();
+            let (of, says) = match of {
+                0 => (Of::Gauge, Says::Double(value as f64 / 3.0)),
+                1 => (Of::Counter(temporality), Says::Int(value.abs())),
+                2 => (Of::UpDown, Says::Int(value)),
+                3 => (Of::Histogram(temporality), Says::Explicit(vec![1.0, 2.0], vec![count, 1, 0], 1.0)),
+                4 => (Of::Exponential(temporality), Says::Exponential(3, -(count as i32), vec![1, count])),
+                5 => (Of::Gauge, Says::Ended),
+                _ => (Of::Summary, Says::Summary(count, 1.0)),
+            };
+            In { pod: PODS[pod], of, start, time, says }
+        }).collect();
+        let mut rest = points.as_slice();
+        let mut turn = 0;
+        while !rest.is_empty() {
+            let (request, behind) = rest.split_at(requests[turn % requests.len()].min(rest.len()));
+            // Everything that comes out is checked to be valid OTLP, and the books balance.
+            tested.send(request);
+            if turn % 3 == 0 {
+                tested.advance(7);
+            }
+            rest = behind;
+            turn += 1;
+        }
+        tested.drain();
+    }
+}
+
+proptest! {
+    // Each of them runs eight aggregators and more.
+    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
+
+    #[test]
     fn rules_that_share_streams_give_what_each_gives_alone(
         stories in stories(),
         jitter in prop::collection::vec(0u64..1000, 1..80),
@@ -304,49 +353,5 @@ proptest! {
                 prop_assert_eq!(books[place], books_alone[0]);
             }
         }
-    }
-
-    #[test]
-    fn nothing_panics_whatever_comes(
-        points in prop::collection::vec((0usize..3, 0u8..7, prop::option::of(0u64..400), 0u64..400, -100i64..100), 0..60),
-        window in 0usize..4,
-        requests in prop::collection::vec(1usize..10, 1..20),
-    ) {
-        let window = [
-            r#""window": "tumbling", "tiers": [{"interval": "60s"}]"#,
-            r#""window": "hopping", "every": "5s""#,
-            r#""window": "sliding", "every": "10s""#,
-            r#""window": "session", "gap": "15s""#,
-        ][window];
-        let outputs = r#""outputs": ["sum", "increase", "rate", "count", "series", "last", "first", "min", "max", "avg", "time_weighted_avg", "stddev", "unique", "histogram", "p50"]"#;
-        let settings = rule(&format!(r#""interval": "20s", "without": ["pod"], {window}, {outputs}, "name": "{{name}}.{{output}}""#), "");
-        let mut tested = Tested::new(&settings);
-        let points: Vec<In> = points.into_iter().map(|(pod, of, start, time, value)| {
-            let temporality = if value % 2 == 0 { Temporality::Delta } else { Temporality::Cumulative };
-            let count = value.unsigned_abs();
-            let (of, says) = match of {
-                0 => (Of::Gauge, Says::Double(value as f64 / 3.0)),
-                1 => (Of::Counter(temporality), Says::Int(value.abs())),
-                2 => (Of::UpDown, Says::Int(value)),
-                3 => (Of::Histogram(temporality), Says::Explicit(vec![1.0, 2.0], vec![count, 1, 0], 1.0)),
-                4 => (Of::Exponential(temporality), Says::Exponential(3, -(count as i32), vec![1, count])),
-                5 => (Of::Gauge, Says::Ended),
-                _ => (Of::Summary, Says::Summary(count, 1.0)),
-            };
-            In { pod: PODS[pod], of, start, time, says }
-        }).collect();
-        let mut rest = points.as_slice();
-        let mut turn = 0;
-        while !rest.is_empty() {
-            let (request, behind) = rest.split_at(requests[turn % requests.len()].min(rest.len()));
-            // Everything that comes out is checked to be valid OTLP, and the books balance.
-            tested.send(request);
-            if turn % 3 == 0 {
-                tested.advance(7);
-            }
-            rest = behind;
-            turn += 1;
-        }
-        tested.drain();
     }
 }

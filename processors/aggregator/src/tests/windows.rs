@@ -253,6 +253,99 @@ fn gauges_within_the_dead_band_stay_away_until_the_heartbeat() {
 }
 
 #[test]
+fn a_calm_series_has_fewer_windows_and_all_of_them_once_it_moves() {
+    let band = r#""interval": "10s", "dead_band": {"absolute": 1, "heartbeat": "60s", "calm_windows": 3}"#;
+    let mut tested = Tested::new(&rule(&format!(r#""match": {{"kinds": ["gauge"]}}, {band}"#), ""));
+    let mut found = Vec::new();
+    let story = [5, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 20, 20, 20, 20, 20, 20];
+    for (window, value) in story.into_iter().enumerate() {
+        found.extend(tested.send(&[point("a", Of::Gauge, None, 10 + 10 * window as u64, value)]));
+    }
+    found.extend(tested.advance(60));
+    let shown: Vec<f64> = found.iter().map(|out| out.time).collect();
+    // Three that are calm, one a minute, and from the first that moves on all again.
+    assert_eq!(shown, [10.0, 20.0, 30.0, 40.0, 50.0, 110.0, 120.0, 130.0, 140.0, 150.0], "{found:?}");
+    assert_eq!(tested.counted("held_back"), 7);
+}
+
+proptest::proptest! {
+    #[test]
+    fn who_keeps_what_was_let_out_is_never_off_by_more_than_the_band(
+        values in proptest::collection::vec(-50i64..50, 1..40),
+        absolute in 0u32..20,
+        relative in 0u32..30,
+        calm in 0u32..4,
+    ) {
+        let band = format!(
+            r#""interval": "10s", "dead_band": {{"absolute": {absolute}, "relative": {}, "heartbeat": "50s", "calm_windows": {calm}}}"#,
+            f64::from(relative) / 100.0
+        );
+        let mut tested = Tested::new(&rule(&format!(r#""match": {{"kinds": ["gauge"]}}, {band}"#), ""));
+        let mut found = Vec::new();
+        for (window, value) in values.iter().enumerate() {
+            found.extend(tested.send(&[point("a", Of::Gauge, None, 10 + 10 * window as u64, *value)]));
+        }
+        found.extend(tested.advance(60));
+        let shown: BTreeMap<u64, i64> = found.iter().map(|out| {
+            let Value::Int(value) = out.value else { panic!("{out:?}") };
+            (out.time as u64, value)
+        }).collect();
+        for (window, value) in values.iter().enumerate() {
+            let end = 10 + 10 * window as u64;
+            let (at, kept) = shown.range(..=end).next_back().expect("the first goes out");
+            let width = f64::from(absolute).max(f64::from(relative) / 100.0 * kept.abs() as f64);
+            proptest::prop_assert!(end - at < 50, "{end}: {shown:?}");
+            proptest::prop_assert!((*kept - value).abs() as f64 <= width, "{end}: {kept} for {value}, {shown:?}");
+        }
+    }
+}
+
+#[test]
+fn late_increments_correct_the_window_that_they_belong_to() {
+    let watermark = r#""watermark": {"out_of_order": "0s", "allowed_lateness": "100s", "partition": "none"}"#;
+    let settings = rule(
+        r#""by": [], "temporality": "delta", "late": "correct", "outputs": ["sum", "count", "rate"], "name": "{output}""#,
+        watermark,
+    );
+    let mut tested = Tested::new(&settings);
+    let found = tested.send(&[point("a", DELTA, 50, 55, 1), point("a", DELTA, 65, 70, 2)]);
+    assert_eq!(
+        found.iter().find(|out| out.name == "sum").map(|out| (out.time, &out.value)),
+        Some((60.0, &Value::Int(1)))
+    );
+    // What the stream left open, and what others had.
+    tested.send(&[point("a", DELTA, 55, 59, 10), point("b", DELTA, 50, 52, 100), point("c", DELTA, 0, 1, 7)]);
+    let found = tested.send(&[point("a", DELTA, 70, 125, 4)]);
+    let of = |name: &str| -> Vec<_> {
+        let outs = found.iter().filter(|out| out.name == name);
+        outs.map(|out| (out.start, out.time, out.value.clone(), out.partial)).collect()
+    };
+    assert_eq!(of("sum"), [(0.0, 59.0, Value::Int(117), false), (60.0, 120.0, Value::Int(2), false)]);
+    assert_eq!(of("count"), [(0.0, 59.0, Value::Int(3), false), (60.0, 120.0, Value::Int(1), false)]);
+    assert_eq!(of("rate").len(), 1, "a rate does not add up");
+    // A hundred seconds behind 120, and one more.
+    tested.send(&[point("d", DELTA, 10, 20, 500), point("e", DELTA, 10, 19, 1000)]);
+    assert_eq!((tested.dropped("late"), tested.counted("late")), (1, 5));
+    let left: Vec<_> = tested.drain().into_iter().filter(|out| out.name == "sum").collect();
+    assert_eq!(values(&left), [(20.0, Value::Int(500)), (125.0, Value::Int(4))]);
+    let balance = |fate| tested.metrics.sum("phoenix_processor_aggregator_increments", &[("fate", fate)]);
+    assert_eq!(balance("taken"), balance("let_out") + balance("dropped"));
+}
+
+#[test]
+fn a_correction_comes_out_though_nothing_else_does() {
+    let watermark =
+        r#""watermark": {"out_of_order": "0s", "allowed_lateness": "1000s", "partition": "none"}"#;
+    let mut tested = Tested::new(&rule(r#""by": [], "temporality": "delta", "late": "correct""#, watermark));
+    tested.send(&[point("a", DELTA, 50, 55, 1)]);
+    assert_eq!(values(&tested.advance(100)), [(60.0, Value::Int(1))]);
+    tested.send(&[point("b", DELTA, 50, 52, 3)]);
+    let found = tested.advance(200);
+    assert_eq!(values(&found), [(52.0, Value::Int(3))]);
+    assert_eq!(found[0].start, 50.0);
+}
+
+#[test]
 fn the_score_of_a_window_has_its_parts() {
     let mut tested =
         Tested::new(&rule(r#""by": []"#, r#""watermark": {"out_of_order": "0s", "partition": "none"}"#));

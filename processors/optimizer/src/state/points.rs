@@ -20,8 +20,7 @@ use crate::series::{Goes, Last, OUTDATED, Series};
 
 impl State {
     pub(super) fn key(&mut self, around: &Around<'_>, reading: &Reading<'_>) -> Fingerprint {
-        let attributes = self.hasher.attributes(&reading.attributes);
-        self.hasher.ordered([around.form.group, attributes])
+        around.form.series(self.hasher.attributes(&reading.attributes))
     }
 
     /// The identity under which a series goes on by itself; `key` is the one under which it comes.
@@ -36,8 +35,7 @@ impl State {
         if *form == around.form {
             return key;
         }
-        let attributes = self.hasher.attributes(&reading.attributes);
-        self.hasher.ordered([form.group, attributes])
+        form.series(self.hasher.attributes(&reading.attributes))
     }
 
     /// Counts a point for a rule whose series have no state.

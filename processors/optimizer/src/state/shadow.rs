@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use phoenix_series::{Distinct, Fingerprint, Hasher};
 
-use super::{Around, State};
+use super::{Around, State, series_in};
 use crate::config::{CapValues, LimitScope};
 use crate::kind::Reading;
 use crate::labels::{Labels, Step};
@@ -64,7 +64,7 @@ impl Seen {
         let (point, resource) = labels.fingerprints(hasher);
         let keys = [resource, around.keys[1], around.form.metric];
         let group = hasher.ordered(keys);
-        let mut left = hasher.ordered([group, point]);
+        let mut left = series_in(group, point);
         if let Some(limit) = &plan.limit {
             let (pool, others) = pool(limit, keys, group);
             if !self.has_place(pool, left, limit.settings.limit) {

@@ -8,7 +8,7 @@ use phoenix_pdata::wire::Fields;
 use phoenix_pdata::write::put_attribute;
 use phoenix_series::{Fingerprint, Hasher, Slot};
 
-use super::{Around, Standing, State, Target};
+use super::{Around, Standing, State, Target, series_in};
 use crate::accumulated::Accumulated;
 use crate::config::LimitScope;
 use crate::kind::Reading;
@@ -110,8 +110,7 @@ impl State {
     }
 
     pub(super) fn ordered(&self, keys: [Fingerprint; 3], point: Fingerprint) -> Fingerprint {
-        let group = self.hasher.ordered(keys);
-        self.hasher.ordered([group, point])
+        series_in(self.hasher.ordered(keys), point)
     }
 
     /// The share of a limit that a series belongs to, by the labels that it would have.

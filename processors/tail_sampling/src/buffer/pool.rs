@@ -10,7 +10,7 @@ use phoenix_component::{Budget, Charge};
 pub(crate) const SEGMENT: usize = 256 << 10;
 /// Larger records have a segment of their own.
 pub(crate) const LARGEST_SHARED: usize = SEGMENT / 8;
-/// Empty segments that are kept for the next one who needs one.
+/// Empty segments that are kept for the next one who needs one, at most; and together no more than such a part of the limit.
 const SPARE: usize = 16;
 /// Segments may be an eighth larger than what lives in them; see [`super::segments`].
 pub(crate) const FILL: f64 = 0.875;
@@ -175,7 +175,8 @@ impl Pool {
 
     pub(crate) fn give_back(&self, mut leased: Leased) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if leased.charge.bytes() == SEGMENT && spare.len() < SPARE {
+        let most = SPARE.min(1 + self.limit() / (SPARE * SEGMENT));
+        if leased.charge.bytes() == SEGMENT && spare.len() < most {
             leased.bytes.clear();
             spare.push(leased);
         }

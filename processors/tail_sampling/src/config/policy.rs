@@ -93,6 +93,8 @@ impl PolicyConfig {
             | PolicyType::EmaThroughput
             | PolicyType::ErrorFingerprint
             | PolicyType::Baseline => true,
+            PolicyType::RateLimiting => self.rate_limiting.on_exceed == OnExceed::Probabilistic,
+            PolicyType::BytesLimiting => self.bytes_limiting.on_exceed == OnExceed::Probabilistic,
             PolicyType::And => any(&self.and.and_sub_policy),
             PolicyType::Or => any(&self.or.or_sub_policy),
             PolicyType::KOfN => any(&self.k_of_n.k_of_n_sub_policy),
@@ -315,6 +317,8 @@ pub enum OnExceed {
     Drop,
     /// It is nothing to the policy; with `evaluation: first_match` the next one is asked.
     Next,
+    /// A share of such traces is kept, chosen by randomness, so that what is kept has a threshold: the limit holds on average.
+    Probabilistic,
 }
 
 impl Default for RateLimitingConfig {

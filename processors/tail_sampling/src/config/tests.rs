@@ -50,6 +50,17 @@ fn bad_settings_are_named() {
         ("{policies: [{name: a, type: always_sample}], decision_wait: -1s}".into(), &["decision_wait"]),
         ("{policies: [{name: a, type: always_sample}], tail_storage: x}".into(), &["tail_storage"]),
         ("{policies: [{name: a, type: always_sample}], buffer: {spill: x}}".into(), &["buffer::spill"]),
+        ("{policies: [{name: a, type: always_sample}], buffer: {spill: {}}}".into(), &["buffer::spill::storage"]),
+        (
+            "{policies: [{name: a, type: always_sample}], buffer: {spill: {storage: s, max_bytes: 10, memory_share: 0.9}}}"
+                .into(),
+            &["buffer::spill::max_bytes", "buffer::spill::memory_share"],
+        ),
+        (
+            "{policies: [{name: a, type: always_sample}], drop_pending_traces_on_shutdown: true, buffer: {spill: {storage: s, on_shutdown: keep}}}"
+                .into(),
+            &["buffer::spill::on_shutdown"],
+        ),
         ("{policies: [{name: a, type: always_sample}], num_shards: 0}".into(), &["num_shards"]),
         (
             "{policies: [{name: a, type: always_sample}], block_on_overflow: true}".into(),

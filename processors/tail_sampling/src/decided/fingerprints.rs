@@ -140,7 +140,7 @@ impl Fingerprints {
         self.generations.iter().fold(false, |found, filter| found | filter.contains(hash, print))
     }
 
-    #[cfg(test)]
+    /// Bytes of memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         self.generations.iter().map(|filter| filter.buckets.len() * size_of::<[u32; PLACES]>()).sum()
     }

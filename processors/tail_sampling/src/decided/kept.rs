@@ -76,6 +76,15 @@ impl KeptTraces {
         self.by_id.len()
     }
 
+    /// Bytes of the map: a place and a byte of control for each, of which a power of two is there and an eighth stays free.
+    pub(super) fn bytes(&self) -> usize {
+        let places = match self.by_id.capacity() {
+            0 => 0,
+            capacity => (capacity * 8 / 7).next_power_of_two(),
+        };
+        places * (size_of::<([u8; 16], Own)>() + 1)
+    }
+
     fn kind_of(&mut self, kept: &Kept) -> u32 {
         // There are as many as policies with their parts, times the changes of settings since this began.
         let known = self.kinds.iter().rposition(|kind| kind.is_of(kept));

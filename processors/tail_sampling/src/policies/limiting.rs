@@ -41,6 +41,16 @@ impl Policy for Limiting {
             Measure::Spans => trace.spans(),
             Measure::Bytes => trace.bytes(),
         };
+        if self.on_exceed == OnExceed::Probabilistic {
+            let randomness = trace.randomness();
+            let threshold = match &mut self.tokens {
+                Tokens::OfAll(bucket, _) => bucket.sample(amount, randomness, now.monotonic),
+                Tokens::ByKey(buckets, key) => {
+                    buckets.sample(key.hash(trace), amount, randomness, now.monotonic)
+                }
+            };
+            return Verdict::by(threshold, randomness);
+        }
         let is_kept = match &mut self.tokens {
             Tokens::OfAll(bucket, lease) => lease.allows(bucket, amount, now.monotonic),
             Tokens::ByKey(buckets, key) => buckets.allows(key.hash(trace), amount, now.monotonic),
@@ -55,7 +65,7 @@ impl Policy for Limiting {
 
     fn foresee(&self, _: &TraceFacts) -> Foreseen {
         match self.on_exceed {
-            OnExceed::Drop => Foreseen::Chooses,
+            OnExceed::Drop | OnExceed::Probabilistic => Foreseen::Chooses,
             OnExceed::Next => Foreseen::Unknown,
         }
     }
@@ -110,7 +120,7 @@ fn build(builder: &mut Builder<'_>, common: Common<'_>, key: &str) -> Option<Box
     require(burst >= 0, "burst_capacity", "must not be negative");
     require(max_keys > 0, "max_keys", "must be at least 1");
     require(
-        passes_on || on_exceed == OnExceed::Drop,
+        passes_on || on_exceed != OnExceed::Next,
         "on_exceed",
         "next is for policies of the first level, and in an `and` there: another policy cannot pass a trace on",
     );

@@ -57,6 +57,14 @@ pub(super) fn files(store: &Arc<Store>, host: &Host, shards: usize) -> Arc<Files
 
 impl Run {
     pub(super) fn new(yaml: &str, disk: &SimulatedDisk) -> Run {
+        Run::on(yaml, disk, files)
+    }
+
+    pub(super) fn on(
+        yaml: &str,
+        disk: &SimulatedDisk,
+        files: impl Fn(&Arc<Store>, &Host, usize) -> Arc<Files>,
+    ) -> Run {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let host = runtime.block_on(async { Host::for_tests() });
         let store = open(disk);

@@ -227,7 +227,7 @@ impl TailStage {
     }
 
     /// Writes a decision into the book, for who asks.
-    fn note(&self, slot: Slot, decision: &Decision, early: Option<Early>, why: &'static str) {
+    fn note(&mut self, slot: Slot, decision: &Decision, early: Option<Early>, why: &'static str) {
         let facts = &self.buffer.traces[slot].facts;
         let threshold = decision.threshold.map(|threshold| match facts.admitted() {
             Some(admitted) => admitted.max(threshold),
@@ -250,6 +250,7 @@ impl TailStage {
             generation: facts.generation,
         };
         self.book.note(facts.id, noted);
+        self.noted = self.noted.saturating_add(1);
     }
 
     /// What is written onto a trace that is kept.

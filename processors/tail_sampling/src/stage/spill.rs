@@ -10,7 +10,7 @@ use super::{TailStage, reason};
 use crate::buffer::{Buffer, ColdRecord, Entry, Slot};
 use crate::generation::Decision;
 use crate::metrics::Early;
-use crate::spill::{Directory, News, Part, Spill, Waiting};
+use crate::spill::{Directory, News, Part, Waiting};
 use crate::wheel::{TICK, Wheel, tick_after};
 
 /// How often answers of the disk are looked for while some will come.
@@ -77,9 +77,7 @@ impl TailStage {
                 News::Lost(segment) => Some(segment),
             };
             if let Some(segment) = lost {
-                let spans = self.buffer.lose(segment);
-                self.spill.iter().for_each(|spill| spill.metrics().lost.add(spans));
-                self.end(reason::LOST, spans);
+                self.lose(segment);
             }
         }
         let Some(spill) = &mut self.spill else { return };
@@ -139,7 +137,7 @@ impl TailStage {
     fn fetch(&mut self, missing: &[u64]) -> bool {
         let (pool, now) = (self.buffer.pool().clone(), self.now.monotonic);
         let Some(spill) = &mut self.spill else { return true };
-        missing.iter().fold(true, |all, ticket| spill.fetch(*ticket, &pool, now) && all)
+        missing.iter().all(|ticket| spill.fetch(*ticket, &pool, now))
     }
 
     /// Lets out traces that are to be kept and whose spans are back.
@@ -181,21 +179,38 @@ impl TailStage {
             if out.is_full() {
                 return self.awaited.is_empty();
             }
-            if let Some(spill) = &mut self.spill
-                && !self.awaited.is_empty()
-            {
-                spill.wait();
+            if !self.awaited.is_empty() {
+                self.wait_for_spill();
             }
             self.hear_news();
         }
         true
     }
 
+    /// Waits for the disk, at an end. One that does not answer for a minute will not: what is there is lost, and what was to go there
+    /// is in memory still.
+    fn wait_for_spill(&mut self) {
+        let Some(spill) = &mut self.spill else { return };
+        if spill.wait() {
+            return;
+        }
+        tracing::error!("the disk of tail_sampling does not answer: what is there is given up");
+        for segment in spill.give_up() {
+            self.lose(segment);
+        }
+    }
+
+    fn lose(&mut self, segment: u32) {
+        let spans = self.buffer.lose(segment);
+        self.spill.iter().for_each(|spill| spill.metrics().lost.add(spans));
+        self.end(reason::LOST, spans);
+    }
+
     /// Waits until nothing is being written, and what is not wanted any more is done.
     pub(super) fn settle_spill(&mut self) {
         self.hear_news();
         while self.spill.as_ref().is_some_and(|spill| spill.writing() > 0) {
-            self.spill.iter_mut().for_each(Spill::wait);
+            self.wait_for_spill();
             self.hear_news();
         }
     }
@@ -209,7 +224,7 @@ impl TailStage {
                 return;
             }
             self.fetch(&missing);
-            self.spill.iter_mut().for_each(Spill::wait);
+            self.wait_for_spill();
         }
     }
 
@@ -258,14 +273,14 @@ impl TailStage {
                 if spill.writing() == 0 {
                     return false;
                 }
-                spill.wait();
+                self.wait_for_spill();
                 self.hear_news();
             }
             self.freeze(segment);
         }
         self.settle_spill();
-        // What could not be written is in memory again.
-        if self.buffer.segments.live_bytes() > 0 {
+        // What could not be written is in memory again, or still.
+        if self.buffer.segments.live_bytes() > 0 || self.buffer.segments.has_unwritten() {
             return false;
         }
         let Some(spill) = &mut self.spill else { return false };

@@ -274,6 +274,46 @@ policies:
 }
 
 #[test]
+fn what_exceeds_the_rate_of_a_key_is_sampled_and_says_for_how_many_it_stands() {
+    let yaml = "
+decision_wait: 1s
+num_shards: 2
+policies:
+  - name: per service
+    type: rate_limiting
+    rate_limiting: {spans_per_second: 20, key_fields: [service.name], on_exceed: probabilistic}";
+    let mut tail = Tail::new(yaml);
+    let mut number = 0;
+    let mut found: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for second in 0..120 {
+        for (service, traces) in [("loud", 200), ("quiet", 10)] {
+            for _ in 0..traces {
+                number += 1;
+                tail.send_request(&request(service, &[plain(id(number))]));
+            }
+        }
+        tail.advance(1.0);
+        for request in tail.requests() {
+            for resource in request["resourceSpans"].as_array().into_iter().flatten() {
+                let service = resource["resource"]["attributes"][0]["value"]["stringValue"].as_str();
+                let spans = resource["scopeSpans"].as_array().into_iter().flatten();
+                for span in spans.flat_map(|scope| scope["spans"].as_array().into_iter().flatten()) {
+                    assert!(span["traceState"].is_string(), "each says its threshold: {span}");
+                    let of = found.entry(service.unwrap_or_default().to_owned()).or_default();
+                    // The first burst is over after 20 s.
+                    *of = (of.0 + f64::from(u8::from(second >= 20)), of.1 + stands_for(span));
+                }
+            }
+        }
+    }
+    let (loud, quiet) = (found["loud"], found["quiet"]);
+    assert!((quiet.1 - 1_190.0).abs() < 11.0, "all of it, for itself: {quiet:?}");
+    assert!((loud.0 / 2_000.0 - 1.0).abs() < 0.06, "20 a second for 100 s: {loud:?}");
+    // About 2,400 with a tenth: a deviation of 2 %.
+    assert!((loud.1 / 23_800.0 - 1.0).abs() < 0.08, "{loud:?}");
+}
+
+#[test]
 fn what_exceeds_a_rate_is_left_out_where_nothing_else_is_said() {
     let yaml = "
 decision_wait: 1s

@@ -137,17 +137,25 @@ fn errors_of_traces_that_were_not_let_in_are_kept() {
     let policies = "policies: [{name: p, type: status_code, status_code: {status_codes: [ERROR]}}]";
     let mut tail = Tail::new(&format!("{{{SMALL}, {policies}}}"));
     // Errors that come in one request, as many as fit, and then new traces.
-    tail.send(&(0..100).map(|n| error(id(n))).collect::<Vec<Value>>());
-    let each = tail.harness.held().bytes / 100;
-    let many = (100..1_740_000 / each as u64).map(|n| error(id(n)));
+    let mut hundred = |from: u64| {
+        tail.send(&(from..from + 100).map(|n| error(id(n))).collect::<Vec<Value>>());
+        tail.harness.held().bytes as u64
+    };
+    // What is remembered counts as well, so the first hundred do not tell what each takes.
+    let (before, now) = (hundred(0), hundred(100));
+    let room = (1_735_000 - now) / ((now - before) / 100);
+    let many = (200..200 + room).map(|n| error(id(n)));
     let newcomers: Vec<Value> = (0..500).map(|n| plain(id(100_000 + n))).collect();
     tail.send(&many.chain(newcomers.iter().cloned()).collect::<Vec<Value>>());
     let stressed = tail.host.metrics.sum("phoenix_processor_tail_sampling_stress_sampled", &[]);
     assert!(stressed > 100, "{stressed} of the new ones are not let in");
+    // Room is made slice by slice.
+    tail.advance(0.5);
     // What comes of them without an error is dropped still; what comes with one is kept, and so is what follows that.
     tail.send(&newcomers);
     let failed: Vec<Value> = (0..500).map(|n| error(id(100_000 + n))).collect();
     tail.send(&failed);
+    tail.advance(0.5);
     tail.send(&newcomers);
     tail.harness.drain();
     let kept = tail.kept();
@@ -163,4 +171,40 @@ fn errors_of_traces_that_were_not_let_in_are_kept() {
 
 fn request_of(spans: &[Value]) -> Value {
     request("shop", spans)
+}
+
+#[test]
+fn what_is_remembered_and_all_other_tables_are_charged_and_within_the_limit() {
+    // Minutes of twice the load, with as many decisions as are remembered where nobody says how many.
+    const MAX: usize = 8_000_000;
+    // The decisions that can be asked for, of which there are always as many.
+    const BOOK: usize = 9 << 20;
+    let mut tail = Tail::with_budget(
+        &format!(
+            "{{decision_wait: 10s, buffer: {{max_bytes: {MAX}}}, policies: [{ERRORS}, {{name: b, type: baseline, baseline: {{sampling_percentage: 10}}}}]}}"
+        ),
+        64 << 20,
+    );
+    let (mut n, mut most_charged, mut most_held) = (0_u64, 0, 0);
+    let mut halves = [0, 0];
+    for step in 0..1_600 {
+        let request: Vec<Value> = (0..100).map(|index| plain(id(n + index))).collect();
+        n += 100;
+        let batch = golden::batch(Signal::Traces, &request_of(&request).to_string());
+        // Refusals are an answer, too.
+        let _ = tail.harness.send(batch);
+        tail.advance(0.05);
+        tail.kept();
+        let (charged, held) = (tail.host.budget.used(), tail.harness.held().bytes);
+        (most_charged, most_held) = (most_charged.max(charged), most_held.max(held));
+        halves[step / 800] = halves[step / 800].max(charged);
+    }
+    assert!(most_held <= MAX * 7 / 8, "{most_held}");
+    assert!(most_charged <= MAX * 115 / 100 + BOOK, "{most_charged} bytes are charged");
+    // What is remembered is among that: it alone is some hundred kilobytes.
+    assert!(halves[1] < halves[0] + MAX / 20, "{halves:?}: it does not grow");
+    tail.harness.drain();
+    let remembered = tail.host.budget.used();
+    assert!((300_000..MAX / 4 + BOOK).contains(&remembered), "{remembered} stay charged");
+    assert!(tail.sum("early_releases_from_cache_decision", &[]) == 0);
 }

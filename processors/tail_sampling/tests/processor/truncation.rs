@@ -156,3 +156,22 @@ fn it_stands_beside_those_that_keep() {
     let found = decode_text::<TailSamplingConfig>(alone).expect_err("nobody keeps").to_string();
     assert!(found.contains("keeps"), "{found}");
 }
+
+#[test]
+fn what_is_copied_is_charged_while_it_is_there_and_not_kept_for_the_next() {
+    let mut tail = Tail::new(CUT);
+    tail.send(&large(A, 5_000));
+    tail.advance(2.0);
+    assert!(!tail.kept().is_empty());
+    let at_rest = tail.host.budget.used();
+    // Spans that come late are copied, and wait for others for a moment.
+    let text = "x".repeat(3 << 20);
+    let late = span(A, (0, 1), json!({"attributes": [{"key": "k", "value": {"stringValue": text}}]}));
+    tail.send(&[late]);
+    let waiting = tail.host.budget.used();
+    assert!(waiting >= at_rest + (3 << 20), "{waiting} after {at_rest}");
+    tail.advance(0.1);
+    assert!(!tail.kept().is_empty());
+    let after = tail.host.budget.used();
+    assert!(after < at_rest + (2 << 20), "{after} after {at_rest}");
+}

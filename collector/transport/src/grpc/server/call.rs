@@ -133,7 +133,15 @@ async fn serve<S: UnaryService>(
         let text = "grpc: compressed flag set with identity or empty encoding";
         return Err(Refusal::Transport(Status::new(Code::INTERNAL, text), "framing"));
     }
-    let call = Call { message: Bytes::new(), encoded: None, head, peer, identity: passed.identity, deadline };
+    let call = Call {
+        message: Bytes::new(),
+        encoded: None,
+        head,
+        peer,
+        identity: passed.identity,
+        charged: passed.charged,
+        deadline,
+    };
     let handled = match shared.cores.idle_instead_of_this() {
         None => {
             let work = pin!(handle(shared.clone(), method, call, received, encoding));

@@ -130,8 +130,8 @@ async fn inner<S: HttpService>(
                     Ok((encoding, wire)) => decoded(&shared, route, encoding, wire).await,
                     Err(error) => (Err(error), None),
                 };
-                let identity = passed.identity;
-                shared.service.call(route, Request { head, peer, identity, body, encoded }).await
+                let (identity, charged) = (passed.identity, passed.charged);
+                shared.service.call(route, Request { head, peer, identity, charged, body, encoded }).await
             };
             AssertUnwindSafe(call).catch_unwind().await.ok()
         }

@@ -185,6 +185,12 @@ impl Segments {
         self.cold > 0
     }
 
+    /// Whether the bytes of a frozen one are here still.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        let mut cold = self.list.iter().flatten().filter_map(|segment| segment.cold.as_ref());
+        cold.any(|cold| cold.memory.is_some())
+    }
+
     /// Bytes of memory that frozen segments take.
     pub(crate) fn cold_bytes(&self) -> usize {
         self.cold_bytes

@@ -17,6 +17,11 @@ fn bad_settings_are_refused_and_named() {
         ("fair_share", "{spans_per_second: 1}", "key_fields"),
         ("priority", "{traces_per_second: 1, default_weight: -1}", "default_weight"),
         ("priority", "{traces_per_second: 1, default_weight: 0}", ""),
+        (
+            "priority",
+            "{traces_per_second: 1, default_weight: 0, weights: [{weight: 0, when: {type: always_sample}}]}",
+            "",
+        ),
         ("priority", "{traces_per_second: 1, weights: [{weight: 1}]}", "weights::0::when"),
         (
             "priority",

@@ -44,21 +44,67 @@ fn a_trace_that_is_not_kept_is_never_read() {
 
 #[test]
 fn spans_that_come_for_a_trace_on_disk_join_it() {
-    let disk = SimulatedDisk::default();
-    let mut run = Run::new(&format!("{{decision_wait: 30s, {SPILL}}}}}, {ERRORS}}}"), &disk);
-    run.send(1..2000, 9);
-    // An error that comes last decides about everything before it.
-    for n in [1, 777, 1999] {
-        run.harness.send(request(&[(n, 1, true)])).expect("there is room");
+    for strategy in ["trace-complete", "span-ingest"] {
+        let disk = SimulatedDisk::default();
+        let yaml = format!("{{decision_wait: 30s, sampling_strategy: {strategy}, {SPILL}}}}}, {ERRORS}}}");
+        let mut run = Run::new(&yaml, &disk);
+        // None of them has failed yet.
+        for n in 1..2000 {
+            run.harness.send(request(&[(n, 9, false)])).expect("there is room");
+        }
+        // An error that comes last decides about everything before it.
+        let failed = [1, 777, 1999];
+        for n in failed {
+            run.harness.send(request(&[(n, 1, true)])).expect("there is room");
+        }
+        run.advance(1.0);
+        assert_eq!(run.kept().len(), if strategy == "span-ingest" { 3 } else { 0 }, "{strategy}");
+        run.harness.send(request(&[(777, 1, false)])).expect("there is room");
+        run.advance(30.0);
+        run.store.step();
+        assert_eq!(run.harness.held().items, 0, "{strategy}");
+        assert!(run.sum("spill_reads", &[]) > 0);
     }
-    run.advance(31.0);
-    let kept = run.kept();
-    for n in [1, 777, 1999] {
-        let mut expected = whole(n..n + 1, 9);
-        expected.get_mut(&n).expect("it").push(span(n, 0, true));
-        assert_eq!(kept.get(&n), expected.get(&n), "{n}");
+}
+
+#[test]
+fn memory_and_disk_together_decide_as_memory_alone() {
+    for seed in 0..6_u64 {
+        let mut runs = ["max_bytes: 100000000", "max_bytes: 2000000, spill: {storage: s, memory_share: 0.3}"].map(
+            |buffer| {
+                let yaml = format!(
+                    "{{decision_wait: 20s, decision_wait_after_root_received: 5s, num_shards: 2, buffer: {{{buffer}}}, \
+                     policies: [{{name: e, type: status_code, status_code: {{status_codes: [ERROR]}}}}, \
+                     {{name: b, type: baseline, baseline: {{sampling_percentage: 20}}}}]}}"
+                );
+                Run::new(&yaml, &SimulatedDisk::default())
+            },
+        );
+        let mut state = seed;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 33) % below
+        };
+        for _ in 0..400 {
+            let traces: Vec<(u64, usize, bool)> =
+                (0..1 + random(4)).map(|_| (random(900), 1 + random(12) as usize, random(40) == 0)).collect();
+            let pause = if random(10) == 0 { 0.3 } else { 0.0 };
+            for run in &mut runs {
+                run.harness.send(request(&traces)).expect("there is room");
+                run.advance(pause);
+            }
+        }
+        let [mut alone, mut together] = runs;
+        let mut kept = [&mut alone, &mut together].map(|run| {
+            run.advance(40.0);
+            run.harness.books().assert_balanced();
+            run.kept()
+        });
+        assert!(together.sum("spill_reads", &[]) > 0, "seed {seed}");
+        // Those of one trace come in their order, unless they came late.
+        kept.iter_mut().flat_map(Kept::values_mut).for_each(|spans| spans.sort_unstable());
+        assert_same(&kept[1], &kept[0]);
     }
-    assert_eq!(kept.len(), 199 + 3);
 }
 
 #[test]
@@ -168,4 +214,21 @@ fn an_end_decides_about_what_is_on_disk_and_leaves_nothing() {
     next.advance(1.0);
     assert_eq!(next.harness.held().items, 0);
     assert_eq!(next.sum("spill_restored_spans", &[]), 0);
+}
+
+#[test]
+fn a_disk_that_never_answers_costs_nothing_that_is_in_memory() {
+    for at_end in ["decide", "keep"] {
+        let yaml = format!("{{decision_wait: 60s, {SPILL}, on_shutdown: {at_end}}}}}, {ALL}}}");
+        let hangs = |store: &Arc<Store>, host: &Host, shards: usize| {
+            let worker = Worker::AtOnce(Mutex::default(), Box::new(|| {}));
+            Files::open(store, ("tail_sampling", "traces"), shards, &host.metrics, worker).expect("open")
+        };
+        let mut run = Run::on(&yaml, &SimulatedDisk::default(), hangs);
+        run.send(0..600, 9);
+        run.advance(1.0);
+        run.harness.drain();
+        run.harness.books().assert_balanced();
+        assert_same(&run.kept(), &whole(0..600, 9));
+    }
 }

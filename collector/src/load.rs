@@ -151,6 +151,7 @@ pub(crate) fn load_by_steps(
         resolve(request, missing(&request.sources))?;
     between();
     let config = Config::read(&root, registry, &mut problems);
+    between();
     let telemetry = ServiceTelemetry::read(&config, &mut problems);
     match Plan::new(&config, registry, &mut problems) {
         Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems, files }),

@@ -35,6 +35,7 @@ pub(crate) fn run(
     // Each step of a start touches code that nobody needs after it; kept until the end, it would be a sidecar's peak.
     // Where it fails, so does the same step after the start, which says so.
     let done = || drop(phoenix_residency::give_back());
+    done();
     let loaded = load::load_by_steps(&load::Request::of(&sources), &registry, done)?;
     done();
     let watch_config = watch_config.map(|interval| (interval, files::fingerprint(&loaded.files)));

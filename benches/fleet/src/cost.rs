@@ -82,11 +82,23 @@ pub(crate) async fn measure(binary: &Path, heartbeat_seconds: u64, idle: Duratio
     let token = token["token"].as_str().context("a token")?.to_owned();
     let (mut memory, mut cpu) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     let mut written = [Vec::new(), Vec::new()];
+    // A copy for each: pages of a file that several processes run from are not given back by one of them.
+    let copies = [folder.path().join("plain"), folder.path().join("agent")];
+    for copy in &copies {
+        std::fs::copy(binary, copy).with_context(|| format!("cannot copy {}", binary.display()))?;
+        // Pages that are not on disk yet cannot be given back either.
+        std::fs::File::open(copy)?.sync_all()?;
+    }
     for round in 0..ROUNDS {
         let storage = folder.path().join(format!("storage-{round}"));
         let pair = [
-            start(binary, folder.path(), &format!("plain-{round}"), PIPELINE)?,
-            start(binary, folder.path(), &format!("agent-{round}"), &with_agent(&service, &token, &storage))?,
+            start(&copies[0], folder.path(), &format!("plain-{round}"), PIPELINE)?,
+            start(
+                &copies[1],
+                folder.path(),
+                &format!("agent-{round}"),
+                &with_agent(&service, &token, &storage),
+            )?,
         ];
         tokio::time::sleep(SETTLE).await;
         anyhow::ensure!(storage.join("credential").exists(), "the agent did not enrol");

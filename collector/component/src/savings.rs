@@ -1,5 +1,6 @@
 //! What processors that make metrics cheaper did so far, rule by rule.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_config::ComponentId;
@@ -45,6 +46,9 @@ pub struct RuleSavings {
     pub overflowed: u64,
     /// The largest measured error of a quantile, in millionths.
     pub quantile_error_ppm: u64,
+    /// How good the data of its last window was, as a whole (`score`) and in parts, in millionths; none where that is not measured.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub quality_ppm: BTreeMap<&'static str, u64>,
 }
 
 /// What a processor did.

@@ -22,6 +22,11 @@ impl<T: Clone> Cache<T> {
         }
     }
 
+    /// The entry of `key`, if it was used lately.
+    pub(crate) fn find(&self, key: Fingerprint) -> Option<T> {
+        self.young.get(&key).cloned()
+    }
+
     /// The entry of `key`, made if it is not there.
     pub(crate) fn get(&mut self, key: Fingerprint, make: impl FnOnce() -> T) -> T {
         if let Some(found) = self.young.get(&key) {
@@ -56,7 +61,7 @@ mod tests {
                     made += 1;
                     key
                 });
-                assert_eq!(entry, key);
+                assert_eq!((entry, cache.find(u128::from(key).into())), (key, Some(key)));
             }
             assert!(cache.young.len() + cache.old.len() <= 20);
         }

@@ -14,6 +14,7 @@ use phoenix_pdata::view::{
     ResourceMetrics, SummaryPoint, Temporality,
 };
 use phoenix_series::{BuildThrough, Fingerprint, Hasher, NO_RECORDED_VALUE, STALE_NAN};
+use smallvec::SmallVec;
 
 use crate::cache::Cache;
 use crate::{Extra, Kind, LabelSet, Naming, Native, number};
@@ -22,6 +23,8 @@ use crate::{Extra, Kind, LabelSet, Naming, Native, number};
 const MAX_EXEMPLAR_CHARS: usize = 128;
 /// Label sets in a generation of the cache; there are at most two.
 const MAX_LABEL_SETS: usize = 1 << 18;
+/// Data points whose labels are looked for together.
+const AHEAD: usize = 16;
 /// Bounds and quantiles whose texts are kept; beyond, all are forgotten.
 const MAX_NUMBERS: usize = 4096;
 /// Names in a generation.
@@ -279,17 +282,29 @@ impl Translator {
         let mut out = Out { sink, family, created: self.options.created, naming, numbers };
         let mut failed = 0;
         macro_rules! each {
-            ($points:expr, $put:ident) => {
-                for point in $points {
-                    let at = Moment::new(point.start_time_unix_nano(), point.time_unix_nano(), point.flags());
-                    let labels = self.labels_of(origin, key, &point.attributes());
-                    *latest = at.time_ms.max(*latest);
-                    match $put(&point, &labels, at, &mut out) {
-                        true => out.sink.point_ends(),
-                        false => failed += 1,
+            ($points:expr, $put:ident) => {{
+                let mut points = $points.into_iter();
+                loop {
+                    let next: SmallVec<[_; AHEAD]> = points.by_ref().take(AHEAD).collect();
+                    if next.is_empty() {
+                        break;
+                    }
+                    let keys: SmallVec<[Fingerprint; AHEAD]> =
+                        next.iter().map(|point| self.key_of(key, &point.attributes())).collect();
+                    let known = self.known_labels(&keys);
+                    for ((point, key), known) in next.iter().zip(keys).zip(known) {
+                        let at =
+                            Moment::new(point.start_time_unix_nano(), point.time_unix_nano(), point.flags());
+                        let labels =
+                            known.unwrap_or_else(|| self.labels_of(origin, key, &point.attributes()));
+                        *latest = at.time_ms.max(*latest);
+                        match $put(point, &labels, at, &mut out) {
+                            true => out.sink.point_ends(),
+                            false => failed += 1,
+                        }
                     }
                 }
-            };
+            }};
         }
         match data {
             Data::Gauge(gauge) => each!(gauge.data_points(), put_number),

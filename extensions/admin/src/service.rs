@@ -62,7 +62,7 @@ const ROUTES: [(&str, Route, &[Method], &str); 12] = [
     ),
     ("/v1/decisions", Route::Decisions, &[Method::GET], "what samplers decided about ?trace_id=…"),
     ("/v1/adjustments", Route::Adjustments, &[Method::GET], "how optimizers kept to their targets, and why"),
-    ("/v1/savings", Route::Savings, &[Method::GET], "what optimizers saved, rule by rule"),
+    ("/v1/savings", Route::Savings, &[Method::GET], "what optimizers and aggregators saved, rule by rule"),
 ];
 
 /// What is wrong, as JSON.
@@ -147,6 +147,7 @@ struct Adjusted {
 #[derive(Serialize)]
 struct SavingsBody {
     optimizers: Vec<Saved>,
+    aggregators: Vec<Saved>,
 }
 
 #[derive(Serialize)]
@@ -304,7 +305,10 @@ impl AdminService {
             processor: ToString::to_string(id),
             savings: book.latest(),
         };
-        json(StatusCode::OK, &SavingsBody { optimizers: books.iter().map(saved).collect() })
+        let (aggregators, optimizers): (Vec<_>, Vec<_>) =
+            books.iter().partition(|(id, _)| id.type_name() == "aggregator");
+        let told = |books: Vec<&_>| books.into_iter().map(saved).collect();
+        json(StatusCode::OK, &SavingsBody { optimizers: told(optimizers), aggregators: told(aggregators) })
     }
 
     fn status(&self, collector: &dyn Collector) -> StatusBody {

@@ -300,7 +300,10 @@ fn the_example_of_the_readme_is_valid() {
 #[tokio::test]
 async fn savings_of_optimizers_are_told_by_rule() {
     let rig = Rig::start(|_| {}).await;
-    assert_eq!(rig.json("GET", "/v1/savings", json!({})).await, (200, json!({"optimizers": []})));
+    assert_eq!(
+        rig.json("GET", "/v1/savings", json!({})).await,
+        (200, json!({"optimizers": [], "aggregators": []}))
+    );
     let id = phoenix_config::ComponentId::parse("optimizer/host").expect("an id");
     let (book, _offer) = SavingsBook::open(&rig.host.capabilities, &id);
     let rule = RuleSavings {
@@ -315,4 +318,18 @@ async fn savings_of_optimizers_are_told_by_rule() {
     assert_eq!((status, &optimizer["processor"]), (200, &json!("optimizer/host")));
     assert_eq!(optimizer["points"], json!({"in": 9, "out": 1}));
     assert_eq!(optimizer["rules"][0]["bytes"], json!({"in": 100, "out": 10}));
+    assert_eq!(optimizer["rules"][0].get("quality_ppm"), None, "nobody measured it");
+    let id = phoenix_config::ComponentId::parse("aggregator").expect("an id");
+    let (book, _offer) = SavingsBook::open(&rig.host.capabilities, &id);
+    let quality_ppm = [("score", 900_000)].into();
+    book.tell(Savings {
+        rules: vec![RuleSavings { quality_ppm, ..RuleSavings::default() }],
+        ..Savings::default()
+    });
+    let (_, body) = rig.json("GET", "/v1/savings", json!({})).await;
+    assert_eq!(
+        (body["optimizers"].as_array().map(Vec::len), &body["aggregators"][0]["processor"]),
+        (Some(1), &json!("aggregator"))
+    );
+    assert_eq!(body["aggregators"][0]["rules"][0]["quality_ppm"], json!({"score": 900_000}));
 }

@@ -1,6 +1,7 @@
 //! What a window adds up to. All of it merges: windows into tiers, parts of hopping windows into the whole.
 
 mod level;
+mod shadow;
 
 use phoenix_pdata::view::Number;
 use phoenix_series::{Explicit, Exponential, MAX_BUCKETS, Total};

@@ -64,6 +64,11 @@ impl Emission {
         self.entries.len()
     }
 
+    /// Bytes of all of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.points.len()
+    }
+
     /// Adds a data point that `write` writes.
     pub(crate) fn add(
         &mut self,

@@ -41,7 +41,9 @@ use phoenix_component::factory::{
     AnySettings, CreateContext, Descriptor, Factory, ProcessorFactory, SharedSettings, Stability, Support,
     parse_settings, settings_of,
 };
-use phoenix_component::{Acknowledge, Change, Processor, StageSpec, StartError, Unpartitioned};
+use phoenix_component::{
+    Acknowledge, Change, Offer, Processor, SavingsBook, StageSpec, StartError, Unpartitioned,
+};
 use phoenix_config::{Described, Kind, Node, PipelineId, Problems, Shape};
 use phoenix_pdata::Signal;
 use phoenix_series::Hasher;
@@ -119,7 +121,8 @@ impl ProcessorFactory for AggregatorFactory {
             })
         });
         let store = store.transpose()?;
-        stage(config, &cx.host.metrics, &place, store.as_deref()).map(Processor::Stage)
+        let savings = SavingsBook::open(&cx.host.capabilities, cx.id);
+        stage_with(config, &cx.host.metrics, &place, store.as_deref(), Some(savings)).map(Processor::Stage)
     }
 }
 
@@ -144,11 +147,24 @@ pub fn stage(
     place: &Place,
     store: Option<&Store>,
 ) -> Result<StageSpec, StartError> {
+    stage_with(config, metrics, place, store, None)
+}
+
+/// The same, told of in a book.
+fn stage_with(
+    config: &AggregatorConfig,
+    metrics: &Metrics,
+    place: &Place,
+    store: Option<&Store>,
+    savings: Option<(Arc<SavingsBook>, Offer)>,
+) -> Result<StageSpec, StartError> {
     let seed = RandomState::new().hash_one("fingerprints");
     let lasting = lasting(config, metrics, place, store)?;
+    let mut aggregator = aggregator(config, metrics, place, seed, lasting);
+    aggregator.savings = savings;
     Ok(StageSpec {
         partition: Arc::new(Unpartitioned),
-        shards: vec![Box::new(aggregator(config, metrics, place, seed, lasting))],
+        shards: vec![Box::new(aggregator)],
         acknowledge: if config.durable { Acknowledge::Resolved } else { Acknowledge::Held },
     })
 }

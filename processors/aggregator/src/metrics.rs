@@ -18,6 +18,10 @@ macro_rules! descriptions {
 descriptions! {
     POINTS_IN { name: "phoenix_processor_aggregator_points_in", unit: "{datapoint}", text: "Data points that a rule took." }
     POINTS_OUT { name: "phoenix_processor_aggregator_points_out", unit: "{datapoint}", text: "Data points that a rule let out." }
+    BYTES_IN { name: "phoenix_processor_aggregator_bytes_in", unit: "By", text: "Bytes of data points that a rule took, as of the last window." }
+    BYTES_OUT { name: "phoenix_processor_aggregator_bytes_out", unit: "By", text: "Bytes of data points that a rule let out." }
+    RULE_SERIES { name: "phoenix_processor_aggregator_rule_series", unit: "{series}", text: "Streams that go to a rule, and series that it makes of them, as of the last window." }
+    QUERY_ERROR { name: "phoenix_processor_aggregator_query_error", unit: "{ppm}", text: "The largest relative error of quantiles and of numbers of different values in the last window, of a sample of series." }
     PARTIAL { name: "phoenix_processor_aggregator_partial_points", unit: "{datapoint}", text: "Data points let out or dropped of windows that were not seen whole." }
     LATE { name: "phoenix_processor_aggregator_late", unit: "{datapoint}", text: "Data points of windows that were let out, by what became of them." }
     HELD_BACK { name: "phoenix_processor_aggregator_held_back", unit: "{datapoint}", text: "Data points of gauges that stayed within the dead band." }
@@ -67,6 +71,11 @@ pub(crate) struct AggregatorMetrics {
 pub(crate) struct RuleMetrics {
     pub(crate) points_in: Counter,
     pub(crate) points_out: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) series_in: Gauge,
+    pub(crate) series_out: Gauge,
+    pub(crate) query_error: Gauge,
     pub(crate) partial: Counter,
     pub(crate) late_folded: Counter,
     pub(crate) late_corrected: Counter,
@@ -143,9 +152,17 @@ impl RuleMetrics {
             |action| metrics.quiet_counter(LATE, &[("processor", id), ("rule", rule), ("action", action)]);
         let increments =
             |fate| metrics.gauge(INCREMENTS, &[("processor", id), ("rule", rule), ("fate", fate)]);
+        let series = |direction| {
+            metrics.gauge(RULE_SERIES, &[("processor", id), ("rule", rule), ("direction", direction)])
+        };
         RuleMetrics {
             points_in: counter(POINTS_IN),
             points_out: counter(POINTS_OUT),
+            bytes_in: counter(BYTES_IN),
+            bytes_out: counter(BYTES_OUT),
+            series_in: series("in"),
+            series_out: series("out"),
+            query_error: metrics.gauge(QUERY_ERROR, &[("processor", id), ("rule", rule)]),
             partial: counter(PARTIAL),
             late_folded: late("folded"),
             late_corrected: late("corrected"),

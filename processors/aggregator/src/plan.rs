@@ -50,6 +50,12 @@ pub(crate) struct Plan {
     pub(crate) books: Books,
     /// Of the open window.
     pub(crate) quality: Quality,
+    /// The largest error of an estimate in the windows that are let out now, where one was compared with the truth.
+    pub(crate) error: Option<f64>,
+    /// Streams that go here.
+    pub(crate) streams: usize,
+    /// Bytes of data points that were taken, and not counted yet.
+    pub(crate) bytes_in: u64,
     pub(crate) metrics: RuleMetrics,
 }
 
@@ -107,6 +113,9 @@ impl Plan {
             busy: false,
             books: Books::default(),
             quality: Quality::default(),
+            error: None,
+            streams: 0,
+            bytes_in: 0,
             metrics,
         }
     }
@@ -177,7 +186,7 @@ impl Plan {
             window_start,
             gap: self.shape.gap,
             carries,
-            needs: self.shape.needs[usize::from(series.head.kind.number())],
+            needs: self.shape.needs_of(series),
             max_scale: self.shape.rule.max_scale,
         };
         let taken = match corrects {
@@ -223,6 +232,11 @@ impl Plan {
         }
     }
 
+    /// Whether the estimates of a series are compared with the truth: of one in a hundred, and of the first.
+    pub(crate) fn samples(&self, key: Fingerprint) -> bool {
+        self.table.is_empty() || key.half().is_multiple_of(100)
+    }
+
     /// A level was held to the end of the window.
     pub(crate) fn hold(&mut self, slot: Slot, end: u64, since: u64, value: Number) {
         let start = end.saturating_sub(self.shape.step);
@@ -235,6 +249,7 @@ impl Plan {
 
     /// A stream is forgotten; its level goes, if it was carried.
     pub(crate) fn leave(&mut self, slot: Slot, live: bool, level: Option<Number>) {
+        self.streams = self.streams.saturating_sub(1);
         let Some(series) = self.table.get_mut(slot) else { return };
         series.streams = series.streams.saturating_sub(1);
         if live {
@@ -258,6 +273,7 @@ impl Plan {
             metrics: &self.metrics,
             emission,
             shown: Vec::new(),
+            error: &mut self.error,
         };
         let flushed = closer.close(series, end, last);
         self.flushed = self.flushed.max(flushed);
@@ -276,6 +292,10 @@ impl Plan {
 
     /// Shows how good the data of the window was, and begins anew.
     pub(crate) fn publish_quality(&mut self) {
+        if let Some(error) = self.error.take() {
+            self.metrics.query_error.set((error * 1e6).round().min(i64::MAX as f64) as i64);
+        }
+        self.metrics.bytes_in.add(std::mem::take(&mut self.bytes_in));
         if let Some(score) = std::mem::take(&mut self.quality).score() {
             for (gauge, share) in self.metrics.quality.iter().zip(score) {
                 gauge.set((share * 1e6).round() as i64);

@@ -22,6 +22,8 @@ pub(crate) struct Route {
     pub(crate) streams: u32,
     /// What they added to the open windows, where there is something.
     pub(crate) pending: Option<Box<Pending>>,
+    /// Bytes of their data points that were not counted yet.
+    pub(crate) bytes_in: u64,
 }
 
 /// What streams added to the open windows of all series of a route.

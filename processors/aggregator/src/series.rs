@@ -61,6 +61,8 @@ pub(crate) struct Series {
     pub(crate) live: u32,
     /// The last of them ended since the last window.
     pub(crate) ended: bool,
+    /// Whether it is one of the sample whose estimates are compared with the truth.
+    pub(crate) is_sample: bool,
     /// Since when it counts; `u64::MAX` before its first data point. Stays once it came out.
     pub(crate) start: u64,
     pub(crate) window: Window,
@@ -243,6 +245,7 @@ impl Series {
             streams: 0,
             live: 0,
             ended: false,
+            is_sample: false,
             start: u64::MAX,
             window: Window::default(),
             running: None,

@@ -5,6 +5,7 @@ mod point;
 mod request;
 mod resolve;
 mod routes;
+mod saved;
 mod tally;
 mod work;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use phoenix_component::{Adoption, Drained, Fragment, Held, Now, Output, Stage};
+use phoenix_component::{Adoption, Drained, Fragment, Held, Now, Offer, Output, SavingsBook, Stage};
 use phoenix_series::{FingerprintMap, Hasher, Shortcuts, Table};
 
 use crate::checkpoint::Checkpoint;
@@ -80,6 +81,10 @@ pub(crate) struct Aggregator {
     /// Streams and series that are looked at in one call.
     pub(crate) portion: usize,
     metrics: AggregatorMetrics,
+    /// Data points that were absorbed, and their bytes.
+    absorbed: (u64, u64),
+    /// Where it is told what the rules save.
+    pub(crate) savings: Option<(Arc<SavingsBook>, Offer)>,
     /// Counts the instances that are alive, this one included.
     alive: Arc<AtomicUsize>,
 }
@@ -168,6 +173,8 @@ impl Aggregator {
             wake_at: None,
             portion: PORTION,
             metrics,
+            absorbed: (0, 0),
+            savings: None,
             alive,
         }
     }

@@ -110,7 +110,8 @@ impl Aggregator {
                 place.resize(slot + 1, None);
             }
             let target = &mut self.plans[usize::from(index)];
-            let (key, series) = read_series(field.body, &heads, target.shape.more())?;
+            let (key, mut series) = read_series(field.body, &heads, target.shape.more())?;
+            series.is_sample = target.samples(key);
             place[slot] = Some(target.table.insert(key, series).ok()?);
         }
         drop(heads);
@@ -210,6 +211,7 @@ impl Aggregator {
         stream.gap = (gap.from < gap.to).then(|| Box::new(gap));
         stream.generation = if is_same { self.generation } else { 0 };
         for target in &targets {
+            self.plans[usize::from(target.plan)].streams += 1;
             if let Some(series) = self.plans[usize::from(target.plan)].table.get_mut(target.slot) {
                 series.streams += 1;
                 series.live += u32::from(!stream.ended);

@@ -231,6 +231,7 @@ impl OptimizerMetrics {
             folded: metrics.folded.value(),
             overflowed: metrics.overflowed.value(),
             quantile_error_ppm: metrics.quantile_error.value().max(0).unsigned_abs(),
+            ..RuleSavings::default()
         };
         Savings {
             points: InOut { r#in: self.points_in.value(), out: self.points_out.value() },

@@ -14,12 +14,21 @@ use phoenix_telemetry::Metrics;
 use serde_json::{Value, json};
 
 /// Configuration and input.
-const CASES: [(&str, &str); 9] = [
+const CASES: [(&str, &str); 18] = [
     ("host", "recorded host"),
     ("optimize", "recorded host"),
     ("processes-by-program", "recorded host"),
     ("processes-total", "recorded host"),
+    ("metrics-labels", "recorded host"),
+    ("metrics-kubernetes", "recorded host"),
+    ("metrics-budget", "recorded host"),
+    ("host", "sample processes"),
+    ("optimize", "sample processes"),
+    ("processes-by-program", "sample processes"),
     ("processes-total", "sample processes"),
+    ("metrics-labels", "sample processes"),
+    ("metrics-kubernetes", "sample processes"),
+    ("metrics-budget", "sample processes"),
     ("optimize", "services"),
     ("metrics-labels", "services"),
     ("metrics-kubernetes", "services"),

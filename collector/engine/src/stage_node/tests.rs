@@ -200,6 +200,10 @@ async fn senders_are_held_up_for_what_fills_up_and_not_for_what_waits_for_its_ti
         assert_eq!(node.undelivered.load(Ordering::Acquire), 3 * rounds, "more than every core delivers");
         assert!(!node.is_ahead(), "nothing is held beside that");
         node.take(batch()).await.expect("held");
-        assert_eq!(node.is_ahead(), !is_patient, "more than a quarter of a batch is held; patient: {is_patient}");
+        assert_eq!(
+            node.is_ahead(),
+            !is_patient,
+            "more than a quarter of a batch is held; patient: {is_patient}"
+        );
     }
 }

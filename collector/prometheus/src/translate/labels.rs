@@ -2,8 +2,9 @@
 
 use phoenix_pdata::view::{Attributes, Resource, Scope, Text};
 use phoenix_series::Fingerprint;
+use smallvec::SmallVec;
 
-use super::{Family, Options, Sample, Sink, Translator};
+use super::{AHEAD, Family, Options, Sample, Sink, Translator};
 use crate::{Extra, Kind, LabelSet, text_of};
 
 /// The attributes that `job` and `instance` are made of.
@@ -20,15 +21,24 @@ pub(super) struct Origin<'a> {
 type Labels = Vec<(String, String)>;
 
 impl Translator {
-    /// The labels of a point; `key` is that of its origin.
+    /// What the labels of a point are kept under; `key` is that of its origin. Senders write the attributes of a series
+    /// alike every time: one hash of all their bytes does, and other bytes only make the labels once more.
+    pub(super) fn key_of(&self, key: Fingerprint, attributes: &Attributes<'_>) -> Fingerprint {
+        self.hasher.ordered([key, self.hasher.bytes(attributes.bytes())])
+    }
+
+    /// The labels that are kept under each of these. Each waits for memory, and in a loop of their own they wait together.
+    pub(super) fn known_labels(&self, keys: &[Fingerprint]) -> SmallVec<[Option<LabelSet>; AHEAD]> {
+        keys.iter().map(|key| self.labels.find(*key)).collect()
+    }
+
+    /// The labels of a point that were not among the known ones.
     pub(super) fn labels_of(
         &mut self,
         origin: &Origin<'_>,
         key: Fingerprint,
         attributes: &Attributes<'_>,
     ) -> LabelSet {
-        let own = self.hasher.attributes(attributes);
-        let key = self.hasher.ordered([key, own]);
         let options = &self.options;
         self.labels.get(key, || of_point(options, origin, attributes))
     }

@@ -102,10 +102,16 @@ impl Compressor {
         if payload.encoding() != Encoding::Identity {
             return Err(io::Error::other(format!("the message is {} already", payload.encoding())));
         }
-        let bytes = scratch::lend(|out| {
-            self.write(&payload, budget, out)?;
-            Ok::<_, io::Error>(exact(out, budget))
-        })?;
+        let bytes = match self.encoding {
+            Encoding::Snappy => scratch::lend_as_it_is(|room| {
+                let written = in_one_piece(&payload, budget, |plain| snappy_block(plain, room))?;
+                Ok::<_, io::Error>(exact(&room[..written], budget))
+            }),
+            _ => scratch::lend(|out| {
+                self.write(&payload, budget, out)?;
+                Ok(exact(out, budget))
+            }),
+        }?;
         Ok(Payload::encoded(self.encoding, bytes))
     }
 
@@ -116,7 +122,10 @@ impl Compressor {
                 return in_one_piece(payload, budget, |plain| self.deflate(plain, out));
             }
             Encoding::Zstd => return in_one_piece(payload, budget, |plain| self.zstd(plain, out)),
-            Encoding::Snappy => return in_one_piece(payload, budget, |plain| snappy_block(plain, out)),
+            Encoding::Snappy => {
+                let written = in_one_piece(payload, budget, |plain| snappy_block(plain, out))?;
+                out.truncate(written);
+            }
             Encoding::SnappyFramed => snappy(payload, out)?,
             Encoding::Lz4 => lz4(payload, out)?,
         }
@@ -171,11 +180,14 @@ impl Compressor {
     }
 }
 
-fn snappy_block(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    out.resize(snap::raw::max_compress_len(plain.len()), 0);
-    let written = SNAPPY_BLOCK.with_borrow_mut(|encoder| encoder.compress(plain, out))?;
-    out.truncate(written);
-    Ok(())
+/// Says how much of `room` it wrote. The encoder wants room for the worst case, and to fill that with zeros each time
+/// would cost a tenth of the compression: what is in there already stays.
+fn snappy_block(plain: &[u8], room: &mut Vec<u8>) -> io::Result<usize> {
+    let most = snap::raw::max_compress_len(plain.len());
+    if room.len() < most {
+        room.resize(most, 0);
+    }
+    Ok(SNAPPY_BLOCK.with_borrow_mut(|encoder| encoder.compress(plain, room))?)
 }
 
 fn snappy(payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
@@ -214,11 +226,11 @@ fn lz4(payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {
 
 /// For encoders that want all at once: faster, and their contexts stay small. A copy of several pieces is
 /// charged while it is needed.
-fn in_one_piece(
+fn in_one_piece<T>(
     payload: &Payload,
     budget: &Budget,
-    work: impl FnOnce(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+    work: impl FnOnce(&[u8]) -> io::Result<T>,
+) -> io::Result<T> {
     let mut pieces = payload.pieces();
     match (pieces.next(), pieces.next()) {
         (None, _) => work(&[]),

@@ -9,8 +9,15 @@ thread_local!(static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) 
 
 /// Lends the thread's buffer, empty, to `work`. One that is lent while it is lent is a new one.
 pub(super) fn lend<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    lend_as_it_is(|buffer| {
+        buffer.clear();
+        work(buffer)
+    })
+}
+
+/// Lends it with whatever was left in it, for work that overwrites it and would have to fill it with zeros first.
+pub(super) fn lend_as_it_is<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let mut buffer = SPARE.take();
-    buffer.clear();
     let outcome = work(&mut buffer);
     if buffer.capacity() <= KEPT_BYTES {
         SPARE.set(buffer);

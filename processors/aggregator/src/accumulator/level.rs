@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use phoenix_pdata::view::Number;
 use phoenix_series::{Distinct, Exponential, Hasher, MAX_BUCKETS, Total, index_of};
 
+use super::shadow::Shadow;
 use crate::value::as_double;
 
 /// How many different values are counted exactly.
@@ -46,6 +47,8 @@ pub(crate) struct Moments {
     pub(crate) weight: f64,
     pub(crate) histogram: Option<Exponential>,
     pub(crate) unique: Option<Unique>,
+    /// The values themselves, of a sample of series.
+    pub(crate) shadow: Option<Box<Shadow>>,
 }
 
 /// Which of the costly ones are kept.
@@ -55,6 +58,8 @@ pub(crate) struct Needs {
     pub(crate) histogram: bool,
     pub(crate) unique: bool,
     pub(crate) time_weighted: bool,
+    /// Whether the values are kept, to see how far off is what is estimated.
+    pub(crate) shadow: bool,
 }
 
 /// Different values: few as they are, many as a sketch.
@@ -148,13 +153,21 @@ impl Level {
             Some(Unique::Many(_)) => 4096,
             None => 0,
         };
-        size_of::<Moments>() + histogram + unique
+        let shadow = moments.shadow.as_ref().map_or(0, |shadow| size_of::<Shadow>() + shadow.heap_bytes());
+        size_of::<Moments>() + histogram + unique + shadow
     }
 }
 
 impl Moments {
     fn take(&mut self, value: Number, needs: Needs) {
         let double = as_double(value);
+        // One that does not have all values knows nothing.
+        if needs.shadow && self.count == 0 {
+            self.shadow = Some(Box::default());
+        }
+        if let Some(shadow) = &mut self.shadow {
+            shadow.insert(double);
+        }
         self.count += 1;
         self.sum.add(value);
         let off = double - self.mean;
@@ -175,6 +188,12 @@ impl Moments {
 
     /// Chan, Golub and LeVeque, 1979.
     fn merge(&mut self, other: &Moments) {
+        match (&mut self.shadow, &other.shadow) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (mine @ None, Some(theirs)) if self.count == 0 => *mine = Some(theirs.clone()),
+            (mine, _) if other.count > 0 => *mine = None,
+            _ => {}
+        }
         let (mine, theirs) = (self.count as f64, other.count as f64);
         let both = mine + theirs;
         if other.count > 0 {
@@ -283,7 +302,8 @@ fn hash(bits: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const ALL: Needs = Needs { moments: true, histogram: true, unique: true, time_weighted: true };
+    const ALL: Needs =
+        Needs { moments: true, histogram: true, unique: true, time_weighted: true, shadow: false };
 
     fn of(values: &[f64]) -> Level {
         let mut level = Level::default();

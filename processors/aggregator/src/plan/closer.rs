@@ -36,6 +36,8 @@ pub(super) struct Closer<'a> {
     pub(super) emission: &'a mut Emission,
     /// What the series let out last, where there is a dead band.
     pub(super) shown: Vec<Shown>,
+    /// The largest error of an estimate.
+    pub(super) error: &'a mut Option<f64>,
 }
 
 impl Closer<'_> {
@@ -247,7 +249,7 @@ impl Closer<'_> {
                 _ => &closing.window.accumulator,
             };
             let emission = &mut *self.emission;
-            let before = emission.len();
+            let (before, bytes_before) = (emission.len(), emission.bytes());
             match (form, value) {
                 (Form::Explicit(_), Accumulator::Explicit(histogram)) => {
                     emission.add(&series.head, which, partial, |out| {
@@ -275,6 +277,7 @@ impl Closer<'_> {
                     let number = evaluate(*function, value, closing.window, seconds, self.shape.rule.over);
                     let is_gauge = *form == Form::Gauge;
                     if let Some(number) = number {
+                        compare(self.error, *function, value, number);
                         let band = self.shape.rule.dead_band.as_ref().filter(|_| is_gauge);
                         let new = Shown { which, time: closing.end, value: as_double(number), calm: 0 };
                         if band.is_some_and(|band| !leaves_band(band, &mut self.shown, new)) {
@@ -289,7 +292,17 @@ impl Closer<'_> {
                 _ => {}
             }
             self.metrics.points_out.add((emission.len() - before) as u64);
+            self.metrics.bytes_out.add((emission.bytes() - bytes_before) as u64);
         }
+    }
+}
+
+/// Compares an estimate with the truth, where the values were kept; the largest error stays.
+fn compare(largest: &mut Option<f64>, function: Function, value: &Accumulator, estimate: Number) {
+    let Accumulator::Level(level) = value else { return };
+    let shadow = level.moments.as_ref().and_then(|moments| moments.shadow.as_ref());
+    if let Some(error) = shadow.and_then(|shadow| shadow.error_of(function, as_double(estimate))) {
+        *largest = Some(largest.map_or(error, |largest| largest.max(error)));
     }
 }
 

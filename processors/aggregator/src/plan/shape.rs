@@ -8,7 +8,7 @@ use crate::emission::Naming;
 use crate::glob::Glob;
 use crate::kind::{Form, KINDS, Kind};
 use crate::labels::{Came, Grouping, fill};
-use crate::series::{Head, More, Window};
+use crate::series::{Head, More, Series, Window};
 
 /// Tiers fit into the low bits of what an output is told apart by.
 pub(super) const TIER_BITS: u16 = 4;
@@ -81,6 +81,7 @@ impl Shape {
                 histogram: has(|function| matches!(function, Function::Histogram | Function::Quantile(_))),
                 unique: has(|function| *function == Function::Unique),
                 time_weighted: has(|function| *function == Function::TimeWeightedAvg),
+                shadow: has(|function| matches!(function, Function::Unique | Function::Quantile(_))),
             };
             shape.outputs[usize::from(kind.number())] = outputs;
         }
@@ -142,6 +143,12 @@ impl Shape {
 
     pub(crate) fn needs(&self, kind: Kind) -> Needs {
         self.needs[usize::from(kind.number())]
+    }
+
+    /// What the windows of a series need.
+    pub(super) fn needs_of(&self, series: &Series) -> Needs {
+        let needs = self.needs(series.head.kind);
+        Needs { shadow: needs.shadow && series.is_sample, ..needs }
     }
 
     /// Whether levels stay until they are replaced.

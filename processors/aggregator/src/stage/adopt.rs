@@ -70,6 +70,7 @@ impl Aggregator {
             std::mem::swap(&mut plan.heads, &mut former.heads);
             (plan.next_end, plan.closed, plan.began) = (former.next_end, former.closed, former.began);
             (plan.busy, plan.books) = (former.busy, former.books);
+            (plan.streams, plan.bytes_in) = (former.streams, std::mem::take(&mut former.bytes_in));
             plans.insert(theirs as u16, index as u16);
         }
         let all_kept = plans.len() == old.plans.len();

@@ -50,10 +50,21 @@ impl Aggregator {
             false => Fate::Leaves,
         };
         tally.counts = true;
+        let bytes = point.raw().len() as u64;
+        match stream.route.and_then(|route| self.routes.get_mut(route)) {
+            Some(route) => route.bytes_in += bytes,
+            None => stream
+                .targets
+                .iter()
+                .for_each(|target| self.plans[usize::from(target.plan)].bytes_in += bytes),
+        }
         let result = self.accept(slot, partition, point, now, &mut tally.events);
         if fate == Fate::Leaves {
             match result {
-                Ok(()) => tally.absorbed += 1,
+                Ok(()) => {
+                    tally.absorbed += 1;
+                    tally.absorbed_bytes += bytes;
+                }
                 Err(reason) => tally.drop(reason),
             }
         }

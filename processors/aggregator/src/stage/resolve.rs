@@ -87,6 +87,7 @@ impl Aggregator {
             if let Some(old) = old {
                 return *old;
             }
+            self.plans[usize::from(*plan)].streams += 1;
             if let Some(series) = self.plans[usize::from(*plan)].table.get_mut(*slot) {
                 series.streams += 1;
                 series.live += u32::from(!stream.ended);
@@ -257,7 +258,9 @@ impl Aggregator {
                 head
             }
         };
-        let series = Series::new(head, place.attributes.as_slice().into(), self.plans[plan].shape.more());
+        let is_sample = self.plans[plan].samples(key);
+        let mut series = Series::new(head, place.attributes.as_slice().into(), self.plans[plan].shape.more());
+        series.is_sample = is_sample;
         let Ok(slot) = self.plans[plan].table.insert(key, series) else { return Found::Full };
         if let Some(capturing) = &mut self.capturing {
             capturing.capture.new_series(plan, slot);

@@ -54,7 +54,8 @@ impl Aggregator {
         let slot = match self.routes.find(key) {
             Some(slot) => slot,
             None => {
-                let route = Route { targets: series().collect(), pace, streams: 0, pending: None };
+                let route =
+                    Route { targets: series().collect(), pace, streams: 0, pending: None, bytes_in: 0 };
                 let slot = self.routes.insert(key, route).ok()?;
                 if let Some(capturing) = &mut self.capturing {
                     capturing.capture.new_route(slot);
@@ -80,9 +81,13 @@ impl Aggregator {
     /// Hands what streams of a route added to all of its series.
     pub(super) fn hand_on(&mut self, slot: Slot) {
         let Some(route) = self.routes.get_mut(slot) else { return };
-        let Some(pending) = route.pending.take() else { return };
+        let (pending, bytes) = (route.pending.take(), std::mem::take(&mut route.bytes_in));
         for (plan, slot) in &route.targets {
-            self.plans[usize::from(*plan)].unite(*slot, &pending);
+            let plan = &mut self.plans[usize::from(*plan)];
+            plan.bytes_in += bytes;
+            if let Some(pending) = &pending {
+                plan.unite(*slot, pending);
+            }
         }
     }
 

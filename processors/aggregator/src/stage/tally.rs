@@ -10,6 +10,7 @@ use crate::stream::Events;
 pub(super) struct Tally {
     /// Taken out of the request, and not dropped.
     pub(super) absorbed: u64,
+    pub(super) absorbed_bytes: u64,
     pub(super) dropped: Vec<(&'static str, u64)>,
     pub(super) events: Events,
     /// Whether a rule looked at some of it.
@@ -35,6 +36,8 @@ pub(super) enum Fate {
 impl Aggregator {
     pub(super) fn account(&mut self, tally: &Tally, out: &mut Output) {
         out.absorbed(tally.absorbed);
+        self.absorbed.0 += tally.absorbed;
+        self.absorbed.1 += tally.absorbed_bytes;
         for (reason, count) in &tally.dropped {
             out.dropped(reason, *count);
             let counter = match *reason {

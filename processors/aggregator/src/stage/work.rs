@@ -90,6 +90,7 @@ impl Aggregator {
             };
             if done {
                 self.metrics.state.set(self.state_bytes() as i64);
+                self.tell();
                 return true;
             }
             self.closing = Some(closing);
@@ -147,7 +148,11 @@ impl Aggregator {
                 return false;
             }
             next += 1;
-            let Some(route) = self.routes.get(slot).filter(|route| route.pending.is_some()) else { continue };
+            let Some(route) =
+                self.routes.get(slot).filter(|route| route.pending.is_some() || route.bytes_in > 0)
+            else {
+                continue;
+            };
             let open = self.paces.get(usize::from(route.pace)).and_then(|pace| pace.open);
             if closing.last || open.is_none_or(|open| open.end == closing.end) {
                 *portion = portion.saturating_sub(route.targets.len());

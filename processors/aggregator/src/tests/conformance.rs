@@ -1,4 +1,14 @@
 //! Cases with exact numbers, most of them from what others got wrong.
+//!
+//! | what is tried | where |
+//! |---|---|
+//! | resets of one of several counters; first values with and without a start; means over data points and over streams; sums of gauges by their latest; deltas of different times; gaps of deltas; histograms with common bounds, with none, and reset in one bucket; scales of exponential histograms; disorder and lateness; streams that end; streams that come back after they were forgotten; a window at a shutdown | here |
+//! | limits: what is over them, none at exactly the limit, cumulative sums and gauges over it | [`limits`](super::limits) |
+//! | state over a shutdown and what comes after it | [`lasting`](super::lasting) |
+//! | the most buckets of an exponential histogram, and those that reach into the bucket of zero | `phoenix-series` |
+//!
+//! A series of several streams has no gap where one of them has: `gaps` counts it, and what is cumulative goes on since its
+//! start, as it does when a stream ends.
 
 use super::*;
 

@@ -346,6 +346,44 @@ fn a_correction_comes_out_though_nothing_else_does() {
 }
 
 #[test]
+fn what_a_rule_saves_and_how_far_off_it_is_is_told() {
+    let settings = rule(
+        r#""by": [], "outputs": ["p50", "unique", "increase"], "name": "{output}""#,
+        r#""watermark": {"out_of_order": "0s", "partition": "none"}"#,
+    );
+    let capabilities = phoenix_component::Capabilities::default();
+    let id = phoenix_config::ComponentId::parse("aggregator").expect("an id");
+    let book = SavingsBook::open(&capabilities, &id);
+    let told = book.0.clone();
+    let metrics = Metrics::default();
+    let spec = stage_with(&settings, &metrics, &place(), None, Some(book)).expect("no store");
+    let mut harness = StageHarness::new(spec);
+    harness.advance(Duration::from_nanos(BASE + 3600 * S));
+    let mut points: Vec<In> = (1..=51)
+        .map(|n| In { says: Says::Double((n * n) as f64), ..point("a", Of::Gauge, None, n, 0) })
+        .collect();
+    points.extend([point("a", DELTA, 0, 10, 4), point("b", DELTA, 0, 10, 6), point("a", DELTA, 60, 61, 0)]);
+    let batch = request(&points);
+    harness.send(batch).expect("a stage takes all");
+    let sent: Vec<Out> = harness.take_released().iter().flat_map(|fragment| read(&fragment.batch)).collect();
+    let error = metrics.sum("phoenix_processor_aggregator_query_error", &[("rule", "r")]);
+    assert!((1..=45_000).contains(&error), "as far as 160 buckets from 1 to 2601 tell: {error}");
+    let Some(Value::Double(median)) = sent.iter().find(|out| out.name == "p50").map(|out| out.value.clone())
+    else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(error, ((median - 676.0).abs() / 676.0 * 1e6).round() as i64, "the square of 26: {median}");
+    let savings = told.latest();
+    let saved = &savings.rules[0];
+    assert_eq!((saved.rule.as_str(), saved.series.r#in, saved.series.out), ("r", 3, 2));
+    assert_eq!((saved.points.r#in, saved.points.out), (53, 3));
+    assert!(saved.bytes.r#in > saved.bytes.out && saved.bytes.out > 0, "{saved:?}");
+    assert_eq!(saved.quantile_error_ppm, error.unsigned_abs());
+    assert_eq!(saved.quality_ppm["score"], 1_000_000);
+    assert_eq!((savings.points.r#in, savings.tracked.r#in), (54, 3));
+}
+
+#[test]
 fn the_score_of_a_window_has_its_parts() {
     let mut tested =
         Tested::new(&rule(r#""by": []"#, r#""watermark": {"out_of_order": "0s", "partition": "none"}"#));

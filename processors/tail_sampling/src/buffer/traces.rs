@@ -66,6 +66,8 @@ pub(crate) struct Lookup {
     pub(crate) id: [u8; 16],
     /// Where it is; none where it does not wait.
     pub(crate) slot: Option<Slot>,
+    /// Spans that follow each other and are of it.
+    pub(crate) spans: u32,
     hash: Hash,
 }
 
@@ -87,7 +89,7 @@ impl Traces {
     /// A trace to be looked for by [`Traces::look_up`].
     #[inline]
     pub(crate) fn lookup(&self, id: [u8; 16]) -> Lookup {
-        Lookup { id, slot: None, hash: hash_of(self.seeds, &id) }
+        Lookup { id, slot: None, spans: 1, hash: hash_of(self.seeds, &id) }
     }
 
     /// Looks many traces up. Each step is done for all of them before the next one, and asks for memory without waiting for it: so

@@ -129,6 +129,7 @@ impl TailStage {
         let mut lookups = std::mem::take(&mut self.lookups);
         let mut next = lookups.drain(..);
         let mut run: Option<Run> = None;
+        let (mut current, mut left) = (None, 0);
         let mut at = 0;
         for field in Fields::new(place.entry) {
             let start = at;
@@ -136,7 +137,13 @@ impl TailStage {
             if !field.is_len(2) {
                 continue;
             }
-            let id = trace_id(field.body);
+            // The spans were told apart when their traces were looked up.
+            if left == 0 {
+                current = next.next();
+                left = current.map_or(1, |lookup: Lookup| lookup.spans);
+            }
+            left -= 1;
+            let Some(Lookup { id, slot: known, .. }) = current else { continue };
             if self.shard.1 > 1 && shard_of(&id, self.shard.1) != self.shard.0 {
                 continue;
             }
@@ -144,7 +151,6 @@ impl TailStage {
                 if let Some(run) = run.take() {
                     self.end_run(run, place);
                 }
-                let known = next.by_ref().find(|lookup| lookup.id == id).and_then(|lookup| lookup.slot);
                 run = Some(self.begin_run(id, start, known, place));
             }
             let Some(run) = &mut run else { continue };
@@ -177,8 +183,9 @@ impl TailStage {
         lookups.clear();
         for field in Fields::new(entry).filter(|field| field.is_len(2)) {
             let id = trace_id(field.body);
-            if lookups.last().is_none_or(|last: &Lookup| last.id != id) {
-                lookups.push(self.buffer.traces.lookup(id));
+            match lookups.last_mut() {
+                Some(last) if last.id == id => last.spans += 1,
+                _ => lookups.push(self.buffer.traces.lookup(id)),
             }
         }
         self.buffer.traces.look_up(&mut lookups);

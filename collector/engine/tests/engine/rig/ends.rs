@@ -21,11 +21,17 @@ pub(crate) struct SourceSettings {
 }
 impl phoenix_config::Settings for SourceSettings {}
 
-factory!(SourceFactory, "source", SourceSettings, Support::all(Stability::Stable), |old, new| match new {
-    Some(new) if new.generation == old.generation => Change::stateless(),
-    Some(_) => Change::stateless().closing("source", "moves"),
-    None => Change::stateless().closing("source", "is removed"),
-});
+test_factory!(
+    SourceFactory,
+    "source",
+    SourceSettings,
+    Support::all(Stability::Stable),
+    |old, new| match new {
+        Some(new) if new.generation == old.generation => Change::stateless(),
+        Some(_) => Change::stateless().closing("source", "moves"),
+        None => Change::stateless().closing("source", "is removed"),
+    }
+);
 
 struct Source {
     id: String,
@@ -86,7 +92,7 @@ pub(crate) struct SinkSettings {
 }
 impl phoenix_config::Settings for SinkSettings {}
 
-factory!(SinkFactory, "sink", SinkSettings, Support::all(Stability::Stable));
+test_factory!(SinkFactory, "sink", SinkSettings, Support::all(Stability::Stable));
 
 struct SinkExporter {
     id: String,
@@ -153,7 +159,7 @@ impl Exporter for SinkExporter {
     }
 }
 
-factory!(PassFactory, "pass", NoSettings, Support::all(Stability::Stable));
+test_factory!(PassFactory, "pass", NoSettings, Support::all(Stability::Stable));
 
 /// A connector that joins pipelines of one signal.
 struct Pass(ConnectorOutlets);
@@ -184,7 +190,7 @@ pub(crate) struct WatcherSettings {
 }
 impl phoenix_config::Settings for WatcherSettings {}
 
-factory!(WatcherFactory, "watcher", WatcherSettings, Support::all(Stability::Stable));
+test_factory!(WatcherFactory, "watcher", WatcherSettings, Support::all(Stability::Stable));
 
 struct Watcher(Arc<World>, ComponentId);
 

@@ -1,8 +1,8 @@
 //! What all factories of the rig have in common.
 
-macro_rules! factory {
+macro_rules! test_factory {
     ($name:ident, $type_name:literal, $settings:ty, $signals:expr) => {
-        factory!($name, $type_name, $settings, $signals, |_, _| Change::let_out());
+        test_factory!($name, $type_name, $settings, $signals, |_, _| Change::let_out());
     };
     ($name:ident, $type_name:literal, $settings:ty, $signals:expr, $change:expr) => {
         pub(super) struct $name(#[allow(dead_code)] pub(super) Arc<World>);

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::*;
 
-factory!(OddFactory, "odd", NoSettings, Support::all(Stability::Stable));
+test_factory!(OddFactory, "odd", NoSettings, Support::all(Stability::Stable));
 
 /// Keeps odd identifiers; 13 makes it panic, and a batch of 666 alone is rejected.
 struct Odd;
@@ -59,7 +59,7 @@ impl Default for HoldSettings {
 }
 impl phoenix_config::Settings for HoldSettings {}
 
-factory!(HoldFactory, "hold", HoldSettings, Support::all(Stability::Stable), |_, new| match new {
+test_factory!(HoldFactory, "hold", HoldSettings, Support::all(Stability::Stable), |_, new| match new {
     Some(new) if new.adopts => Change::adopted(),
     _ => Change::let_out(),
 });
@@ -178,7 +178,7 @@ impl Stage for Hold {
     }
 }
 
-factory!(SumFactory, "sum", NoSettings, Support::all(Stability::Stable));
+test_factory!(SumFactory, "sum", NoSettings, Support::all(Stability::Stable));
 
 /// Adds the identifiers up and lets the sum out as one item each second: a counter that a retry of a
 /// sender must never move twice.

@@ -74,7 +74,9 @@ pub(crate) fn told(lists: &[String], id: Option<&str>) -> anyhow::Result<String>
 
 /// Checks the lists of `--feature-gates`.
 pub(crate) fn check(lists: &[String]) -> anyhow::Result<()> {
-    for (index, gate) in lists.iter().flat_map(|list| list.split(',')).map(str::trim).enumerate() {
+    // A list without anything is no list: command lines made from templates carry `--feature-gates=`.
+    let lists = lists.iter().filter(|list| !list.is_empty());
+    for (index, gate) in lists.flat_map(|list| list.split(',')).map(str::trim).enumerate() {
         let (id, on) = match gate.strip_prefix('-') {
             Some(id) => (id, false),
             None => (gate.strip_prefix('+').unwrap_or(gate), true),
@@ -133,5 +135,6 @@ mod tests {
         assert!(lists("+confmap.enableMergeAppendOption") && !lists("service.partialReload"));
         assert!(!lists("confmap.enableMergeAppendOption,-confmap.enableMergeAppendOption"));
         assert!(check("service.partialReload,,").unwrap_err().contains("index 1"));
+        assert_eq!(check(""), Ok(()));
     }
 }

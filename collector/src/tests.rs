@@ -6,6 +6,7 @@ use phoenix_component::factory::Registry;
 use phoenix_config::{Config, EnvProvider, Kind, Node, Problems, Resolver, Shape, YamlProvider};
 use serde_json::Value;
 
+use phoenix_collector::check::{Text, check};
 use phoenix_collector::reference::{document, pages};
 
 fn registry() -> Registry {
@@ -225,4 +226,49 @@ fn the_schema_refuses_what_is_refused() {
         let instance = json(&phoenix_config::parse_yaml("case", &around(receivers)).expect("YAML"));
         assert_eq!(validator.is_valid(&instance), fits, "{receivers}");
     }
+}
+
+/// `(section, type, settings, whether otelcol's `validate` takes it, why Phoenix says otherwise)`.
+#[derive(serde::Deserialize)]
+struct Verdict(String, String, String, bool, #[serde(default)] Option<String>);
+
+/// A configuration that runs these settings.
+fn around(section: &str, type_name: &str, settings: &str) -> String {
+    let (mut receivers, mut exporters) = ("otlp: {protocols: {grpc: }}".to_owned(), "debug: ".to_owned());
+    let (mut processors, mut extensions, mut telemetry) = (String::new(), String::new(), "{}");
+    let component = format!("{type_name}: {settings}");
+    let (mut receiver, mut exporter, mut processor, mut extension) = ("otlp", "debug", "", "");
+    match section {
+        "receivers" => (receivers, receiver) = (component, type_name),
+        "processors" => (processors, processor) = (component, type_name),
+        "exporters" => (exporters, exporter) = (component, type_name),
+        "extensions" => (extensions, extension) = (component, type_name),
+        "service" => telemetry = settings,
+        other => panic!("{other}"),
+    }
+    format!(
+        "receivers: {{{receivers}}}\nprocessors: {{{processors}}}\nexporters: {{{exporters}}}\n\
+         extensions: {{{extensions}}}\nservice:\n  telemetry: {telemetry}\n  extensions: [{extension}]\n  pipelines:\n    \
+         traces: {{receivers: [{receiver}], processors: [{processor}], exporters: [{exporter}]}}\n"
+    )
+}
+
+#[test]
+fn verdicts_about_keys_are_those_of_otelcol_or_say_why_not() {
+    let path = repository().join("collector/tests/collector/data/verdicts-by-key.json");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let verdicts: Vec<Verdict> = serde_json::from_str(&text).expect("JSON");
+    let registry = registry();
+    let mut wrong = Vec::new();
+    for Verdict(section, type_name, settings, otelcols, differs) in &verdicts {
+        let text = around(section, type_name, settings);
+        let checked = check(&[Text { name: "a.yaml".into(), text }], &registry);
+        if checked.is_valid() != (otelcols ^ differs.is_some()) {
+            wrong.push(format!(
+                "{section} {type_name} {settings}: otelcol {otelcols}, {:?}",
+                checked.findings
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), verdicts.len(), wrong.join("\n"));
 }

@@ -13,8 +13,8 @@
 //! }
 //! ```
 //!
-//! `aliases: ["former"]`, `touches: |config| …` (what the component would reach out to) and `section: |section, problems| …` (what only
-//! the section can say, before it is parsed) may stand where needed, in this order.
+//! `aliases: ["former"]`, `touches: |config| …` (what the component would reach out to), `lacks: |config, signal| …` (what is missing for
+//! a signal) and `section: |section, problems| …` (what only the section can say, before it is parsed) may stand where needed, in this order.
 
 /// Defines a factory: its name, settings, signals, and what a change of the settings does. How it creates is for its kind.
 #[macro_export]
@@ -26,6 +26,7 @@ macro_rules! factory {
         signals: $signals:expr,
         change: $change:expr
         $(, touches: $touches:expr)?
+        $(, lacks: $lacks:expr)?
         $(, section: $section:expr)?
         $(,)?
     ) => {
@@ -73,6 +74,17 @@ macro_rules! factory {
                 fn touches(&self, settings: &dyn $crate::factory::AnySettings) -> Vec<$crate::Touch> {
                     let touches: fn(&$settings) -> Vec<$crate::Touch> = $touches;
                     touches($crate::factory::settings_of(settings))
+                }
+            )?
+
+            $(
+                fn lacks(
+                    &self,
+                    settings: &dyn $crate::factory::AnySettings,
+                    signal: ::phoenix_pdata::Signal,
+                ) -> Option<String> {
+                    let lacks: fn(&$settings, ::phoenix_pdata::Signal) -> Option<String> = $lacks;
+                    lacks($crate::factory::settings_of(settings), signal)
                 }
             )?
         }

@@ -140,6 +140,11 @@ pub trait Factory: Send + Sync {
         Shape::Any
     }
 
+    /// What these settings lack for one of the signals that such components take, in words.
+    fn lacks(&self, _settings: &dyn AnySettings, _signal: Signal) -> Option<String> {
+        None
+    }
+
     /// What a component with these settings would reach out to. Touches none of it.
     fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
         let _ = settings;

@@ -28,13 +28,12 @@ use crate::stage_node::StageNode;
 
 /// A component that could not be made or started.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start {component}: {source}")]
+#[error("cannot start {component}: {reason}")]
 pub struct BuildError {
     /// Which one.
     pub component: ComponentKey,
     /// Why not.
-    #[source]
-    pub source: StartError,
+    pub reason: StartError,
 }
 
 /// What a build works with.
@@ -162,7 +161,7 @@ impl Builder<'_> {
         if self.carry_over(draft, &key, &identity) {
             return Ok(());
         }
-        let failed = |source| BuildError { component: key.clone(), source };
+        let failed = |reason| BuildError { component: key.clone(), reason };
         let settings = self.plan.settings(Kind::Extension, id);
         let status = self.reporter(draft, &key);
         let factory = self.registry.extension(id.type_name()).expect("the plan names known types");
@@ -179,7 +178,7 @@ impl Builder<'_> {
         if self.carry_over(draft, &key, &identity) {
             return Ok(());
         }
-        let failed = |source| BuildError { component: key.clone(), source };
+        let failed = |reason| BuildError { component: key.clone(), reason };
         let settings = self.plan.settings(Kind::Exporter, id);
         let status = self.reporter(draft, &key);
         let factory = self.registry.exporter(id.type_name()).expect("the plan names known types");
@@ -209,7 +208,7 @@ impl Builder<'_> {
         if self.carry_over(draft, &key, &identity) {
             return Ok(());
         }
-        let failed = |source| BuildError { component: key.clone(), source };
+        let failed = |reason| BuildError { component: key.clone(), reason };
         let settings = self.plan.settings(Kind::Connector, id);
         let status = self.reporter(draft, &key);
         let outlets = ConnectorOutlets {
@@ -258,7 +257,7 @@ impl Builder<'_> {
         if self.carry_over(draft, &key, &identity) {
             return Ok(());
         }
-        let failed = |source| BuildError { component: key.clone(), source };
+        let failed = |reason| BuildError { component: key.clone(), reason };
         let settings = self.plan.settings(Kind::Processor, id);
         let status = self.reporter(draft, &key);
         let factory = self.registry.processor(id.type_name()).expect("the plan names known types");
@@ -303,7 +302,7 @@ impl Builder<'_> {
         if self.carry_over(draft, &key, &identity) {
             return Ok(());
         }
-        let failed = |source| BuildError { component: key.clone(), source };
+        let failed = |reason| BuildError { component: key.clone(), reason };
         let settings = self.plan.settings(Kind::Receiver, id);
         let status = self.reporter(draft, &key);
         let outlets = Outlets::unwired();

@@ -48,7 +48,7 @@ impl Plan {
             exporters: without_repeats(&pipeline.exporters),
         };
         let mut pipelines: Vec<_> = config.service().pipelines.iter().map(planned).collect();
-        check_signals(&pipelines, config, registry, problems);
+        check_signals(&pipelines, &settings, config, registry, problems);
         if !config.service().is_open {
             check_connectors(&pipelines, config, registry, problems);
         }
@@ -129,6 +129,7 @@ fn pipeline_path(pipeline: &PlannedPipeline, list: &str) -> String {
 
 fn check_signals(
     pipelines: &[PlannedPipeline],
+    settings: &HashMap<(Kind, ComponentId), SharedSettings>,
     config: &Config,
     registry: &Registry,
     problems: &mut Problems,
@@ -151,6 +152,14 @@ fn check_signals(
                         format!("{kind} \"{id}\" does not support {signal}"),
                         format!("it supports {}", supported.join(", ")),
                     );
+                    continue;
+                }
+                let parsed = settings.get(&(kind, id.clone()));
+                let factory = registry.factory(kind, id.type_name());
+                let lacks =
+                    factory.zip(parsed).and_then(|(factory, parsed)| factory.lacks(parsed.as_ref(), signal));
+                if let Some(lacks) = lacks {
+                    problems.error(&pipeline_path(pipeline, list), format!("{kind} \"{id}\": {lacks}"));
                 }
             }
         }

@@ -4,7 +4,7 @@ mod views;
 
 use std::time::Duration;
 
-use phoenix_config::{Described, Level, Opaque, Problems, Settings};
+use phoenix_config::{Described, Level, Opaque, OpaqueMap, Problems, Settings};
 use phoenix_telemetry::prometheus;
 use phoenix_telemetry::view::{Selection, View};
 use serde::Deserialize;
@@ -145,8 +145,8 @@ struct OtlpSettings {
     endpoint: Option<String>,
     /// Whether it is without TLS where the endpoint has no scheme.
     insecure: Option<bool>,
-    /// Headers of every request.
-    headers: Vec<HeaderSettings>,
+    /// Headers of every request: a list of `{name, value}`, or a map as in version 0.2 of this section.
+    headers: OpaqueMap,
     /// Further ones: `name=value`, separated by commas.
     headers_list: Option<Opaque>,
     /// A file with the certificates of authorities that are trusted.
@@ -166,16 +166,6 @@ struct OtlpSettings {
     /// The buckets of histograms.
     #[described(words("explicit_bucket_histogram"))]
     default_histogram_aggregation: Option<String>,
-}
-
-/// A header.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
-struct HeaderSettings {
-    /// Its name.
-    name: String,
-    /// Its value.
-    value: Opaque,
 }
 
 /// Who gets the metrics.
@@ -413,14 +403,10 @@ impl OtlpSettings {
             "client_certificate",
             "`client_certificate` and `client_key` go together",
         );
-        for (index, header) in self.headers.iter().enumerate() {
-            let fine = http::HeaderName::from_bytes(header.name.as_bytes()).is_ok()
-                && http::HeaderValue::from_str(header.value.reveal()).is_ok();
-            problems.require(
-                fine,
-                &format!("headers::{index}"),
-                format!("header {:?} cannot be sent", header.name),
-            );
+        for (name, value) in self.headers.iter() {
+            let fine = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+                && http::HeaderValue::from_str(value.reveal()).is_ok();
+            problems.require(fine, "headers", format!("header {name:?} cannot be sent"));
         }
         if let Some(list) = &self.headers_list {
             problems.require(
@@ -449,8 +435,8 @@ impl OtlpSettings {
         // Single headers win over those of the list.
         let mut headers =
             self.headers_list.as_ref().and_then(|list| parse_list(list.reveal())).unwrap_or_default();
-        headers.retain(|(name, _)| !self.headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)));
-        headers.extend(self.headers.iter().map(|header| (header.name.clone(), header.value.clone())));
+        headers.retain(|(name, _)| !self.headers.iter().any(|(single, _)| single.eq_ignore_ascii_case(name)));
+        headers.extend(self.headers.iter().map(|(name, value)| (name.to_owned(), value.clone())));
         OtlpTarget {
             over_http,
             endpoint,

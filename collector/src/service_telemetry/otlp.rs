@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use phoenix_component::{BuildInfo, Cores};
-use phoenix_config::{Described, Opaque, Problems};
+use phoenix_config::{Described, Opaque, OpaqueMap, Problems};
 use phoenix_transport::compression::{Compressor, Encoding};
 use phoenix_transport::endpoint::Target;
 use phoenix_transport::settings::TlsClientSettings;
@@ -88,8 +88,8 @@ struct Otlp {
     endpoint: String,
     /// Whether it is without TLS where the endpoint has no scheme.
     insecure: Option<bool>,
-    /// Headers of every request.
-    headers: Vec<Header>,
+    /// Headers of every request: a list of `{name, value}`, or a map as in version 0.2 of this section.
+    headers: OpaqueMap,
     /// Further ones: `name=value`, separated by commas.
     headers_list: Opaque,
     /// A file with the certificates of authorities that are trusted.
@@ -105,23 +105,13 @@ struct Otlp {
     timeout: u64,
 }
 
-/// A header.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
-#[serde(default, deny_unknown_fields)]
-struct Header {
-    /// Its name.
-    name: String,
-    /// Its value.
-    value: Opaque,
-}
-
 impl Default for Otlp {
     fn default() -> Otlp {
         Otlp {
             protocol: "http/protobuf".to_owned(),
             endpoint: String::new(),
             insecure: None,
-            headers: Vec::new(),
+            headers: OpaqueMap::default(),
             headers_list: Opaque::default(),
             certificate: String::new(),
             client_certificate: String::new(),
@@ -144,9 +134,8 @@ pub(super) struct Rhythm {
 impl Processor {
     /// Batches to this URL, with its path.
     pub(super) fn to(endpoint: String, headers: &[(String, Opaque)]) -> Processor {
-        let headers = headers.iter().map(|(name, value)| Header { name: name.clone(), value: value.clone() });
-        let otlp =
-            Otlp { endpoint, headers: headers.collect(), compression: "gzip".to_owned(), ..Otlp::default() };
+        let headers = headers.iter().cloned().collect();
+        let otlp = Otlp { endpoint, headers, compression: "gzip".to_owned(), ..Otlp::default() };
         let exporter = Exporter { otlp: Some(otlp), console: None };
         Processor { batch: Some(Batch { exporter, ..Batch::default() }), simple: None }
     }
@@ -292,7 +281,7 @@ impl Otlp {
                 pair.split_once('=').ok_or("`headers_list` is written `name=value,name=value`")?;
             add(name, value)?;
         }
-        self.headers.iter().try_for_each(|header| add(&header.name, header.value.reveal()))?;
+        self.headers.iter().try_for_each(|(name, value)| add(name, value.reveal()))?;
         Ok(headers)
     }
 

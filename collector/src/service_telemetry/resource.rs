@@ -21,7 +21,7 @@ impl ResourceSettings {
     /// Reads either form: attributes inline, or a list of them under `attributes`.
     pub(super) fn read(section: &Node, problems: &mut Problems) -> ResourceSettings {
         let mut plan = ResourceSettings::default();
-        if section.is_null() {
+        if section.is_null() || is_open(section) {
             return plan;
         }
         let Some(map) = section.as_map() else {
@@ -49,6 +49,7 @@ impl ResourceSettings {
         }
         for entry in inline {
             match (entry.value.is_null(), entry.value.as_text()) {
+                _ if is_open(&entry.value) => {}
                 (true, _) => plan.attributes.push((entry.key.to_string(), None)),
                 (false, Some(text)) => plan.attributes.push((entry.key.to_string(), Some(text.to_owned()))),
                 (false, None) => {
@@ -60,6 +61,7 @@ impl ResourceSettings {
         }
         for entry in declarative {
             match &*entry.key {
+                _ if is_open(&entry.value) => {}
                 "attributes" => plan.read_list(&entry.value, problems),
                 "schema_url" => match (entry.value.is_null(), entry.value.as_text()) {
                     (false, None) => problems.error("schema_url", "must be text"),
@@ -92,6 +94,8 @@ impl ResourceSettings {
             let (name, value) =
                 (item.get("name").and_then(Node::as_text), item.get("value").and_then(scalar));
             match (name.filter(|name| !name.is_empty()), value) {
+                _ if [Some(item), item.get("name"), item.get("value")].into_iter().flatten().any(is_open) => {
+                }
                 (Some(name), Some(value)) => self.attributes.push((name.to_owned(), Some(value))),
                 _ => problems
                     .error(&at, "must have a `name` and a `value` that is text, a number or a boolean"),
@@ -130,6 +134,11 @@ impl ResourceSettings {
     }
 }
 
+/// Whether a value is only known where the configuration runs.
+fn is_open(node: &Node) -> bool {
+    matches!(node.plain(), Value::Unresolved)
+}
+
 fn scalar(node: &Node) -> Option<String> {
     match node.plain() {
         Value::Bool(value) => Some(value.to_string()),
@@ -164,6 +173,8 @@ static INSTANCE: LazyLock<String> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use phoenix_config::{EnvProvider, Missing, Resolver};
+
     use super::*;
 
     fn attributes(text: &str) -> Vec<(String, String)> {
@@ -202,6 +213,22 @@ mod tests {
             ResourceSettings::read(&super::super::tests::node(section), &mut problems);
             assert_eq!(problems.keys(), [key], "{section}");
             assert!(problems.to_string().contains(text), "{section}: {problems}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_about_what_is_only_known_elsewhere() {
+        let read = |section: &str| {
+            let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).missing(Missing::Open);
+            let resolved = resolver.resolve::<String>(&[format!("yaml:it: {section}")], &[]).expect("read");
+            let mut problems = Problems::new();
+            let node = resolved.root.get("it").expect("it is there");
+            (ResourceSettings::read(node, &mut problems), problems.to_string())
+        };
+        for section in
+            ["{host.name: '${env:X}'}", "{attributes: [{name: a, value: '${env:X}'}]}", "'${env:X}'"]
+        {
+            assert_eq!(read(section), (ResourceSettings::default(), String::new()), "{section}");
         }
     }
 

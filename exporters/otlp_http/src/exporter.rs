@@ -20,15 +20,18 @@ use crate::answer::Answer;
 use crate::config::parse_url;
 use crate::format::Format;
 
+/// Said where no key gives a URL for a signal.
+pub(crate) fn no_url(signal: Signal) -> String {
+    format!("either endpoint or {signal}_endpoint must be specified")
+}
+
 /// The exporter of one signal. Nothing is connected before the first batch.
 pub(crate) fn create(
     config: &OtlpHttpConfig,
     cx: &CreateContext<'_>,
     signal: Signal,
 ) -> Result<Delivery<HttpPush>, StartError> {
-    let url = config
-        .url(signal)
-        .ok_or_else(|| StartError::new(format!("either endpoint or {signal}_endpoint must be specified")))?;
+    let url = config.url(signal).ok_or_else(|| StartError::new(no_url(signal)))?;
     let parsed = parse_url(&url).map_err(|reason| StartError::new(format!("{url:?}: {reason}")))?;
     let is_secure = parsed.scheme_str() == Some("https");
     let default_port = if is_secure { 443 } else { 80 };

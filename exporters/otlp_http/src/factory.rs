@@ -15,4 +15,5 @@ phoenix_component::exporter_factory! {
         phoenix_delivery::change(old.sending_queue.get(), new.map(|new| new.sending_queue.get()))
     },
     touches: OtlpHttpConfig::touches,
+    lacks: |config, signal| config.url(signal).is_none().then(|| exporter::no_url(signal)),
 }

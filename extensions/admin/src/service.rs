@@ -376,9 +376,14 @@ fn parse<T: DeserializeOwned>(head: &request::Parts, body: &Bytes) -> Result<T, 
         ));
     }
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        refusal(StatusCode::BAD_REQUEST, "bad_request", &format!("the body is not what is expected: {error}"))
-    })
+    let unexpected = |why: &dyn std::fmt::Display| {
+        refusal(StatusCode::BAD_REQUEST, "bad_request", &format!("the body is not what is expected: {why}"))
+    };
+    // serde would read `[]` as an object without keys: a change that nobody asked for.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(unexpected(&"a list instead of an object"));
+    }
+    serde_json::from_slice(body).map_err(|error| unexpected(&error))
 }
 
 /// What was planned or done, as JSON or, where that is preferred, as text; or why not.

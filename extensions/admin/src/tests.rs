@@ -200,6 +200,7 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
         ("GET", "/v2", "", 404, "not_found"),
         ("GET", "/v1/plan", "", 405, "method_not_allowed"),
         ("POST", "/v1/plan", "{", 400, "bad_request"),
+        ("POST", "/v1/apply", " []", 400, "bad_request"),
         ("POST", "/v1/plan", r#"{"source": []}"#, 400, "bad_request"),
         ("POST", "/v1/apply", r#"{"conditions": {"fail_on_state_los": true}}"#, 400, "bad_request"),
         ("PUT", "/v1/log-level", r#"{"level": "loud", "for_seconds": 5}"#, 400, "bad_request"),

@@ -1,5 +1,5 @@
 use phoenix_component::{Action, Leases, Touch};
-use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Settings};
+use phoenix_config::{Block, Described, GoDuration, PresentBlock, Problems, Settings};
 use phoenix_transport::settings::{
     GrpcServerSettings, NO_LIMITER, NotYet, ServerKeepalive, TlsServerSettings, Transport, refuse,
     refuse_limiters,
@@ -78,7 +78,7 @@ pub struct StatusGrpc {
     /// TCP or Unix.
     pub transport: Transport,
     /// TLS; plaintext without.
-    pub tls: PresentBlock<TlsServerSettings>,
+    pub tls: Block<TlsServerSettings>,
     /// Largest message in MiB; 0 is 4.
     pub max_recv_msg_size_mib: i64,
     /// Streams of one connection at a time; 0 is the library's bound.
@@ -196,9 +196,7 @@ impl Default for CheckCollectorPipeline {
 
 impl HealthCheckConfig {
     /// Every listener: protocol, endpoint, and what else makes it the same one.
-    pub(crate) fn listeners(
-        &self,
-    ) -> Vec<(&'static str, String, Transport, PresentBlock<TlsServerSettings>)> {
+    pub(crate) fn listeners(&self) -> Vec<(&'static str, String, Transport, Block<TlsServerSettings>)> {
         if !self.use_v2 {
             return vec![("http", self.endpoint.clone(), self.transport, self.tls.clone())];
         }

@@ -111,12 +111,19 @@ impl Settings for OtlpReceiverConfig {
                 let keys = ["traces_url_path", "metrics_url_path", "logs_url_path"];
                 for (key, path) in keys.into_iter().zip(http.paths()) {
                     let valid = http::uri::PathAndQuery::try_from(path.as_str())
-                        .is_ok_and(|uri| uri.query().is_none());
+                        .is_ok_and(|uri| uri.query().is_none() && is_escaped(uri.path()));
                     problems.require(valid, key, format!("invalid HTTP URL path {path:?}"));
                 }
             });
         }
     }
+}
+
+/// Whether each `%` of a path is followed by the two digits of a byte.
+fn is_escaped(path: &str) -> bool {
+    let mut parts = path.split('%');
+    parts.next();
+    parts.all(|part| part.len() >= 2 && part.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -174,6 +181,7 @@ mod tests {
             ("protocols: {grpc: {auth: {authenticator: x, y: z}}}", "protocols::grpc::auth::y"),
             ("protocols: {http: {auth: {}}}", "protocols::http::auth::authenticator"),
             ("protocols: {http: {traces_url_path: 'a b'}}", "protocols::http::traces_url_path"),
+            ("protocols: {http: {logs_url_path: /%41%4}}", "protocols::http::logs_url_path"),
             ("protocols: {http: {profiles_url_path: /p}}", "protocols::http::profiles_url_path"),
             ("protocols: {http: {}}\ninvalid_utf8: drop", "invalid_utf8"),
         ] {

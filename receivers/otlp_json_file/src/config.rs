@@ -235,9 +235,9 @@ impl Settings for OtlpJsonFileConfig {
         );
         problems.require(self.max_log_size.0 > 0, "max_log_size", "`max_log_size` must be positive");
         problems.require(
-            self.max_concurrent_files > 1,
+            self.max_concurrent_files > 0,
             "max_concurrent_files",
-            "`max_concurrent_files` must be greater than 1",
+            "`max_concurrent_files` must be positive",
         );
         self.validate_unsupported(problems);
         self.warn_of_effectless(problems);
@@ -257,7 +257,7 @@ mod tests {
             ("{}", &["include"]),
             (r#"{"include": ["a["], "exclude": ["b", "{"]}"#, &["include::0", "exclude::1"]),
             (
-                r#"{"include": ["x"], "fingerprint_size": 15, "max_log_size": 0, "max_concurrent_files": 1}"#,
+                r#"{"include": ["x"], "fingerprint_size": 15, "max_log_size": 0, "max_concurrent_files": 0}"#,
                 &["fingerprint_size", "max_log_size", "max_concurrent_files"],
             ),
             (

@@ -64,7 +64,7 @@ impl Tailer {
         budget: Budget,
         stop: Stop,
     ) -> Result<Tailer, &'static str> {
-        let at_a_time = config.max_concurrent_files / 2;
+        let at_a_time = (config.max_concurrent_files / 2).max(1);
         let flush_after = config.force_flush_period.as_duration();
         let work = Work {
             id: id.to_owned(),

@@ -99,7 +99,7 @@ impl Look {
                 .is_positive()
                 .then(|| config.exclude_older_than.as_duration()),
             fingerprint: config.fingerprint_size.0,
-            most_open: config.max_concurrent_files / 2,
+            most_open: (config.max_concurrent_files / 2).max(1),
             start_at: if config.replay_file { StartAt::Beginning } else { config.start_at },
         })
     }

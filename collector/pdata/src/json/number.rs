@@ -289,7 +289,7 @@ pub(super) fn put_double(out: &mut Vec<u8>, value: f64) {
         return out.extend_from_slice(b"\"NaN\"");
     }
     if value.is_infinite() {
-        return out.extend_from_slice(if value > 0.0 { b"\"+Inf\"" } else { b"\"-Inf\"" });
+        return out.extend_from_slice(if value > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" });
     }
     let magnitude = value.abs();
     if value.fract() == 0.0 && (1.0..1e15).contains(&magnitude) {
@@ -450,8 +450,8 @@ mod tests {
             (1.7976931348623157e308, "1.7976931348623157e+308"),
             (5e-324, "5e-324"),
             (f64::NAN, "\"NaN\""),
-            (f64::INFINITY, "\"+Inf\""),
-            (f64::NEG_INFINITY, "\"-Inf\""),
+            (f64::INFINITY, "\"Infinity\""),
+            (f64::NEG_INFINITY, "\"-Infinity\""),
         ];
         for (value, expected) in doubles {
             let mut out = Vec::new();

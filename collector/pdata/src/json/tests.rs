@@ -127,7 +127,7 @@ fn attributes_are_read_in_every_form_that_they_may_have() {
         (r#"{"key":"a","value":{"doubleValue":"NaN"}}"#, r#"{"key":"a","value":{"doubleValue":"NaN"}}"#),
         (
             r#"{"key":"a","value":{"doubleValue":"-Infinity"}}"#,
-            r#"{"key":"a","value":{"doubleValue":"-Inf"}}"#,
+            r#"{"key":"a","value":{"doubleValue":"-Infinity"}}"#,
         ),
         (r#"{"key":"a","value":{"bytesValue":"AQID"}}"#, r#"{"key":"a","value":{"bytesValue":"AQID"}}"#),
         (r#"{"key":"a","value":{"bytesValue":"_-8"}}"#, r#"{"key":"a","value":{"bytesValue":"/+8="}}"#),

@@ -56,7 +56,7 @@ readers:
         otlp: {protocol: http/protobuf, endpoint: backend:4318, insecure: true, compression: gzip, timeout: 500,
                headers: [{name: x-key, value: secret}], headers_list: 'a=1, X-Key=2'}
   - periodic: {exporter: {console: {}}}
-  - periodic: {exporter: {otlp: {protocol: grpc, endpoint: 'backend:4317'}}}
+  - periodic: {exporter: {otlp: {protocol: grpc, endpoint: 'backend:4317', headers: {x-key: secret}}}}
 ";
     let plan = read(text).expect("fine");
     let ReaderPlan::Push { interval, timeout, to: PushTarget::Otlp(target) } = &plan.readers[0] else {
@@ -70,6 +70,8 @@ readers:
     assert!(matches!(&plan.readers[1], ReaderPlan::Push { to: PushTarget::Console, .. }));
     let ReaderPlan::Push { to: PushTarget::Otlp(target), .. } = &plan.readers[2] else { panic!() };
     assert_eq!((target.over_http, target.endpoint.as_str()), (false, "https://backend:4317"));
+    // A map, as in version 0.2 of the section.
+    assert_eq!(target.headers, [("x-key".to_owned(), Opaque::new("secret"))]);
 }
 
 #[test]

@@ -87,12 +87,31 @@ impl std::error::Error for UnknownLevel {}
 impl FromStr for LogLevel {
     type Err = UnknownLevel;
 
-    /// Reads the name in any case; nothing is `info`, as for zap.
+    /// Reads the name in any case; nothing is `info`, and `warning` is `warn`, as for zap.
     fn from_str(text: &str) -> Result<LogLevel, UnknownLevel> {
         if text.is_empty() {
             return Ok(LogLevel::Info);
         }
+        if text.eq_ignore_ascii_case("warning") {
+            return Ok(LogLevel::Warn);
+        }
         let known = LogLevel::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(text));
         known.ok_or_else(|| UnknownLevel(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogLevel;
+
+    #[test]
+    fn names_are_read_as_zap_reads_them() {
+        let read = |text: &str| text.parse::<LogLevel>().ok();
+        for level in LogLevel::ALL {
+            assert_eq!(read(level.name()), Some(level));
+            assert_eq!(read(&level.name().to_uppercase()), Some(level));
+        }
+        assert_eq!((read(""), read("Warning")), (Some(LogLevel::Info), Some(LogLevel::Warn)));
+        assert_eq!((read("trace"), read("warn ")), (None, None));
     }
 }

@@ -214,7 +214,7 @@ macro_rules! side_server_settings {
             /// TCP or Unix.
             pub transport: $crate::settings::Transport,
             /// TLS; plaintext without.
-            pub tls: phoenix_config::PresentBlock<$crate::settings::TlsServerSettings>,
+            pub tls: phoenix_config::Block<$crate::settings::TlsServerSettings>,
             /// Cross-origin requests.
             pub cors: phoenix_config::PresentBlock<$crate::settings::Cors>,
             /// Largest body in bytes; 0 is 20 MiB.

@@ -2,7 +2,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use phoenix_component::{Capabilities, Host, LeaseError, Leases, ListenerLease, StartError};
-use phoenix_config::{Block, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use phoenix_config::{Block, Described, GoDuration, OpaqueMap, Problems, Settings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -40,7 +40,7 @@ pub struct GrpcServerSettings {
     #[described(no_effect = "a listener makes none")]
     pub dialer: Dialer,
     /// TLS; plaintext without.
-    pub tls: PresentBlock<TlsServerSettings>,
+    pub tls: Block<TlsServerSettings>,
     /// Largest message in MiB, decompressed; 0 is 4.
     #[described(min = 0, max = 4095)]
     pub max_recv_msg_size_mib: i64,
@@ -70,7 +70,7 @@ impl Default for GrpcServerSettings {
             endpoint: "localhost:4317".to_owned(),
             transport: Transport::Tcp,
             dialer: Dialer::default(),
-            tls: PresentBlock::off(),
+            tls: Block::off(),
             max_recv_msg_size_mib: 0,
             max_concurrent_streams: 0,
             read_buffer_size: 524_288,

@@ -46,7 +46,7 @@ macro_rules! http_server_settings {
         $crate::client_settings! {
             $(#[$doc])* pub struct $name http $crate::settings::HttpServerSettings {
                 endpoint: String, transport: $crate::settings::Transport,
-                tls: phoenix_config::PresentBlock<$crate::settings::TlsServerSettings>,
+                tls: phoenix_config::Block<$crate::settings::TlsServerSettings>,
                 cors: phoenix_config::PresentBlock<$crate::settings::Cors>,
                 max_request_body_size: i64, include_metadata: bool,
                 response_headers: phoenix_config::OpaqueMap,
@@ -117,7 +117,7 @@ block! {
         /// TCP or Unix.
         transport: Transport = Transport::Tcp,
         /// TLS; plaintext without.
-        tls: PresentBlock<TlsServerSettings> = PresentBlock::off(),
+        tls: Block<TlsServerSettings> = Block::off(),
         /// Cross-origin requests.
         cors: PresentBlock<Cors> = PresentBlock::off(),
         #[described(min = 0)]

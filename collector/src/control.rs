@@ -83,10 +83,13 @@ impl Control {
     }
 
     /// Applies the configuration that the process was started with.
-    pub(crate) async fn start(&self, loaded: Loaded) -> anyhow::Result<()> {
+    /// `between` is called after each step.
+    pub(crate) async fn start(&self, loaded: Loaded, between: impl Fn()) -> anyhow::Result<()> {
         let mut own_metrics = self.0.turn.lock().await;
         let readers = own_metrics.prepare(&loaded.telemetry)?;
+        between();
         self.0.engine.apply(&loaded.plan).await?;
+        between();
         own_metrics.commit(readers);
         self.note(&loaded, true);
         Ok(())

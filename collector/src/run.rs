@@ -80,7 +80,7 @@ pub(crate) fn run(
             None => engine.host().collector.set(Arc::new(control.clone())),
         }
         done();
-        control.start(loaded).await?;
+        control.start(loaded, done).await?;
         tracing::info!("Everything is ready. Begin running and processing data.");
         control.settle();
         let stopped = until_stopped(&control, &engine, &mut signals, shutdown_timeout, watch_config).await;

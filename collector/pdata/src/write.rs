@@ -48,21 +48,20 @@ pub fn put_key(out: &mut Vec<u8>, number: u32, wire: Wire) {
     put_varint(out, u64::from(key(number, wire)));
 }
 
-/// What [`put_start`] writes at once; what is beyond the bytes that were asked for is taken back.
-pub(crate) const STEP: usize = 32;
+/// The most that [`put_start`] writes at once; what is beyond the bytes that were asked for is taken back.
+pub(crate) const STEP: usize = 64;
 
 /// Appends the first `len` bytes of `text`. Those of a usual key or value go in one step of a fixed size, where
 /// there is as much of `text`: a call to copy as many as there are costs more than the bytes.
 #[inline(always)]
 pub(crate) fn put_start(out: &mut Vec<u8>, text: &[u8], len: usize) {
-    match text.first_chunk::<STEP>() {
-        Some(chunk) if len <= STEP => {
-            let end = out.len() + len;
-            out.extend_from_slice(chunk);
-            out.truncate(end);
-        }
-        _ => out.extend_from_slice(&text[..len]),
+    let end = out.len() + len;
+    match (text.first_chunk::<STEP>(), text.first_chunk::<{ STEP / 2 }>()) {
+        (_, Some(chunk)) if len <= STEP / 2 => out.extend_from_slice(chunk),
+        (Some(chunk), _) if len <= STEP => out.extend_from_slice(chunk),
+        _ => return out.extend_from_slice(&text[..len]),
     }
+    out.truncate(end);
 }
 
 /// Appends an integer, boolean or enumeration field. Negative numbers of 32 bits are sign-extended to 64

@@ -239,8 +239,9 @@ mod tests {
 
     #[test]
     fn a_body_leaves_a_debt_that_is_waited_for() {
+        type Of = fn(u64) -> Charge;
         let rate = Rate::new(1000.0, 0.0);
-        let cases: [(Buckets, fn(u64) -> Charge, fn(u64) -> Charge); 2] = [
+        let cases: [(Buckets, Of, Of); 2] = [
             (Buckets::new(None, None, rate, 100), Charge::Bytes, Charge::Items),
             (Buckets::new(None, rate, None, 100), Charge::Items, Charge::Bytes),
         ];

@@ -86,6 +86,14 @@ pub(crate) fn labels_of(row: &Row, columns: [usize; 3]) -> Labels {
     labels
 }
 
+/// The agents that are not revoked and whose labels are meant, by identifier.
+pub(crate) fn meant(tx: &mut dyn Tx, means: impl Fn(&Labels) -> bool) -> Result<Vec<String>> {
+    let sql =
+        "SELECT id, labels, enrolled_labels, extra_labels FROM agents WHERE revoked_at IS NULL ORDER BY id";
+    let rows = tx.query(sql, &[])?;
+    Ok(rows.iter().filter(|row| means(&labels_of(row, [1, 2, 3]))).map(|row| row.text(0)).collect())
+}
+
 /// `here` is when an agent that is connected to this instance was last heard of, `now` the time of the database.
 pub(crate) fn agent(row: &Row, here: Option<i64>, now: i64) -> Agent {
     let elsewhere = row.maybe_int(15).filter(|seen| now - seen < instances::LEASE_MS);

@@ -271,6 +271,11 @@ impl Assignment {
         self.groups.iter().find(|(selector, _)| selector.matches(labels)).map(|(_, group)| group)
     }
 
+    /// Whether agents with these labels belong to the group with this identifier.
+    pub(crate) fn means(&self, labels: &Labels, group_id: &str) -> bool {
+        self.group_of(labels).is_some_and(|group| group.id == group_id)
+    }
+
     /// The version that an agent is to have.
     pub(crate) fn version_of(&self, agent_id: &str, labels: &Labels) -> Option<String> {
         let group = self.group_of(labels)?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::agents::labels_of;
+use crate::agents;
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::configurations::{self, Version};
@@ -198,12 +198,7 @@ pub(crate) fn start(
 /// that a stage does not wait for who is away.
 fn members(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> Result<Vec<String>> {
     let assignment = Assignment::load(tx)?;
-    let sql = "SELECT id, labels, enrolled_labels, extra_labels FROM agents WHERE revoked_at IS NULL";
-    let belongs = |row: &Row| {
-        assignment.group_of(&labels_of(row, [1, 2, 3])).is_some_and(|group| group.id == rollout.group_id)
-    };
-    let mut members: Vec<String> =
-        tx.query(sql, &[])?.iter().filter(|row| belongs(row)).map(|row| row.text(0)).collect();
+    let mut members = agents::meant(tx, |labels| assignment.means(labels, &rollout.group_id))?;
     members.sort_by_cached_key(|id| (!connected.contains(id), sha256(format!("{} {id}", rollout.id))));
     Ok(members)
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::agents::{self, labels_of};
+use crate::agents;
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::cron::Cron;
@@ -263,14 +263,7 @@ fn agents_of(tx: &mut dyn Tx, schedule: &Schedule) -> Result<Vec<String>> {
         return Ok(there.iter().map(|row| row.text(0)).collect());
     }
     let selector = Selector::parse(&schedule.selector)?;
-    let sql =
-        "SELECT id, labels, enrolled_labels, extra_labels FROM agents WHERE revoked_at IS NULL ORDER BY id";
-    let rows = tx.query(sql, &[])?;
-    Ok(rows
-        .iter()
-        .filter(|row| selector.matches(&labels_of(row, [1, 2, 3])))
-        .map(|row| row.text(0))
-        .collect())
+    agents::meant(tx, |labels| selector.matches(labels))
 }
 
 #[cfg(test)]

@@ -245,7 +245,22 @@ impl Db {
         self.run(Mode::Write, work).await
     }
 
-    /// The same for what changes nothing that others change: it does not wait for them.
+    /// The same for what has to know the time of the database, in Unix milliseconds: instances have clocks of their own.
+    ///
+    /// # Errors
+    /// Those of `work`, and where the database fails.
+    pub async fn write_at<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut dyn Tx, i64) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.write(move |tx| {
+            let now = tx.clock()?;
+            work(tx, now)
+        })
+        .await
+    }
+
+    /// The same as [`write`](Db::write) for what changes nothing that others change: it does not wait for them.
     ///
     /// # Errors
     /// Those of `work`, and where the database fails.

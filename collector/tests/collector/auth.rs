@@ -239,25 +239,29 @@ service:
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_sends_too_much_is_told_when_to_come_again() {
-    let ports = Ports { grpc: free_port(), http: free_port() };
-    let inside = Inside::start(&format!(
+/// Requests of a tenant are limited.
+async fn limited(Ports { grpc, http }: &Ports, limits: &str) -> Inside {
+    Inside::start(&format!(
         "
-extensions: {{rate_limiter: {{key: [metadata.x-tenant], requests_per_second: 1, requests_burst: 3}}}}
+extensions: {{rate_limiter: {{key: [metadata.x-tenant], {limits}}}}}
 receivers:
   otlp:
     protocols:
-      grpc: {{endpoint: '127.0.0.1:{}', middlewares: [{{id: rate_limiter}}]}}
-      http: {{endpoint: '127.0.0.1:{}', middlewares: [{{id: rate_limiter}}]}}
+      grpc: {{endpoint: '127.0.0.1:{grpc}', middlewares: [{{id: rate_limiter}}]}}
+      http: {{endpoint: '127.0.0.1:{http}', middlewares: [{{id: rate_limiter}}]}}
 exporters: {{nop: }}
 service:
   extensions: [rate_limiter]
   pipelines: {{traces: {{receivers: [otlp], exporters: [nop]}}}}
-",
-        ports.grpc, ports.http
+"
     ))
-    .await;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_sends_too_much_is_told_when_to_come_again() {
+    let ports = Ports { grpc: free_port(), http: free_port() };
+    let inside = limited(&ports, "requests_per_second: 1, requests_burst: 3").await;
     let mut client = grpc(ports.grpc).await;
     let loud = [("x-tenant", "loud")];
     for _ in 0..2 {
@@ -286,22 +290,7 @@ service:
 async fn a_client_that_sends_too_many_items_waits_for_what_it_owes() {
     let ports = Ports { grpc: free_port(), http: free_port() };
     // Each request has five items.
-    let inside = Inside::start(&format!(
-        "
-extensions: {{rate_limiter: {{key: [metadata.x-tenant], items_per_second: 1, items_burst: 8}}}}
-receivers:
-  otlp:
-    protocols:
-      grpc: {{endpoint: '127.0.0.1:{}', middlewares: [{{id: rate_limiter}}]}}
-      http: {{endpoint: '127.0.0.1:{}', middlewares: [{{id: rate_limiter}}]}}
-exporters: {{nop: }}
-service:
-  extensions: [rate_limiter]
-  pipelines: {{traces: {{receivers: [otlp], exporters: [nop]}}}}
-",
-        ports.grpc, ports.http
-    ))
-    .await;
+    let inside = limited(&ports, "items_per_second: 1, items_burst: 8").await;
     let mut client = grpc(ports.grpc).await;
     let loud = [("x-tenant", "loud")];
     export(&mut client, &loud).await.expect("five of eight");

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::configurations::{Diff, compare};
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
 use super::page::{Page, Paging, page_where};
-use crate::agents::labels_of;
+use crate::agents;
 use crate::app::App;
 use crate::audit::Caller;
 use crate::components::{self, Lack};
@@ -151,14 +151,7 @@ pub(crate) async fn plan(
                 None => Vec::new(),
             };
             let assignment = Assignment::load(tx)?;
-            let sql = "SELECT id, labels, enrolled_labels, extra_labels FROM agents WHERE revoked_at IS NULL ORDER BY id";
-            let rows = tx.query(sql, &[])?;
-            let belongs = |labels| assignment.group_of(&labels).is_some_and(|found| found.id == id);
-            let agents: Vec<String> = rows
-                .iter()
-                .filter(|row| belongs(labels_of(row, [1, 2, 3])))
-                .map(|row| row.text(0))
-                .collect();
+            let agents = agents::meant(tx, |labels| assignment.means(labels, &id))?;
             Ok((agents, old, new))
         })
         .await?;

@@ -142,13 +142,8 @@ pub(crate) async fn order(
 ) -> Result<Tagged<Rollout>> {
     caller.require(Permission::Deploy)?;
     let revision = seen.given();
-    let after = app
-        .db
-        .write(move |tx| {
-            let now = tx.clock()?;
-            rollouts::order(tx, &caller, now, &id, revision, asked.order)
-        })
-        .await?;
+    let after =
+        app.db.write_at(move |tx, now| rollouts::order(tx, &caller, now, &id, revision, asked.order)).await?;
     app.hub.changed();
     Ok(Tagged::ok(after))
 }

@@ -30,13 +30,7 @@ pub(crate) async fn create(
     Body(new): Body<NewSchedule>,
 ) -> Result<Tagged<Schedule>> {
     caller.require(Permission::Deploy)?;
-    let made = app
-        .db
-        .write(move |tx| {
-            let now = tx.clock()?;
-            schedules::create(tx, &caller, now, &new)
-        })
-        .await?;
+    let made = app.db.write_at(move |tx, now| schedules::create(tx, &caller, now, &new)).await?;
     app.hub.work_came();
     Ok(Tagged::created(made))
 }
@@ -65,13 +59,8 @@ pub(crate) async fn change(
 ) -> Result<Tagged<Schedule>> {
     caller.require(Permission::Deploy)?;
     let revision = seen.required()?;
-    let after = app
-        .db
-        .write(move |tx| {
-            let now = tx.clock()?;
-            schedules::change(tx, &caller, now, &id, revision, &change)
-        })
-        .await?;
+    let after =
+        app.db.write_at(move |tx, now| schedules::change(tx, &caller, now, &id, revision, &change)).await?;
     app.hub.work_came();
     Ok(Tagged::ok(after))
 }
@@ -87,11 +76,6 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode> {
     caller.require(Permission::Deploy)?;
     let revision = seen.required()?;
-    app.db
-        .write(move |tx| {
-            let now = tx.clock()?;
-            schedules::remove(tx, &caller, now, &id, revision)
-        })
-        .await?;
+    app.db.write_at(move |tx, now| schedules::remove(tx, &caller, now, &id, revision)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -58,13 +58,7 @@ pub(crate) async fn create(
     Body(new): Body<NewTask>,
 ) -> Result<(StatusCode, Json<Task>)> {
     caller.require(Permission::Deploy)?;
-    let made = app
-        .db
-        .write(move |tx| {
-            let now = tx.clock()?;
-            tasks::add(tx, &caller, now, &id, &new)
-        })
-        .await?;
+    let made = app.db.write_at(move |tx, now| tasks::add(tx, &caller, now, &id, &new)).await?;
     app.hub.work_came();
     Ok((StatusCode::ACCEPTED, Json(made)))
 }
@@ -88,13 +82,7 @@ pub(crate) async fn requeue(
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::Deploy)?;
-    let after = app
-        .db
-        .write(move |tx| {
-            let now = tx.clock()?;
-            tasks::requeue(tx, &caller, now, &id)
-        })
-        .await?;
+    let after = app.db.write_at(move |tx, now| tasks::requeue(tx, &caller, now, &id)).await?;
     app.hub.work_came();
     Ok(Json(after))
 }
@@ -107,12 +95,5 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Json<Task>> {
     caller.require(Permission::Deploy)?;
-    Ok(Json(
-        app.db
-            .write(move |tx| {
-                let now = tx.clock()?;
-                tasks::cancel(tx, &caller, now, &id)
-            })
-            .await?,
-    ))
+    Ok(Json(app.db.write_at(move |tx, now| tasks::cancel(tx, &caller, now, &id)).await?))
 }

@@ -13,7 +13,7 @@ use phoenix_pdata::view::{
     Data, Exemplar as Sent, ExponentialPoint, HistogramPoint, Many, Metric, Number, NumberPoint,
     ResourceMetrics, SummaryPoint, Temporality,
 };
-use phoenix_series::{BuildThrough, Fingerprint, Hasher, NO_RECORDED_VALUE, STALE_NAN};
+use phoenix_series::{Fingerprint, Hasher, NO_RECORDED_VALUE, STALE_NAN};
 use smallvec::SmallVec;
 
 use crate::cache::Cache;
@@ -133,9 +133,9 @@ pub struct Translator {
 }
 
 /// Bounds of buckets and quantiles as text: histograms of one kind have the same ones, and to write a number in its
-/// fewest digits takes longer than the rest of a sample.
+/// fewest digits takes longer than the rest of a sample. Hashed with a key, since senders choose them.
 #[derive(Debug, Default)]
-struct Numbers(HashMap<u64, Box<str>, BuildThrough>);
+struct Numbers(HashMap<u64, Box<str>>);
 
 impl Numbers {
     fn text(&mut self, value: f64) -> &str {

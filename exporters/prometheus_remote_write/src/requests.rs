@@ -2,9 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use phoenix_pdata::wire::Wire;
-use phoenix_pdata::write::{put_bytes, put_double, put_key, put_message, put_uint, put_varint, varint_len};
+use phoenix_component::Budget;
+use phoenix_pdata::write::{put_bytes, put_double, put_message, put_uint, put_varint};
 use phoenix_prometheus::{Exemplar, Extra, Family, Kind, LabelSet, Native, Sample, Sink, labels_in};
+use phoenix_transport::Payload;
+use phoenix_transport::compression::Encoding;
+
+use crate::alike::Alike;
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +20,44 @@ pub(crate) enum Version {
 }
 
 /// A request, and how many data points ended in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Written {
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
     pub(crate) items: u64,
     pub(crate) series: u64,
+}
+
+/// The bytes of a request.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// As they are: the client compresses them.
+    Plain(Vec<u8>),
+    /// A snappy block, from `start` on.
+    Snappy {
+        /// The block, and what stands before it.
+        bytes: Vec<u8>,
+        /// Where it begins.
+        start: usize,
+    },
+}
+
+impl Body {
+    /// How many bytes they take.
+    pub(crate) fn len(&self) -> usize {
+        let (Body::Plain(bytes) | Body::Snappy { bytes, .. }) = self;
+        bytes.len()
+    }
+
+    /// What a client sends, charged to `budget` until it was sent.
+    pub(crate) fn into_payload(self, budget: &Budget) -> Payload {
+        let charged = |bytes: Vec<u8>| budget.charge_reserve(bytes.capacity()).attach(bytes);
+        match self {
+            Body::Plain(bytes) => charged(bytes).into(),
+            Body::Snappy { bytes, start } => {
+                Payload::encoded(Encoding::Snappy, charged(bytes).slice(start..))
+            }
+        }
+    }
 }
 
 /// Writes requests.
@@ -28,8 +65,16 @@ pub(crate) struct Writer {
     version: Version,
     max_bytes: usize,
     with_metadata: bool,
+    /// How large requests of other batches were.
+    usual_bytes: usize,
     done: Vec<Written>,
-    current: Written,
+    /// The series of version 1.
+    alike: Alike,
+    /// The series of version 2.
+    body: Vec<u8>,
+    /// What ended in the current request.
+    items: u64,
+    series: u64,
     /// What stands in a series behind its labels.
     tail: Vec<u8>,
     /// The labels of a series of version 2.
@@ -65,13 +110,21 @@ impl Symbols {
 impl Writer {
     /// `usual_bytes` is how large requests of other batches were: a buffer of that size need not grow.
     pub(crate) fn new(version: Version, max_bytes: usize, usual_bytes: usize, with_metadata: bool) -> Writer {
-        let body = Vec::with_capacity(usual_bytes.min(max_bytes));
+        let usual_bytes = usual_bytes.min(max_bytes);
+        let [of_one, of_two] = match version {
+            Version::One => [usual_bytes, 0],
+            Version::Two => [0, usual_bytes],
+        };
         Writer {
             version,
             max_bytes,
             with_metadata,
+            usual_bytes,
             done: Vec::new(),
-            current: Written { body, ..Written::default() },
+            alike: Alike::with_capacity(of_one),
+            body: Vec::with_capacity(of_two),
+            items: 0,
+            series: 0,
             tail: Vec::new(),
             labels: Vec::new(),
             symbols: Symbols::default(),
@@ -87,50 +140,52 @@ impl Writer {
     }
 
     fn cut(&mut self) {
-        if self.current.body.is_empty() {
+        if self.series == 0 {
             return;
         }
-        let mut written = std::mem::take(&mut self.current);
-        match self.version {
-            Version::One => written.body.append(&mut self.metadata),
+        let body = match self.version {
+            Version::One => {
+                let series = std::mem::replace(&mut self.alike, Alike::with_capacity(self.usual_bytes));
+                let (bytes, start) = series.finish(&self.metadata);
+                self.metadata.clear();
+                Body::Snappy { bytes, start }
+            }
             Version::Two => {
                 let symbols = std::mem::take(&mut self.symbols).encoded;
-                let mut body = Vec::with_capacity(2 + symbols.len() + written.body.len());
+                let mut body = Vec::with_capacity(2 + symbols.len() + self.body.len());
                 put_bytes(&mut body, 4, b"");
                 body.extend_from_slice(&symbols);
-                body.append(&mut written.body);
-                written.body = body;
+                body.append(&mut self.body);
+                Body::Plain(body)
             }
-        }
+        };
         self.told.clear();
-        self.done.push(written);
+        let (items, series) = (std::mem::take(&mut self.items), std::mem::take(&mut self.series));
+        self.done.push(Written { body, items, series });
     }
 
     /// Begins a new request where `more` bytes would be too many for this one.
     fn make_room(&mut self, more: usize) {
-        let size = self.current.body.len() + self.metadata.len() + self.symbols.encoded.len() + more;
+        let size = self.alike.plain_len()
+            + self.body.len()
+            + self.metadata.len()
+            + self.symbols.encoded.len()
+            + more;
         if size > self.max_bytes {
             self.cut();
         }
     }
 
     /// Appends a series with what is in `tail`.
-    fn series(&mut self, family: &Family<'_>, suffix: &str, labels: &LabelSet, extra: Extra<'_>) {
-        let of_labels = labels.len(family.name, suffix, extra);
+    fn series(&mut self, family: &Family<'_>, suffix: &'static str, labels: &LabelSet, extra: Extra<'_>) {
         // In version 2 exemplars in `tail` refer to symbols of this request already: room was made before them.
         if self.version == Version::One {
-            self.make_room(of_labels + self.tail.len() + 16);
+            self.make_room(labels.len(family.name, suffix, extra) + self.tail.len() + 16);
         }
-        self.current.series += 1;
+        self.series += 1;
         match self.version {
             Version::One => {
-                let len = of_labels + self.tail.len();
-                let body = &mut self.current.body;
-                body.reserve(len + 1 + varint_len(len as u64));
-                put_key(body, 1, Wire::Len);
-                put_varint(body, len as u64);
-                labels.put(body, family.name, suffix, extra);
-                body.extend_from_slice(&self.tail);
+                self.alike.put(family.name, suffix, labels, extra, &self.tail);
                 if self.with_metadata && !self.told.contains(family.name) {
                     self.told.insert(family.name.to_owned());
                     put_message(&mut self.metadata, 3, |out| {
@@ -148,7 +203,7 @@ impl Writer {
                 let refs = references(symbols, &self.labels);
                 let (help, unit) = (symbols.place(family.help), symbols.place(family.unit));
                 let tail = &self.tail;
-                put_message(&mut self.current.body, 5, |out| {
+                put_message(&mut self.body, 5, |out| {
                     put_bytes(out, 1, &refs);
                     out.extend_from_slice(tail);
                     put_message(out, 5, |out| {
@@ -186,7 +241,7 @@ impl Sink for Writer {
     fn sample(
         &mut self,
         family: &Family<'_>,
-        suffix: &str,
+        suffix: &'static str,
         labels: &LabelSet,
         extra: Extra<'_>,
         sample: Sample,
@@ -225,7 +280,7 @@ impl Sink for Writer {
     }
 
     fn point_ends(&mut self) {
-        self.current.items += 1;
+        self.items += 1;
     }
 }
 

@@ -31,29 +31,6 @@ pub enum Extra<'a> {
     Quantile(&'a str),
 }
 
-impl<'a> Extra<'a> {
-    /// Its name and value.
-    pub fn label(self) -> Option<(&'static str, &'a str)> {
-        match self {
-            Extra::None => None,
-            Extra::Bucket(bound) => Some(("le", bound)),
-            Extra::Quantile(quantile) => Some(("quantile", quantile)),
-        }
-    }
-}
-
-/// Where in encoded labels others belong: before the byte `name` the label with the name of the series, and an extra one
-/// in the place of `from..to`, which is where the labels end if there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cuts {
-    /// The place of the name.
-    pub name: usize,
-    /// Where the labels before an extra one end; not before `name`.
-    pub from: usize,
-    /// Where those behind it begin.
-    pub to: usize,
-}
-
 impl LabelSet {
     /// Sorts labels and encodes them. Of a name that occurs twice the values are joined by semicolons; empty values and
     /// the name `__name__` are left out, since they would mean something else.
@@ -104,40 +81,38 @@ impl LabelSet {
         labels_in(&self.encoded)
     }
 
-    /// Whether this is the very same set, not only an equal one.
-    pub fn is(&self, other: &LabelSet) -> bool {
-        Arc::ptr_eq(&self.encoded, &other.encoded)
-    }
-
     /// How many bytes [`put`](LabelSet::put) writes.
     pub fn len(&self, name: &str, suffix: &str, extra: Extra<'_>) -> usize {
         let own = label_len("__name__".len(), name.len() + suffix.len());
-        let added = extra.label().map_or(0, |(key, value)| label_len(key.len(), value.len()));
-        let Cuts { from, to, .. } = self.cuts(extra);
-        self.encoded.len() - (to - from) + own + added
+        let (cut, added) = match self.place_of(extra) {
+            None => (0, 0),
+            Some((key, value, (from, to))) => (to - from, label_len(key.len(), value.len())),
+        };
+        self.encoded.len() - cut + own + added
     }
 
     /// Appends the labels with the name `name` and `suffix`, and with `extra`, in their order.
     pub fn put(&self, out: &mut Vec<u8>, name: &str, suffix: &str, extra: Extra<'_>) {
-        let cuts = self.cuts(extra);
-        out.extend_from_slice(&self.encoded[..cuts.name]);
+        let name_at = self.name_at as usize;
+        out.extend_from_slice(&self.encoded[..name_at]);
         put_label(out, "__name__", name, suffix);
-        out.extend_from_slice(&self.encoded[cuts.name..cuts.from]);
-        if let Some((key, value)) = extra.label() {
-            put_label(out, key, value, "");
+        match self.place_of(extra) {
+            None => out.extend_from_slice(&self.encoded[name_at..]),
+            Some((key, value, (from, to))) => {
+                out.extend_from_slice(&self.encoded[name_at..from]);
+                put_label(out, key, value, "");
+                out.extend_from_slice(&self.encoded[to..]);
+            }
         }
-        out.extend_from_slice(&self.encoded[cuts.to..]);
     }
 
-    /// Where the name and `extra` belong.
-    pub fn cuts(&self, extra: Extra<'_>) -> Cuts {
-        let end = self.encoded.len() as u32;
-        let (from, to) = match extra {
-            Extra::None => (end, end),
-            Extra::Bucket(_) => self.bucket,
-            Extra::Quantile(_) => self.quantile,
-        };
-        Cuts { name: self.name_at as usize, from: from as usize, to: to as usize }
+    fn place_of<'a>(&self, extra: Extra<'a>) -> Option<(&'static str, &'a str, (usize, usize))> {
+        let place = |(from, to): (u32, u32)| (from as usize, to as usize);
+        match extra {
+            Extra::None => None,
+            Extra::Bucket(bound) => Some(("le", bound, place(self.bucket))),
+            Extra::Quantile(quantile) => Some(("quantile", quantile, place(self.quantile))),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use phoenix_transport::trace;
 use crate::RemoteWriteConfig;
 use crate::answer::{judge, written};
 use crate::metrics::RemoteWriteMetrics;
-use crate::requests::{Body, Version, Writer, Written};
+use crate::requests::{Version, Writer, Written};
 
 /// The exporter. Nothing is connected before the first batch.
 pub(crate) fn create(
@@ -103,13 +103,13 @@ impl RemoteWrite {
 
     async fn post(
         &self,
-        request: Body,
+        request: Vec<u8>,
         version: Version,
         headers: &HeaderMap,
         client: Option<&ClientInfo>,
     ) -> Result<(), Refusal> {
-        let body = request.into_payload(&self.budget);
-        let response = self.client.post_for(&self.destination, headers, body, client).await;
+        let body = self.budget.charge_reserve(request.capacity()).attach(request);
+        let response = self.client.post_for(&self.destination, headers, body.into(), client).await;
         self.metrics.sent_batches.add(1);
         let response = response.map_err(refusal)?;
         let told = written(&response.headers);

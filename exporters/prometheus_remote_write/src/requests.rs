@@ -2,13 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use phoenix_component::Budget;
-use phoenix_pdata::write::{put_bytes, put_double, put_message, put_uint, put_varint};
+use phoenix_pdata::wire::Wire;
+use phoenix_pdata::write::{put_bytes, put_double, put_key, put_message, put_uint, put_varint, varint_len};
 use phoenix_prometheus::{Exemplar, Extra, Family, Kind, LabelSet, Native, Sample, Sink, labels_in};
-use phoenix_transport::Payload;
-use phoenix_transport::compression::Encoding;
-
-use crate::alike::Alike;
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,44 +16,11 @@ pub(crate) enum Version {
 }
 
 /// A request, and how many data points ended in it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Written {
-    pub(crate) body: Body,
+    pub(crate) body: Vec<u8>,
     pub(crate) items: u64,
     pub(crate) series: u64,
-}
-
-/// The bytes of a request.
-#[derive(Debug)]
-pub(crate) enum Body {
-    /// As they are: the client compresses them.
-    Plain(Vec<u8>),
-    /// A snappy block, from `start` on.
-    Snappy {
-        /// The block, and what stands before it.
-        bytes: Vec<u8>,
-        /// Where it begins.
-        start: usize,
-    },
-}
-
-impl Body {
-    /// How many bytes they take.
-    pub(crate) fn len(&self) -> usize {
-        let (Body::Plain(bytes) | Body::Snappy { bytes, .. }) = self;
-        bytes.len()
-    }
-
-    /// What a client sends, charged to `budget` until it was sent.
-    pub(crate) fn into_payload(self, budget: &Budget) -> Payload {
-        let charged = |bytes: Vec<u8>| budget.charge_reserve(bytes.capacity()).attach(bytes);
-        match self {
-            Body::Plain(bytes) => charged(bytes).into(),
-            Body::Snappy { bytes, start } => {
-                Payload::encoded(Encoding::Snappy, charged(bytes).slice(start..))
-            }
-        }
-    }
 }
 
 /// Writes requests.
@@ -65,16 +28,8 @@ pub(crate) struct Writer {
     version: Version,
     max_bytes: usize,
     with_metadata: bool,
-    /// How large requests of other batches were.
-    usual_bytes: usize,
     done: Vec<Written>,
-    /// The series of version 1.
-    alike: Alike,
-    /// The series of version 2.
-    body: Vec<u8>,
-    /// What ended in the current request.
-    items: u64,
-    series: u64,
+    current: Written,
     /// What stands in a series behind its labels.
     tail: Vec<u8>,
     /// The labels of a series of version 2.
@@ -110,21 +65,13 @@ impl Symbols {
 impl Writer {
     /// `usual_bytes` is how large requests of other batches were: a buffer of that size need not grow.
     pub(crate) fn new(version: Version, max_bytes: usize, usual_bytes: usize, with_metadata: bool) -> Writer {
-        let usual_bytes = usual_bytes.min(max_bytes);
-        let [of_one, of_two] = match version {
-            Version::One => [usual_bytes, 0],
-            Version::Two => [0, usual_bytes],
-        };
+        let body = Vec::with_capacity(usual_bytes.min(max_bytes));
         Writer {
             version,
             max_bytes,
             with_metadata,
-            usual_bytes,
             done: Vec::new(),
-            alike: Alike::with_capacity(of_one),
-            body: Vec::with_capacity(of_two),
-            items: 0,
-            series: 0,
+            current: Written { body, ..Written::default() },
             tail: Vec::new(),
             labels: Vec::new(),
             symbols: Symbols::default(),
@@ -140,52 +87,50 @@ impl Writer {
     }
 
     fn cut(&mut self) {
-        if self.series == 0 {
+        if self.current.body.is_empty() {
             return;
         }
-        let body = match self.version {
-            Version::One => {
-                let series = std::mem::replace(&mut self.alike, Alike::with_capacity(self.usual_bytes));
-                let (bytes, start) = series.finish(&self.metadata);
-                self.metadata.clear();
-                Body::Snappy { bytes, start }
-            }
+        let mut written = std::mem::take(&mut self.current);
+        match self.version {
+            Version::One => written.body.append(&mut self.metadata),
             Version::Two => {
                 let symbols = std::mem::take(&mut self.symbols).encoded;
-                let mut body = Vec::with_capacity(2 + symbols.len() + self.body.len());
+                let mut body = Vec::with_capacity(2 + symbols.len() + written.body.len());
                 put_bytes(&mut body, 4, b"");
                 body.extend_from_slice(&symbols);
-                body.append(&mut self.body);
-                Body::Plain(body)
+                body.append(&mut written.body);
+                written.body = body;
             }
-        };
+        }
         self.told.clear();
-        let (items, series) = (std::mem::take(&mut self.items), std::mem::take(&mut self.series));
-        self.done.push(Written { body, items, series });
+        self.done.push(written);
     }
 
     /// Begins a new request where `more` bytes would be too many for this one.
     fn make_room(&mut self, more: usize) {
-        let size = self.alike.plain_len()
-            + self.body.len()
-            + self.metadata.len()
-            + self.symbols.encoded.len()
-            + more;
+        let size = self.current.body.len() + self.metadata.len() + self.symbols.encoded.len() + more;
         if size > self.max_bytes {
             self.cut();
         }
     }
 
     /// Appends a series with what is in `tail`.
-    fn series(&mut self, family: &Family<'_>, suffix: &'static str, labels: &LabelSet, extra: Extra<'_>) {
+    fn series(&mut self, family: &Family<'_>, suffix: &str, labels: &LabelSet, extra: Extra<'_>) {
+        let of_labels = labels.len(family.name, suffix, extra);
         // In version 2 exemplars in `tail` refer to symbols of this request already: room was made before them.
         if self.version == Version::One {
-            self.make_room(labels.len(family.name, suffix, extra) + self.tail.len() + 16);
+            self.make_room(of_labels + self.tail.len() + 16);
         }
-        self.series += 1;
+        self.current.series += 1;
         match self.version {
             Version::One => {
-                self.alike.put(family.name, suffix, labels, extra, &self.tail);
+                let len = of_labels + self.tail.len();
+                let body = &mut self.current.body;
+                body.reserve(len + 1 + varint_len(len as u64));
+                put_key(body, 1, Wire::Len);
+                put_varint(body, len as u64);
+                labels.put(body, family.name, suffix, extra);
+                body.extend_from_slice(&self.tail);
                 if self.with_metadata && !self.told.contains(family.name) {
                     self.told.insert(family.name.to_owned());
                     put_message(&mut self.metadata, 3, |out| {
@@ -203,7 +148,7 @@ impl Writer {
                 let refs = references(symbols, &self.labels);
                 let (help, unit) = (symbols.place(family.help), symbols.place(family.unit));
                 let tail = &self.tail;
-                put_message(&mut self.body, 5, |out| {
+                put_message(&mut self.current.body, 5, |out| {
                     put_bytes(out, 1, &refs);
                     out.extend_from_slice(tail);
                     put_message(out, 5, |out| {
@@ -241,7 +186,7 @@ impl Sink for Writer {
     fn sample(
         &mut self,
         family: &Family<'_>,
-        suffix: &'static str,
+        suffix: &str,
         labels: &LabelSet,
         extra: Extra<'_>,
         sample: Sample,
@@ -280,7 +225,7 @@ impl Sink for Writer {
     }
 
     fn point_ends(&mut self) {
-        self.items += 1;
+        self.current.items += 1;
     }
 }
 

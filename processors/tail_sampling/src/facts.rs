@@ -13,6 +13,10 @@ pub struct ConditionId(pub(crate) u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FieldId(pub(crate) u16);
 
+/// Identifies what a policy of an extension notes for each trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct NoteId(pub(crate) u16);
+
 /// A set of conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bits {
@@ -74,12 +78,14 @@ impl Bits {
 /// Values of a trace that one field may have; more are left out.
 const MOST_VALUES: usize = 100;
 
-/// What `tracestate` and the processor itself say about sampling, where they say anything.
-#[derive(Clone, Copy, Debug, Default)]
+/// What `tracestate`, the processor itself and policies of extensions say about sampling, where they say anything.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SamplingState {
     pub(crate) randomness: Option<Randomness>,
     /// The threshold by which it was let in while memory was short.
     pub(crate) admitted: Option<Threshold>,
+    /// By [`NoteId`].
+    pub(crate) notes: Vec<u64>,
 }
 
 /// What is known about a trace.
@@ -159,10 +165,10 @@ impl TraceFacts {
         (self.duration_nanos() / 1_000_000) as i64
     }
 
-    /// Takes a span's times in. A start of 0 is none.
+    /// Takes the times of a span in that is counted already. One without a start began at 0, as for otelcol.
     #[inline]
     pub(crate) fn extend_to(&mut self, start: u64, end: u64) {
-        if self.min_start == 0 || start < self.min_start {
+        if self.spans <= 1 || start < self.min_start {
             self.min_start = start;
         }
         self.max_end = self.max_end.max(end);
@@ -192,6 +198,21 @@ impl TraceFacts {
         if count < MOST_VALUES {
             self.values.get_or_insert_default().0.push((field, intern(value)));
         }
+    }
+
+    /// What a policy of an extension has noted.
+    pub(crate) fn note(&self, id: NoteId) -> u64 {
+        let notes = self.sampling.as_ref().map_or(&[][..], |state| &state.notes);
+        notes.get(usize::from(id.0)).copied().unwrap_or_default()
+    }
+
+    /// The notes of `count` policies.
+    pub(crate) fn notes(&mut self, count: usize) -> &mut [u64] {
+        let notes = &mut self.sampling.get_or_insert_default().notes;
+        if notes.len() < count {
+            notes.resize(count, 0);
+        }
+        notes
     }
 
     /// The randomness of the trace: the first that a span states in `tracestate`, else the end of the identifier.

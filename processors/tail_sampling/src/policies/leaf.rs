@@ -116,7 +116,7 @@ impl Policy for Latency {
 }
 
 pub(crate) fn latency(builder: &mut Builder<'_>, config: &LatencyConfig) -> Box<dyn Policy> {
-    let (from, to) = (config.threshold_ms, Some(config.upper_threshold_ms).filter(|upper| *upper > 0));
+    let (from, to) = (config.threshold_ms, Some(config.upper_threshold_ms).filter(|upper| *upper != 0));
     match to {
         Some(to) if builder.compat.latency_prefix => {
             let condition = builder.condition(Condition::PrefixLatency { from, to: Some(to) });
@@ -154,8 +154,7 @@ pub(crate) fn span_count(builder: &mut Builder<'_>, config: &SpanCountConfig, ke
     };
     let most = if most == 0 { u64::MAX } else { most };
     if least > most {
-        builder.problems().error(key, "min_spans must be at most max_spans");
-        return None;
+        builder.problems().warn(key, "min_spans is above max_spans: it keeps nothing");
     }
     Some(Box::new(SpanCount { least, most }))
 }
@@ -180,6 +179,9 @@ pub(crate) fn numeric_attribute(
     }
     if !has_key(builder, &config.key, key) {
         return None;
+    }
+    if least.zip(most).is_some_and(|(least, most)| least > most) {
+        builder.problems().warn(key, "min_value is above max_value: no value matches");
     }
     let test = AttributeTest::Whole { least, most };
     matched(builder, Condition::Attribute { key: config.key.clone(), test }, config.invert_match)

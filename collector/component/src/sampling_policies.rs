@@ -6,6 +6,79 @@
 //!
 //! Spans are not kept for a policy to read again: it sees each as it comes, and notes one number for the trace, with
 //! which it decides when the trace is due.
+//!
+//! An extension whose policies keep the traces of some customers:
+//!
+//! ```
+//! use std::any::Any;
+//! use std::sync::Arc;
+//!
+//! use phoenix_component::factory::CreateContext;
+//! use phoenix_component::{
+//!     BoxFuture, Extension, Host, ObservedSpan, ObservedTrace, Publication, SamplingPolicies, SamplingPolicy,
+//!     SamplingVote, Slot, StartError,
+//! };
+//! use phoenix_config::Kind;
+//! use phoenix_pdata::view::AnyValue;
+//! use serde_json::Value;
+//!
+//! struct Customers(Vec<String>);
+//!
+//! impl SamplingPolicy for Customers {
+//!     fn observe(&self, span: &ObservedSpan<'_>, note: &mut u64) {
+//!         if let Some(AnyValue::String(id)) = span.span.attributes().get("customer.id") {
+//!             *note |= u64::from(self.0.iter().any(|customer| customer.as_bytes() == id.as_bytes()));
+//!         }
+//!     }
+//!
+//!     fn decide(&self, trace: &ObservedTrace<'_>) -> SamplingVote {
+//!         if trace.note > 0 { SamplingVote::Sampled } else { SamplingVote::NotSampled }
+//!     }
+//!
+//!     fn is_condition(&self) -> bool {
+//!         true
+//!     }
+//!
+//!     fn as_any(&self) -> &dyn Any {
+//!         self
+//!     }
+//! }
+//!
+//! struct Offered;
+//!
+//! impl SamplingPolicies for Offered {
+//!     /// `{name: vip, type: customers, customers: {ids: [a, b]}}`
+//!     fn policy(&self, _name: &str, settings: &Value) -> Result<Box<dyn SamplingPolicy>, String> {
+//!         let ids = serde_json::from_value(settings["ids"].clone()).map_err(|error| error.to_string())?;
+//!         Ok(Box::new(Customers(ids)))
+//!     }
+//! }
+//!
+//! struct CustomersExtension(Publication<dyn SamplingPolicies>);
+//!
+//! impl CustomersExtension {
+//!     fn new(cx: &CreateContext<'_>) -> CustomersExtension {
+//!         let slot = cx.shared.get_or_make(Kind::Extension, cx.id, Slot::default);
+//!         CustomersExtension(Publication::new(cx.id, slot, Arc::new(Offered)))
+//!     }
+//! }
+//!
+//! impl Extension for CustomersExtension {
+//!     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
+//!         self.0.start(host);
+//!         Box::pin(async { Ok(()) })
+//!     }
+//!
+//!     fn pipelines_ready(&self, ready: bool) {
+//!         self.0.pipelines_ready(ready);
+//!     }
+//!
+//!     fn stop(&self, _deadline: tokio::time::Instant) -> BoxFuture<'_, ()> {
+//!         self.0.stop();
+//!         Box::pin(async {})
+//!     }
+//! }
+//! ```
 
 use std::any::Any;
 use std::time::Duration;

@@ -251,7 +251,7 @@ impl Conditions {
             facts.bits.set(id);
         }
         for (id, from, to) in &self.latencies {
-            if !facts.bits.has(*id) && is_within(facts.duration_millis(), *from, *to) {
+            if !facts.bits.has(*id) && is_within(facts.prefix_millis(), *from, *to) {
                 facts.bits.set(*id);
             }
         }

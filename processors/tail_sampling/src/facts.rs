@@ -102,6 +102,8 @@ pub struct TraceFacts {
     pub(crate) generation: u32,
     pub(crate) has_root: bool,
     pub(crate) has_error: bool,
+    /// A span without a start came.
+    pub(crate) lacks_start: bool,
     pub(crate) bits: Bits,
     pub(crate) values: Option<Box<Values>>,
     pub(crate) sampling: Option<Box<SamplingState>>,
@@ -119,6 +121,7 @@ impl TraceFacts {
             generation,
             has_root: false,
             has_error: false,
+            lacks_start: false,
             bits: Bits::default(),
             values: None,
             sampling: None,
@@ -155,9 +158,11 @@ impl TraceFacts {
         self.has_error
     }
 
-    /// From the first start to the last end in nanoseconds; negative where clocks are wrong.
+    /// From the first start to the last end in nanoseconds; negative where clocks are wrong. A span without a start began at 0,
+    /// as for otelcol.
     pub fn duration_nanos(&self) -> i128 {
-        i128::from(self.max_end) - i128::from(self.min_start)
+        let start = if self.lacks_start { 0 } else { self.min_start };
+        i128::from(self.max_end) - i128::from(start)
     }
 
     /// The same in milliseconds, cut off as otelcol does.
@@ -165,10 +170,16 @@ impl TraceFacts {
         (self.duration_nanos() / 1_000_000) as i64
     }
 
-    /// Takes the times of a span in that is counted already. One without a start began at 0, as for otelcol.
+    /// The same as otelcol has it between two spans, which takes the next start for the first where that is 0.
+    pub(crate) fn prefix_millis(&self) -> i64 {
+        ((i128::from(self.max_end) - i128::from(self.min_start)) / 1_000_000) as i64
+    }
+
+    /// Takes a span's times in.
     #[inline]
     pub(crate) fn extend_to(&mut self, start: u64, end: u64) {
-        if self.spans <= 1 || start < self.min_start {
+        self.lacks_start |= start == 0;
+        if self.min_start == 0 || start < self.min_start {
             self.min_start = start;
         }
         self.max_end = self.max_end.max(end);

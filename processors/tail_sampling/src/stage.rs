@@ -284,6 +284,9 @@ impl Stage for TailStage {
         self.now = now;
         self.flush(out);
         let is_done = self.end_all(out);
+        if let Some(spill) = self.spill.as_ref().filter(|_| is_done) {
+            spill.flush();
+        }
         self.flush(out);
         self.settle();
         self.generations.iter_mut().for_each(Generation::settle);

@@ -152,6 +152,7 @@ fn what_otelcol_takes_and_nothing_matches_is_taken_with_a_warning() {
             "type: numeric_attribute, numeric_attribute: {key: n, min_value: 5, max_value: 2}",
             "numeric_attribute",
         ),
+        ("type: trace_state, trace_state: {key: k, values: ['']}", "trace_state::values"),
         (
             "type: composite, composite: {max_total_spans_per_second: 1, composite_sub_policy: [{type: always_sample}], \
              rate_allocation: [{policy: b, percent: 101}]}",

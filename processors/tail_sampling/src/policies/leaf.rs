@@ -238,10 +238,18 @@ pub(crate) fn status_code(builder: &mut Builder<'_>, config: &StatusCodeConfig, 
 }
 
 pub(crate) fn trace_state(builder: &mut Builder<'_>, config: &TraceStateConfig, key: &str) -> Built {
-    let values: Vec<String> = config.values.iter().filter(|value| !value.is_empty()).cloned().collect();
-    if config.key.is_empty() || values.is_empty() {
-        builder.problems().error(key, "needs a key and at least one value");
+    // A member has no more bytes, and otelcol does not look for one that has.
+    const MOST_BYTES: usize = 256;
+    let fits = |value: &&String| !value.is_empty() && config.key.len() + value.len() < MOST_BYTES;
+    let values: Vec<String> = config.values.iter().filter(fits).cloned().collect();
+    if config.key.is_empty() {
+        builder.problems().error(&format!("{key}::key"), "must name a member of tracestate");
         return None;
+    }
+    if values.is_empty() {
+        builder
+            .problems()
+            .warn(&format!("{key}::values"), "has no value that a member can have: it keeps nothing");
     }
     matched(builder, Condition::TraceState { key: config.key.clone(), values }, false)
 }

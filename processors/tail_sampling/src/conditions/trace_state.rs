@@ -10,8 +10,8 @@ const MOST_OF_SYSTEM: usize = 14;
 pub(crate) fn value_of<'t>(text: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     let mut found = None;
     let mut keys: [&[u8]; MOST_MEMBERS] = [&[]; MOST_MEMBERS];
-    let mut count = 0;
-    for member in text.split(|byte| *byte == b',').filter(|member| !member.is_empty()) {
+    let members = text.split(|byte| *byte == b',').filter(|member| !member.is_empty());
+    for (count, member) in members.enumerate() {
         let at = member.iter().position(|byte| *byte == b'=')?;
         let (mut name, mut value) = (&member[..at], &member[at + 1..]);
         while let [b' ' | b'\t', rest @ ..] = name {
@@ -24,7 +24,6 @@ pub(crate) fn value_of<'t>(text: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
             return None;
         }
         keys[count] = name;
-        count += 1;
         if name == key {
             found = Some(value);
         }

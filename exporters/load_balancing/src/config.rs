@@ -151,13 +151,16 @@ impl Default for Kubernetes {
 
 /// How keys are placed on backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Ring {
     /// The ring of otelcol until the middle of 2025.
     V1,
-    /// The ring of otelcol since then, up to 0.156.
+    /// The points of otelcol's ring since then, up to 0.156; where two meet, they stand in line, so that no key of a backend
+    /// that stays moves when another leaves.
     #[default]
     V2,
+    /// The ring of otelcol since then, up to 0.156, to the last key: where two points meet, one moves on.
+    V2Probing,
     /// Rendezvous hashing: even shares for any number of backends. Not for fleets in which otelcol routes as well.
     Rendezvous,
 }

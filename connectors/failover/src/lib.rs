@@ -1,10 +1,11 @@
 //! Sends data to the best of several levels of pipelines that takes it, and back to a better one when that works again.
 //!
 //! It is a call: nothing is held, and a request goes down the levels until one takes it. [`levels`] knows which one is in
-//! use and when the ones above it are tried; time is handed in.
+//! use and when the ones above it are tried; time is handed in. With a [`queue`] in front, that is who calls.
 
 mod config;
 mod levels;
+mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,8 +45,9 @@ impl Factory for FailoverFactory {
         parse_settings::<FailoverConfig>(section, problems)
     }
 
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
+    fn change(&self, old: &dyn AnySettings, new: Option<&dyn AnySettings>) -> Change {
+        let queue = |settings| settings_of::<FailoverConfig>(settings).sending_queue.get();
+        phoenix_delivery::change(queue(old), new.map(queue))
     }
 
     fn shape(&self) -> Shape {
@@ -58,7 +60,7 @@ impl ConnectorFactory for FailoverFactory {
         &self,
         settings: &dyn AnySettings,
         cx: CreateContext<'_>,
-        _from: Signal,
+        from: Signal,
         _to: Signal,
         outlets: ConnectorOutlets,
     ) -> Result<Connector, StartError> {
@@ -77,8 +79,12 @@ impl ConnectorFactory for FailoverFactory {
                 tracing::warn!(%pipeline, connector = %cx.id, "a pipeline has no level, and gets nothing");
             }
         }
-        let flow = Failover { name: cx.id.to_string(), pipelines, levels: Mutex::new(Levels::new(config)) };
-        Ok(Connector::Flow(Arc::new(flow)))
+        let failover =
+            Failover { name: cx.id.to_string(), pipelines, levels: Mutex::new(Levels::new(config)) };
+        Ok(match config.sending_queue.get() {
+            None => Connector::Flow(Arc::new(failover)),
+            Some(queue) => Connector::Queue(queue::in_front(failover, queue.clone(), &cx, from)),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Settings, under otelcol's keys and with its defaults.
 
 use phoenix_component::Touch;
-use phoenix_config::{Block, Described, GoDuration, Key, Problems, Section, Settings, Shape, Written};
+use phoenix_config::{Described, GoDuration, Key, PresentBlock, Problems, Section, Settings, Shape, Written};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
 use phoenix_otlp::OtlpGrpcConfig;
 use phoenix_pdata::Signal;
@@ -31,7 +31,7 @@ pub struct LoadBalancingConfig {
     /// Repetition of what no backend took; where it is absent or off, as `protocol::otlp` says.
     pub retry_on_failure: Option<RetrySettings>,
     /// The queue in front of the routing; where it is off, that of `protocol::otlp` stands there.
-    pub sending_queue: Block<QueueSettings>,
+    pub sending_queue: PresentBlock<QueueSettings>,
 }
 
 /// How backends are sent to.

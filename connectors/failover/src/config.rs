@@ -36,6 +36,16 @@ impl Default for FailoverConfig {
 }
 
 impl FailoverConfig {
+    /// The pipelines of all levels, each behind its key.
+    pub(crate) fn pipelines(&self) -> Vec<(String, String)> {
+        let levels = self.priority_levels.iter().enumerate();
+        let named = levels.flat_map(|(level, names)| {
+            let names = names.iter().enumerate();
+            names.map(move |(place, name)| (format!("priority_levels::{level}::{place}"), name.clone()))
+        });
+        named.collect()
+    }
+
     /// Time between trying one level and the next.
     pub(crate) fn retry_gap(&self) -> Option<Duration> {
         self.retry_gap.filter(|gap| gap.is_positive()).map(|gap| gap.as_duration())

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use phoenix_component::factory::{ConnectorFactory as _, Factory as _};
 use phoenix_component::harness::with_context;
-use phoenix_component::{Consumer, Exporter, Lost};
-use phoenix_config::{Kind, PipelineId, PresentBlock, Settings as _, decode_text};
+use phoenix_component::{Change, Consumer, Exporter, Lost};
+use phoenix_config::{Kind, PipelineId, PresentBlock, Problems, Settings as _, decode_text};
 use phoenix_delivery::QueueSettings;
 use phoenix_pdata::Payload;
 

@@ -187,14 +187,22 @@ impl ConnectorFlow for Pass {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct QueueSettings {
     generation: u32,
+    feeds: Option<String>,
     fails_to_start: bool,
 }
 impl phoenix_config::Settings for QueueSettings {}
 
-test_factory!(QueueFactory, "queue", QueueSettings, Support::all(Stability::Stable), |_, new| match new {
-    Some(_) => Change::adopted(),
-    None => Change::let_out(),
-});
+test_factory!(
+    QueueFactory,
+    "queue",
+    QueueSettings,
+    Support::all(Stability::Stable),
+    |_, new| match new {
+        Some(_) => Change::adopted(),
+        None => Change::let_out(),
+    },
+    pipelines: |settings| settings.feeds.iter().map(|name| ("feeds".to_owned(), name.clone())).collect()
+);
 
 impl ConnectorFactory for QueueFactory {
     fn create(

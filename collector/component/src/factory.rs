@@ -145,6 +145,12 @@ pub trait Factory: Send + Sync {
         None
     }
 
+    /// The pipelines that a connector's settings name, each behind its key: they must list it among their receivers.
+    fn pipelines(&self, settings: &dyn AnySettings) -> Vec<(String, String)> {
+        let _ = settings;
+        Vec::new()
+    }
+
     /// What a component with these settings would reach out to. Touches none of it.
     fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
         let _ = settings;

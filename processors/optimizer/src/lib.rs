@@ -18,6 +18,7 @@ mod config;
 mod conflicts;
 mod contribute;
 mod control;
+mod coverage;
 mod edit;
 mod encode;
 mod error;

@@ -8,6 +8,7 @@ use phoenix_pdata::write::{put_bytes, put_uint};
 use phoenix_series::{Explicit, Exponential, Fingerprint, Hasher, NO_RECORDED_VALUE, Place, STALE_NAN};
 
 use crate::kind::Kind;
+use crate::replicas::Member;
 use crate::value::{Summary, Value};
 
 /// What data points of one metric have in common.
@@ -16,6 +17,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) resource: Option<Resource<'a>>,
     pub(crate) resource_schema: Text<'a>,
     pub(crate) resource_id: Fingerprint,
+    /// Who sent it, as far as its resource says.
+    pub(crate) member: Member,
     pub(crate) scope: Option<Scope<'a>>,
     pub(crate) scope_schema: Text<'a>,
     pub(crate) scope_id: Fingerprint,
@@ -136,15 +139,17 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
+    /// Without the attribute that tells replicas apart; nothing where there is none.
     pub(crate) fn resource(
         &mut self,
         hasher: &mut Hasher,
         resource: Option<Resource<'_>>,
         schema: Text<'_>,
+        replica: Fingerprint,
     ) -> Fingerprint {
         let attributes =
             resource.map(|resource| hasher.attributes(&resource.attributes())).unwrap_or_default();
-        hasher.ordered([attributes, hasher.bytes(schema.as_bytes())])
+        hasher.ordered([attributes.minus(replica), hasher.bytes(schema.as_bytes())])
     }
 
     pub(crate) fn scope(

@@ -4,6 +4,7 @@ use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
 use crate::journal::JournalMetrics;
 use crate::plan::PARTS;
+use crate::replicas::ReplicaMetrics;
 
 macro_rules! descriptions {
     ($($name:ident { name: $text:literal, unit: $unit:literal, text: $say:literal })*) => {$(
@@ -35,6 +36,9 @@ descriptions! {
     OVERLAPS { name: "phoenix_processor_aggregator_overlaps", unit: "{overlap}", text: "Delta streams that covered a time twice." }
     UNKNOWN_STARTS { name: "phoenix_processor_aggregator_unknown_starts", unit: "{stream}", text: "Cumulative streams whose first value is a baseline, since nobody knows from when it counts." }
     FUTURE { name: "phoenix_processor_aggregator_future", unit: "{datapoint}", text: "Data points too far ahead of the clock." }
+    CLUSTERS { name: "phoenix_processor_aggregator_clusters", unit: "{cluster}", text: "Clusters of senders that stand in for each other." }
+    FAILOVERS { name: "phoenix_processor_aggregator_failovers", unit: "{failover}", text: "Times that another replica took the place of the one that counts." }
+    STANDBY { name: "phoenix_processor_aggregator_standby_points", unit: "{datapoint}", text: "Data points of replicas that do not count: taken once they did, or discarded." }
     STREAMS { name: "phoenix_processor_aggregator_streams", unit: "{stream}", text: "Streams that are followed." }
     SERIES { name: "phoenix_processor_aggregator_series", unit: "{series}", text: "Series that are made." }
     STATE { name: "phoenix_processor_aggregator_state_size", unit: "By", text: "Memory for streams and series, as of the last window." }
@@ -52,6 +56,7 @@ pub(crate) struct AggregatorMetrics {
     pub(crate) out_of_order: Counter,
     pub(crate) stream_limit: Counter,
     pub(crate) series_limit: Counter,
+    pub(crate) cluster_limit: Counter,
     pub(crate) late: Counter,
     pub(crate) resets: Counter,
     pub(crate) gaps: Counter,
@@ -105,6 +110,7 @@ impl AggregatorMetrics {
             out_of_order: dropped("out_of_order"),
             stream_limit: dropped("stream_limit"),
             series_limit: dropped("series_limit"),
+            cluster_limit: dropped("cluster_limit"),
             late: dropped("late"),
             resets: counter(RESETS),
             gaps: counter(GAPS),
@@ -140,6 +146,19 @@ impl JournalMetrics {
             written: requests("written"),
             failed: requests("failed"),
             replayed: requests("replayed"),
+        }
+    }
+}
+
+impl ReplicaMetrics {
+    pub(crate) fn new(metrics: &Metrics, id: &str) -> ReplicaMetrics {
+        let metrics = metrics.at(Level::Normal);
+        let standby = |fate| metrics.quiet_counter(STANDBY, &[("processor", id), ("fate", fate)]);
+        ReplicaMetrics {
+            clusters: metrics.gauge(CLUSTERS, &[("processor", id)]),
+            failovers: metrics.quiet_counter(FAILOVERS, &[("processor", id)]),
+            taken: standby("taken"),
+            discarded: standby("discarded"),
         }
     }
 }

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::kind::Kind;
 use crate::plan::Plan;
+use crate::replicas::Lead;
 use crate::route::{Pending, Route};
 use crate::series::{Head, More, Series, Shown};
 use crate::stage::Aggregator;
@@ -44,6 +45,8 @@ const SERIES: u32 = 10;
 const STREAMS: u32 = 11;
 /// What streams added together that go to the same series.
 const ROUTE: u32 = 12;
+/// Which replica of a cluster leads.
+const LEAD: u32 = 13;
 
 fn put_key(out: &mut Vec<u8>, field: u32, key: Fingerprint) {
     put_bytes(out, field, &u128::from(key).to_le_bytes());
@@ -81,6 +84,10 @@ impl Aggregator {
                 REQUEST => self.request = field.scalar,
                 STREAMS => self.streams.reserve(usize::try_from(field.scalar).ok()?),
                 PLAN => plans.push(self.read_plan(field.body)?),
+                LEAD => {
+                    let lead = read_lead(field.body)?;
+                    self.replicas.iter_mut().for_each(|replicas| replicas.restore(lead));
+                }
                 _ => {}
             }
         }
@@ -229,6 +236,28 @@ impl Aggregator {
         }
         Some(())
     }
+}
+
+fn put_lead(out: &mut Vec<u8>, lead: Lead) {
+    put_key(out, 1, lead.cluster);
+    put_key(out, 2, lead.leader);
+    put_fixed64(out, 3, lead.last);
+    put_fixed64(out, 4, lead.since);
+}
+
+fn read_lead(body: &[u8]) -> Read<Lead> {
+    let mut lead =
+        Lead { cluster: Fingerprint::default(), leader: Fingerprint::default(), last: 0, since: 0 };
+    for field in Fields::new(body) {
+        match field.number() {
+            1 => lead.cluster = read_key(&field)?,
+            2 => lead.leader = read_key(&field)?,
+            3 => lead.last = field.scalar,
+            4 => lead.since = field.scalar,
+            _ => {}
+        }
+    }
+    Some(lead)
 }
 
 /// Plan and slot of a series: fields that begin a series and the target of a stream.

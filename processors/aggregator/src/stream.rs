@@ -270,7 +270,37 @@ impl Stream {
 
     /// The time of the newest data point, taken or waiting.
     pub(crate) fn newest(&self) -> u64 {
-        self.waiting.iter().map(|sample| sample.place.time).max().unwrap_or(0).max(self.last.place.time)
+        self.waiting.iter().last().unwrap_or(&self.last).place.time
+    }
+
+    /// Makes the first data point of another sender of the same series go on where the one before stopped, whose data points all
+    /// are there. False if it says nothing that is not known: then it does not count.
+    pub(crate) fn hand_over(&self, sample: &mut Sample) -> bool {
+        let newest = self.waiting.iter().last().unwrap_or(&self.last);
+        let (before, place) = (newest.place, sample.place);
+        if before.time == 0 {
+            return true;
+        }
+        if place.time <= before.time {
+            return false;
+        }
+        match self.meaning {
+            Meaning::Levels => true,
+            // Part of it is counted, and nobody knows which.
+            Meaning::Increments => place.start == 0 || place.start >= before.time,
+            Meaning::Sums => {
+                let fell = newest.value.outgrows(&sample.value);
+                // Both count the same thing: who has seen less of it looked earlier, whatever its clock says.
+                if fell && place.start == before.start && place.start != 0 {
+                    return false;
+                }
+                if !fell {
+                    // Since when it counts is what this sender knows of it; that it has begun later does not make it new.
+                    sample.place.start = before.start;
+                }
+                true
+            }
+        }
     }
 
     /// How a data point that came now stands to those that were taken.

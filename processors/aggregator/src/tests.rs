@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod conformance;
+mod ha;
 mod kills;
 mod lasting;
 mod limits;

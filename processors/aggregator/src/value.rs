@@ -38,17 +38,24 @@ impl Value {
         }
     }
 
+    /// Whether a sum has counted more than another.
+    pub(crate) fn outgrows(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Number(a), Value::Number(b)) => as_double(*a) > as_double(*b),
+            (Value::Explicit(a), Value::Explicit(b)) => a.count > b.count,
+            (Value::Exponential(a), Value::Exponential(b)) => a.count > b.count,
+            _ => false,
+        }
+    }
+
     /// Of two data points at one time, which counts: a recorded value before none, the larger before the smaller, so that it
     /// does not matter which came first.
     pub(crate) fn outranks(&self, other: &Value) -> bool {
         match (self, other) {
             (Value::Ended, _) => false,
             (_, Value::Ended) => true,
-            (Value::Number(a), Value::Number(b)) => as_double(*a) > as_double(*b),
-            (Value::Explicit(a), Value::Explicit(b)) => a.count > b.count,
-            (Value::Exponential(a), Value::Exponential(b)) => a.count > b.count,
             (Value::Summary(a), Value::Summary(b)) => a > b,
-            _ => false,
+            _ => self.outgrows(other),
         }
     }
 }

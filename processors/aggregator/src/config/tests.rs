@@ -74,6 +74,24 @@ fn rejects_bad_settings_and_names_the_field() {
         ["max_series", "watermark::out_of_order", "watermark::idle_timeout"]
     );
     let lasting = |others: &str| keys(&format!(r#"{{"rules": [{{"id": "a"}}], {others}}}"#));
+    let ha = |settings: &str| lasting(&format!(r#""ha": {settings}"#));
+    assert_eq!(ha("{}"), [""; 0]);
+    assert_eq!(
+        ha(r#"{"replica": "", "cluster": "", "failover_timeout": "0s", "max_clusters": 0}"#),
+        ["ha::replica", "ha::cluster", "ha::cluster", "ha::failover_timeout", "ha::max_clusters"]
+    );
+    assert_eq!(ha(r#"{"failover_timeout": "6m"}"#), ["ha::failover_timeout"]);
+    // A rule cannot look at what is gone.
+    for (rule, key) in [
+        (r#""by": ["r"]"#, "rules::0::by"),
+        (r#""levels": [{"level": "x", "by": ["r"]}]"#, "rules::0::levels::0::by"),
+        (r#""match": {"attributes": [{"key": "r"}]}"#, "rules::0::match::attributes::0::key"),
+        (r#""labels": [{"key": "r", "to": "x"}]"#, "rules::0::labels::0"),
+        (r#""labels": [{"key": "x", "action": "template", "template": "{r}"}]"#, "rules::0::labels::0"),
+    ] {
+        let settings = format!(r#"{{"rules": [{{"id": "a", {rule}}}], "ha": {{"replica": "r"}}}}"#);
+        assert_eq!(keys(&settings), [key], "{rule}");
+    }
     assert_eq!(lasting(r#""storage": "file_storage", "durable": true"#), [""; 0]);
     assert_eq!(lasting(r#""storage": "file_storage", "checkpoint": {"directory": "/x"}"#), ["storage"]);
     assert_eq!(lasting(r#""durable": true, "checkpoint": {"directory": "/x"}"#), ["durable"]);

@@ -56,6 +56,9 @@ impl Aggregator {
         self.horizon = old.horizon;
         self.begun = old.begun;
         self.watermark.take_over(&mut old.watermark);
+        if let (Some(mine), Some(theirs)) = (&mut self.replicas, &mut old.replicas) {
+            mine.take_over(theirs);
+        }
         let mut plans = HashMap::new();
         for (index, plan) in self.plans.iter_mut().enumerate() {
             let Some(theirs) = old.plans.iter().position(|theirs| theirs.id == plan.id) else {

@@ -58,7 +58,12 @@ impl Aggregator {
                 .iter()
                 .for_each(|target| self.plans[usize::from(target.plan)].bytes_in += bytes),
         }
-        let result = self.accept(slot, partition, point, now, &mut tally.events);
+        let result = match self.replicas {
+            Some(_) => self.accept_member(slot, origin, partition, point, now, &mut tally.events),
+            None => self
+                .sample(point, now)
+                .and_then(|sample| self.accept(slot, partition, sample, 0, now, &mut tally.events)),
+        };
         if fate == Fate::Leaves {
             match result {
                 Ok(()) => {
@@ -84,7 +89,10 @@ impl Aggregator {
         attributes: Attributes<'a>,
         point: &impl Point<'a>,
     ) -> Result<Option<Slot>, &'static str> {
-        let attributes_id = self.hasher.attributes(&attributes);
+        let mut attributes_id = self.hasher.attributes(&attributes);
+        if let Some(replica) = self.member_of(attributes).replica {
+            attributes_id = attributes_id.minus(replica);
+        }
         let key = self.hasher.ordered([origin.id, attributes_id]);
         let known = self.streams.find(key);
         match known.filter(|slot| self.is_current(*slot)) {
@@ -93,15 +101,8 @@ impl Aggregator {
         }
     }
 
-    /// Puts a data point into its stream, and takes what the watermark has passed.
-    pub(super) fn accept<'a>(
-        &mut self,
-        slot: Slot,
-        partition: Partition,
-        point: impl Point<'a>,
-        now: Now,
-        events: &mut Events,
-    ) -> Result<(), &'static str> {
+    /// What a data point says, at a time that is not far ahead of the clock.
+    pub(super) fn sample<'a>(&mut self, point: impl Point<'a>, now: Now) -> Result<Sample, &'static str> {
         let value = point.value(&mut self.pool).map_err(|unusable| match unusable {
             Unusable::NotFinite => "not_finite",
             Unusable::Invalid => "invalid",
@@ -113,11 +114,30 @@ impl Aggregator {
             sample.place.time = latest;
             sample.place.start = sample.place.start.min(latest);
         }
+        Ok(sample)
+    }
+
+    /// Puts a data point into its stream, and takes what the watermark has passed. Up to `since` another replica was the one
+    /// that counts; 0 if there was none.
+    pub(super) fn accept(
+        &mut self,
+        slot: Slot,
+        partition: Partition,
+        mut sample: Sample,
+        since: u64,
+        now: Now,
+        events: &mut Events,
+    ) -> Result<(), &'static str> {
         let time = sample.place.time;
         self.watermark.observe(partition, time, now.monotonic);
         let limit = self.limit().min(self.watermark.current());
         self.preserve(slot);
         let Some(stream) = self.streams.get_mut(slot) else { return Ok(()) };
+        if since > 0 && stream.newest() <= since && !stream.hand_over(&mut sample) {
+            self.pool.give_back(sample.value);
+            self.replicas.iter().for_each(|replicas| replicas.discard());
+            return Ok(());
+        }
         match stream.place(time) {
             Standing::Duplicate => {
                 for target in &stream.targets {

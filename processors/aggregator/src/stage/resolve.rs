@@ -158,7 +158,7 @@ impl Aggregator {
         attributes_id: Fingerprint,
     ) -> Place {
         let grouping = &self.plans[plan].shape.grouping;
-        if grouping.keeps_identity() {
+        if grouping.keeps_all() {
             let mut encoded = Vec::new();
             for attribute in came.point().bodies() {
                 put_bytes(&mut encoded, kind.attributes_field(), attribute);

@@ -4,6 +4,7 @@ use phoenix_component::Output;
 use phoenix_series::{Slot, Table};
 
 use super::Aggregator;
+use crate::replicas::Replicas;
 use crate::stream::{Events, Stream, Target};
 
 /// Streams and series that are looked at in one call.
@@ -77,6 +78,8 @@ impl Aggregator {
     }
 
     fn start_closing(&mut self, end: u64, last: bool) {
+        let idle_before = self.watermark.current().saturating_sub(self.settings.staleness);
+        self.replicas.iter_mut().for_each(|replicas| replicas.forget_idle(idle_before));
         self.closing = Some(Closing { end, last, phase: Phase::Streams { next: 0 }, earliest: u64::MAX });
     }
 
@@ -235,7 +238,8 @@ impl Aggregator {
                 + if stream.targets.spilled() { stream.targets.capacity() * size_of::<Target>() } else { 0 }
         };
         let routes = sampled(&self.routes, |route| route.bytes() + PLACE);
-        series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory()
+        let standby = self.replicas.as_ref().map_or(0, |replicas| replicas.bytes());
+        series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory() + standby
     }
 
     /// Lets go of everything.
@@ -243,6 +247,7 @@ impl Aggregator {
         self.streams.retain(|_, _| false);
         self.routes.retain(|_, _| false);
         self.shortcuts.clear();
+        self.replicas.iter_mut().for_each(Replicas::clear);
         for plan in &mut self.plans {
             plan.table.retain(|_, _| false);
             plan.heads.clear();

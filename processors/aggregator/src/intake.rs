@@ -1,15 +1,16 @@
 //! Reads requests: which data points a rule takes, and what they say.
 
 use phoenix_pdata::view::{
-    Attributes, Data, ExponentialPoint, HistogramPoint, Metric, Number, NumberPoint, Resource, Scope,
-    SummaryPoint, Text,
+    Attributes, Data, Exemplar, ExponentialPoint, HistogramPoint, Many, Metric, Number, NumberPoint,
+    Resource, Scope, SummaryPoint, Text,
 };
 use phoenix_pdata::write::{put_bytes, put_uint};
 use phoenix_series::{Explicit, Exponential, Fingerprint, Hasher, NO_RECORDED_VALUE, Place, STALE_NAN};
 
+use crate::examples::power_of;
 use crate::kind::Kind;
 use crate::replicas::Member;
-use crate::value::{Summary, Value};
+use crate::value::{Summary, Value, as_double};
 
 /// What data points of one metric have in common.
 #[derive(Clone, Copy)]
@@ -68,6 +69,10 @@ pub(crate) trait Point<'a>: Copy {
     fn place(&self) -> Place;
     fn flags(&self) -> u32;
     fn read(&self, pool: &mut Pool) -> Result<Value, Unusable>;
+    /// Examples of its measurements.
+    fn exemplars(&self) -> Many<'a, Exemplar<'a>>;
+    /// The bucket of one of them, where there are buckets.
+    fn bucket_of(&self, value: Option<Number>) -> Option<i64>;
 
     /// What it says.
     fn value(&self, pool: &mut Pool) -> Result<Value, Unusable> {
@@ -82,7 +87,7 @@ pub(crate) trait Point<'a>: Copy {
 }
 
 macro_rules! points {
-    ($($point:ident |$this:ident, $pool:ident| $read:expr;)*) => {$(
+    ($($point:ident |$this:ident, $pool:ident| $read:expr, $exemplars:expr, |$value:ident| $bucket:expr;)*) => {$(
         impl<'a> Point<'a> for $point<'a> {
             fn raw(&self) -> &'a [u8] {
                 $point::raw(self)
@@ -104,6 +109,16 @@ macro_rules! points {
                 let $this = self;
                 $read
             }
+
+            fn exemplars(&self) -> Many<'a, Exemplar<'a>> {
+                let $this = self;
+                $exemplars
+            }
+
+            fn bucket_of(&self, $value: Option<Number>) -> Option<i64> {
+                let $this = self;
+                $bucket
+            }
         }
     )*};
 }
@@ -114,13 +129,16 @@ points! {
         Some(Number::Double(value)) if !value.is_finite() => Err(Unusable::NotFinite),
         Some(number) => Ok(Value::Number(number)),
         None => Err(Unusable::Invalid),
-    };
+    }, point.exemplars(), |_value| { let _ = point; None };
     HistogramPoint |point, pool| {
         let mut histogram = pool.explicit.pop().unwrap_or_default();
         match histogram.read(point) {
             true => Ok(Value::Explicit(histogram)),
             false => Err(Unusable::Invalid),
         }
+    }, point.exemplars(), |value| {
+        let value = as_double(value?);
+        Some(point.explicit_bounds().into_iter().take_while(|bound| *bound < value).count() as i64)
     };
     ExponentialPoint |point, pool| {
         let mut histogram = pool.exponential.pop().unwrap_or_default();
@@ -128,8 +146,9 @@ points! {
             true => Ok(Value::Exponential(histogram)),
             false => Err(Unusable::Invalid),
         }
-    };
-    SummaryPoint |point, _pool| Ok(Value::Summary(Box::new(Summary(point.raw().into()))));
+    }, point.exemplars(), |value| { let _ = point; power_of(value) };
+    SummaryPoint |point, _pool| Ok(Value::Summary(Box::new(Summary(point.raw().into())))),
+        { let _ = point; Many::default() }, |_value| { let _ = point; None };
 }
 
 /// Identities of what lies around data points.

@@ -266,6 +266,16 @@ impl Grouping {
         self.changes.is_empty() && self.by.is_none() && self.without.is_empty()
     }
 
+    /// The attributes of a stream that go, or are changed, as they came.
+    pub(crate) fn gone<'a>(&self, came: &Came<'a>) -> impl Iterator<Item = &'a [u8]> {
+        let goes = |body: &&[u8]| {
+            let key = key_of(body);
+            !self.keeps(key) || self.changes.iter().any(|change| change.key.as_bytes() == key)
+        };
+        let resource = came.resource.into_iter().flat_map(|attributes| attributes.bodies());
+        came.point.bodies().chain(resource).filter(goes)
+    }
+
     /// Whether nothing of a stream goes.
     pub(crate) fn keeps_all(&self) -> bool {
         self.keeps_identity() && self.replica.is_none()

@@ -5,7 +5,7 @@
 //! - [`replicas`]: senders that stand in for each other.
 //! - [`watermark`]: how far event time has come; windows close when it passes their end.
 //! - [`series`], [`accumulator`]: what comes out, and what its windows add up to.
-//! - [`plan`]: a rule at one of its levels; [`route`]: what streams that several rules take alike add together; [`emission`]: data points as OTLP.
+//! - [`plan`]: a rule at one of its levels; [`route`]: what streams that several rules take alike add together; [`emission`]: data points as OTLP; [`examples`]: exemplars.
 //! - [`stage`]: all of it together; [`state`], [`checkpoint`], [`journal`]: over restarts.
 //!
 //! It is an ownership boundary: a request is answered once its data points are part of the state. There is one shard, so that
@@ -15,6 +15,7 @@ mod accumulator;
 mod checkpoint;
 mod config;
 mod emission;
+mod examples;
 mod glob;
 mod intake;
 mod journal;

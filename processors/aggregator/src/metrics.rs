@@ -26,6 +26,7 @@ descriptions! {
     PARTIAL { name: "phoenix_processor_aggregator_partial_points", unit: "{datapoint}", text: "Data points let out or dropped of windows that were not seen whole." }
     LATE { name: "phoenix_processor_aggregator_late", unit: "{datapoint}", text: "Data points of windows that were let out, by what became of them." }
     HELD_BACK { name: "phoenix_processor_aggregator_held_back", unit: "{datapoint}", text: "Data points of gauges that stayed within the dead band." }
+    EXEMPLARS { name: "phoenix_processor_aggregator_exemplars", unit: "{exemplar}", text: "Exemplars of what a rule takes, by what became of them." }
     QUALITY { name: "phoenix_processor_aggregator_quality", unit: "{ppm}", text: "How good the data of the last windows was, in parts and as a whole: a million is best." }
     OVERFLOW { name: "phoenix_processor_aggregator_overflow", unit: "{stream}", text: "Streams for whose series there was no room." }
     INCOMPATIBLE { name: "phoenix_processor_aggregator_incompatible", unit: "{datapoint}", text: "Data points that do not go together with others of their series." }
@@ -86,6 +87,8 @@ pub(crate) struct RuleMetrics {
     pub(crate) late_corrected: Counter,
     pub(crate) late_dropped: Counter,
     pub(crate) held_back: Counter,
+    pub(crate) exemplars_kept: Counter,
+    pub(crate) exemplars_dropped: Counter,
     /// The score, then its parts in the order of [`PARTS`](crate::plan::PARTS).
     pub(crate) quality: [Gauge; 1 + PARTS.len()],
     pub(crate) overflow: Counter,
@@ -169,6 +172,8 @@ impl RuleMetrics {
         let counter = |description| metrics.quiet_counter(description, &[("processor", id), ("rule", rule)]);
         let late =
             |action| metrics.quiet_counter(LATE, &[("processor", id), ("rule", rule), ("action", action)]);
+        let exemplars =
+            |fate| metrics.quiet_counter(EXEMPLARS, &[("processor", id), ("rule", rule), ("fate", fate)]);
         let increments =
             |fate| metrics.gauge(INCREMENTS, &[("processor", id), ("rule", rule), ("fate", fate)]);
         let series = |direction| {
@@ -187,6 +192,8 @@ impl RuleMetrics {
             late_corrected: late("corrected"),
             late_dropped: late("dropped"),
             held_back: counter(HELD_BACK),
+            exemplars_kept: exemplars("kept"),
+            exemplars_dropped: exemplars("dropped"),
             quality: std::array::from_fn(|place| {
                 let part = place.checked_sub(1).map_or("score", |part| PARTS[part]);
                 let gauge = metrics.gauge(QUALITY, &[("processor", id), ("rule", rule), ("part", part)]);

@@ -10,6 +10,7 @@ use phoenix_pdata::view::Number;
 use phoenix_series::Fingerprint;
 
 use crate::accumulator::{Accumulator, Incompatible, Level};
+use crate::examples::{Example, Examples};
 use crate::kind::Kind;
 use crate::route::Pending;
 use crate::stream::Change;
@@ -84,6 +85,8 @@ pub(crate) struct More {
     pub(crate) shown: Vec<Shown>,
     /// What came of windows that were let out, by their ends.
     pub(crate) corrections: Vec<(u64, Window)>,
+    /// Exemplars, where some came.
+    pub(crate) examples: Option<Box<Examples>>,
 }
 
 /// What was let out last of one output.
@@ -334,6 +337,12 @@ impl Series {
         Ok(())
     }
 
+    /// Takes the exemplars that `take` takes out of those of open windows.
+    pub(crate) fn take_examples(&mut self, take: impl FnOnce(&mut Examples) -> Vec<Example>) -> Vec<Example> {
+        let examples = self.more.as_deref_mut().and_then(|more| more.examples.as_deref_mut());
+        examples.map(take).unwrap_or_default()
+    }
+
     /// Whether nothing is left that will come out.
     pub(crate) fn is_empty(&self) -> bool {
         let more = self.more.as_deref();
@@ -361,7 +370,9 @@ impl Series {
             + self.attributes.len()
             + self.window.accumulator.heap_bytes()
             + running
-            + self.more.as_ref().map_or(0, |_| size_of::<More>())
+            + self.more.as_ref().map_or(0, |more| {
+                size_of::<More>() + more.examples.as_ref().map_or(0, |examples| examples.bytes())
+            })
             + windows
     }
 }

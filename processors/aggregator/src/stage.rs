@@ -1,6 +1,7 @@
 //! The stage: keeps streams and series, and is called by the engine.
 
 mod adopt;
+mod keep;
 mod point;
 mod replica;
 mod request;

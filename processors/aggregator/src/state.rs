@@ -12,6 +12,7 @@ use phoenix_pdata::write::{put_bytes, put_fixed64, put_message, put_uint};
 use phoenix_series::{Fingerprint, Hasher, Slot};
 use smallvec::SmallVec;
 
+use crate::examples::{Chosen, Example, Examples};
 use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::replicas::Lead;
@@ -346,6 +347,9 @@ fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, seri
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
     more.parts.iter().for_each(|window| put_message(out, 9, |out| put_window(out, window)));
     more.sessions.iter().for_each(|window| put_message(out, 10, |out| put_window(out, window)));
+    if let Some(examples) = &more.examples {
+        put_examples(out, examples);
+    }
     for (end, window) in &more.corrections {
         put_message(out, 14, |out| {
             put_fixed64(out, 1, *end);
@@ -390,6 +394,7 @@ fn read_series(
                 let (end, window) = (fields.next()?.scalar, read_window(fields.next()?.body)?);
                 series.more.get_or_insert_default().corrections.push((end, window));
             }
+            (15, _) => read_example(field.body, series.more.get_or_insert_default())?,
             (13, Some(more)) => {
                 let number = |wanted| {
                     let found = Fields::new(field.body).find(|field| field.number() == wanted);
@@ -403,6 +408,54 @@ fn read_series(
         }
     }
     Some((key?, series))
+}
+
+/// Those of tiers are told apart by the number of theirs, from 1.
+fn put_examples(out: &mut Vec<u8>, examples: &Examples) {
+    for (tier, chosen) in std::iter::once(&examples.open).chain(&examples.tiers).enumerate() {
+        for example in &chosen.0 {
+            put_message(out, 15, |out| {
+                put_uint(out, 1, tier as u64);
+                put_fixed64(out, 2, example.due);
+                if let Some(bucket) = example.bucket {
+                    put_fixed64(out, 3, bucket as u64);
+                }
+                put_uint(out, 4, u64::from(example.is_traced));
+                put_fixed64(out, 5, example.time);
+                put_bytes(out, 6, &example.body);
+            });
+        }
+    }
+}
+
+fn read_example(body: &[u8], more: &mut More) -> Read<()> {
+    let (mut tier, mut body_of, mut bucket) = (0, None, None);
+    let (mut due, mut is_traced, mut time) = (0, false, 0);
+    for field in Fields::new(body) {
+        match field.number() {
+            1 => tier = usize::try_from(field.scalar).ok()?,
+            2 => due = field.scalar,
+            3 => bucket = Some(field.scalar as i64),
+            4 => is_traced = field.scalar != 0,
+            5 => time = field.scalar,
+            6 => body_of = Some(field.body.into()),
+            _ => {}
+        }
+    }
+    let example = Example { due, bucket, is_traced, time, body: body_of? };
+    let tiers = more.tiers.len();
+    let examples = more.examples.get_or_insert_default();
+    match tier.checked_sub(1) {
+        None => examples.open.0.push(example),
+        Some(tier) if tier < tiers => {
+            if examples.tiers.len() <= tier {
+                examples.tiers.resize_with(tier + 1, Chosen::default);
+            }
+            examples.tiers[tier].0.push(example);
+        }
+        Some(_) => {}
+    }
+    Some(())
 }
 
 fn put_route(out: &mut Vec<u8>, route: &Route, pending: &Pending) {

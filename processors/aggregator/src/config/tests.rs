@@ -11,11 +11,18 @@ fn keys(settings: &str) -> Vec<String> {
 #[test]
 fn rejects_bad_settings_and_names_the_field() {
     // (settings of one rule, fields that the errors name)
-    let cases: [(&str, &[&str]); 32] = [
+    let cases: [(&str, &[&str]); 36] = [
         (r#"{"id": "a", "dead_band": {"absolute": 0.5, "relative": 0.01}}"#, &[]),
         (r#"{"id": "a", "dead_band": {"absolute": -1.0}}"#, &["rules::0::dead_band::absolute"]),
         (r#"{"id": "a", "dead_band": {"heartbeat": "10s"}}"#, &["rules::0::dead_band::heartbeat"]),
         (r#"{"id": "a", "window": "session", "gap": "30s", "dead_band": {}}"#, &["rules::0::dead_band"]),
+        (r#"{"id": "a", "dead_band": {"absolute": 1, "envelope": true}, "outputs": ["avg"]}"#, &[]),
+        (
+            r#"{"id": "a", "dead_band": {"envelope": true}, "outputs": ["sum"]}"#,
+            &["rules::0::dead_band::envelope"],
+        ),
+        (r#"{"id": "a", "dead_band": {"envelope": true}, "name": "x"}"#, &["rules::0::name"]),
+        (r#"{"id": "a", "exemplars": 65}"#, &["rules::0::exemplars"]),
         (r#"{"id": "a"}"#, &[]),
         (r#"{"id": "a", "late": "correct"}"#, &["rules::0::late", "rules::0::late"]),
         (r#"{"id": "a", "late": "correct", "temporality": "delta"}"#, &["rules::0::late"]),

@@ -91,10 +91,17 @@ impl Shape {
     fn outputs_of(&self, kind: Kind) -> Vec<(Function, Form)> {
         let overlaps = self.overlaps() || self.gap > 0 && kind == Kind::UpDownCounter;
         let natural = kind.natural(self.grouping.keeps_identity(), overlaps);
-        let functions = match self.rule.outputs.is_empty() {
+        let mut functions = match self.rule.outputs.is_empty() {
             true => natural.into_iter().collect(),
             false => self.rule.outputs.clone(),
         };
+        if self.rule.has_envelope() && kind == Kind::Gauge && !functions.is_empty() {
+            for bound in [Function::Min, Function::Max] {
+                if !functions.contains(&bound) {
+                    functions.push(bound);
+                }
+            }
+        }
         let form = |function| Some((function, kind.form(function, overlaps)?));
         functions.into_iter().filter_map(form).collect()
     }
@@ -149,6 +156,16 @@ impl Shape {
     pub(super) fn needs_of(&self, series: &Series) -> Needs {
         let needs = self.needs(series.head.kind);
         Needs { shadow: needs.shadow && series.is_sample, ..needs }
+    }
+
+    /// How many exemplars a window of this kind keeps.
+    pub(crate) fn examples(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Counter { .. } | Kind::Explicit(_) | Kind::Exponential(_) if !self.overlaps() => {
+                self.rule.exemplars
+            }
+            _ => 0,
+        }
     }
 
     /// Whether levels stay until they are replaced.

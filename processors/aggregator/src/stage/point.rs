@@ -62,11 +62,15 @@ impl Aggregator {
             Some(_) => self.accept_member(slot, origin, partition, point, now, &mut tally.events),
             None => self
                 .sample(point, now)
-                .and_then(|sample| self.accept(slot, partition, sample, 0, now, &mut tally.events)),
+                .and_then(|sample| self.accept(slot, partition, sample, 0, now, &mut tally.events))
+                .map(|()| true),
         };
+        if matches!(result, Ok(true)) && !point.exemplars().bytes().is_empty() {
+            self.keep_examples(slot, origin, point);
+        }
         if fate == Fate::Leaves {
             match result {
-                Ok(()) => {
+                Ok(_) => {
                     tally.absorbed += 1;
                     tally.absorbed_bytes += bytes;
                 }

@@ -21,7 +21,7 @@ impl Aggregator {
         Member { replica: find(&replicas.replica), cluster: find(&replicas.cluster) }
     }
 
-    /// Takes a data point into its stream, if its sender is the one that counts.
+    /// Takes a data point into its stream, if its sender is the one that counts; tells whether it is.
     pub(super) fn accept_member<'a>(
         &mut self,
         slot: Slot,
@@ -30,24 +30,24 @@ impl Aggregator {
         point: impl Point<'a>,
         now: Now,
         events: &mut Events,
-    ) -> Result<(), &'static str> {
+    ) -> Result<bool, &'static str> {
         let of_point = match origin.member {
             Member { replica: Some(_), cluster: Some(_) } => Member::default(),
             _ => self.member_of(point.attributes()),
         };
         let Some(replica) = origin.member.replica.or(of_point.replica) else {
             let sample = self.sample(point, now)?;
-            return self.accept(slot, partition, sample, 0, now, events);
+            return self.accept(slot, partition, sample, 0, now, events).map(|()| true);
         };
         let cluster = origin.member.cluster.or(of_point.cluster).unwrap_or_default();
         let sample = self.sample(point, now)?;
         let time = sample.place.time;
-        let Some(replicas) = &mut self.replicas else { return Ok(()) };
+        let Some(replicas) = &mut self.replicas else { return Ok(false) };
         match replicas.judge(cluster, replica, time) {
-            Role::Leads { since } => self.accept(slot, partition, sample, since, now, events),
+            Role::Leads { since } => self.accept(slot, partition, sample, since, now, events).map(|()| true),
             Role::TakesOver { since } => {
                 self.take_standby(cluster, replica, since, now, events);
-                self.accept(slot, partition, sample, since, now, events)
+                self.accept(slot, partition, sample, since, now, events).map(|()| true)
             }
             Role::Waits => {
                 let (timeout, resource) = (replicas.timeout, origin.resource_id);
@@ -56,7 +56,7 @@ impl Aggregator {
                 }
                 // Windows wait for who takes over.
                 self.watermark.hold(partition, time, timeout, now.monotonic);
-                Ok(())
+                Ok(false)
             }
             Role::NoRoom => {
                 self.pool.give_back(sample.value);

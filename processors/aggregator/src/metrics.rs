@@ -70,6 +70,7 @@ pub(crate) struct AggregatorMetrics {
     pub(crate) lag: Gauge,
     pub(crate) checkpoints: Counter,
     pub(crate) checkpoint_failures: Counter,
+    pub(crate) checkpoints_unreadable: Counter,
 }
 
 /// What is said of one rule.
@@ -126,6 +127,7 @@ impl AggregatorMetrics {
             lag: gauge(LAG),
             checkpoints: checkpoint("written"),
             checkpoint_failures: checkpoint("failed"),
+            checkpoints_unreadable: checkpoint("unreadable"),
         }
     }
 

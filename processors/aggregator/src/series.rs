@@ -12,6 +12,7 @@ use phoenix_series::Fingerprint;
 use crate::accumulator::{Accumulator, Incompatible, Level};
 use crate::examples::{Example, Examples};
 use crate::kind::Kind;
+use crate::rates::Rates;
 use crate::route::Pending;
 use crate::stream::Change;
 use crate::value::Value;
@@ -85,6 +86,8 @@ pub(crate) struct More {
     pub(crate) shown: Vec<Shown>,
     /// What came of windows that were let out, by their ends.
     pub(crate) corrections: Vec<(u64, Window)>,
+    /// How fast each stream grows in the open window, where that is asked for.
+    pub(crate) rates: Option<Box<Rates>>,
     /// Exemplars, where some came.
     pub(crate) examples: Option<Box<Examples>>,
 }
@@ -371,7 +374,9 @@ impl Series {
             + self.window.accumulator.heap_bytes()
             + running
             + self.more.as_ref().map_or(0, |more| {
-                size_of::<More>() + more.examples.as_ref().map_or(0, |examples| examples.bytes())
+                size_of::<More>()
+                    + more.examples.as_ref().map_or(0, |examples| examples.bytes())
+                    + more.rates.as_ref().map_or(0, |rates| rates.bytes())
             })
             + windows
     }

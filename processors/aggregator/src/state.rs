@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use crate::examples::{Chosen, Example, Examples};
 use crate::kind::Kind;
 use crate::plan::Plan;
+use crate::rates::Rate;
 use crate::replicas::Lead;
 use crate::route::{Pending, Route};
 use crate::series::{Head, More, Series, Shown};
@@ -347,6 +348,14 @@ fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, seri
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
     more.parts.iter().for_each(|window| put_message(out, 9, |out| put_window(out, window)));
     more.sessions.iter().for_each(|window| put_message(out, 10, |out| put_window(out, window)));
+    for (stream, rate) in more.rates.iter().flat_map(|rates| &rates.0) {
+        put_message(out, 16, |out| {
+            put_fixed64(out, 1, *stream);
+            put_fixed64(out, 2, rate.since);
+            put_fixed64(out, 3, rate.last);
+            put_fixed64(out, 4, rate.increase.to_bits());
+        });
+    }
     if let Some(examples) = &more.examples {
         put_examples(out, examples);
     }
@@ -393,6 +402,13 @@ fn read_series(
                 let mut fields = Fields::new(field.body);
                 let (end, window) = (fields.next()?.scalar, read_window(fields.next()?.body)?);
                 series.more.get_or_insert_default().corrections.push((end, window));
+            }
+            (16, _) => {
+                let mut fields = Fields::new(field.body);
+                let mut next = || Some(fields.next()?.scalar);
+                let (stream, since, last, increase) = (next()?, next()?, next()?, f64::from_bits(next()?));
+                let rates = series.more.get_or_insert_default().rates.get_or_insert_default();
+                rates.0.insert(stream, Rate { since, last, increase });
             }
             (15, _) => read_example(field.body, series.more.get_or_insert_default())?,
             (13, Some(more)) => {

@@ -423,6 +423,11 @@ impl Rule {
             "tiers",
             "are made of tumbling windows",
         );
+        let by_stream = self.outputs.iter().position(|o| matches!(o, Function::RateSum | Function::RateAvg));
+        let is_plain = self.window == WindowKind::Tumbling && self.tiers.is_empty();
+        if let Some(index) = by_stream.filter(|_| !is_plain) {
+            problems.error(&format!("outputs::{index}"), "is for tumbling windows without `tiers`");
+        }
         problems.require(self.tiers.len() <= 8, "tiers", "at most 8 tiers");
         let mut below = interval;
         for (index, tier) in self.tiers.iter().enumerate() {

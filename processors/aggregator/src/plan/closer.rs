@@ -38,6 +38,8 @@ pub(super) struct Closer<'a> {
     pub(super) emission: &'a mut Emission,
     /// What the series let out last, where there is a dead band.
     pub(super) shown: Vec<Shown>,
+    /// The sum of what each stream grew in a second, and how many there are, where that is asked for.
+    pub(super) rates: Option<(f64, usize)>,
     /// The largest error of an estimate.
     pub(super) error: &'a mut Option<f64>,
 }
@@ -86,6 +88,8 @@ impl Closer<'_> {
             return 0;
         }
         let examples = series.take_examples(|examples| examples.open.take_until(end));
+        let rates = series.more.as_deref_mut().and_then(|more| more.rates.take());
+        self.rates = rates.and_then(|rates| rates.sum());
         let carries = self.shape.carries(series.head.kind);
         let has_points = !series.window.is_empty();
         if let Some(total) = series.window.accumulator.total() {
@@ -319,7 +323,11 @@ impl Closer<'_> {
                 }
                 (Form::Gauge | Form::Sum { .. }, value) => {
                     let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;
-                    let number = evaluate(*function, value, closing.window, seconds, self.shape.rule.over);
+                    let number = match function {
+                        Function::RateSum => self.rates.map(|(sum, _)| Number::Double(sum)),
+                        Function::RateAvg => self.rates.map(|(sum, all)| Number::Double(sum / all as f64)),
+                        _ => evaluate(*function, value, closing.window, seconds, self.shape.rule.over),
+                    };
                     let is_gauge = *form == Form::Gauge;
                     if let Some(number) = number {
                         compare(self.error, *function, value, number);

@@ -81,6 +81,7 @@ impl Shape {
                 histogram: has(|function| matches!(function, Function::Histogram | Function::Quantile(_))),
                 unique: has(|function| *function == Function::Unique),
                 time_weighted: has(|function| *function == Function::TimeWeightedAvg),
+                rates: has(|function| matches!(function, Function::RateSum | Function::RateAvg)),
                 shadow: has(|function| matches!(function, Function::Unique | Function::Quantile(_))),
             };
             shape.outputs[usize::from(kind.number())] = outputs;
@@ -104,6 +105,11 @@ impl Shape {
         }
         let form = |function| Some((function, kind.form(function, overlaps)?));
         functions.into_iter().filter_map(form).collect()
+    }
+
+    /// Whether each stream counts by itself.
+    pub(crate) fn has_rates(&self) -> bool {
+        self.needs.iter().any(|needs| needs.rates)
     }
 
     /// Whether windows end when their series does.
@@ -232,8 +238,8 @@ impl Shape {
             Function::Series => b"{series}".to_vec(),
             Function::Unique => b"{value}".to_vec(),
             Function::Stdvar => Vec::new(),
-            Function::Rate if head.unit.is_empty() => b"1/s".to_vec(),
-            Function::Rate => [&*head.unit, b"/s"].concat(),
+            Function::Rate | Function::RateSum | Function::RateAvg if head.unit.is_empty() => b"1/s".to_vec(),
+            Function::Rate | Function::RateSum | Function::RateAvg => [&*head.unit, b"/s"].concat(),
             _ => head.unit.to_vec(),
         };
         let interval = (!self.tiers.is_empty()).then(|| Arc::from(self.interval_text(tier)));

@@ -8,7 +8,7 @@ use phoenix_pdata::{Signal, count_items};
 use phoenix_series::Slot;
 
 use super::{Aggregator, Early};
-use crate::checkpoint::Writing;
+use crate::checkpoint::{Checkpoint, Writing};
 use crate::journal::Journal;
 use crate::state::Capture;
 use crate::stream::{Stream, Target, Targets};
@@ -171,7 +171,6 @@ impl Aggregator {
     /// Reads the state of the last run, if there is one, and what came after it was written.
     pub(super) fn restore(&mut self, now: Now, out: &mut Output) {
         let Some(checkpoint) = self.checkpoint.clone() else { return };
-        let place = checkpoint.place();
         match checkpoint.read() {
             Ok(Some(parts)) => match self.read_state(&parts, now) {
                 Some(()) => {
@@ -179,16 +178,28 @@ impl Aggregator {
                 }
                 None => {
                     self.clear();
-                    tracing::error!(path = %place, "the state cannot be read: starting without");
+                    self.set_aside(&checkpoint, "what is in it does not fit together");
                 }
             },
             Ok(None) => {}
-            Err(error) => {
-                tracing::error!(path = %place, %error, "the state cannot be read: starting without");
-            }
+            Err(error) => self.set_aside(&checkpoint, error),
         }
         self.next_checkpoint = now.monotonic + self.settings.checkpoint_interval;
         self.replay(now, out);
+    }
+
+    /// The state of the last run cannot be read: it is kept for people, and the start is fresh.
+    fn set_aside(&self, checkpoint: &Checkpoint, error: impl std::fmt::Display) {
+        self.metrics.checkpoints_unreadable.add(1);
+        let path = checkpoint.place();
+        match checkpoint.set_aside() {
+            Ok(aside) => {
+                tracing::error!(%path, %error, %aside, "the state cannot be read: it is set aside, and the start is fresh");
+            }
+            Err(failure) => {
+                tracing::error!(%path, %error, %failure, "the state cannot be read: the start is fresh");
+            }
+        }
     }
 
     /// Takes the requests that are not part of the checkpoint, as they were taken before. They are in the books of the last run;

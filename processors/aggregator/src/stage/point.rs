@@ -186,6 +186,7 @@ impl Aggregator {
 
     /// Takes the data points of a stream up to a time. Returns what became of the last one.
     pub(super) fn release(&mut self, slot: Slot, limit: u64, events: &mut Events) -> Option<Outcome> {
+        let key = self.streams.key(slot).unwrap_or_default().half();
         let beginning = Beginning { first_sample: self.settings.first_sample, horizon: self.horizon };
         let stream = self.streams.get_mut(slot)?;
         let mut outcome = None;
@@ -217,6 +218,7 @@ impl Aggregator {
                     since: target.since,
                     meaning,
                     revives: revives && !stream.ended,
+                    stream: key,
                 };
                 let found = self.plans[usize::from(target.plan)].take(target.slot, &change, delivery);
                 if found != Outcome::Late {
@@ -245,6 +247,7 @@ impl Aggregator {
                 since: target.since,
                 meaning: stream.meaning,
                 revives: false,
+                stream: self.streams.key(slot).unwrap_or_default().half(),
             };
             taken |= plan.take(target.slot, &change, delivery) != Outcome::Late;
         }

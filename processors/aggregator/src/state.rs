@@ -227,12 +227,12 @@ impl Aggregator {
             }
         }
         stream.route = if is_same { self.route_of(stream.meaning, &targets) } else { None };
-        stream.targets = targets.into_iter().collect();
+        stream.targets = targets.iter().copied().collect();
         if let Err(stream) = self.streams.insert(key?, stream) {
             // The limit is lower now.
             self.leave_route(stream.route);
             self.horizon = self.horizon.max(stream.last.place.time);
-            for target in &stream.targets {
+            for target in stream.targets.iter() {
                 self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, None);
             }
         }
@@ -341,8 +341,8 @@ fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, seri
     put_fixed64(out, 4, series.start);
     put_uint(out, 5, u64::from(series.ended));
     put_message(out, 6, |out| put_window(out, &series.window));
-    if let Some(running) = &series.running {
-        put_message(out, 7, |out| put_accumulator(out, running));
+    if !series.running.is_empty() {
+        put_message(out, 7, |out| put_accumulator(out, &series.running));
     }
     let Some(more) = &series.more else { return };
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
@@ -391,7 +391,7 @@ fn read_series(
             (4, _) => series.start = field.scalar,
             (5, _) => series.ended = field.scalar != 0,
             (6, _) => series.window = read_window(field.body)?,
-            (7, _) => series.running = Some(Box::new(read_accumulator(field.body)?)),
+            (7, _) => series.running = read_accumulator(field.body)?,
             (8, Some(more)) => {
                 *more.tiers.get_mut(tier)? = read_window(field.body)?;
                 tier += 1;
@@ -499,7 +499,7 @@ fn put_stream(out: &mut Vec<u8>, key: Fingerprint, stream: &Stream) {
     for sample in stream.waiting.iter() {
         put_message(out, 7, |out| put_sample(out, sample));
     }
-    for target in &stream.targets {
+    for target in stream.targets.iter() {
         put_message(out, 8, |out| {
             put_place(out, usize::from(target.plan), target.slot);
             put_fixed64(out, 3, target.since);

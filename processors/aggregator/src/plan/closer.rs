@@ -97,9 +97,8 @@ impl Closer<'_> {
             self.books.let_out.add(total);
         }
         if has_points && self.keeps_running(series.head.kind) {
-            let running = series.running.get_or_insert_default();
             // Both were added to one series before, so they go together.
-            let _ = running.merge(&series.window.accumulator, self.shape.max_scale(0));
+            let _ = series.running.merge(&series.window.accumulator, self.shape.max_scale(0));
         }
         if self.shape.parts > 1 {
             self.close_part(series, end, last);
@@ -233,7 +232,7 @@ impl Closer<'_> {
         let ends = if last { window.last.max(start + 1).min(end) } else { end };
         let closing = Closing {
             window,
-            running: series.running.as_deref(),
+            running: Some(&series.running).filter(|running| !running.is_empty()),
             tier,
             start,
             end: ends,
@@ -318,8 +317,8 @@ impl Closer<'_> {
                         });
                     }
                 }
-                (Form::Summary, Accumulator::Summary(_, point)) => {
-                    emission.add(&series.head, which, partial, |out| stamp.put_summary(out, point));
+                (Form::Summary, Accumulator::Summary(last)) => {
+                    emission.add(&series.head, which, partial, |out| stamp.put_summary(out, &last.1));
                 }
                 (Form::Gauge | Form::Sum { .. }, value) => {
                     let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;

@@ -100,17 +100,13 @@ impl Aggregator {
         for slot in slots {
             let Some(key) = old.streams.key(slot) else { continue };
             let Some(theirs) = old.streams.get_mut(slot) else { continue };
-            let kept = |target: &Target| Some(Target { plan: *plans.get(&target.plan)?, ..*target });
+            let kept = |target: Target| Some(Target { plan: *plans.get(&target.plan)?, ..target });
             let targets = theirs.targets.iter().filter_map(kept).collect();
             let stream = match all_kept {
                 true => std::mem::replace(theirs, Stream::new(theirs.meaning)),
                 false => {
-                    let gone: Targets = theirs
-                        .targets
-                        .iter()
-                        .filter(|target| !plans.contains_key(&target.plan))
-                        .copied()
-                        .collect();
+                    let gone: Targets =
+                        theirs.targets.iter().filter(|target| !plans.contains_key(&target.plan)).collect();
                     let copy = Stream {
                         meaning: theirs.meaning,
                         generation: 0,
@@ -130,7 +126,7 @@ impl Aggregator {
             // The limit may be lower now: then the last ones are forgotten, as if they were idle.
             if let Err(stream) = self.streams.insert(key, stream) {
                 self.horizon = self.horizon.max(stream.last.place.time);
-                for target in &stream.targets {
+                for target in stream.targets.iter() {
                     self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, None);
                 }
             }
@@ -290,7 +286,7 @@ impl Aggregator {
         if let Some(route) = self.streams.get(slot).and_then(|stream| stream.route) {
             capture.route(route, &self.routes);
         }
-        for target in self.streams.get(slot).iter().flat_map(|stream| &stream.targets) {
+        for target in self.streams.get(slot).iter().flat_map(|stream| stream.targets.iter()) {
             let plan = usize::from(target.plan);
             capture.series(plan, target.slot, &self.plans[plan].table);
         }

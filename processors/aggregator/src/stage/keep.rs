@@ -13,7 +13,7 @@ impl Aggregator {
         let Some(stream) = self.streams.get(slot) else { return };
         let came = Came::new(origin.resource.map(|resource| resource.attributes()), point.attributes());
         let time = point.place().time;
-        for target in &stream.targets {
+        for target in stream.targets.iter() {
             let plan = &mut self.plans[usize::from(target.plan)];
             let shape = &plan.shape;
             let most = shape.examples(origin.kind);

@@ -144,7 +144,7 @@ impl Aggregator {
         }
         match stream.place(time) {
             Standing::Duplicate => {
-                for target in &stream.targets {
+                for target in stream.targets.iter() {
                     self.plans[usize::from(target.plan)].quality.duplicates += 1;
                 }
                 self.pool.give_back(sample.value);
@@ -162,7 +162,7 @@ impl Aggregator {
             }
             Standing::Newer => {
                 if !stream.waiting.insert(&mut sample) {
-                    for target in &stream.targets {
+                    for target in stream.targets.iter() {
                         self.plans[usize::from(target.plan)].quality.duplicates += 1;
                     }
                     self.pool.give_back(sample.value);
@@ -205,7 +205,7 @@ impl Aggregator {
             }
             let ended_already = revives && stream.ended;
             let mut best = Outcome::Late;
-            for target in &stream.targets {
+            for target in stream.targets.iter() {
                 if ended_already || time <= target.since {
                     best = Outcome::Taken;
                     continue;
@@ -236,7 +236,7 @@ impl Aggregator {
         let Some(stream) = self.streams.get(slot) else { return false };
         let change = crate::stream::Change::Increment { value: &sample.value, from: sample.place.start };
         let mut taken = false;
-        for target in &stream.targets {
+        for target in stream.targets.iter() {
             let plan = &mut self.plans[usize::from(target.plan)];
             // The stream has been seen in this window already.
             let delivery = Delivery {

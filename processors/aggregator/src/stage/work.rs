@@ -5,7 +5,8 @@ use phoenix_series::{Slot, Table};
 
 use super::Aggregator;
 use crate::replicas::Replicas;
-use crate::stream::{Events, Stream, Target};
+use crate::series::Series;
+use crate::stream::{Events, Stream};
 
 /// Streams and series that are looked at in one call.
 pub(super) const PORTION: usize = 16_384;
@@ -172,7 +173,7 @@ impl Aggregator {
         self.shortcuts.remove(slot);
         self.horizon = self.horizon.max(stream.last.place.time);
         let level = stream.level();
-        for target in &stream.targets {
+        for target in stream.targets.iter() {
             let level = level.filter(|(since, _)| *since > target.since).map(|(_, value)| value);
             self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, level);
         }
@@ -229,14 +230,13 @@ impl Aggregator {
 
     /// Bytes of all streams and series, from some of them: looking at all would hold up who waits.
     pub(crate) fn state_bytes(&self) -> usize {
-        // A place in the index: a fingerprint and a slot, with the room that a hash table keeps.
-        const PLACE: usize = 20 * 2 + 16;
-        let series = self.plans.iter().map(|plan| sampled(&plan.table, |series| series.bytes() + PLACE));
-        let stream = |stream: &Stream| {
-            size_of::<Stream>()
-                + PLACE
-                + if stream.targets.spilled() { stream.targets.capacity() * size_of::<Target>() } else { 0 }
-        };
+        // A fingerprint, and a slot in the index with the room that a hash table keeps.
+        const PLACE: usize = 16 + 11;
+        // What an allocator takes for the attributes beside them.
+        const ALLOCATED: usize = 14;
+        let bytes = |series: &Series| series.bytes() + PLACE + ALLOCATED;
+        let series = self.plans.iter().map(|plan| sampled(&plan.table, bytes));
+        let stream = |stream: &Stream| size_of::<Stream>() + PLACE + stream.targets.heap_bytes();
         let routes = sampled(&self.routes, |route| route.bytes() + PLACE);
         let standby = self.replicas.as_ref().map_or(0, |replicas| replicas.bytes());
         series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory() + standby

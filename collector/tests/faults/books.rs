@@ -38,7 +38,7 @@ impl Books {
 
 /// Waits until everything has left the queue and the equation holds; nothing may have been given up.
 pub(crate) fn close(port: u16) -> Books {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(120);
     loop {
         let books = Books::read(port);
         match books {

@@ -151,6 +151,12 @@ pub trait Factory: Send + Sync {
         Vec::new()
     }
 
+    /// What only the files that a section names can tell. Asked where the configuration runs, before a start and by
+    /// `validate`, and never by a service that keeps configurations of others. Files that are not there are warned of at most.
+    fn examine(&self, section: &Node, problems: &mut Problems) {
+        let _ = (section, problems);
+    }
+
     /// What a component with these settings would reach out to. Touches none of it.
     fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
         let _ = settings;

@@ -212,10 +212,22 @@ pub(crate) fn contribute(
             effect.weigh(read.count as f64);
             sum.add_explicit(read, settings);
         }
-        (Accumulated::Point(_), _) => {
+        (Accumulated::Point(latest), value) => {
+            let count = match (kind, value) {
+                (Kind::Sum { monotonic: true, .. }, Value::Number(Some(number))) => as_double(number),
+                (_, Value::Histogram(point)) => point.count() as f64,
+                (_, Value::Exponential(point)) => point.count() as f64,
+                _ => 0.0,
+            };
             if series.place.time != 0 {
-                must_be_newer(series.place, place)?;
+                let step = series.place.step(place, count < latest.count);
+                // What it starts from goes on with the point itself.
+                effect.is_reset = matches!(step, Step::Reset | Step::UnknownReset);
+                if !effect.is_reset {
+                    effect.note(step)?;
+                }
             }
+            latest.count = count;
         }
         _ => return Err(Reason::Malformed),
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
 use super::{Around, Standing, State};
+use crate::accumulated::Accumulated;
 use crate::kind::Reading;
 use crate::rules::{Plan, RuleSet};
 use crate::series::{FRESH, Goes, Last, OUTDATED, Series};
@@ -59,7 +60,8 @@ impl State {
         if is_current {
             return;
         }
-        let was_aggregated = matches!(series.goes, Goes::Into(_));
+        let before = series.goes;
+        let was_aggregated = matches!(before, Goes::Into(_));
         let was_outdated = series.version == OUTDATED;
         let plan = if was_outdated { self.plan_of(around, reading, rules) } else { series.plan.clone() };
         self.leave(slot);
@@ -81,6 +83,11 @@ impl State {
             // Series whose increments go elsewhere from now on still go on.
             output.live += u32::from(self.series.get(slot).is_some_and(|series| series.is_live));
         }
+        if let Goes::Into(output) = before
+            && target.goes != before
+        {
+            self.abandon(output, self.now.place_of(reading).0.time);
+        }
         let version = self.ranked;
         let forgotten = &mut self.forgotten;
         if let Some(series) = self.series.get_mut(slot) {
@@ -99,6 +106,17 @@ impl State {
             series.is_promised = false;
             series.ranks = ranks;
             series.version = version;
+        }
+    }
+
+    /// Ends an output of latest values that nothing goes into any more: its last value would go on being added to those of where its
+    /// series went. What counts keeps what it counted.
+    fn abandon(&mut self, slot: Slot, time: u64) {
+        let Some(output) = self.outputs.get_mut(slot) else { return };
+        let is_level = matches!(output.value, Accumulated::Latest { .. });
+        if is_level && output.contributors == 0 && output.sent != 0 {
+            output.ended = time.max(output.sent.saturating_add(1));
+            self.enqueue(slot);
         }
     }
 

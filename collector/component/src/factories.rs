@@ -28,6 +28,7 @@ macro_rules! factory {
         change: $change:expr
         $(, touches: $touches:expr)?
         $(, lacks: $lacks:expr)?
+        $(, pipelines: $pipelines:expr)?
         $(, section: $section:expr)?
         $(, files: $files:expr)?
         $(,)?
@@ -94,6 +95,13 @@ macro_rules! factory {
                 ) -> Option<String> {
                     let lacks: fn(&$settings, ::phoenix_pdata::Signal) -> Option<String> = $lacks;
                     lacks($crate::factory::settings_of(settings), signal)
+                }
+            )?
+
+            $(
+                fn pipelines(&self, settings: &dyn $crate::factory::AnySettings) -> Vec<(String, String)> {
+                    let pipelines: fn(&$settings) -> Vec<(String, String)> = $pipelines;
+                    pipelines($crate::factory::settings_of(settings))
                 }
             )?
         }

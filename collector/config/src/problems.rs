@@ -53,6 +53,8 @@ pub struct Readings {
     pub(crate) secrets: Vec<KeyPath>,
     /// Where those were written: such lines are not quoted.
     pub(crate) places: Vec<Location>,
+    /// What nobody could read: any value there may be a secret.
+    pub(crate) unread: Vec<KeyPath>,
     /// Substitutions that were read as text.
     pub(crate) texts: Vec<KeyPath>,
     /// Nobody has read the sections so far, so that any value may be a secret.
@@ -161,6 +163,7 @@ impl Problems {
         self.list.extend(other.list);
         self.readings.secrets.extend(other.readings.secrets);
         self.readings.places.extend(other.readings.places);
+        self.readings.unread.extend(other.readings.unread);
         self.readings.texts.extend(other.readings.texts);
     }
 

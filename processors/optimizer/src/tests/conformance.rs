@@ -246,10 +246,28 @@ fn case_24_a_stream_that_was_forgotten_comes_back_as_a_baseline() {
     assert_eq!(fixture.advance(10)[0].4, "5");
 }
 
+/// The other half of case 24: a stream is remembered for `idle`, with its last value, and an aggregate for as long as one that goes
+/// into it.
 #[test]
-fn case_25_what_is_added_up_goes_out_at_the_end() {
+fn case_24_a_stream_that_is_remembered_counts_what_it_missed() {
+    let mut fixture = begun(&format!("{{interval: 10s, idle: 200s, rules: [{DROP_POD}]}}"));
+    fixture.send("", counter("c", &[("pod=a", 0, 10, 10.0)]));
+    assert_eq!(fixture.advance(10)[0].4, "10");
+    fixture.advance(80);
+    fixture.send("", counter("c", &[("pod=a", 0, 100, 25.0)]));
+    assert_eq!(short(&fixture.advance(10)), [("|", 0, 100, "25")], "10 and 15");
+    assert_eq!(fixture.ignored("unknown_start"), 0);
+}
+
+/// An interval is no window: its points have the times of what went into them, so that one that is cut short says itself how far it
+/// reaches, and needs no mark that it is partial.
+#[test]
+fn case_25_what_is_added_up_goes_out_at_the_end_and_goes_on_without_overlap() {
     let mut fixture = every(60, DROP_POD);
     fixture.send("", deltas("d", &[("pod=a", 0, 20, 4.0), ("pod=b", 20, 40, 5.0)]));
     fixture.harness.advance(std::time::Duration::from_secs(42));
     assert_eq!(short(&fixture.drain()), [("|", 0, 40, "9")]);
+    let mut restarted = every(60, DROP_POD);
+    restarted.send("", deltas("d", &[("pod=a", 40, 50, 1.0), ("pod=b", 40, 60, 2.0)]));
+    assert_eq!(short(&restarted.advance(60)), [("|", 40, 60, "3")]);
 }

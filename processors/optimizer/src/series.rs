@@ -96,3 +96,14 @@ pub(crate) enum Last {
     Explicit(Box<Explicit>),
     Exponential(Box<Exponential>),
 }
+
+impl Last {
+    /// The bytes that it points at.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Last::Explicit(value) => value.memory(),
+            Last::Exponential(value) => value.memory(),
+            Last::None | Last::Number(_) => 0,
+        }
+    }
+}

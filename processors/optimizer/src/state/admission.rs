@@ -27,7 +27,8 @@ impl State {
         if !self.ledger.has_room() {
             return Err(plan);
         }
-        let series = Series::new(plan.clone(), self.now.seconds);
+        let mut series = Series::new(plan.clone(), self.now.seconds);
+        self.tombs.resume(key, &mut series);
         self.series.insert(key, series).map_err(|_| plan)
     }
 

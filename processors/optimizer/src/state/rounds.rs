@@ -67,6 +67,7 @@ impl State {
 
     /// Forgets what was idle for so many seconds. Returns outputs that still have something to say.
     pub(crate) fn forget(&mut self, idle: u32) -> Vec<Slot> {
+        self.bury(idle);
         let (now, forgotten) = (self.now.seconds, &mut self.forgotten);
         let (outputs, limits) = (&mut self.outputs, &mut self.limits);
         self.series.retain(|_, series| {

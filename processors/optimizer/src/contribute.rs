@@ -116,10 +116,10 @@ pub(crate) fn contribute(
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     // Of deltas everything counts that was not there, whenever it comes.
     let covered = match is_delta {
-        true => cover(series.place, &series.earlier, place).ok_or(Reason::Duplicate)?,
+        true => cover(series.place, series.last.earlier(), place).ok_or(Reason::Duplicate)?,
         false => Covered { latest: place, earlier: None },
     };
-    let is_first = matches!(series.last, Last::None);
+    let is_first = !series.last.is_some();
     let counts = place.counts_from_zero(at.horizon);
     match (&mut output.value, reading.value) {
         (Accumulated::Sum { total, has }, Value::Number(number)) => {
@@ -246,7 +246,7 @@ pub(crate) fn contribute(
     }
     series.place = covered.latest;
     if let Some(earlier) = covered.earlier {
-        series.earlier = earlier;
+        series.last = Last::Covered(earlier);
     }
     Ok(effect)
 }

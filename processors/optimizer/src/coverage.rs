@@ -8,11 +8,14 @@ use phoenix_series::Place;
 /// The most stretches before the latest one: the memory of a series stays within what is said of it.
 const MAX_EARLIER: usize = 4;
 
-/// The stretches before the latest one, the oldest first; no two of them touch. Most streams have none, and pay for a pointer.
+/// The stretches before the latest one, the oldest first; no two of them touch. Most streams have none.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Earlier(Option<Box<[Place; MAX_EARLIER]>>);
 
 impl Earlier {
+    /// No stretch.
+    pub(crate) const NONE: Earlier = Earlier(None);
+
     fn of(stretches: &[Place]) -> Earlier {
         if stretches.is_empty() {
             return Earlier(None);

@@ -71,7 +71,7 @@ impl State {
         let standing = self.series.get(slot).map_or_else(Standing::default, |series| Standing {
             is_over: waits && series.is_over && !series.is_promised,
             is_promised: series.is_promised,
-            is_counted: series.is_over && !matches!(series.last, Last::None),
+            is_counted: series.is_over && series.last.is_some(),
         });
         let target = self.target(key, &plan, around, reading, standing);
         let ranks = target
@@ -94,7 +94,7 @@ impl State {
         if let Some(series) = self.series.get_mut(slot) {
             // What goes on by itself is not followed: where it is aggregated again, it begins anew.
             if was_aggregated && target.goes == Goes::On {
-                if !matches!(series.last, Last::None) {
+                if series.last.is_some() {
                     *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
                 }
                 (series.last, series.place, series.is_live) = (Last::None, Instant::default(), false);

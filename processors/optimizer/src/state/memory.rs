@@ -73,7 +73,7 @@ impl State {
 
     /// Finds what states point at, which between two times is only added to.
     pub(crate) fn weigh(&mut self) {
-        let of = |series: &Series| series.last.memory() + series.earlier.memory();
+        let of = |series: &Series| series.last.memory();
         let of_series: usize = self.series.iter().map(|(_, series)| of(series)).sum();
         let of_outputs: usize = self
             .outputs

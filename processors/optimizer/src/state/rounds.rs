@@ -74,7 +74,7 @@ impl State {
             if now.saturating_sub(series.seen) < idle {
                 return true;
             }
-            if !matches!(series.last, Last::None) {
+            if series.last.is_some() {
                 *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
             }
             if let Some(share) = series.limit

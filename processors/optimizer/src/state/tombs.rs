@@ -93,7 +93,7 @@ impl State {
             let key = self.series.key(slot);
             let Some((key, series)) = key.zip(self.series.get_mut(slot)) else { continue };
             let last = std::mem::take(&mut series.last);
-            if !matches!(last, Last::None) {
+            if last.is_some() {
                 let start = self.tombs.put(key, Tomb { place: series.place, last });
                 self.forgotten = self.forgotten.max(start.saturating_add(u64::from(start > 0)));
             }

@@ -42,6 +42,7 @@ struct Inner {
     hasher: std::hash::RandomState,
     /// Somebody wants the process to begin again.
     restart: Notify,
+    end: Notify,
 }
 
 /// What is kept of the configuration that runs.
@@ -70,6 +71,7 @@ impl Control {
             turn: tokio::sync::Mutex::new(own_metrics),
             hasher: std::hash::RandomState::new(),
             restart: Notify::new(),
+            end: Notify::new(),
         }))
     }
 
@@ -114,6 +116,11 @@ impl Control {
     /// Waits until somebody wants the process to begin again.
     pub(crate) async fn until_restart(&self) {
         self.0.restart.notified().await;
+    }
+
+    /// Waits until a component wants the process to end.
+    pub(crate) async fn until_end(&self) {
+        self.0.end.notified().await;
     }
 
     /// Ends the serving and sending of own metrics, after a last report.
@@ -423,6 +430,11 @@ impl Collector for Control {
             tokio::time::sleep(after).await;
             control.0.restart.notify_one();
         });
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), String> {
+        self.0.end.notify_one();
         Ok(())
     }
 

@@ -161,6 +161,7 @@ async fn until_stopped(
             _ = signals.terminate.recv() => break "SIGTERM",
             _ = signals.interrupt.recv() => break "SIGINT",
             () = control.until_restart() => break "restart",
+            () = control.until_end() => break "end",
         }
     };
     if let Some(watch) = watch {

@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::ids::new_id;
 use crate::limits::Limiter;
 use crate::oidc::Oidc;
+use crate::opamp::PublicUrl;
 use crate::passwords::Passwords;
 use crate::store::{Db, Tx};
 use crate::telemetry::Telemetry;
@@ -43,6 +44,8 @@ pub struct Inner {
     pub login_limiter: Limiter,
     /// What the service says of itself.
     pub telemetry: Telemetry,
+    /// Where agents find this service, for those that want to hear it with each credential.
+    pub opamp_public_url: Option<PublicUrl>,
     /// How often agents are to be heard of, in seconds.
     pub heartbeat_seconds: u64,
     /// An agent's credential is replaced after this time; none is never.
@@ -57,6 +60,8 @@ pub struct Inner {
 
 /// How the service is set.
 pub struct Settings {
+    /// Where agents find this service, for those that want to hear it with each credential.
+    pub opamp_public_url: Option<PublicUrl>,
     /// How often agents are to be heard of, in seconds.
     pub heartbeat_seconds: u64,
     /// Requests of one client per second, on average.
@@ -74,6 +79,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            opamp_public_url: None,
             heartbeat_seconds: 30,
             requests_per_second: 100,
             admission: 256,
@@ -115,6 +121,7 @@ impl App {
             ),
             login_limiter: Limiter::new(1, 10),
             admission: Semaphore::new(settings.admission),
+            opamp_public_url: settings.opamp_public_url,
             heartbeat_seconds: settings.heartbeat_seconds,
             credential_age_ms: settings.credential_age_ms,
             is_secure: settings.is_secure,

@@ -224,6 +224,11 @@ impl Hub {
         self.table().sessions.keys().cloned().collect()
     }
 
+    /// Whether an agent that is there has a socket, and does not poll.
+    pub(crate) fn has_socket(&self, agent: &str) -> bool {
+        self.table().sessions.get(agent).is_some_and(|session| session.polls_every_ms.is_none())
+    }
+
     /// How many are there: over sockets, and by polling.
     pub(crate) fn count(&self) -> (usize, usize) {
         let table = self.table();

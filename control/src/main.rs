@@ -67,6 +67,10 @@ struct Serve {
     /// Where agents connect to, over OpAMP.
     #[arg(long, default_value = "localhost:4320")]
     opamp_listen: String,
+    /// Where agents find this service, for example `wss://control.example.com:4320`: said with each credential to agents that
+    /// ask for it, as the reference supervisor does.
+    #[arg(long)]
+    opamp_public_url: Option<String>,
     /// How often agents are to be heard of, in seconds.
     #[arg(long, default_value_t = phoenix_opamp::HEARTBEAT.as_secs())]
     heartbeat_seconds: u64,
@@ -225,6 +229,7 @@ fn serve(asked: Serve) -> anyhow::Result<()> {
             },
             listen: asked.listen,
             opamp_listen: asked.opamp_listen,
+            opamp_public_url: asked.opamp_public_url,
             heartbeat_seconds: asked.heartbeat_seconds,
             traces: asked
                 .traces_endpoint

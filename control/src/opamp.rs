@@ -3,7 +3,9 @@
 mod listener;
 mod message;
 mod offers;
+mod public_url;
 
 pub(crate) use listener::note_seen;
 pub use listener::router;
 pub(crate) use offers::{drive_tasks, reconcile};
+pub use public_url::PublicUrl;

@@ -14,6 +14,7 @@ use crate::app::{App, Settings};
 use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::oidc::{Oidc, OidcSettings};
+use crate::opamp::PublicUrl;
 use crate::principals::Grant;
 use crate::roles::Role;
 use crate::store::{Db, Pooling};
@@ -49,6 +50,9 @@ pub struct Options {
     pub listen: String,
     /// Where agents connect to.
     pub opamp_listen: String,
+    /// Where agents find this service: `wss://control.example.com:4320`. Named in the offers of credentials, as the
+    /// specification of OpAMP wants it; Phoenix's own agents stay where they are without.
+    pub opamp_public_url: Option<String>,
     /// How often agents are to be heard of.
     pub heartbeat_seconds: u64,
     /// Requests of one client per second, on average.
@@ -72,6 +76,7 @@ impl Default for Options {
             pooling: Pooling::default(),
             listen: "localhost:8080".to_owned(),
             opamp_listen: "localhost:4320".to_owned(),
+            opamp_public_url: None,
             heartbeat_seconds: phoenix_opamp::HEARTBEAT.as_secs(),
             requests_per_second: 100,
             admission: 256,
@@ -152,6 +157,7 @@ pub async fn start(options: &Options) -> Result<Running> {
 fn settings(options: &Options) -> Result<Settings> {
     let is_public_https = options.oidc.as_ref().is_some_and(|oidc| oidc.public_url.starts_with("https://"));
     Ok(Settings {
+        opamp_public_url: options.opamp_public_url.as_deref().map(PublicUrl::parse).transpose()?,
         heartbeat_seconds: options.heartbeat_seconds,
         requests_per_second: options.requests_per_second,
         admission: options.admission,

@@ -383,6 +383,14 @@ pub trait Collector: Send + Sync {
         Err("this collector cannot restart itself".to_owned())
     }
 
+    /// Delivers what is held and ends, as at a SIGTERM.
+    ///
+    /// # Errors
+    /// Where this collector cannot.
+    fn end(&self) -> Result<(), String> {
+        Err("this collector cannot end itself".to_owned())
+    }
+
     /// Sends own telemetry to these places from now on, besides those that the configuration names, until others are
     /// wanted or the process ends.
     ///

@@ -159,7 +159,8 @@ async fn answer(
     }
     let sets_interval = is_first && Set(message.capabilities).has(agent::REPORTS_HEARTBEAT);
     if credential.is_some() || sets_interval {
-        answer.connection_settings = Some(connection_settings(app.heartbeat_seconds, credential));
+        let endpoint = app.opamp_public_url.as_ref().map(|url| url.endpoint(app.hub.has_socket(id)));
+        answer.connection_settings = Some(connection_settings(app.heartbeat_seconds, credential, endpoint));
     }
     if let Some(telemetry) = telemetry {
         app.hub.offers_settings(id, &telemetry.hash);
@@ -184,11 +185,18 @@ fn says_something(message: &AgentToServer) -> bool {
         || message.connection_settings_status.is_some()
 }
 
-fn connection_settings(heartbeat_seconds: u64, credential: Option<String>) -> ConnectionSettingsOffers {
-    let hash = sha256(format!("{heartbeat_seconds} {}", credential.as_deref().unwrap_or_default()));
+fn connection_settings(
+    heartbeat_seconds: u64,
+    credential: Option<String>,
+    endpoint: Option<String>,
+) -> ConnectionSettingsOffers {
+    // Only who gets a credential has to come back, and needs to hear where to.
+    let endpoint = endpoint.filter(|_| credential.is_some()).unwrap_or_default();
+    let token = credential.as_deref().unwrap_or_default();
+    let hash = sha256(format!("{heartbeat_seconds} {token} {endpoint}"));
     let header = |token| Header { key: "Authorization".to_owned(), value: format!("Bearer {token}") };
     let opamp = OpampConnectionSettings {
-        destination_endpoint: String::new(),
+        destination_endpoint: endpoint,
         headers: credential.map(|token| Headers { headers: vec![header(token)] }),
         heartbeat_interval_seconds: heartbeat_seconds,
     };

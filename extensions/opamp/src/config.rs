@@ -17,9 +17,9 @@ pub struct OpampConfig {
     pub agent_description: AgentDescription,
     /// What the server may know and do.
     pub capabilities: Capabilities,
-    /// Not supported: the collector does not end with another process.
+    /// The process that supervises this one: without it the collector delivers what it holds and ends. 0 is none.
     pub ppid: i64,
-    /// Not supported, as `ppid`.
+    /// How often that process is looked for.
     pub ppid_poll_interval: GoDuration,
     /// Where identity, credential and the last good configuration are kept.
     pub storage: Storage,
@@ -244,11 +244,11 @@ impl Settings for OpampConfig {
         }
         let uid = &self.instance_uid;
         problems.require(uid.is_empty() || parse_uid(uid).is_some(), "instance_uid", "must be a UUID");
-        problems.require(
-            self.ppid == 0,
-            "ppid",
-            "is not supported: the collector does not end with another process; use a supervisor of services",
-        );
+        let is_process = (0..=i64::from(i32::MAX)).contains(&self.ppid);
+        problems.require(is_process, "ppid", "must be the number of a process, or 0");
+        let interval = self.ppid_poll_interval.as_duration();
+        let fits = !self.ppid_poll_interval.is_negative() && !interval.is_zero();
+        problems.require(fits, "ppid_poll_interval", "must be longer than zero");
         let grace = self.grace_period.as_duration().as_secs();
         problems.require(
             !self.grace_period.is_negative() && grace <= 600,
@@ -285,8 +285,8 @@ mod tests {
             (r#"{"server": {"ws": {"endpoint": "http://x"}}}"#, &["server::ws::endpoint"]),
             (r#"{"server": {"ws": {"endpoint": "x:4320"}}}"#, &["server::ws::endpoint"]),
             (
-                r#"{"server": {"ws": {"endpoint": "wss://x"}}, "instance_uid": "one", "ppid": 7}"#,
-                &["instance_uid", "ppid"],
+                r#"{"server": {"ws": {"endpoint": "wss://x"}}, "instance_uid": "one", "ppid": -7, "ppid_poll_interval": "0s"}"#,
+                &["instance_uid", "ppid", "ppid_poll_interval"],
             ),
             (
                 r#"{"server": {"http": {"endpoint": "http://x", "polling_interval": "1ms"}}}"#,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Uri;
 use phoenix_component::{TelemetryDestination, TelemetryDestinations};
 use phoenix_config::Opaque;
 use phoenix_opamp::{
@@ -59,6 +60,16 @@ fn destination(offer: &TelemetryConnectionSettings) -> Option<TelemetryDestinati
     let headers = headers.map(|header| (header.key.clone(), Opaque::new(header.value.clone()))).collect();
     let endpoint = offer.destination_endpoint.clone();
     (!endpoint.is_empty()).then_some(TelemetryDestination { endpoint, headers })
+}
+
+/// Whether an offer leaves the agent where it is: it names no server, or this one, whatever the transport.
+fn is_same_server(offered: &str, own: &Uri) -> bool {
+    let place = |url: &Uri| {
+        let is_secure = matches!(url.scheme_str(), Some("wss" | "https"));
+        let port = url.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        Some((is_secure, url.host()?.to_ascii_lowercase(), port))
+    };
+    offered.is_empty() || offered.parse().is_ok_and(|url| place(&url).is_some() && place(&url) == place(own))
 }
 
 impl Agent {
@@ -128,7 +139,7 @@ impl Agent {
             let every = Duration::from_secs(opamp.heartbeat_interval_seconds).min(LONGEST_HEARTBEAT);
             self.heartbeat = Some(every).filter(|every| !every.is_zero());
         }
-        if !opamp.destination_endpoint.is_empty() {
+        if !is_same_server(&opamp.destination_endpoint, &self.server.url) {
             return Err("another server is set in the collector's own files only".to_owned());
         }
         let headers = opamp.headers.iter().flat_map(|headers| &headers.headers);
@@ -159,6 +170,23 @@ mod tests {
         let header = Header { key: "api-key".to_owned(), value: "x".to_owned() };
         let headers = Some(Headers { headers: vec![header] });
         Some(TelemetryConnectionSettings { destination_endpoint: endpoint.to_owned(), headers })
+    }
+
+    #[test]
+    fn an_offer_may_name_the_server_that_it_comes_from_and_no_other() {
+        let own: Uri = "wss://control.example.com/v1/opamp".parse().expect("a URL");
+        for (offered, is_same) in [
+            ("", true),
+            ("wss://control.example.com:443/v1/opamp", true),
+            ("https://Control.example.com/", true),
+            ("ws://control.example.com/v1/opamp", false),
+            ("wss://control.example.com:4320/v1/opamp", false),
+            ("wss://evil.example.com/v1/opamp", false),
+            ("/v1/opamp", false),
+            ("no URL", false),
+        ] {
+            assert_eq!(is_same_server(offered, &own), is_same, "{offered}");
+        }
     }
 
     #[test]

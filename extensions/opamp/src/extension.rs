@@ -17,6 +17,7 @@ use crate::agent::{Agent, running};
 use crate::config::parse_uid;
 use crate::description::{new_uid, uuid};
 use crate::link::{Server, Transport};
+use crate::orphan;
 use crate::report::{Reporter, State, available};
 use crate::storage::Folder;
 use crate::tasks::Done;
@@ -92,6 +93,20 @@ impl Opamp {
         Ok(())
     }
 
+    /// Ends the collector with the process that supervises it.
+    fn end_with(&self, process: i64, every: Duration, host: &Host) {
+        let (host, stop) = (host.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            if !orphan::is_alone(&orphan::shown_at(process), every, &stop).await {
+                return;
+            }
+            tracing::error!(process, "the process that supervises this collector is gone, so this one ends");
+            if let Some(Err(error)) = host.collector.get().map(|collector| collector.end()) {
+                tracing::error!(error, "it does not");
+            }
+        });
+    }
+
     fn begin(&self, host: &Host) -> Result<(), StartError> {
         self.claim_rule(host)?;
         let directory = &self.config.storage.directory;
@@ -102,6 +117,9 @@ impl Opamp {
         folder.keep_uid(uid).map_err(unusable)?;
         let server = self.server(uid, host)?;
         let (config, host) = (self.config.clone(), host.clone());
+        if config.ppid != 0 {
+            self.end_with(config.ppid, config.ppid_poll_interval.as_duration(), &host);
+        }
         let (stop, applying) = (self.stop.clone(), self.applying.clone());
         let heartbeat = match config.server.http.get() {
             Some(http) => Some(http.polling_interval.as_duration()),

@@ -11,6 +11,7 @@ mod connection;
 mod description;
 mod extension;
 mod link;
+mod orphan;
 mod remote;
 mod report;
 mod storage;

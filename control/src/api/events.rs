@@ -8,11 +8,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::extract::Query;
 use super::page::Page;
 use crate::app::App;
-use crate::args;
-use crate::audit::{self, COLUMNS, Caller, Entry};
+use crate::audit::{self, Caller, Entry};
 use crate::error::{Error, Result};
 use crate::roles::Permission;
-use crate::store::{Row, Tx};
+use crate::store::Tx;
 use crate::{agents, groups, rollouts, schedules, tasks};
 
 /// Events of a page where nobody says how many, and at most.
@@ -53,9 +52,9 @@ pub(crate) struct Event {
     request_id: String,
 }
 
-impl Event {
-    fn read(row: &Row) -> Event {
-        let Entry { seq, at, actor, action, target, request_id, .. } = audit::entry(row);
+impl From<Entry> for Event {
+    fn from(entry: Entry) -> Event {
+        let Entry { seq, at, actor, action, target, request_id, .. } = entry;
         Event { seq, at, actor, action, target, request_id }
     }
 }
@@ -71,23 +70,6 @@ fn require_sight(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<()> {
         None => agents::row_for(tx, caller, id).map(|_| ()),
         Some(_) => caller.require_everywhere(Permission::Administer),
     }
-}
-
-fn find(tx: &mut dyn Tx, id: &str, before: i64, limit: i64) -> Result<Vec<Event>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM audit WHERE target = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
-    let mut rows = tx.query(&sql, args![id, before, limit])?;
-    if id.starts_with("cfg_") {
-        // Its versions, which are called `cfg_…@1`: `A` is what follows `@`.
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit WHERE target > ?1 AND target < ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"
-        );
-        rows.extend(tx.query(&sql, args![format!("{id}@"), format!("{id}A"), before, limit])?);
-    }
-    let mut events: Vec<Event> = rows.iter().map(Event::read).collect();
-    events.sort_by_key(|event| std::cmp::Reverse(event.seq));
-    events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(events)
 }
 
 /// Lists what happened to one thing, the newest first.
@@ -108,7 +90,8 @@ pub(crate) async fn list(
     };
     let events = app.db.read(move |tx| {
         require_sight(tx, &caller, &asked.of)?;
-        find(tx, &asked.of, before, limit)
+        audit::of(tx, &asked.of, before, limit)
     });
-    Ok(Json(Page::new(events.await?, limit, |event| event.seq.to_string())))
+    let events = events.await?.into_iter().map(Event::from).collect();
+    Ok(Json(Page::new(events, limit, |event: &Event| event.seq.to_string())))
 }

@@ -280,7 +280,8 @@ async fn every_refusal_is_a_problem_of_its_kind() {
     let odd = [("content-type", "text/plain")];
     // (method, path, who, headers, body, status, kind)
     type Headers<'a> = &'a [(&'a str, &'a str)];
-    let cases: [(&str, &str, &str, Headers<'_>, Option<serde_json::Value>, u16, &str); 9] = [
+    type Case<'a> = (&'a str, &'a str, &'a str, Headers<'a>, Option<serde_json::Value>, u16, &'a str);
+    let cases: [Case<'_>; 9] = [
         ("GET", "/groups", "", &[], None, 401, "unauthorized"),
         ("POST", "/groups", &viewer, &[], new(), 403, "forbidden"),
         ("GET", "/groups/grp_0", &key, &[], None, 404, "not-found"),

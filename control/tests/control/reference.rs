@@ -194,7 +194,7 @@ storage: {{directory: '{}'}}
 agent:
   executable: '{}'
   bootstrap_timeout: 60s
-  config_apply_timeout: 3s
+  config_apply_timeout: 8s
   orphan_detection_interval: 500ms
   description: {{non_identifying_attributes: {{zone: supervised}}}}
 ",
@@ -218,11 +218,19 @@ agent:
     let told = until(&rig, &agent, &config, |told| told["components"].is_array()).await;
     assert_eq!(told["labels"]["zone"], "supervised", "{told}");
 
+    // The supervisor waits for its own while before it says that something was applied.
+    let roll_out = async |version: &str| {
+        let gates = json!({"patience_seconds": 50});
+        let started =
+            rig.post("/rollouts", json!({"group_id": group, "version_id": version, "gates": gates})).await;
+        assert_eq!(started.status, 202, "{}", started.body);
+        started.body["id"].as_str().expect("an id").to_owned()
+    };
     // A configuration reaches the collector behind it, by a restart.
     let port = free_port();
     let text = |port: u16| GOOD.replace("localhost:0", &format!("127.0.0.1:{port}"));
     let good = rig.version("base", &text(port)).await;
-    let rollout = format!("/rollouts/{}", rig.roll_out(&group, &good, json!([{"percent": 100}])).await);
+    let rollout = format!("/rollouts/{}", roll_out(&good).await);
     until(&rig, &rollout, &config, |rollout| rollout["state"] == "succeeded").await;
     assert!(listens(port).await, "the receiver of the collector");
     until(&rig, &agent, &config, |told| {
@@ -235,7 +243,7 @@ agent:
     let configuration =
         rig.get("/configurations").await.body["items"][0]["id"].as_str().expect("an id").to_owned();
     let bad = rig.next_version(&configuration, &text(taken.local_addr().expect("an address").port())).await;
-    let rollout = format!("/rollouts/{}", rig.roll_out(&group, &bad, json!([{"percent": 100}])).await);
+    let rollout = format!("/rollouts/{}", roll_out(&bad).await);
     until(&rig, &rollout, &config, |rollout| rollout["state"] == "rolled_back").await;
     until(&rig, &agent, &config, |told| told["reported_status"] == "applied" && told["healthy"] == true)
         .await;

@@ -153,7 +153,9 @@ pub(crate) fn load_by_steps(
     let config = read(&request.sources, &root, registry, &mut problems);
     between();
     let telemetry = ServiceTelemetry::read(&config, &mut problems);
-    match Plan::new(&config, registry, &mut problems) {
+    let plan = Plan::new(&config, registry, &mut problems);
+    examine(&config, registry, &mut problems);
+    match plan {
         Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems, files }),
         _ => Err(BadConfig(Box::new(problems))),
     }
@@ -184,7 +186,19 @@ pub(crate) fn check(sources: &Sources, registry: &Registry) -> Result<(Config, P
     let config = read(sources, &root, registry, &mut problems);
     ServiceTelemetry::read(&config, &mut problems);
     Plan::new(&config, registry, &mut problems);
+    examine(&config, registry, &mut problems);
     if problems.has_errors() { Err(BadConfig(Box::new(problems))) } else { Ok((config, problems)) }
+}
+
+/// What the files say that components name.
+fn examine(config: &Config, registry: &Registry, problems: &mut Problems) {
+    for component in config.all_components() {
+        if let Some(factory) = registry.factory(component.kind(), component.id().type_name()) {
+            let mut found = component.problems();
+            factory.examine(component.node(), &mut found);
+            problems.absorb(found);
+        }
+    }
 }
 
 /// Writes the warnings of a configuration to the log.

@@ -235,6 +235,8 @@ pub trait ConnectorFlow: Send + Sync {
 pub enum Connector {
     /// Stateless, inline.
     Flow(std::sync::Arc<dyn ConnectorFlow>),
+    /// With a queue: it takes data, holds it and ends as an exporter does, and delivers to its outlets.
+    Queue(std::sync::Arc<dyn Exporter>),
     /// Stateful, run in shards; what comes out carries `output`.
     Stage {
         /// The stage.

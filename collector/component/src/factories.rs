@@ -14,7 +14,8 @@
 //! ```
 //!
 //! `aliases: ["former"]`, `touches: |config| …` (what the component would reach out to), `lacks: |config, signal| …` (what is missing for
-//! a signal) and `section: |section, problems| …` (what only the section can say, before it is parsed) may stand where needed, in this order.
+//! a signal), `section: |section, problems| …` (what only the section can say, before it is parsed) and `files: |section, problems| …` (what the
+//! files that it names say) may stand where needed, in this order.
 
 /// Defines a factory: its name, settings, signals, and what a change of the settings does. How it creates is for its kind.
 #[macro_export]
@@ -27,7 +28,9 @@ macro_rules! factory {
         change: $change:expr
         $(, touches: $touches:expr)?
         $(, lacks: $lacks:expr)?
+        $(, pipelines: $pipelines:expr)?
         $(, section: $section:expr)?
+        $(, files: $files:expr)?
         $(,)?
     ) => {
         $(#[$doc])*
@@ -57,6 +60,13 @@ macro_rules! factory {
                 $crate::factory::parse_settings::<$settings>(section, problems)
             }
 
+            $(
+                fn examine(&self, section: &::phoenix_config::Node, problems: &mut ::phoenix_config::Problems) {
+                    let look: fn(&::phoenix_config::Node, &mut ::phoenix_config::Problems) = $files;
+                    look(section, problems);
+                }
+            )?
+
             fn change(
                 &self,
                 old: &dyn $crate::factory::AnySettings,
@@ -85,6 +95,13 @@ macro_rules! factory {
                 ) -> Option<String> {
                     let lacks: fn(&$settings, ::phoenix_pdata::Signal) -> Option<String> = $lacks;
                     lacks($crate::factory::settings_of(settings), signal)
+                }
+            )?
+
+            $(
+                fn pipelines(&self, settings: &dyn $crate::factory::AnySettings) -> Vec<(String, String)> {
+                    let pipelines: fn(&$settings) -> Vec<(String, String)> = $pipelines;
+                    pipelines($crate::factory::settings_of(settings))
                 }
             )?
         }

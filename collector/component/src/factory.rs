@@ -145,6 +145,18 @@ pub trait Factory: Send + Sync {
         None
     }
 
+    /// The pipelines that a connector's settings name, each behind its key: they must list it among their receivers.
+    fn pipelines(&self, settings: &dyn AnySettings) -> Vec<(String, String)> {
+        let _ = settings;
+        Vec::new()
+    }
+
+    /// What only the files that a section names can tell. Asked where the configuration runs, before a start and by
+    /// `validate`, and never by a service that keeps configurations of others. Files that are not there are warned of at most.
+    fn examine(&self, section: &Node, problems: &mut Problems) {
+        let _ = (section, problems);
+    }
+
     /// What a component with these settings would reach out to. Touches none of it.
     fn touches(&self, settings: &dyn AnySettings) -> Vec<Touch> {
         let _ = settings;

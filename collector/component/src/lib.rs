@@ -37,6 +37,7 @@ mod memory;
 mod outlet;
 mod publication;
 mod refusal;
+mod sampling_policies;
 mod savings;
 mod stage;
 mod taps;
@@ -71,6 +72,7 @@ pub use memory::{FakeMemory, MemoryReader, SystemMemory};
 pub use outlet::{BoxFuture, Consumer, Outlet, Outlets};
 pub use publication::{Publication, Slot};
 pub use refusal::{Code, Refusal, UpstreamStatus};
+pub use sampling_policies::{ObservedSpan, ObservedTrace, SamplingPolicies, SamplingPolicy, SamplingVote};
 pub use savings::{InOut, RuleSavings, Savings, SavingsBook};
 pub use stage::{
     Acknowledge, Adoption, Drained, Fragment, Held, Now, Output, Partition, Stage, StageSpec, Unpartitioned,

@@ -12,7 +12,7 @@ mod node;
 #[cfg(test)]
 mod tests;
 
-use crate::node::Node;
+use crate::node::{Node, Value};
 use crate::path::KeyPath;
 use crate::problems::{Problems, Severity, locate_in};
 use crate::source::Source;
@@ -164,7 +164,28 @@ fn report(
             location = key_location(node, &path).unwrap_or(location);
         }
         let absolute = base.concat(&path);
+        if is_unread(node, &path, &fault) {
+            problems.readings_mut().unread.push(absolute.clone());
+        }
         problems.push_at(Severity::Error, absolute, location, message, help);
+    }
+}
+
+/// Whether a fault kept something from being read that may hold a secret: of a plain value it is known what it was to be.
+fn is_unread(node: &Node, path: &KeyPath, fault: &Fault) -> bool {
+    let is_plain =
+        || node.at(path).is_none_or(|node| !matches!(node.plain(), Value::Map(_) | Value::List(_)));
+    match fault {
+        Fault::UnknownField { .. } => true,
+        Fault::Missing(_) | Fault::KeepDefault | Fault::Unresolved => false,
+        // A section that is no section at all, or a list of them.
+        _ if path.is_empty() => true,
+        Fault::Mismatch { expected, .. }
+            if expected.starts_with("a map") || expected.starts_with("a list") =>
+        {
+            true
+        }
+        Fault::Mismatch { .. } | Fault::UnknownVariant { .. } | Fault::Other(_) => !is_plain(),
     }
 }
 

@@ -20,8 +20,9 @@ pub enum Secrets {
     Shown,
 }
 
-/// The tree as YAML. `readings` are those of the report into which all components were read; what no component has
-/// read is printed as it is.
+/// The tree as YAML. `readings` are those of the report into which all components were read. Where secrets are hidden, so is
+/// what nobody could read (keys and types that are not known, maps and lists where none belong): that may be a misspelled
+/// secret.
 pub fn to_yaml(root: &Node, readings: &Readings, secrets: Secrets) -> String {
     let mut printer = Printer::new(readings, secrets);
     match printer.shape(root) {
@@ -61,7 +62,7 @@ struct Printer<'a> {
 impl<'a> Printer<'a> {
     fn new(readings: &'a Readings, secrets: Secrets) -> Printer<'a> {
         let hidden = match secrets {
-            Secrets::Hidden => readings.secrets.iter().collect(),
+            Secrets::Hidden => readings.secrets.iter().chain(&readings.unread).collect(),
             Secrets::Shown => HashSet::new(),
         };
         let texts = readings.texts.iter().collect();

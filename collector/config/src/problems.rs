@@ -53,6 +53,8 @@ pub struct Readings {
     pub(crate) secrets: Vec<KeyPath>,
     /// Where those were written: such lines are not quoted.
     pub(crate) places: Vec<Location>,
+    /// What nobody could read: any value there may be a secret.
+    pub(crate) unread: Vec<KeyPath>,
     /// Substitutions that were read as text.
     pub(crate) texts: Vec<KeyPath>,
     /// Nobody has read the sections so far, so that any value may be a secret.
@@ -141,11 +143,27 @@ impl Problems {
         (self.path, self.node, self.location) = outer;
     }
 
+    /// Runs a check of another text, `node`, which the value at `key` names: problems are placed in it.
+    pub fn within_text(&mut self, key: &str, node: &Node, check: impl FnOnce(&mut Problems)) {
+        let outer = (self.path.clone(), self.node.clone(), self.location.clone());
+        self.path = self.path.concat(&KeyPath::parse(key));
+        self.node = Some(node.clone());
+        self.location = node.location().clone();
+        check(self);
+        (self.path, self.node, self.location) = outer;
+    }
+
+    /// Where the value at `key` is written, or what is nearest around it; for messages about two places.
+    pub fn place_of(&self, key: &str) -> Location {
+        self.locate(&KeyPath::parse(key)).0
+    }
+
     /// Takes over what another collector found.
     pub fn absorb(&mut self, other: Problems) {
         self.list.extend(other.list);
         self.readings.secrets.extend(other.readings.secrets);
         self.readings.places.extend(other.readings.places);
+        self.readings.unread.extend(other.readings.unread);
         self.readings.texts.extend(other.readings.texts);
     }
 

@@ -1,7 +1,6 @@
 //! The accounting equation over a running graph.
 
 use phoenix_component::{ComponentKey, Held};
-use phoenix_config::Kind;
 use phoenix_pdata::Signal;
 use phoenix_telemetry::Metrics;
 
@@ -15,7 +14,7 @@ pub struct Book {
     pub accepted: i64,
     /// Items that came into being.
     pub produced: i64,
-    /// Items passed on; for an exporter, sent.
+    /// Items passed on; for an exporter or a connector with a queue, sent.
     pub passed_on: i64,
     /// Items that ended here, for whatever reason; for an exporter, failed.
     pub dropped: i64,
@@ -40,14 +39,15 @@ impl Book {
             held: held.items as i64,
             component,
         };
-        if book.component.kind == Kind::Exporter && queued {
-            // What becomes of data that an exporter owns, only the exporter knows.
-            let signal = Signal::from_name(&book.component.scope).map_or("", Signal::items_name);
+        if queued {
+            // What becomes of data that a queue owns, only the queue knows. A connector's carries what comes in.
+            let data_type = book.component.scope.split(' ').next().unwrap_or_default();
+            let signal = Signal::from_name(data_type).map_or("", Signal::items_name);
             let exporter = [("exporter", &*id)];
             book.passed_on += metrics.sum(&format!("otelcol_exporter_sent_{signal}"), &exporter);
             book.dropped += metrics.sum(&format!("otelcol_exporter_send_failed_{signal}"), &exporter);
             // What was found on the disk came in under a former process, what was left there is a later one's.
-            let queue = [("exporter", &*id), ("data_type", &*book.component.scope)];
+            let queue = [("exporter", &*id), ("data_type", data_type)];
             book.produced += metrics.sum("phoenix_exporter_storage_taken_over", &queue);
         }
         book

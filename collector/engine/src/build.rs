@@ -106,7 +106,7 @@ impl Builder<'_> {
             }
         }
         for ((id, from, to), feeds) in self.plan.instances_of_connectors(self.registry) {
-            self.connector(draft, &id, from, to, feeds)?;
+            self.connector(draft, &id, from, to, feeds).await?;
         }
         for pipeline in &self.plan.pipelines {
             for id in &pipeline.processors {
@@ -196,7 +196,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn connector(
+    async fn connector(
         &self,
         draft: &mut Draft,
         id: &ComponentId,
@@ -220,14 +220,19 @@ impl Builder<'_> {
                 .collect(),
         };
         let factory = self.registry.connector(id.type_name()).expect("the plan names known types");
-        let connector = factory
-            .create(&*settings, self.context(id, &status), from, to, outlets.clone())
-            .map_err(failed)?;
+        let scope = status.log_scope();
+        let create = || factory.create(&*settings, self.context(id, &status), from, to, outlets.clone());
+        let connector = scope.run(create).map_err(failed)?;
         let meter = Meter::new(&self.host.metrics, &key);
         let node = match connector {
             Connector::Flow(flow) => {
                 let node = ConnectorNode { flow, status, meter };
                 Node::Connector { node: Arc::new(node), outlets }
+            }
+            Connector::Queue(exporter) => {
+                scope.wrap(exporter.start(self.host)).await.map_err(failed)?;
+                let node = ExporterNode::new(exporter, status, meter, self.host.tracer.clone());
+                Node::Queue { node: Arc::new(node), outlets }
             }
             Connector::Stage { spec, output } => {
                 debug_assert_eq!(output, to, "a connector lets out the signal that it was made for");
@@ -340,7 +345,7 @@ impl Builder<'_> {
                 Node::Receiver { receiver, .. } => drop(receiver.stop(now).await),
                 Node::Transform { ticker, .. } => ticker.cancel(),
                 Node::Stage { node, .. } => node.discard(),
-                Node::Exporter(node) => drop(node.drain(now).await),
+                Node::Exporter(node) | Node::Queue { node, .. } => drop(node.drain(now).await),
                 Node::Extension(extension) => extension.stop(now).await,
                 Node::Connector { .. } => {}
             }
@@ -368,9 +373,10 @@ impl Builder<'_> {
             }
         }
         for (key, entry) in nodes.iter().filter(|(key, _)| key.kind == Kind::Connector) {
-            let (Node::Connector { outlets, .. } | Node::Stage { outlets: Some(outlets), .. }) = &entry.node
-            else {
-                continue;
+            let outlets = match &entry.node {
+                Node::Connector { outlets, .. } | Node::Queue { outlets, .. } => outlets,
+                Node::Stage { outlets: Some(outlets), .. } => outlets,
+                _ => continue,
             };
             let branch = |pipeline| Branch::Pipeline(heads[pipeline].clone());
             let all = outlets.by_pipeline.iter().map(|(pipeline, _)| branch(pipeline)).collect();
@@ -444,6 +450,7 @@ impl Builder<'_> {
                         exits.push(Branch::Connector(node.clone(), owns));
                     }
                     Some(Node::Stage { node, .. }) => exits.push(Branch::Stage(node.clone())),
+                    Some(Node::Queue { node, .. }) => exits.push(Branch::Exporter(node.clone())),
                     _ => {}
                 }
             }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use phoenix_component::{
-    Adoption, ComponentAdoption, ComponentKey, DrainReport, Extension, Lost, Outlets, Receiver,
+    Adoption, ComponentAdoption, ComponentKey, ConnectorOutlets, DrainReport, Extension, Lost, Outlets,
+    Receiver,
 };
 use phoenix_pdata::Signal;
 use tokio::time::Instant;
@@ -26,18 +27,58 @@ pub(crate) struct Progress {
     let_out: CancellationToken,
 }
 
+/// A node that holds data and lets it out into the graph, with its successor.
+enum Holder {
+    Stage(Arc<StageNode>, Option<Arc<StageNode>>),
+    Queue(Arc<ExporterNode>, Option<Arc<ExporterNode>>, ConnectorOutlets),
+}
+
+impl Holder {
+    /// What became of the handover to the successor, and whether that was replaced already; none where there is none.
+    fn hand_over(&self) -> Option<(Adoption, bool)> {
+        match self {
+            Holder::Stage(stage, Some(successor)) => {
+                let overtaken = successor.is_replaced();
+                Some((stage.hand_over(successor), overtaken))
+            }
+            Holder::Queue(queue, Some(successor), _) => {
+                let overtaken = successor.is_replaced();
+                Some((queue.hand_over(successor), overtaken))
+            }
+            Holder::Stage(_, None) | Holder::Queue(_, None, _) => None,
+        }
+    }
+
+    /// Lets everything out until the deadline; then nothing leaves it any more.
+    async fn drain(&self, deadline: Instant) -> Lost {
+        match self {
+            Holder::Stage(stage, _) => {
+                let left = stage.drain(deadline).await;
+                stage.outlet.wire(None);
+                left
+            }
+            Holder::Queue(queue, _, outlets) => {
+                let left = queue.drain(deadline).await;
+                outlets.all.wire(None);
+                outlets.by_pipeline.iter().for_each(|(_, outlet)| outlet.wire(None));
+                left
+            }
+        }
+    }
+}
+
 /// The nodes of an old graph that are not in the new one.
 #[derive(Default)]
 pub(crate) struct Retired {
     receivers: Vec<(ComponentKey, Arc<dyn Receiver>, Outlets)>,
     tickers: Vec<CancellationToken>,
-    /// Upstream first, each with its successor.
-    stages: Vec<(ComponentKey, Arc<StageNode>, Option<Arc<StageNode>>)>,
+    /// Stages and connectors with a queue, upstream first.
+    holders: Vec<(ComponentKey, Holder)>,
     exporters: Vec<(ComponentKey, Arc<ExporterNode>, Option<Arc<ExporterNode>>)>,
     extensions: Vec<Arc<dyn Extension>>,
     /// Ends of what entered the old graph from outlets that are pointed elsewhere now.
     entrances: Vec<CancellationToken>,
-    /// Ends of what comes out of the retired stages and connectors.
+    /// Ends of what comes out of those.
     exits: BTreeMap<ComponentKey, Vec<CancellationToken>>,
     flow: Vec<ComponentKey>,
     gone: BTreeSet<ComponentKey>,
@@ -64,7 +105,14 @@ impl Retired {
                     Node::Stage { node, .. } => Some(node.clone()),
                     _ => None,
                 });
-                self.stages.push((key.clone(), node.clone(), successor));
+                self.holders.push((key.clone(), Holder::Stage(node.clone(), successor)));
+            }
+            Node::Queue { node, outlets } => {
+                let successor = new.and_then(|entry| match &entry.node {
+                    Node::Queue { node, .. } => Some(node.clone()),
+                    _ => None,
+                });
+                self.holders.push((key.clone(), Holder::Queue(node.clone(), successor, outlets.clone())));
             }
             Node::Exporter(node) => {
                 let successor = new.and_then(|entry| match &entry.node {
@@ -84,7 +132,7 @@ impl Retired {
         for wire in &old.wires {
             let retired = self.gone.contains(&wire.owner);
             match &old.nodes[&wire.owner].node {
-                Node::Stage { .. } if retired => {
+                Node::Stage { .. } | Node::Queue { .. } if retired => {
                     self.exits.entry(wire.owner.clone()).or_default().push(wire.closed.clone());
                 }
                 Node::Connector { .. } if retired => {}
@@ -92,7 +140,7 @@ impl Retired {
             }
         }
         let place = |key: &ComponentKey| self.flow.iter().position(|other| other == key);
-        self.stages.sort_by_key(|(key, ..)| place(key));
+        self.holders.sort_by_key(|(key, _)| place(key));
     }
 
     /// Lets the drain go on after the one that began before it; how far it comes itself.
@@ -130,17 +178,14 @@ impl Retired {
             adoption,
             overtaken,
         };
-        for (key, stage, successor) in &self.stages {
-            if let Some(successor) = successor {
-                let overtaken = successor.is_replaced();
-                let adoption = stage.hand_over(successor);
+        for (key, holder) in &self.holders {
+            if let Some((adoption, overtaken)) = holder.hand_over() {
                 log_adoption(key, &adoption);
                 outcome.adoptions.push(adopted(key, adoption, overtaken));
             }
-            let left = stage.drain(deadline).await;
+            let left = holder.drain(deadline).await;
             report(key, left);
             outcome.add_loss(key, left);
-            stage.outlet.wire(None);
             for exit in self.exits.get(key).into_iter().flatten() {
                 let _ = tokio::time::timeout_at(deadline, exit.cancelled()).await;
             }

@@ -366,7 +366,7 @@ impl Engine {
         let metrics = &self.0.host.metrics;
         let books = running.nodes.iter().filter_map(|(key, entry)| {
             let queued = match &entry.node {
-                Node::Exporter(node) => node.owns_accepted(),
+                Node::Exporter(node) | Node::Queue { node, .. } => node.owns_accepted(),
                 Node::Stage { .. } | Node::Transform { .. } | Node::Connector { .. } => false,
                 Node::Receiver { .. } | Node::Extension(_) => return None,
             };
@@ -381,7 +381,7 @@ impl Engine {
 fn held(node: &Node) -> Option<Held> {
     match node {
         Node::Stage { node, .. } => Some(node.held()),
-        Node::Exporter(node) if node.owns_accepted() => Some(node.exporter.held()),
+        Node::Exporter(node) | Node::Queue { node, .. } if node.owns_accepted() => Some(node.exporter.held()),
         _ => None,
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Generation {
     /// What it was built from.
     pub(crate) plan: Plan,
     pub(crate) nodes: BTreeMap<ComponentKey, Entry>,
-    /// Stages and connectors, upstream first: the order in which they drain.
+    /// Stages and connectors, upstream first: the order in which those that hold data drain.
     pub(crate) flow: Vec<ComponentKey>,
     pub(crate) wires: Vec<Wire>,
 }
@@ -51,11 +51,28 @@ pub(crate) struct Identity {
 
 #[derive(Clone)]
 pub(crate) enum Node {
-    Receiver { receiver: Arc<dyn Receiver>, outlets: Outlets },
-    Transform { node: Arc<TransformNode>, ticker: CancellationToken },
-    Stage { node: Arc<StageNode>, outlets: Option<ConnectorOutlets> },
+    Receiver {
+        receiver: Arc<dyn Receiver>,
+        outlets: Outlets,
+    },
+    Transform {
+        node: Arc<TransformNode>,
+        ticker: CancellationToken,
+    },
+    Stage {
+        node: Arc<StageNode>,
+        outlets: Option<ConnectorOutlets>,
+    },
     Exporter(Arc<ExporterNode>),
-    Connector { node: Arc<ConnectorNode>, outlets: ConnectorOutlets },
+    Connector {
+        node: Arc<ConnectorNode>,
+        outlets: ConnectorOutlets,
+    },
+    /// A connector with a queue.
+    Queue {
+        node: Arc<ExporterNode>,
+        outlets: ConnectorOutlets,
+    },
     Extension(Arc<dyn Extension>),
 }
 
@@ -87,6 +104,7 @@ impl Node {
             (Node::Stage { node: a, .. }, Node::Stage { node: b, .. }) => Arc::ptr_eq(a, b),
             (Node::Exporter(a), Node::Exporter(b)) => Arc::ptr_eq(a, b),
             (Node::Connector { node: a, .. }, Node::Connector { node: b, .. }) => Arc::ptr_eq(a, b),
+            (Node::Queue { node: a, .. }, Node::Queue { node: b, .. }) => Arc::ptr_eq(a, b),
             (Node::Extension(a), Node::Extension(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }

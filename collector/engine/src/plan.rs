@@ -50,7 +50,7 @@ impl Plan {
         let mut pipelines: Vec<_> = config.service().pipelines.iter().map(planned).collect();
         check_signals(&pipelines, &settings, config, registry, problems);
         if !config.service().is_open {
-            check_connectors(&pipelines, config, registry, problems);
+            check_connectors(&pipelines, &settings, config, registry, problems);
         }
         let is_connector = |id: &ComponentId| config.component(Kind::Connector, id).is_some();
         match order(&pipelines, &is_connector) {
@@ -168,6 +168,7 @@ fn check_signals(
 
 fn check_connectors(
     pipelines: &[PlannedPipeline],
+    settings: &HashMap<(Kind, ComponentId), SharedSettings>,
     config: &Config,
     registry: &Registry,
     problems: &mut Problems,
@@ -186,6 +187,21 @@ fn check_connectors(
                 problems.error(
                     &pipeline_path(up, "exporters"),
                     format!("connector \"{id}\" used as exporter in [{}] pipeline but not used in any supported receiver pipeline", up.id),
+                );
+            }
+        }
+        let parsed = settings.get(&(Kind::Connector, id.clone()));
+        let factory = registry.factory(Kind::Connector, id.type_name());
+        let named = factory.zip(parsed).map(|(factory, parsed)| factory.pipelines(parsed.as_ref()));
+        for (key, name) in named.unwrap_or_default() {
+            let is_fed = |from: Signal| {
+                let mut fed = downstream.iter().filter(|down| descriptor.supports(from, down.id.signal()));
+                fed.any(|down| down.id.to_string() == name)
+            };
+            if !upstream.iter().all(|up| is_fed(up.id.signal())) {
+                problems.error(
+                    &format!("connectors::{id}::{key}"),
+                    format!("pipeline {name:?} does not list this connector among its receivers"),
                 );
             }
         }

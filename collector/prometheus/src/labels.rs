@@ -1,5 +1,6 @@
 //! The labels of a series, encoded once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use phoenix_pdata::view::{AnyValue, KeyValue, View as _};
@@ -20,6 +21,9 @@ pub struct LabelSet {
     quantile: (u32, u32),
 }
 
+/// Name and value of a label, both as they came where nothing had to be changed.
+pub type Label<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// A label that a series of a histogram or a summary has beside those of its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra<'a> {
@@ -34,30 +38,23 @@ pub enum Extra<'a> {
 impl LabelSet {
     /// Sorts labels and encodes them. Of a name that occurs twice the values are joined by semicolons; empty values and
     /// the name `__name__` are left out, since they would mean something else.
-    pub fn new(mut labels: Vec<(String, String)>) -> LabelSet {
+    pub fn new(mut labels: Vec<Label<'_>>) -> LabelSet {
         labels.retain(|(name, value)| !value.is_empty() && !name.is_empty() && name != "__name__");
-        labels.sort_by(|a, b| a.0.cmp(&b.0));
-        labels.dedup_by(|next, first| {
-            let same = next.0 == first.0;
-            if same {
-                first.1.push(';');
-                first.1.push_str(&next.1);
-            }
-            same
-        });
-        let mut encoded = Vec::new();
+        join(&mut labels);
+        let len = labels.iter().map(|(name, value)| label_len(name.len(), value.len())).sum();
+        let mut encoded = Vec::with_capacity(len);
         let mut name_at = None;
         let (mut bucket, mut quantile) = (None, None);
         for (name, value) in &labels {
             let start = encoded.len();
             put_label(&mut encoded, name, "", value);
             let end = encoded.len();
-            if name.as_str() > "__name__" {
+            if &**name > "__name__" {
                 name_at.get_or_insert(start);
             }
             for (place, wanted) in [(&mut bucket, "le"), (&mut quantile, "quantile")] {
-                if name.as_str() >= wanted {
-                    place.get_or_insert((start, if name == wanted { end } else { start }));
+                if &**name >= wanted {
+                    place.get_or_insert((start, if &**name == wanted { end } else { start }));
                 }
             }
         }
@@ -116,6 +113,20 @@ impl LabelSet {
     }
 }
 
+/// Sorts labels by name; the values of one name become one, in the order in which they were.
+pub(crate) fn join(labels: &mut Vec<Label<'_>>) {
+    labels.sort_by(|a, b| a.0.cmp(&b.0));
+    labels.dedup_by(|next, first| {
+        let same = next.0 == first.0;
+        if same {
+            let value = first.1.to_mut();
+            value.push(';');
+            value.push_str(&next.1);
+        }
+        same
+    });
+}
+
 /// Names and values of encoded labels.
 pub fn labels_in(encoded: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     Fields::new(encoded).map(|label| {
@@ -151,11 +162,11 @@ pub fn put_label(out: &mut Vec<u8>, name: &str, value: &str, rest: &str) {
 }
 
 /// A value as text: what it is, and JSON for lists and maps.
-pub fn text_of(value: &AnyValue<'_>) -> String {
-    match value {
-        AnyValue::Empty | AnyValue::StringIndex(_) => String::new(),
-        AnyValue::String(text) => text.to_string_lossy().into_owned(),
-        AnyValue::Bool(value) => value.to_string(),
+pub fn text_of<'a>(value: &AnyValue<'a>) -> Cow<'a, str> {
+    Cow::Owned(match value {
+        AnyValue::Empty | AnyValue::StringIndex(_) => return Cow::Borrowed(""),
+        AnyValue::String(text) => return text.to_string_lossy(),
+        AnyValue::Bool(value) => return Cow::Borrowed(if *value { "true" } else { "false" }),
         AnyValue::Int(value) => value.to_string(),
         AnyValue::Double(value) => json_number(*value),
         AnyValue::Bytes(bytes) => {
@@ -163,7 +174,7 @@ pub fn text_of(value: &AnyValue<'_>) -> String {
             base64::engine::general_purpose::STANDARD.encode(bytes)
         }
         AnyValue::Array(_) | AnyValue::Map(_) => json_of(value),
-    }
+    })
 }
 
 fn json_of(value: &AnyValue<'_>) -> String {
@@ -180,7 +191,7 @@ fn json_of(value: &AnyValue<'_>) -> String {
             };
             listed(entries.iter().map(entry).collect(), '{', '}')
         }
-        other => text_of(other),
+        other => text_of(other).into_owned(),
     }
 }
 
@@ -230,7 +241,7 @@ mod tests {
     use super::*;
 
     fn set(labels: &[(&str, &str)]) -> LabelSet {
-        LabelSet::new(labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        LabelSet::new(labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
     }
 
     #[test]

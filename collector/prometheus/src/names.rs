@@ -94,7 +94,11 @@ impl Naming {
         let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let name: Cow<'a, str> = match key.chars().all(is_valid) {
             true => Cow::Borrowed(key),
-            false => Cow::Owned(key.chars().map(|c| if is_valid(c) { c } else { '_' }).collect()),
+            false => {
+                let mut name = String::with_capacity(key.len());
+                name.extend(key.chars().map(|c| if is_valid(c) { c } else { '_' }));
+                Cow::Owned(name)
+            }
         };
         if name.starts_with(|first: char| first.is_ascii_digit()) {
             return Cow::Owned(format!("key_{name}"));

@@ -17,7 +17,7 @@ use phoenix_series::{Fingerprint, Hasher, NO_RECORDED_VALUE, STALE_NAN};
 use smallvec::SmallVec;
 
 use crate::cache::Cache;
-use crate::{Extra, Kind, LabelSet, Naming, Native, number};
+use crate::{Extra, Kind, Label, LabelSet, Naming, Native, number};
 
 /// Characters that the labels of an exemplar may have, names and values together.
 const MAX_EXEMPLAR_CHARS: usize = 128;
@@ -421,16 +421,16 @@ fn exemplars_of(sent: Many<'_, Sent<'_>>, naming: &Naming) -> Vec<Exemplar> {
         .filter_map(|sent| {
             let value = as_double(sent.value())?;
             let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            let mut labels = vec![
-                ("trace_id".to_owned(), hex(sent.trace_id())),
-                ("span_id".to_owned(), hex(sent.span_id())),
+            let mut labels: Vec<Label<'_>> = vec![
+                (Cow::Borrowed("trace_id"), Cow::Owned(hex(sent.trace_id()))),
+                (Cow::Borrowed("span_id"), Cow::Owned(hex(sent.span_id()))),
             ];
             let attributes = sent.filtered_attributes().iter().map(|attribute| {
                 let key = attribute.key().to_string_lossy();
-                (naming.label(&key).into_owned(), crate::text_of(&attribute.value()))
+                (Cow::Owned(naming.label(&key).into_owned()), crate::text_of(&attribute.value()))
             });
             let attributes: Vec<_> = attributes.collect();
-            let chars = |(name, value): &(String, String)| match value.is_empty() {
+            let chars = |(name, value): &Label<'_>| match value.is_empty() {
                 true => 0,
                 false => name.chars().count() + value.chars().count(),
             };

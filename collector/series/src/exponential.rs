@@ -398,6 +398,26 @@ impl Exponential {
     /// The value below which a share `q` of the measurements lies, evenly spread by ratio within each bucket. None
     /// without measurements.
     pub fn quantile(&self, q: f64) -> Option<f64> {
+        let Reached { lower, upper, share } = self.reached(q)?;
+        Some(match lower * upper > 0.0 {
+            true => lower * (upper / lower).powf(share),
+            false => lower + (upper - lower) * share,
+        })
+    }
+
+    /// The same as the middle of its bucket, of which no value of the bucket is off by more than
+    /// [`relative_error`](crate::relative_error).
+    pub fn middle(&self, q: f64) -> Option<f64> {
+        let Reached { lower, upper, .. } = self.reached(q)?;
+        Some(match lower * upper > 0.0 {
+            // As a product of ratios, which neither overflows nor vanishes at the ends of the range.
+            true => lower * (2.0 / (1.0 + lower / upper)),
+            false => lower + (upper - lower) / 2.0,
+        })
+    }
+
+    /// The bucket in which a share `q` of the measurements is reached.
+    fn reached(&self, q: f64) -> Option<Reached> {
         if self.count == 0 {
             return None;
         }
@@ -418,15 +438,20 @@ impl Exponential {
                 continue;
             }
             if below + count >= rank {
-                let share = (rank - below) / count;
-                return Some(match lower * upper > 0.0 {
-                    true => lower * (upper / lower).powf(share),
-                    false => lower + (upper - lower) * share,
-                });
+                return Some(Reached { lower, upper, share: (rank - below) / count });
             }
             below += count;
             last = upper;
         }
-        Some(last)
+        Some(Reached { lower: last, upper: last, share: 1.0 })
     }
+}
+
+/// Where a quantile lies.
+struct Reached {
+    /// The bounds of its bucket.
+    lower: f64,
+    upper: f64,
+    /// How far into the measurements of the bucket.
+    share: f64,
 }

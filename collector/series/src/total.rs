@@ -2,84 +2,127 @@
 
 use phoenix_pdata::view::Number;
 
-/// A sum of numbers: exact for whole ones, compensated (Neumaier, 1974) for others.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Total {
-    /// A number of 128 bits in two halves: as one it would be put at multiples of 16 bytes, and so would all that has one.
-    whole: [u64; 2],
-    sum: f64,
-    /// What rounding has lost of `sum`.
-    lost: f64,
-    is_double: bool,
+/// A sum of numbers: exact for whole ones, compensated (Neumaier, 1974) for others and for both together.
+///
+/// There are many of them, so it is one or the other and takes 24 bytes. A number of 128 bits is in two halves: as one it would
+/// be put at multiples of 16 bytes, and so would all that has one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Total(Sum);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Sum {
+    Whole([u64; 2]),
+    /// The sum, and what rounding has lost of it: as two numbers they have more than a hundred bits.
+    Double(f64, f64),
+}
+
+impl Default for Total {
+    fn default() -> Total {
+        Total(Sum::Whole([0; 2]))
+    }
+}
+
+fn joined(halves: [u64; 2]) -> i128 {
+    (u128::from(halves[1]) << 64 | u128::from(halves[0])) as i128
+}
+
+fn halves(whole: i128) -> [u64; 2] {
+    [whole as u64, (whole >> 64) as u64]
 }
 
 impl Total {
     /// Adds a number. Whoever adds what is not finite gets what is not finite.
     pub fn add(&mut self, number: Number) {
         match number {
-            Number::Int(value) => self.set_whole(self.whole() + i128::from(value)),
-            Number::Double(value) => {
-                self.is_double = true;
-                let sum = self.sum + value;
-                if !sum.is_finite() {
-                    // Nothing can be lost of it any more.
-                    (self.sum, self.lost) = (sum, 0.0);
-                    return;
-                }
-                self.lost += if self.sum.abs() >= value.abs() {
-                    (self.sum - sum) + value
-                } else {
-                    (value - sum) + self.sum
-                };
-                self.sum = sum;
+            Number::Int(value) => self.add_whole(i128::from(value)),
+            Number::Double(value) => self.add_double(value),
+        }
+    }
+
+    fn add_whole(&mut self, value: i128) {
+        match &mut self.0 {
+            Sum::Whole(whole) => *whole = halves(joined(*whole) + value),
+            Sum::Double(..) => {
+                // What a double has no room for, in a second one.
+                let most = value as f64;
+                let rest = (value - most as i128) as f64;
+                self.add_double(most);
+                self.add_double(rest);
             }
+        }
+    }
+
+    fn add_double(&mut self, value: f64) {
+        let (sum, lost) = self.doubles();
+        let new = sum + value;
+        if !new.is_finite() {
+            // Nothing can be lost of it any more.
+            self.0 = Sum::Double(new, 0.0);
+            return;
+        }
+        let rounded = if sum.abs() >= value.abs() { (sum - new) + value } else { (value - new) + sum };
+        self.0 = Sum::Double(new, lost + rounded);
+    }
+
+    /// The sum as a double, and what that leaves out.
+    fn doubles(&self) -> (f64, f64) {
+        match self.0 {
+            Sum::Whole(whole) => {
+                let whole = joined(whole);
+                let most = whole as f64;
+                (most, (whole - most as i128) as f64)
+            }
+            Sum::Double(sum, lost) => (sum, lost),
         }
     }
 
     /// Takes a number out that was added: exact for whole ones, compensated for others.
     pub fn subtract(&mut self, number: Number) {
         match number {
-            Number::Int(value) => self.set_whole(self.whole() - i128::from(value)),
-            Number::Double(value) => self.add(Number::Double(-value)),
+            Number::Int(value) => self.add_whole(-i128::from(value)),
+            Number::Double(value) => self.add_double(-value),
         }
-    }
-
-    fn whole(&self) -> i128 {
-        (u128::from(self.whole[1]) << 64 | u128::from(self.whole[0])) as i128
-    }
-
-    fn set_whole(&mut self, whole: i128) {
-        self.whole = [whole as u64, (whole >> 64) as u64];
     }
 
     /// Adds another sum.
     pub fn merge(&mut self, other: &Total) {
-        self.set_whole(self.whole() + other.whole());
-        if other.is_double {
-            self.add(Number::Double(other.sum));
-            self.lost += other.lost;
+        match other.0 {
+            Sum::Whole(whole) => self.add_whole(joined(whole)),
+            Sum::Double(sum, lost) => {
+                self.add_double(sum);
+                if let Sum::Double(_, mine) = &mut self.0 {
+                    *mine += lost;
+                }
+            }
         }
     }
 
-    /// The sum in parts that [`from_parts`](Total::from_parts) makes the same sum of: the whole numbers, and the others
-    /// where there are any.
+    /// The sum in parts that [`from_parts`](Total::from_parts) makes the same sum of: a whole number, or a double and what
+    /// it leaves out.
     pub fn parts(&self) -> (i128, Option<(f64, f64)>) {
-        (self.whole(), self.is_double.then_some((self.sum, self.lost)))
+        match self.0 {
+            Sum::Whole(whole) => (joined(whole), None),
+            Sum::Double(sum, lost) => (0, Some((sum, lost))),
+        }
     }
 
     /// A sum from its parts.
     pub fn from_parts(whole: i128, others: Option<(f64, f64)>) -> Total {
-        let (sum, lost) = others.unwrap_or_default();
-        let mut total = Total { whole: [0; 2], sum, lost, is_double: others.is_some() };
-        total.set_whole(whole);
+        let mut total = Total(others.map_or(Sum::Whole([0; 2]), |(sum, lost)| Sum::Double(sum, lost)));
+        if whole != 0 {
+            total.add_whole(whole);
+        }
         total
     }
 
     /// The sum: whole if all that was added is, and it fits.
     pub fn value(&self) -> Number {
-        match i64::try_from(self.whole()) {
-            Ok(whole) if !self.is_double => Number::Int(whole),
-            _ => Number::Double(self.whole() as f64 + (self.sum + self.lost)),
+        match self.0 {
+            Sum::Whole(whole) => match i64::try_from(joined(whole)) {
+                Ok(whole) => Number::Int(whole),
+                Err(_) => Number::Double(joined(whole) as f64),
+            },
+            Sum::Double(sum, lost) => Number::Double(sum + lost),
         }
     }
 }
@@ -137,11 +180,14 @@ mod tests {
         other.add(Int(i64::MAX));
         other.add(Double(0.25));
         total.merge(&other);
+        assert_eq!(total.value(), Double(2.0 * i64::MAX as f64));
         let (whole, others) = total.parts();
-        assert_eq!((whole, others), (2 * i128::from(i64::MAX), Some((0.25, 0.0))));
         assert_eq!(Total::from_parts(whole, others), total);
+        // A state that has both.
+        assert_eq!(Total::from_parts(5, Some((0.25, 0.0))).value(), Double(5.25));
         total.subtract(Int(i64::MAX));
         total.subtract(Int(i64::MAX));
+        assert_eq!(total.value(), Double(0.25), "nothing of whole numbers is lost beside others");
         total.subtract(Double(0.25));
         assert_eq!(total.value(), Double(0.0));
     }

@@ -88,6 +88,12 @@ impl Client {
         self.commits.mark(self.clone(), number, weight);
     }
 
+    /// Calls back once everything that was handed over before is written; the thread of the directory does, so it must not
+    /// block.
+    pub fn when_written(&self, done: impl FnOnce() + Send + 'static) {
+        self.commits.flush(Box::new(done));
+    }
+
     /// Waits until everything that was handed over is written; a log of which all is done then takes no room.
     pub async fn flush(&self) {
         let (done, written) = oneshot::channel();

@@ -161,6 +161,27 @@ fn commands_print_and_exit_as_documented() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n----\n"));
 }
 
+#[test]
+fn rules_of_several_files_that_contradict_themselves_are_told_at_both_places() {
+    let folder = folder();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("first.yaml", "rules:\n  - {name: slow, interval: 120s}\n");
+    write("second.yaml", "rules:\n  - {name: slower, match: {metrics: [x]}, priority: -1, interval: 180s}\n");
+    write(
+        "optimizer.yaml",
+        "receivers: {nop: {}}\nprocessors: {optimizer: {catalogs: [first.yaml, second.yaml]}}\nexporters: {nop: {}}\n\
+         service: {pipelines: {metrics: {receivers: [nop], processors: [optimizer], exporters: [nop]}}}\n",
+    );
+    for arguments in [&["validate", "--config=optimizer.yaml"][..], &["--config=optimizer.yaml"]] {
+        let finished = otelcol(folder.path()).args(arguments).finish();
+        assert_eq!(finished.code, 1, "{}", finished.stderr);
+        for part in ["second.yaml:2:5", "its `interval` has no effect", "rule \"slow\" is at first.yaml:2:5"]
+        {
+            assert!(finished.stderr.contains(part), "{arguments:?}: no {part} in\n{}", finished.stderr);
+        }
+    }
+}
+
 fn listening(port: u16, exporter: &str) -> String {
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}}}}}}}\n\

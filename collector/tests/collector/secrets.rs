@@ -2,9 +2,11 @@
 //! configurations, and a collector that runs with secrets, through everything that it answers and logs.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use phoenix_collector::check::{Text, check};
 use serde_json::{Map, Value, json};
@@ -100,24 +102,22 @@ fn no_key_that_is_secret_is_shown_whatever_is_written_there() {
         for (case, shape) in shapes {
             let text = with_key(path, shape).to_string();
             let checked = check(&[Text { name: "c.yaml".into(), text: text.clone() }], &registry);
-            // Where a map or a list stands instead of a secret nothing tells what in it is one.
-            let shown = format!("{:?}", checked.findings);
+            let shown = format!("{:?}{}{}", checked.findings, checked.yaml, checked.json);
             assert!(!shown.contains(SECRET), "{case}, {path:?}: {shown}");
-            if !["a list", "a map"].contains(&case) {
-                let shown = format!("{}{}", checked.yaml, checked.json);
-                assert!(!shown.contains(SECRET), "{case}, {path:?}: {shown}");
-            }
         }
     }
 }
 
 /// The configuration of everything that can run with secrets.
-fn running(admin: u16, zpages: u16, metrics: u16, otlp: u16, batch: u32) -> String {
+fn running([admin, zpages, metrics, otlp, opamp]: [u16; 5], batch: u32) -> String {
     format!(
         "
 extensions:
   admin: {{endpoint: '127.0.0.1:{admin}', token: hush-admin}}
   zpages: {{endpoint: '127.0.0.1:{zpages}'}}
+  opamp:
+    server: {{http: {{endpoint: 'http://127.0.0.1:{opamp}/v1/opamp', headers: {{Authorization: 'Bearer hush-opamp'}}, polling_interval: 100ms}}}}
+    capabilities: {{accepts_tasks: true}}
   bearertokenauth: {{tokens: [hush-token, hush-second]}}
   basicauth/server: {{htpasswd: {{inline: 'ann:hush-password'}}}}
   basicauth/client: {{client_auth: {{username: ann, password: hush-client}}}}
@@ -136,7 +136,7 @@ exporters:
     protocol: {{otlp: {{tls: {{insecure: true}}, headers: {{x-api-key: hush-balanced}}, retry_on_failure: {{enabled: false}}}}}}
   prometheus_remote_write: {{endpoint: 'http://127.0.0.1:1', headers: {{x-api-key: hush-write}}}}
 service:
-  extensions: [admin, zpages, bearertokenauth, basicauth/server, basicauth/client, oauth2client, headers_setter]
+  extensions: [admin, zpages, opamp, bearertokenauth, basicauth/server, basicauth/client, oauth2client, headers_setter]
   telemetry:
     logs: {{level: debug, sampling: {{enabled: false}}, processors: [{{batch: {{exporter: {{otlp: {{protocol: http/protobuf, endpoint: 'http://127.0.0.1:1', headers: [{{name: x, value: hush-logs}}]}}}}}}}}]}}
     traces: {{processors: [{{batch: {{exporter: {{otlp: {{protocol: http/protobuf, endpoint: 'http://127.0.0.1:1', headers_list: 'x=hush-traces'}}}}}}}}]}}
@@ -148,6 +148,82 @@ service:
     )
     // A path is no secret.
     .replace("hush-no-such", "token")
+}
+
+/// An OpAMP server over plain HTTP, which asks for diagnostics once the collector has failed to export.
+struct OpampServer {
+    port: u16,
+    /// The bodies of the requests.
+    told: Arc<Mutex<Vec<String>>>,
+    asks: Arc<AtomicBool>,
+}
+
+impl OpampServer {
+    fn start() -> OpampServer {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let server = OpampServer { port, told: Arc::default(), asks: Arc::default() };
+        let (told, asks) = (server.told.clone(), server.asks.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                // One that ends early is the collector's end.
+                let _ = stream.and_then(|mut stream| {
+                    let body = body_of(&mut stream)?;
+                    told.lock().expect("not poisoned").push(String::from_utf8_lossy(&body).into_owned());
+                    let answer = if asks.load(SeqCst) { diagnostics_task() } else { Vec::new() };
+                    write!(
+                        stream,
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nConnection: close\r\n"
+                    )?;
+                    write!(stream, "Content-Length: {}\r\n\r\n", answer.len())?;
+                    stream.write_all(&answer)
+                });
+            }
+        });
+        server
+    }
+
+    /// Asks for diagnostics; everything that was told until they came.
+    fn told(&self, end: &str) -> Vec<String> {
+        self.asks.store(true, SeqCst);
+        let patience = Instant::now() + Duration::from_secs(120);
+        loop {
+            let told = self.told.lock().expect("not poisoned").clone();
+            if told.iter().any(|body| body.contains(end)) {
+                return told;
+            }
+            assert!(Instant::now() < patience, "no diagnostics: {told:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The body of a request.
+fn body_of(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(std::io::Error::other)?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(body)
+}
+
+/// `ServerToAgent` with a custom message: the task.
+fn diagnostics_task() -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 0x80).expect("short");
+        [&[number << 3 | 2, length], bytes].concat()
+    };
+    let task = field(3, br#"{"id":"diagnostics-1","fence":1,"kind":"diagnostics"}"#);
+    field(11, &[field(1, b"io.phoenix.tasks/v1"), field(2, b"task"), task].concat())
 }
 
 /// The whole answer to one request.
@@ -167,9 +243,11 @@ fn ask(port: u16, method: &str, path: &str, headers: &str, body: &str) -> String
 #[test]
 fn a_collector_that_runs_with_secrets_tells_none_of_them() {
     let [admin, zpages, metrics, otlp] = [free_port(), free_port(), free_port(), free_port()];
+    let server = OpampServer::start();
+    let ports = [admin, zpages, metrics, otlp, server.port];
     let folder = tempfile::tempdir().expect("made");
     let path = folder.path().join("collector.yaml");
-    let yaml = running(admin, zpages, metrics, otlp, 100);
+    let yaml = running(ports, 100);
     std::fs::write(&path, &yaml).expect("written");
     let process = collector().arg(format!("--config={}", path.display())).start_with_metrics();
     let mut shown = Vec::new();
@@ -199,7 +277,7 @@ fn a_collector_that_runs_with_secrets_tells_none_of_them() {
     }
     let wrong = "Authorization: Bearer hush-wrong\r\n";
     shown.push(("a wrong token".into(), ask(admin, "GET", "/v1/config", wrong, "")));
-    let other = running(admin, zpages, metrics, otlp, 200).replace("hush-http", "hush-changed");
+    let other = running(ports, 200).replace("hush-http", "hush-changed");
     let broken = other.replace("tokens: [hush-token, hush-second]", "tokens: {hush-token: hush-second}");
     let pem = other.replace("endpoint: 'http://127.0.0.1:1', headers: {x-api-key: hush-changed}", &format!(
         "endpoint: 'https://127.0.0.1:1', tls: {{key_pem: \"-----BEGIN PRIVATE KEY-----\\nhush\\n-----END PRIVATE KEY-----\\n\", cert_pem: {SECRET}}}"
@@ -231,6 +309,12 @@ fn a_collector_that_runs_with_secrets_tells_none_of_them() {
     process.wait_for_log_count("Exporting failed", 3);
     process.signal("HUP");
     process.wait_for_log("reading the configuration again");
+    // The bundle of diagnostics, and all else that an OpAMP server is told.
+    let told = server.told("\"id\":\"diagnostics-1\"");
+    for part in ["effective_config", "components", "Exporting failed", "otelcol_exporter", "memory"] {
+        assert!(told.iter().any(|body| body.contains(part)), "{part} is told");
+    }
+    shown.extend(told.into_iter().map(|body| ("what an OpAMP server is told".into(), body)));
     let applied = shown.iter().filter(|(_, answer)| answer.starts_with("HTTP/1.1 200")).count();
     assert!(applied > 30, "most are answered: {applied}");
     shown.push(("the log".into(), process.log()));
@@ -323,12 +407,21 @@ fn a_start_that_fails_and_every_command_keep_secrets_to_themselves() {
     // A key or a type that is not known, with a secret behind it: the message does not repeat that.
     for text in [
         pipeline(nop, nop, "bearertokenauth: {tokn: hush}"),
+        pipeline(nop, nop, "basicauth: {client_auth: {username: ann, pasword: hush}}"),
         pipeline(nop, nop, "bearertokenath: {token: hush}"),
         pipeline(nop, "otlp_grpc: {endpoint: 'x:1', header: {x: hush}}", plain),
     ] {
-        let finished = collector().arg("validate").arg(format!("--config=yaml:{text}")).finish();
+        let config = format!("--config=yaml:{text}");
+        let finished = collector().arg("validate").arg(&config).finish();
         assert_eq!(finished.code, 1, "{text}");
         assert!(!finished.stderr.contains(SECRET), "{text}: {}", finished.stderr);
+        for format in ["yaml", "json"] {
+            let print = ["print-config", "--validate=false", &format!("--format={format}")];
+            let printed = collector().args(&print).arg(&config).finish();
+            assert_eq!(printed.code, 0, "{text}");
+            assert!(printed.stdout.contains("[REDACTED]"), "{text}: {}", printed.stdout);
+            assert!(!printed.stdout.contains(SECRET), "{text}: {}", printed.stdout);
+        }
     }
     for text in &cases {
         let config = format!("--config=yaml:{text}");

@@ -38,7 +38,7 @@ impl Books {
 
 /// Waits until everything has left the queue and the equation holds; nothing may have been given up.
 pub(crate) fn close(port: u16) -> Books {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(120);
     loop {
         let books = Books::read(port);
         match books {
@@ -53,17 +53,24 @@ pub(crate) fn close(port: u16) -> Books {
 }
 
 /// The sums of all series, by their names without `_total`.
-fn scrape(port: u16) -> Option<BTreeMap<String, f64>> {
+pub(crate) fn scrape(port: u16) -> Option<BTreeMap<String, f64>> {
+    let mut sums = BTreeMap::new();
+    for (series, value) in scrape_series(port)? {
+        let name = series.split('{').next()?;
+        let name = name.strip_suffix("_total").unwrap_or(name);
+        *sums.entry(name.to_owned()).or_default() += value;
+    }
+    Some(sums)
+}
+
+/// All series, each with its labels. None where nobody answers.
+pub(crate) fn scrape_series(port: u16) -> Option<Vec<(String, f64)>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    let mut sums = BTreeMap::new();
-    for line in answer.split_once("\r\n\r\n")?.1.lines().filter(|line| !line.starts_with('#')) {
-        let (name, value) = (line.split(['{', ' ']).next()?, line.rsplit(' ').next()?);
-        let name = name.strip_suffix("_total").unwrap_or(name);
-        *sums.entry(name.to_owned()).or_default() += value.parse::<f64>().unwrap_or_default();
-    }
-    Some(sums)
+    let lines = answer.split_once("\r\n\r\n")?.1.lines().filter(|line| !line.starts_with('#'));
+    let series = lines.filter_map(|line| line.rsplit_once(' '));
+    Some(series.map(|(series, value)| (series.to_owned(), value.parse().unwrap_or_default())).collect())
 }

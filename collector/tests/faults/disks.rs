@@ -203,6 +203,30 @@ async fn a_second_process_is_refused_and_the_first_goes_on() {
     assert_eq!(first.terminate(), 0);
 }
 
+/// The same queue on a file system that is mounted for reading only, as the kernel leaves one with errors.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_cannot_be_written_stops_the_start_and_is_left_alone() {
+    let mut scene = Scene::new("", "num_consumers: 4,").await;
+    let accepted = backlog(&mut scene).await;
+    let path = scene.configure("timeout: 2s");
+    let queue = scene.queue.display();
+    let read_only = format!("mount --bind '{queue}' '{queue}' && mount -o remount,bind,ro '{queue}'");
+    if shell(&format!("unshare --map-root-user --mount sh -c \"{read_only}\"")).finish().code != 0 {
+        return eprintln!("skipped: nothing may be mounted here");
+    }
+    let line = format!(
+        "exec unshare --map-root-user --mount sh -c \"{read_only} && exec phoenix-collector \\\"\\$@\\\"\" sh \"$@\""
+    );
+    let refused = shell(&line).arg(format!("--config={}", path.display())).finish();
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("file_storage"), "{}", refused.stderr);
+    // Once it can be, everything is there.
+    let collector = scene.start();
+    scene.closes(accepted).await;
+    assert_eq!(collector.terminate(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_format_is_refused_and_left_alone() {
     let mut scene = Scene::new("", "num_consumers: 4,").await;

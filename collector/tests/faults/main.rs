@@ -22,6 +22,7 @@ mod proxy;
 mod restarts;
 mod scene;
 mod shim;
+mod spill;
 
 /// A number from the environment.
 fn setting(name: &str, default: u64) -> u64 {

@@ -31,7 +31,8 @@ struct Fleet {
 const FAULTS: [Fault; 5] =
     [Fault::Hang, Fault::Slow(Duration::from_millis(5)), Fault::Reset, Fault::Refuse, Fault::HalfClose];
 
-/// Nothing is given up, and a backend that hangs is found out soon.
+/// Nothing is given up, and a backend that hangs is found out soon. What waits in the end is little enough for a slow machine:
+/// who sends more hears that the queue is full, and comes again.
 const SENDING: &str = "
       timeout: 400ms
       compression: none
@@ -39,7 +40,7 @@ const SENDING: &str = "
       retry_on_failure: {initial_interval: 20ms, max_interval: 100ms, max_elapsed_time: 0s}
       sending_queue:
         sizer: bytes
-        queue_size: 1000000000
+        queue_size: 10000000
         batch: {flush_timeout: 20ms, min_size: 100, max_size: 400}";
 
 impl Fleet {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::backend::Behaviour;
+use crate::binary::{CommandLine, collector, free_port};
 use crate::books;
 use crate::scene::{Scene, spans_of};
 
@@ -106,6 +107,66 @@ async fn a_changed_exporter_keeps_its_backlog_while_data_comes_in() {
     books::close(scene.metrics);
     assert_eq!(collector.terminate(), 0);
     assert!(scene.segments().is_empty(), "nothing is left: {:?}", scene.segments());
+}
+
+/// A queue in front of two levels: the first has nobody behind it, the second the backend.
+fn failover(scene: &Scene, gone: u16, interval: &str) -> CommandLine {
+    let level = |name: &str, endpoint: String| {
+        format!(
+            "  otlp/{name}: {{endpoint: '{endpoint}', tls: {{insecure: true}}, compression: none, timeout: 2s, sending_queue: {{enabled: false}}, retry_on_failure: {{enabled: false}}}}"
+        )
+    };
+    let path = scene.write(&format!(
+        "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{}'}}}}}}}}
+extensions: {{file_storage: {{directory: '{}', create_directory: true}}}}
+connectors:
+  failover:
+    priority_levels: [[traces/near], [traces/far]]
+    retry_interval: {interval}
+    sending_queue: {{storage: file_storage, sizer: bytes, queue_size: 10000000}}
+exporters:
+{}
+{}
+service:
+  {}
+  extensions: [file_storage]
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [failover]}}
+    traces/near: {{receivers: [failover], exporters: [otlp/near]}}
+    traces/far: {{receivers: [failover], exporters: [otlp/far]}}
+",
+        scene.port,
+        scene.queue.display(),
+        level("near", format!("127.0.0.1:{gone}")),
+        level("far", scene.backend.address().to_string()),
+        scene.telemetry(),
+    ));
+    collector().arg(format!("--config={}", path.display()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_level_takes_survives_kills_and_changes_in_front_of_them() {
+    let mut scene = Scene::new("", "").await;
+    let gone = free_port();
+    scene.backend.kill().await;
+    let mut collector = failover(&scene, gone, "1m").start_with_metrics();
+    let load = scene.load(4);
+    for round in 1..=3 {
+        load.accepted(50 * round).await;
+        // A change hands the queue over, and a kill leaves it on the disk.
+        let changed = failover(&scene, gone, &format!("{round}s"));
+        collector.signal("HUP");
+        collector.wait_for_log("configuration applied");
+        load.accepted(50 * round + 20).await;
+        drop(collector);
+        collector = changed.start_with_metrics();
+    }
+    assert_eq!(scene.backend.spans().len(), 0, "nobody was there");
+    scene.backend.revive().await;
+    let accepted = load.stop().await;
+    scene.closes(accepted).await;
+    assert_eq!(collector.terminate(), 0);
 }
 
 /// Requests that fit into the queues below, which have five spans each.

@@ -1,6 +1,8 @@
-use phoenix_config::{Described, GoDuration, PipelineId, Problems, Settings};
+use std::time::Duration;
+
+use phoenix_config::{Described, GoDuration, PipelineId, PresentBlock, Problems, Settings};
+use phoenix_delivery::QueueSettings;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// Settings of the `failover` connector: otelcol's keys.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
@@ -11,16 +13,14 @@ pub struct FailoverConfig {
     pub priority_levels: Vec<Vec<String>>,
     /// How often a request tries the levels above the one in use.
     pub retry_interval: GoDuration,
-    /// Time between trying one level and the next; where it is absent one request tries all of them.
+    /// Time between trying one level and the next; where it is zero or absent one request tries all of them.
     pub retry_gap: Option<GoDuration>,
     /// How often in a row a level is tried in vain before it is given up; zero or absent for any number.
     #[described(min = 0)]
     pub max_retries: Option<i64>,
-    /// A queue in front.
-    #[described(
-        unsupported = "it answers when a level has answered, so that the sender's own queue does the same"
-    )]
-    pub sending_queue: Option<IgnoredAny>,
+    /// A queue in front: data is taken before a level has taken it, and waits here while none does. Without one its sender hears
+    /// what the levels answer.
+    pub sending_queue: PresentBlock<QueueSettings>,
 }
 
 impl Default for FailoverConfig {
@@ -30,12 +30,27 @@ impl Default for FailoverConfig {
             retry_interval: GoDuration::from_secs(600),
             retry_gap: None,
             max_retries: None,
-            sending_queue: None,
+            sending_queue: PresentBlock::off(),
         }
     }
 }
 
 impl FailoverConfig {
+    /// The pipelines of all levels, each behind its key.
+    pub(crate) fn pipelines(&self) -> Vec<(String, String)> {
+        let levels = self.priority_levels.iter().enumerate();
+        let named = levels.flat_map(|(level, names)| {
+            let names = names.iter().enumerate();
+            names.map(move |(place, name)| (format!("priority_levels::{level}::{place}"), name.clone()))
+        });
+        named.collect()
+    }
+
+    /// Time between trying one level and the next.
+    pub(crate) fn retry_gap(&self) -> Option<Duration> {
+        self.retry_gap.filter(|gap| gap.is_positive()).map(|gap| gap.as_duration())
+    }
+
     /// The most that a level is tried in vain.
     pub(crate) fn max_retries(&self) -> Option<u32> {
         self.max_retries.filter(|most| *most > 0).map(|most| u32::try_from(most).unwrap_or(u32::MAX))
@@ -57,28 +72,22 @@ impl Settings for FailoverConfig {
                 let key = format!("{key}::{place}");
                 if let Err(error) = PipelineId::parse(name) {
                     problems.error(&key, error.to_string());
-                } else if levels[..index].iter().flatten().chain(&level[..place]).any(|other| other == name) {
-                    problems.error(&key, format!("pipeline {name:?} has a level already"));
+                } else if level[..place].contains(name) {
+                    problems.error(&key, format!("pipeline {name:?} is in this level already"));
                 }
             }
         }
         problems.require(self.retry_interval.is_positive(), "retry_interval", "must be positive");
         if let Some(gap) = self.retry_gap {
+            problems.require(!gap.is_negative(), "retry_gap", "must be non-negative");
             let count = i64::try_from(levels.len()).unwrap_or(i64::MAX);
-            let all = gap.as_nanos().saturating_mul(count);
-            problems.require(
-                gap.is_positive() && all < self.retry_interval.as_nanos(),
-                "retry_gap",
-                "must be positive, and times the length of the priority list less than retry_interval",
-            );
+            if gap.as_nanos().saturating_mul(count) > self.retry_interval.as_nanos() {
+                problems.warn("retry_gap", "going through all levels takes longer than `retry_interval`");
+            }
         }
         problems.require(self.max_retries.unwrap_or(0) >= 0, "max_retries", "must be non-negative");
-        if self.sending_queue.is_some() {
-            problems.error_with_help(
-                "sending_queue",
-                "`sending_queue` is not supported",
-                "remove it: the connector answers when a level has answered, and senders have queues of their own",
-            );
+        if let Some(queue) = self.sending_queue.get() {
+            problems.within("sending_queue", |problems| queue.validate(problems));
         }
     }
 }

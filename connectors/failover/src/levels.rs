@@ -33,7 +33,7 @@ impl Levels {
     pub(crate) fn new(config: &FailoverConfig) -> Levels {
         Levels {
             interval: config.retry_interval.as_duration(),
-            gap: config.retry_gap.map(|gap| gap.as_duration()),
+            gap: config.retry_gap(),
             max_retries: config.max_retries(),
             tries: vec![0; config.priority_levels.len()],
             current: 0,

@@ -1,85 +1,61 @@
 //! Sends data to the best of several levels of pipelines that takes it, and back to a better one when that works again.
 //!
 //! It is a call: nothing is held, and a request goes down the levels until one takes it. [`levels`] knows which one is in
-//! use and when the ones above it are tried; time is handed in.
+//! use and when the ones above it are tried; time is handed in. With a [`queue`] in front, that is who calls.
 
 mod config;
 mod levels;
+mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
-use phoenix_component::factory::{
-    AnySettings, ConnectorFactory, CreateContext, Descriptor, Factory, SharedSettings, Stability, Support,
-    parse_settings, settings_of,
-};
+use phoenix_component::factory::{CreateContext, Stability, Support};
 use phoenix_component::{
-    Batch, BoxFuture, Change, Connector, ConnectorFlow, ConnectorOutlets, Forwards, Outlet, Refusal,
-    StartError,
+    Batch, BoxFuture, Connector, ConnectorFlow, ConnectorOutlets, Forwards, Outlet, Refusal, StartError,
 };
-use phoenix_config::{Described, Node, Problems, Shape};
 use phoenix_pdata::Signal;
 use tokio::time::Instant;
 
 pub use config::FailoverConfig;
 use levels::Levels;
 
-/// Makes `failover` connectors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FailoverFactory;
-
-const DESCRIPTOR: Descriptor = Descriptor {
-    name: "failover",
-    aliases: &[],
-    signals: &Support::all(Stability::Beta),
-    module: env!("CARGO_PKG_NAME"),
-};
-
-impl Factory for FailoverFactory {
-    fn descriptor(&self) -> &Descriptor {
-        &DESCRIPTOR
-    }
-
-    fn parse(&self, section: &Node, problems: &mut Problems) -> Option<SharedSettings> {
-        parse_settings::<FailoverConfig>(section, problems)
-    }
-
-    fn change(&self, _old: &dyn AnySettings, _new: Option<&dyn AnySettings>) -> Change {
-        Change::stateless()
-    }
-
-    fn shape(&self) -> Shape {
-        FailoverConfig::shape()
-    }
+phoenix_component::connector_factory! {
+    /// Makes `failover` connectors.
+    FailoverFactory: "failover", FailoverConfig;
+    create: create,
+    signals: Support::all(Stability::Beta),
+    change: |old, new| phoenix_delivery::change(
+        old.sending_queue.get(),
+        new.map(|new| new.sending_queue.get()),
+    ),
+    pipelines: FailoverConfig::pipelines,
 }
 
-impl ConnectorFactory for FailoverFactory {
-    fn create(
-        &self,
-        settings: &dyn AnySettings,
-        cx: CreateContext<'_>,
-        _from: Signal,
-        _to: Signal,
-        outlets: ConnectorOutlets,
-    ) -> Result<Connector, StartError> {
-        let config: &FailoverConfig = settings_of(settings);
-        let find = |name: &String| {
-            let found = outlets.by_pipeline.iter().find(|(pipeline, _)| pipeline.to_string() == *name);
-            let missing = || {
-                StartError::new(format!("pipeline {name:?} does not list this connector among its receivers"))
-            };
-            found.map(|(_, outlet)| outlet.clone()).ok_or_else(missing)
-        };
-        let level = |names: &Vec<String>| names.iter().map(find).collect::<Result<Vec<_>, _>>();
-        let pipelines = config.priority_levels.iter().map(level).collect::<Result<Vec<_>, _>>()?;
-        for (pipeline, _) in &outlets.by_pipeline {
-            if !config.priority_levels.iter().flatten().any(|name| *name == pipeline.to_string()) {
-                tracing::warn!(%pipeline, connector = %cx.id, "a pipeline has no level, and gets nothing");
-            }
+fn create(
+    config: &FailoverConfig,
+    cx: &CreateContext<'_>,
+    (from, _): (Signal, Signal),
+    outlets: ConnectorOutlets,
+) -> Result<Connector, StartError> {
+    let find = |name: &String| {
+        let found = outlets.by_pipeline.iter().find(|(pipeline, _)| pipeline.to_string() == *name);
+        let missing =
+            || StartError::new(format!("pipeline {name:?} does not list this connector among its receivers"));
+        found.map(|(_, outlet)| outlet.clone()).ok_or_else(missing)
+    };
+    let level = |names: &Vec<String>| names.iter().map(find).collect::<Result<Vec<_>, _>>();
+    let pipelines = config.priority_levels.iter().map(level).collect::<Result<Vec<_>, _>>()?;
+    for (pipeline, _) in &outlets.by_pipeline {
+        if !config.priority_levels.iter().flatten().any(|name| *name == pipeline.to_string()) {
+            tracing::warn!(%pipeline, connector = %cx.id, "a pipeline has no level, and gets nothing");
         }
-        let flow = Failover { name: cx.id.to_string(), pipelines, levels: Mutex::new(Levels::new(config)) };
-        Ok(Connector::Flow(Arc::new(flow)))
     }
+    let failover = Failover { name: cx.id.to_string(), pipelines, levels: Mutex::new(Levels::new(config)) };
+    Ok(match config.sending_queue.get() {
+        None => Connector::Flow(Arc::new(failover)),
+        Some(queue) => Connector::Queue(queue::in_front(failover, queue.clone(), cx, from)),
+    })
 }
 
 /// A `failover` connector of one signal.

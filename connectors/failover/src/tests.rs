@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use phoenix_component::Consumer;
+use phoenix_component::factory::{ConnectorFactory as _, Factory as _};
 use phoenix_component::harness::with_context;
-use phoenix_config::{Kind, PipelineId, Settings as _, decode_text};
+use phoenix_component::{Change, Consumer, Exporter, Lost};
+use phoenix_config::{Kind, PipelineId, PresentBlock, Problems, Settings as _, decode_text};
+use phoenix_delivery::QueueSettings;
 use phoenix_pdata::Payload;
 
 use super::*;
@@ -29,23 +31,36 @@ struct Rig {
 
 const PIPELINES: [&str; 4] = ["traces/a", "traces/b", "traces/c", "traces/d"];
 
+/// A connector over four pipelines.
+fn make(settings: &str) -> Result<(Connector, Vec<Arc<Sink>>), String> {
+    let config = decode_text::<FailoverConfig>(settings).map_err(|report| report.to_string())?;
+    let sinks: Vec<Arc<Sink>> = PIPELINES.map(|_| Arc::default()).into();
+    let by_pipeline = PIPELINES.iter().zip(&sinks).map(|(name, sink)| {
+        let outlet = Outlet::unwired(Signal::Traces);
+        outlet.wire(Some(sink.clone()));
+        (PipelineId::parse(name).expect("a pipeline"), outlet)
+    });
+    let outlets =
+        ConnectorOutlets { all: Outlet::unwired(Signal::Traces), by_pipeline: by_pipeline.collect() };
+    let made = with_context(Kind::Connector, "failover", |cx| {
+        FailoverFactory.create(&config, cx, Signal::Traces, Signal::Traces, outlets)
+    });
+    Ok((made.map_err(|error| error.to_string())?, sinks))
+}
+
+fn got(sinks: &[Arc<Sink>]) -> [u64; 4] {
+    [0, 1, 2, 3].map(|index| std::mem::take(&mut *sinks[index].got.lock().expect("not poisoned")))
+}
+
+fn batch() -> Batch {
+    Batch::new(Signal::Traces, Payload::from(bytes::Bytes::from_static(b"12345678")), 1)
+}
+
 impl Rig {
     fn try_new(settings: &str) -> Result<Rig, String> {
-        let config = decode_text::<FailoverConfig>(settings).map_err(|report| report.to_string())?;
-        let sinks: Vec<Arc<Sink>> = PIPELINES.map(|_| Arc::default()).into();
-        let by_pipeline = PIPELINES.iter().zip(&sinks).map(|(name, sink)| {
-            let outlet = Outlet::unwired(Signal::Traces);
-            outlet.wire(Some(sink.clone()));
-            (PipelineId::parse(name).expect("a pipeline"), outlet)
-        });
-        let outlets =
-            ConnectorOutlets { all: Outlet::unwired(Signal::Traces), by_pipeline: by_pipeline.collect() };
-        let made = with_context(Kind::Connector, "failover", |cx| {
-            FailoverFactory.create(&config, cx, Signal::Traces, Signal::Traces, outlets)
-        });
-        match made.map_err(|error| error.to_string())? {
-            Connector::Flow(flow) => Ok(Rig { flow, sinks }),
-            Connector::Stage { .. } => panic!("it holds nothing"),
+        match make(settings)? {
+            (Connector::Flow(flow), sinks) => Ok(Rig { flow, sinks }),
+            _ => panic!("it holds nothing"),
         }
     }
 
@@ -59,12 +74,12 @@ impl Rig {
     }
 
     async fn send(&self) -> Result<(), Refusal> {
-        self.flow.consume(Batch::new(Signal::Traces, Payload::default(), 1)).await
+        self.flow.consume(batch()).await
     }
 
     /// Requests that came to each pipeline since the last call.
     fn got(&self) -> [u64; 4] {
-        [0, 1, 2, 3].map(|index| std::mem::take(&mut *self.sinks[index].got.lock().expect("not poisoned")))
+        got(&self.sinks)
     }
 }
 
@@ -112,6 +127,78 @@ async fn levels_name_pipelines_that_the_connector_feeds() {
     assert!(error.contains("traces/x"), "{error}");
 }
 
+const WITH_QUEUE: &str =
+    "{priority_levels: [[traces/a], [traces/b]], sending_queue: {queue_size: 2, num_consumers: 1}}";
+
+fn with_queue(settings: &str) -> (Arc<dyn Exporter>, Vec<Arc<Sink>>) {
+    match make(settings) {
+        Ok((Connector::Queue(queue), sinks)) => (queue, sinks),
+        Ok(_) => panic!("it has no queue"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_in_front_answers_at_once_and_keeps_what_no_level_takes() {
+    let (queue, sinks) = with_queue(WITH_QUEUE);
+    let set = |index: usize, answer| *sinks[index].answer.lock().expect("not poisoned") = answer;
+    assert!(queue.owns_accepted());
+    set(0, down());
+    queue.export(batch()).await.expect("taken");
+    until(|| queue.held().items == 0).await;
+    assert_eq!(got(&sinks), [1, 1, 0, 0], "the next level has it");
+    set(1, down());
+    queue.export(batch()).await.expect("taken");
+    queue.export(batch()).await.expect("taken");
+    // Far longer than exporters go on trying.
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let refusal = queue.export(batch()).await.expect_err("full");
+    assert!(refusal.is_retryable(), "{refusal}");
+    assert_eq!(queue.held().items, 2);
+    set(1, None);
+    got(&sinks);
+    until(|| queue.held().items == 0).await;
+    assert_eq!(got(&sinks)[1], 2);
+    assert_eq!(queue.drain(Instant::now() + Duration::from_secs(1)).await, Lost::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_takes_the_queue_over() {
+    let ((old, down_there), (new, sinks)) = (with_queue(WITH_QUEUE), with_queue(WITH_QUEUE));
+    down_there.iter().for_each(|sink| *sink.answer.lock().expect("not poisoned") = down());
+    old.export(batch()).await.expect("taken");
+    old.export(batch()).await.expect("taken");
+    assert_eq!(new.adopt(&*old), phoenix_component::Adoption::Kept);
+    assert_eq!(old.drain(Instant::now() + Duration::from_secs(1)).await, Lost::default());
+    until(|| new.held().items == 0).await;
+    assert_eq!(got(&sinks), [2, 0, 0, 0]);
+}
+
+#[test]
+fn a_queue_is_there_where_it_is_written() {
+    let on = |queue: &str| {
+        let settings = format!("{{priority_levels: [[traces/a]]{queue}}}");
+        decode_text::<FailoverConfig>(&settings).expect(queue).sending_queue.is_on()
+    };
+    assert!(!on("") && !on(", sending_queue: {enabled: false}"));
+    assert!(on(", sending_queue:") && on(", sending_queue: {}") && on(", sending_queue: {queue_size: 5}"));
+    let queue = |settings: &str| decode_text::<FailoverConfig>(settings).expect(settings);
+    let (with, without) = (queue(WITH_QUEUE), queue("{priority_levels: [[traces/a]]}"));
+    assert_eq!(FailoverFactory.change(&without, Some(&with)), Change::stateless());
+    assert_eq!(FailoverFactory.change(&with, Some(&with)), Change::adopted());
+    assert_eq!(FailoverFactory.change(&with, Some(&without)), Change::let_out());
+}
+
+/// Lets time pass until `holds`.
+async fn until(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3600), wait).await.expect("in time");
+}
+
 #[test]
 fn rejects_bad_settings_and_names_the_key() {
     let read = |levels: &[&[&str]]| FailoverConfig {
@@ -128,16 +215,32 @@ fn rejects_bad_settings_and_names_the_key() {
         (read(&[]), "priority_levels"),
         (read(&[&["traces/a"], &[]]), "priority_levels::1"),
         (read(&[&["traces/"]]), "priority_levels::0::0"),
-        (read(&[&["traces/a"], &["traces/a"]]), "priority_levels::1::0"),
+        (read(&[&["traces/b"], &["traces/a", "traces/a"]]), "priority_levels::1::1"),
         (FailoverConfig { retry_interval: seconds(0), ..two() }, "retry_interval"),
-        (FailoverConfig { retry_gap: Some(seconds(300)), ..two() }, "retry_gap"),
-        (FailoverConfig { retry_gap: Some(seconds(0)), ..two() }, "retry_gap"),
+        (
+            FailoverConfig { retry_gap: Some(phoenix_config::GoDuration::from_nanos(-1)), ..two() },
+            "retry_gap",
+        ),
         (FailoverConfig { max_retries: Some(-1), ..two() }, "max_retries"),
-        (FailoverConfig { sending_queue: Some(serde::de::IgnoredAny), ..two() }, "sending_queue"),
+        (
+            FailoverConfig {
+                sending_queue: PresentBlock::on(QueueSettings {
+                    num_consumers: 0,
+                    ..QueueSettings::default()
+                }),
+                ..two()
+            },
+            "sending_queue::num_consumers",
+        ),
     ];
     for (config, key) in cases {
         assert_eq!(Problems::of(|problems| config.validate(problems)).keys(), [key], "{config:?}");
     }
-    let fine = FailoverConfig { retry_gap: Some(seconds(299)), max_retries: Some(10), ..two() };
-    assert!(Problems::of(|problems| fine.validate(problems)).keys().is_empty());
+    // Also both of them, or else one; and as otelcol takes it.
+    let fine = read(&[&["traces/a", "traces/b"], &["traces/a"], &["traces/b"]]);
+    for (gap, says) in [(0, false), (200, false), (201, true)] {
+        let config = FailoverConfig { retry_gap: Some(seconds(gap)), max_retries: Some(10), ..fine.clone() };
+        let problems = Problems::of(|problems| config.validate(problems));
+        assert_eq!((problems.has_errors(), !problems.is_empty()), (false, says), "{problems}");
+    }
 }

@@ -34,6 +34,20 @@ impl Default for RoutingConfig {
     }
 }
 
+impl RoutingConfig {
+    /// The pipelines of all routes, each behind its key.
+    pub(crate) fn pipelines(&self) -> Vec<(String, String)> {
+        let named = |key: String, names: &[String]| -> Vec<(String, String)> {
+            let names = names.iter().enumerate();
+            names.map(|(place, name)| (format!("{key}::{place}"), name.clone())).collect()
+        };
+        let routes = self.table.iter().enumerate();
+        let of_routes =
+            routes.flat_map(|(at, route)| named(format!("table::{at}::pipelines"), &route.pipelines));
+        named("default_pipelines".to_owned(), &self.default_pipelines).into_iter().chain(of_routes).collect()
+    }
+}
+
 /// Where what meets a condition goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]

@@ -26,6 +26,7 @@ phoenix_component::connector_factory! {
     },
     signals: Support::all(Stability::Beta),
     change: |_, _| Change::stateless(),
+    pipelines: RoutingConfig::pipelines,
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Rig {
         });
         match made.map_err(|error| error.to_string())? {
             Connector::Flow(flow) => Ok(Rig { flow, sinks }),
-            Connector::Stage { .. } => panic!("it holds nothing"),
+            _ => panic!("it holds nothing"),
         }
     }
 

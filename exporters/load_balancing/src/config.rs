@@ -1,7 +1,7 @@
 //! Settings, under otelcol's keys and with its defaults.
 
 use phoenix_component::Touch;
-use phoenix_config::{Block, Described, GoDuration, Key, Problems, Section, Settings, Shape, Written};
+use phoenix_config::{Described, GoDuration, Key, PresentBlock, Problems, Section, Settings, Shape, Written};
 use phoenix_delivery::{QueueSettings, RetrySettings, validate_timeout};
 use phoenix_otlp::OtlpGrpcConfig;
 use phoenix_pdata::Signal;
@@ -31,7 +31,7 @@ pub struct LoadBalancingConfig {
     /// Repetition of what no backend took; where it is absent or off, as `protocol::otlp` says.
     pub retry_on_failure: Option<RetrySettings>,
     /// The queue in front of the routing; where it is off, that of `protocol::otlp` stands there.
-    pub sending_queue: Block<QueueSettings>,
+    pub sending_queue: PresentBlock<QueueSettings>,
 }
 
 /// How backends are sent to.
@@ -151,13 +151,16 @@ impl Default for Kubernetes {
 
 /// How keys are placed on backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Ring {
     /// The ring of otelcol until the middle of 2025.
     V1,
-    /// The ring of otelcol since then, up to 0.156.
+    /// The points of otelcol's ring since then, up to 0.156; where two meet, they stand in line, so that no key of a backend
+    /// that stays moves when another leaves.
     #[default]
     V2,
+    /// The ring of otelcol since then, up to 0.156, to the last key: where two points meet, one moves on.
+    V2Probing,
     /// Rendezvous hashing: even shares for any number of backends. Not for fleets in which otelcol routes as well.
     Rendezvous,
 }

@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn labels(value: &str) -> LabelSet {
-        LabelSet::new(vec![("a".to_owned(), value.to_owned())])
+        LabelSet::new(vec![("a".into(), value.into())])
     }
 
     fn shown(store: &Store, now: Instant) -> Vec<(String, f64)> {

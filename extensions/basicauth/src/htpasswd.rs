@@ -9,6 +9,8 @@ use md5::{Digest as _, Md5};
 use phoenix_component::auth::same_secret;
 use sha1::Sha1;
 
+use crate::sha_crypt::ShaCrypt;
+
 /// Most users.
 const MAX_USERS: usize = 100_000;
 /// Highest cost of bcrypt: from there on one password takes seconds.
@@ -58,6 +60,8 @@ pub enum Hash {
     },
     /// `$2a$`, `$2b$`, `$2y$`.
     Bcrypt(String),
+    /// `$5$` and `$6$`: thousands of rounds of SHA-256 or SHA-512.
+    ShaCrypt(ShaCrypt),
 }
 
 /// The kind alone.
@@ -68,6 +72,7 @@ impl fmt::Debug for Hash {
             Hash::Sha1 { .. } => "Sha1",
             Hash::Md5Crypt { .. } => "Md5Crypt",
             Hash::Bcrypt(_) => "Bcrypt",
+            Hash::ShaCrypt(_) => "ShaCrypt",
         })
     }
 }
@@ -137,11 +142,11 @@ impl Hash {
                 _ => Err("the hash is cut short, or too long"),
             };
         }
+        if let Some(hash) = ShaCrypt::parse(text) {
+            return hash.map(Hash::ShaCrypt);
+        }
         match text {
             "" => Err("the password is empty"),
-            _ if text.starts_with("$5$") || text.starts_with("$6$") => {
-                Err("hashes of SHA-crypt are not taken: make one with `htpasswd -B`")
-            }
             _ if text.starts_with('$') => Err("the hash is of a kind that is not known"),
             _ => Ok(Hash::Plain(text.as_bytes().to_vec())),
         }
@@ -149,7 +154,7 @@ impl Hash {
 
     /// Whether one look at it takes long, as it should.
     pub fn is_slow(&self) -> bool {
-        matches!(self, Hash::Md5Crypt { .. } | Hash::Bcrypt(_))
+        matches!(self, Hash::Md5Crypt { .. } | Hash::Bcrypt(_) | Hash::ShaCrypt(_))
     }
 
     /// Whether it is the hash of `password`.
@@ -164,6 +169,7 @@ impl Hash {
                 same_secret(encoded.as_bytes(), &md5_crypt(magic.as_bytes(), salt.as_bytes(), password))
             }
             Hash::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
+            Hash::ShaCrypt(hash) => hash.fits(password),
         }
     }
 }
@@ -236,6 +242,16 @@ mod tests {
             ("$1$abcdefgh$Kq.hi9o8N9ZQ9bt1VRCvY0", "a-password-of-more-than-sixteen-bytes"),
             ("$2b$04$nfJDGqIoNrxlZCo/0YOUKeFFWqEgv/QkEU2TLbYbVnUO1Fl5EGnNy", "secret"),
             ("$2y$04$nfJDGqIoNrxlZCo/0YOUKeFFWqEgv/QkEU2TLbYbVnUO1Fl5EGnNy", "secret"),
+            ("$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", "Hello world!"),
+            ("$5$rounds=1000$ab$lMxgB9r4O0h7N8Fc22csLTwDjQhj47dburbojE4s.sD", "x"),
+            (
+                "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
+                "Hello world!",
+            ),
+            (
+                "$6$rounds=1400$anotherlongsalts$POfYwTEok97VWcjxIiSOjiykti.o/pQs.wPvMxQ6Fm7I6IoYN3CmLs66x9t0oSwbtEW7o7UmJEiDwGqd8p4ur1",
+                "a very much longer text to encrypt.  This one even stretches over morethan one line.",
+            ),
             ("{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "secret"),
             ("{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0", "secret"),
             ("secret", "secret"),
@@ -264,7 +280,12 @@ mod tests {
             ("{SSHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "cut short"),
             ("$2y$05$short", "cut short"),
             (long.as_str(), "above 15"),
-            ("$6$salt$x", "SHA-crypt"),
+            ("$6$salt$x", "cut short"),
+            ("$6$salt", "no salt"),
+            ("$5$rounds=no$salt$x", "no number"),
+            ("$5$rounds=10$salt$x", "below 1000"),
+            ("$6$rounds=1000001$salt$x", "above 1000000"),
+            ("$5$a-salt-that-is-too-long$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", "too long"),
             ("$argon2id$x", "not known"),
             ("", "empty"),
         ] {

@@ -8,6 +8,7 @@ mod credentials;
 mod extension;
 pub mod htpasswd;
 mod server;
+mod sha_crypt;
 
 pub use config::{BasicAuthConfig, ClientAuthSettings, HtpasswdSettings};
 pub use extension::BasicAuth;

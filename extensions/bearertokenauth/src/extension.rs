@@ -192,6 +192,14 @@ mod tests {
         replace("");
         tokio::time::sleep(LOOK_INTERVAL * 2).await;
         assert_eq!(judge(&*auth, Some("Bearer other")), Ok(()));
+        // Nor does one that is gone, and what comes in its place is seen.
+        std::fs::remove_file(&file).expect("removed");
+        tokio::time::sleep(LOOK_INTERVAL * 2).await;
+        assert_eq!(judge(&*auth, Some("Bearer other")), Ok(()));
+        replace("new\nthird\r\n");
+        while judge(&*auth, Some("Bearer third")).is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
         let client = host.capabilities.client_auth(&id).expect("published").get().expect("there");
         let mut headers = HeaderMap::new();
         client.authorize(&mut headers, None).await.expect("authorized");

@@ -51,9 +51,9 @@ impl Oidc {
     pub fn new(config: &OidcConfig, cx: &CreateContext<'_>) -> Result<Oidc, StartError> {
         let (mut providers, mut seen) = (Vec::new(), Vec::new());
         for (_, settings) in config.all_providers() {
-            let keys = Keys::new();
             let file =
                 Some(PathBuf::from(&settings.public_keys_file)).filter(|file| !file.as_os_str().is_empty());
+            let keys = Keys::new(file.is_none());
             seen.push(file.as_ref().map(|file| files::fingerprint(std::slice::from_ref(file))));
             if let Some(file) = file {
                 keys.set(read(&file).map_err(StartError::new)?);

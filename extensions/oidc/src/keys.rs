@@ -1,7 +1,7 @@
 //! The keys of one provider as they are known now, and the wish for newer ones.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -22,17 +22,24 @@ struct Inner {
     generation: AtomicU64,
     /// Moves with every attempt to fetch, however it ends.
     attempts: watch::Sender<u64>,
+    /// The last attempt to fetch failed.
+    has_failed: AtomicBool,
     wanted: Notify,
+    /// They come from the issuer, and not out of a file.
+    are_fetched: bool,
 }
 
 impl Keys {
-    pub(crate) fn new() -> Keys {
+    /// Keys that are fetched, or (false) read.
+    pub(crate) fn new(are_fetched: bool) -> Keys {
         let (attempts, _) = watch::channel(0);
         let inner = Inner {
             current: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             attempts,
+            has_failed: AtomicBool::new(false),
             wanted: Notify::new(),
+            are_fetched,
         };
         Keys(Arc::new(inner))
     }
@@ -55,14 +62,25 @@ impl Keys {
         }
     }
 
-    /// An attempt to fetch has ended.
-    pub(crate) fn attempted(&self) {
+    /// An attempt to fetch has ended, with keys or (false) without.
+    pub(crate) fn attempted(&self, is_fetched: bool) {
+        self.0.has_failed.store(!is_fetched, Relaxed);
         self.0.attempts.send_modify(|attempts| *attempts += 1);
     }
 
     /// Waits until somebody wants newer keys.
     pub(crate) async fn wanted(&self) {
         self.0.wanted.notified().await;
+    }
+
+    /// Whether newer ones can be asked for.
+    pub(crate) fn are_fetched(&self) -> bool {
+        self.0.are_fetched
+    }
+
+    /// Whether there may be newer ones that could not be fetched.
+    pub(crate) fn may_be_old(&self) -> bool {
+        self.0.has_failed.load(Relaxed)
     }
 
     /// Asks for newer keys, and waits for an attempt to end.

@@ -85,13 +85,13 @@ impl Fetcher {
                     // What is known goes on to be used: a key that was withdrawn is withdrawn once its issuer says so.
                     let text = format!("cannot fetch the keys of {issuer}: {reason}");
                     self.status.report(Status::Recoverable(text));
-                    self.keys.attempted();
+                    self.keys.attempted(false);
                     sleep(rest).await;
                     rest = (rest * 2).min(LONGEST_REST);
                     continue;
                 }
             }
-            self.keys.attempted();
+            self.keys.attempted(true);
             sleep(LEAST_INTERVAL.saturating_sub(begun.elapsed())).await;
             let _ = timeout(RENEWAL_INTERVAL, self.keys.wanted()).await;
         }

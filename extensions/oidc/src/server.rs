@@ -148,6 +148,18 @@ impl Provider {
         Denied::unavailable(text, COME_AGAIN)
     }
 
+    /// No key fits; while the issuer cannot be asked, one that it has by now might.
+    fn no_key(&self) -> Denied {
+        if !self.keys.may_be_old() {
+            return refused(&TokenError::NoKey);
+        }
+        let issuer = &self.settings.issuer_url;
+        let text = format!(
+            "no key that is known of the issuer {issuer:?} fits, and it cannot be asked for newer ones"
+        );
+        Denied::unavailable(text, COME_AGAIN)
+    }
+
     /// Judges with the keys that are known; none where newer ones may be needed.
     fn judge_now(&self, token: &[u8], now: f64) -> Option<Verdict> {
         // Before the keys: what is remembered under a newer number was judged by newer keys.
@@ -200,11 +212,14 @@ impl ServerAuth for Providers {
         if let Some(verdict) = provider.judge_now(token, now) {
             return Decision::Now(verdict);
         }
+        if !provider.keys.are_fetched() {
+            return Decision::Now(Err(provider.no_key()));
+        }
         let token = token.to_vec();
         Decision::Later(Box::pin(async move {
             provider.keys.renewed().await;
             let verdict = provider.judge_now(&token, unix_now());
-            verdict.unwrap_or_else(|| Err(refused(&TokenError::NoKey)))
+            verdict.unwrap_or_else(|| Err(provider.no_key()))
         }))
     }
 }

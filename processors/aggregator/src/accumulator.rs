@@ -25,7 +25,7 @@ pub(crate) enum Accumulator {
     /// Increments of exponential histograms.
     Exponential(Box<Exponential>),
     /// The last summary, as it came.
-    Summary(u64, Box<[u8]>),
+    Summary(Box<(u64, Box<[u8]>)>),
 }
 
 /// Two values do not go together.
@@ -74,14 +74,18 @@ impl Accumulator {
             (Accumulator::Level(level), Accumulator::Level(other)) => level.merge(other),
             (Accumulator::Explicit(sum), Accumulator::Explicit(other)) => add_explicit(sum, other)?,
             (Accumulator::Exponential(sum), Accumulator::Exponential(other)) => sum.merge(other, MAX_BUCKETS),
-            (Accumulator::Summary(time, bytes), Accumulator::Summary(newer, other)) => {
-                if newer >= time {
-                    (*time, *bytes) = (*newer, other.clone());
+            (Accumulator::Summary(last), Accumulator::Summary(other)) => {
+                if other.0 >= last.0 {
+                    last.clone_from(other);
                 }
             }
             _ => return Err(Incompatible),
         }
         Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Accumulator::Empty)
     }
 
     /// The number of a counter.
@@ -113,7 +117,7 @@ impl Accumulator {
                 let buckets = histogram.positive.counts.capacity() + histogram.negative.counts.capacity();
                 size_of::<Exponential>() + buckets * 8
             }
-            Accumulator::Summary(_, bytes) => bytes.len(),
+            Accumulator::Summary(last) => size_of::<(u64, Box<[u8]>)>() + last.1.len(),
         }
     }
 }

@@ -118,6 +118,15 @@ impl Checkpoint {
         }
     }
 
+    /// Puts what cannot be read where no later state replaces it, so that a collector that can read it still does. Tells where
+    /// that is. Records of a log that are of another version stay there anyway.
+    pub(crate) fn set_aside(&self) -> io::Result<String> {
+        match self {
+            Checkpoint::File(file) => file.set_aside().map(|path| path.display().to_string()),
+            Checkpoint::Stored(stored) => Ok(stored.name().to_owned()),
+        }
+    }
+
     /// Begins to write a state, which takes the place of the last one once it is whole.
     pub(crate) fn begin(&self) -> Writing {
         match self {

@@ -1,4 +1,5 @@
 mod function;
+mod ha;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -9,6 +10,7 @@ use phoenix_config::{ComponentId, Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
 pub use function::{Function, UnknownFunction};
+pub use ha::HighAvailability;
 pub use rule::{
     AttributeMatch, DeadBand, LabelAction, LabelRule, Late, Level, Match, MetricKind, Over, Rule,
     TemporalityChoice, Tier, WindowKind,
@@ -24,6 +26,8 @@ pub struct AggregatorConfig {
     /// What is aggregated, and how. A data point goes to every rule that matches it; what none matches passes.
     #[described(required)]
     pub rules: Vec<Rule>,
+    /// Senders that stand in for each other: of the replicas of a cluster one counts at a time.
+    pub ha: Option<HighAvailability>,
     /// When a window is complete.
     pub watermark: WatermarkConfig,
     /// The most streams that are followed; points of further ones are dropped and counted.
@@ -52,6 +56,7 @@ impl Default for AggregatorConfig {
     fn default() -> AggregatorConfig {
         AggregatorConfig {
             rules: Vec::new(),
+            ha: None,
             watermark: WatermarkConfig::default(),
             max_streams: 2_000_000,
             max_series: 1_000_000,
@@ -172,6 +177,7 @@ impl Settings for AggregatorConfig {
                 problems.require(!rule.id.is_empty(), "id", "must name the rule");
                 problems.require(ids.insert(&rule.id), "id", format!("another rule is called {:?}", rule.id));
                 rule.validate(problems);
+                self.ha.iter().for_each(|ha| ha.check_rule(rule, problems));
                 problems.require(
                     rule.late == Late::Fold || self.watermark.allowed_lateness.is_positive(),
                     "late",
@@ -185,6 +191,10 @@ impl Settings for AggregatorConfig {
             });
         }
         self.check_outputs(problems);
+        if let Some(ha) = &self.ha {
+            let spread = self.watermark.max_spread;
+            problems.within("ha", |problems| ha.validate(spread, self.staleness, problems));
+        }
         problems.within("watermark", |problems| self.watermark.validate(problems));
         let checkpoint = &self.checkpoint;
         problems.require(

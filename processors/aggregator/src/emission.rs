@@ -13,6 +13,7 @@ use phoenix_pdata::write::{
 use phoenix_pdata::{Payload, Signal, coalesce};
 use phoenix_series::{Buckets, Explicit, Exponential, NO_RECORDED_VALUE};
 
+use crate::examples::Example;
 use crate::kind::Form;
 use crate::series::Head;
 
@@ -39,6 +40,8 @@ pub(crate) struct Stamp<'a> {
     /// Attributes, in fields of this number.
     pub(crate) attributes: &'a [u8],
     pub(crate) attributes_field: u32,
+    /// Exemplars; those of other times are left out.
+    pub(crate) examples: &'a [Example],
     /// Whether the data point carries the mark of a partial window.
     pub(crate) labelled: bool,
 }
@@ -177,6 +180,16 @@ impl Stamp<'_> {
         }
     }
 
+    /// The exemplars that lie in the time of the data point.
+    pub(crate) fn examples_within(&self) -> impl Iterator<Item = &Example> {
+        let (start, time) = (self.start, self.time);
+        self.examples.iter().filter(move |example| example.time > start && example.time <= time)
+    }
+
+    fn put_examples(&self, out: &mut Vec<u8>, field: u32) {
+        self.examples_within().for_each(|example| put_bytes(out, field, &example.body));
+    }
+
     fn put_times(&self, out: &mut Vec<u8>) {
         if self.start != 0 {
             put_fixed64(out, 2, self.start);
@@ -193,6 +206,7 @@ impl Stamp<'_> {
             Some(Number::Double(value)) => put_double(out, 4, value),
             None => put_uint(out, 8, u64::from(NO_RECORDED_VALUE)),
         }
+        self.put_examples(out, 5);
     }
 
     pub(crate) fn put_explicit(&self, out: &mut Vec<u8>, value: &Explicit, extremes: bool) {
@@ -207,6 +221,7 @@ impl Stamp<'_> {
         put_message(out, 7, |out| {
             value.bounds.iter().for_each(|bound| out.extend_from_slice(&bound.to_le_bytes()))
         });
+        self.put_examples(out, 8);
         self.put_attributes(out, 9);
         if extremes {
             put_extremes(out, 11, value.min, value.max);
@@ -224,6 +239,7 @@ impl Stamp<'_> {
         put_fixed64(out, 7, value.zero_count);
         put_buckets(out, 8, &value.positive);
         put_buckets(out, 9, &value.negative);
+        self.put_examples(out, 11);
         if extremes {
             put_extremes(out, 12, value.min, value.max);
         }

@@ -1,14 +1,16 @@
 //! Reads requests: which data points a rule takes, and what they say.
 
 use phoenix_pdata::view::{
-    Attributes, Data, ExponentialPoint, HistogramPoint, Metric, Number, NumberPoint, Resource, Scope,
-    SummaryPoint, Text,
+    Attributes, Data, Exemplar, ExponentialPoint, HistogramPoint, Many, Metric, Number, NumberPoint,
+    Resource, Scope, SummaryPoint, Text,
 };
 use phoenix_pdata::write::{put_bytes, put_uint};
 use phoenix_series::{Explicit, Exponential, Fingerprint, Hasher, NO_RECORDED_VALUE, Place, STALE_NAN};
 
+use crate::examples::power_of;
 use crate::kind::Kind;
-use crate::value::{Summary, Value};
+use crate::replicas::Member;
+use crate::value::{Summary, Value, as_double};
 
 /// What data points of one metric have in common.
 #[derive(Clone, Copy)]
@@ -16,6 +18,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) resource: Option<Resource<'a>>,
     pub(crate) resource_schema: Text<'a>,
     pub(crate) resource_id: Fingerprint,
+    /// Who sent it, as far as its resource says.
+    pub(crate) member: Member,
     pub(crate) scope: Option<Scope<'a>>,
     pub(crate) scope_schema: Text<'a>,
     pub(crate) scope_id: Fingerprint,
@@ -65,6 +69,10 @@ pub(crate) trait Point<'a>: Copy {
     fn place(&self) -> Place;
     fn flags(&self) -> u32;
     fn read(&self, pool: &mut Pool) -> Result<Value, Unusable>;
+    /// Examples of its measurements.
+    fn exemplars(&self) -> Many<'a, Exemplar<'a>>;
+    /// The bucket of one of them, where there are buckets.
+    fn bucket_of(&self, value: Option<Number>) -> Option<i64>;
 
     /// What it says.
     fn value(&self, pool: &mut Pool) -> Result<Value, Unusable> {
@@ -79,7 +87,7 @@ pub(crate) trait Point<'a>: Copy {
 }
 
 macro_rules! points {
-    ($($point:ident |$this:ident, $pool:ident| $read:expr;)*) => {$(
+    ($($point:ident |$this:ident, $pool:ident| $read:expr, $exemplars:expr, |$value:ident| $bucket:expr;)*) => {$(
         impl<'a> Point<'a> for $point<'a> {
             fn raw(&self) -> &'a [u8] {
                 $point::raw(self)
@@ -101,6 +109,16 @@ macro_rules! points {
                 let $this = self;
                 $read
             }
+
+            fn exemplars(&self) -> Many<'a, Exemplar<'a>> {
+                let $this = self;
+                $exemplars
+            }
+
+            fn bucket_of(&self, $value: Option<Number>) -> Option<i64> {
+                let $this = self;
+                $bucket
+            }
         }
     )*};
 }
@@ -111,13 +129,16 @@ points! {
         Some(Number::Double(value)) if !value.is_finite() => Err(Unusable::NotFinite),
         Some(number) => Ok(Value::Number(number)),
         None => Err(Unusable::Invalid),
-    };
+    }, point.exemplars(), |_value| { let _ = point; None };
     HistogramPoint |point, pool| {
         let mut histogram = pool.explicit.pop().unwrap_or_default();
         match histogram.read(point) {
             true => Ok(Value::Explicit(histogram)),
             false => Err(Unusable::Invalid),
         }
+    }, point.exemplars(), |value| {
+        let value = as_double(value?);
+        Some(point.explicit_bounds().into_iter().take_while(|bound| *bound < value).count() as i64)
     };
     ExponentialPoint |point, pool| {
         let mut histogram = pool.exponential.pop().unwrap_or_default();
@@ -125,8 +146,9 @@ points! {
             true => Ok(Value::Exponential(histogram)),
             false => Err(Unusable::Invalid),
         }
-    };
-    SummaryPoint |point, _pool| Ok(Value::Summary(Box::new(Summary(point.raw().into()))));
+    }, point.exemplars(), |value| { let _ = point; power_of(value) };
+    SummaryPoint |point, _pool| Ok(Value::Summary(Box::new(Summary(point.raw().into())))),
+        { let _ = point; Many::default() }, |_value| { let _ = point; None };
 }
 
 /// Identities of what lies around data points.
@@ -136,15 +158,17 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
+    /// Without the attribute that tells replicas apart; nothing where there is none.
     pub(crate) fn resource(
         &mut self,
         hasher: &mut Hasher,
         resource: Option<Resource<'_>>,
         schema: Text<'_>,
+        replica: Fingerprint,
     ) -> Fingerprint {
         let attributes =
             resource.map(|resource| hasher.attributes(&resource.attributes())).unwrap_or_default();
-        hasher.ordered([attributes, hasher.bytes(schema.as_bytes())])
+        hasher.ordered([attributes.minus(replica), hasher.bytes(schema.as_bytes())])
     }
 
     pub(crate) fn scope(

@@ -139,6 +139,7 @@ impl Kind {
                 _ => Form::Sum { monotonic, temporality },
             }),
             (Kind::Counter { .. }, Rate) => Some(Form::Gauge),
+            (Kind::Counter { .. }, RateSum | RateAvg) if !overlaps => Some(Form::Gauge),
             (Kind::UpDownCounter, Sum) => {
                 Some(Form::Sum { monotonic: false, temporality: Temporality::Cumulative })
             }

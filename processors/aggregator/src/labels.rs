@@ -237,22 +237,26 @@ pub(crate) struct Grouping {
     by: Option<Vec<Vec<u8>>>,
     without: Vec<Vec<u8>>,
     level: Option<String>,
+    /// The attribute that tells replicas apart: it goes, before anything else.
+    replica: Option<Vec<u8>>,
 }
 
 impl Grouping {
-    /// One for each level of a rule, or one.
-    pub(crate) fn of(rule: &Rule) -> Vec<Grouping> {
+    /// One for each level of a rule, or one. `replica` is the attribute that tells replicas apart, where there are some.
+    pub(crate) fn of(rule: &Rule, replica: Option<&str>) -> Vec<Grouping> {
+        let replica = replica.map(|key| key.as_bytes().to_vec());
         let keys = |keys: &[String]| keys.iter().map(|key| key.as_bytes().to_vec()).collect::<Vec<_>>();
         let changes: Vec<_> = rule.labels.iter().map(LabelChange::new).collect();
         if rule.levels.is_empty() {
             let by = rule.by.as_ref().map(|by| keys(by));
-            return vec![Grouping { changes, by, without: keys(&rule.without), level: None }];
+            return vec![Grouping { changes, by, without: keys(&rule.without), level: None, replica }];
         }
         let level = |level: &crate::config::Level| Grouping {
             changes: changes.clone(),
             by: Some(keys(&level.by)),
             without: Vec::new(),
             level: Some(level.level.clone()),
+            replica: replica.clone(),
         };
         rule.levels.iter().map(level).collect()
     }
@@ -262,6 +266,21 @@ impl Grouping {
         self.changes.is_empty() && self.by.is_none() && self.without.is_empty()
     }
 
+    /// The attributes of a stream that go, or are changed, as they came.
+    pub(crate) fn gone<'a>(&self, came: &Came<'a>) -> impl Iterator<Item = &'a [u8]> {
+        let goes = |body: &&[u8]| {
+            let key = key_of(body);
+            !self.keeps(key) || self.changes.iter().any(|change| change.key.as_bytes() == key)
+        };
+        let resource = came.resource.into_iter().flat_map(|attributes| attributes.bodies());
+        came.point.bodies().chain(resource).filter(goes)
+    }
+
+    /// Whether nothing of a stream goes.
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.keeps_identity() && self.replica.is_none()
+    }
+
     /// Whether the scope stays part of the identity.
     pub(crate) fn keeps_scope(&self) -> bool {
         self.by.is_none()
@@ -269,6 +288,9 @@ impl Grouping {
 
     fn keeps(&self, key: &[u8]) -> bool {
         let has = |keys: &[Vec<u8>]| keys.iter().any(|other| other == key);
+        if self.replica.as_deref() == Some(key) {
+            return false;
+        }
         match &self.by {
             Some(by) => has(by),
             None => !has(&self.without),
@@ -315,6 +337,7 @@ impl Grouping {
     }
 
     fn apply(&self, labels: &mut Labels) {
+        self.replica.iter().for_each(|key| labels.remove(key));
         self.changes.iter().for_each(|change| change.apply(labels));
         let stays = |(key, _): &Label| self.keeps(key);
         labels.resource.retain(stays);
@@ -347,7 +370,7 @@ mod tests {
             grouping.apply(&mut labels);
             labels
         };
-        Grouping::of(&rule).into_iter().map(apply).collect()
+        Grouping::of(&rule, None).into_iter().map(apply).collect()
     }
 
     #[test]
@@ -407,7 +430,7 @@ mod tests {
             r#"{"levels": [{"level": "pod", "by": ["pod", "level"]}, {"level": "all", "by": []}]}"#,
         ] {
             let rule: Rule = serde_json::from_str(rule).expect("a rule");
-            for grouping in Grouping::of(&rule) {
+            for grouping in [None, Some("pod")].iter().flat_map(|replica| Grouping::of(&rule, *replica)) {
                 let mut labels = came.labels().clone();
                 grouping.apply(&mut labels);
                 let (resource, resource_id) = encode(&mut labels.resource, 1, &hasher);

@@ -2,9 +2,10 @@
 //!
 //! - [`stream`]: what comes in. The data points of a stream are put into order and become increments or levels.
 //! - [`labels`], [`kind`]: where a stream goes, and what can be made of it.
+//! - [`replicas`]: senders that stand in for each other.
 //! - [`watermark`]: how far event time has come; windows close when it passes their end.
-//! - [`series`], [`accumulator`]: what comes out, and what its windows add up to.
-//! - [`plan`]: a rule at one of its levels; [`route`]: what streams that several rules take alike add together; [`emission`]: data points as OTLP.
+//! - [`series`], [`accumulator`]: what comes out, and what its windows add up to; [`rates`]: how fast each of its streams grows.
+//! - [`plan`]: a rule at one of its levels; [`route`]: what streams that several rules take alike add together; [`emission`]: data points as OTLP; [`examples`]: exemplars.
 //! - [`stage`]: all of it together; [`state`], [`checkpoint`], [`journal`]: over restarts.
 //!
 //! It is an ownership boundary: a request is answered once its data points are part of the state. There is one shard, so that
@@ -14,6 +15,7 @@ mod accumulator;
 mod checkpoint;
 mod config;
 mod emission;
+mod examples;
 mod glob;
 mod intake;
 mod journal;
@@ -21,6 +23,8 @@ mod kind;
 mod labels;
 mod metrics;
 mod plan;
+mod rates;
+mod replicas;
 mod route;
 mod series;
 mod stage;
@@ -51,9 +55,9 @@ use phoenix_storage::{Store, client_name};
 use phoenix_telemetry::Metrics;
 
 pub use config::{
-    AggregatorConfig, AttributeMatch, CheckpointConfig, DeadBand, FirstSample, Function, LabelAction,
-    LabelRule, Late, Level, Match, MetricKind, Over, PartialWindows, PartitionBy, Rule, TemporalityChoice,
-    Tier, UnknownFunction, WatermarkConfig, WindowKind,
+    AggregatorConfig, AttributeMatch, CheckpointConfig, DeadBand, FirstSample, Function, HighAvailability,
+    LabelAction, LabelRule, Late, Level, Match, MetricKind, Over, PartialWindows, PartitionBy, Rule,
+    TemporalityChoice, Tier, UnknownFunction, WatermarkConfig, WindowKind,
 };
 
 use checkpoint::Checkpoint;
@@ -61,6 +65,7 @@ use journal::{Journal, JournalMetrics};
 use labels::Grouping;
 use metrics::{AggregatorMetrics, RuleMetrics};
 use plan::Plan;
+use replicas::{ReplicaMetrics, Replicas};
 use stage::{Aggregator, Lasting};
 
 /// Makes `aggregator` processors.
@@ -202,9 +207,11 @@ fn aggregator(
     let mut plans = Vec::new();
     for rule in &config.rules {
         let rule = Arc::new(rule.clone());
-        for (level, grouping) in Grouping::of(&rule).into_iter().enumerate() {
+        let replica = config.ha.as_ref().map(|ha| ha.replica.as_str());
+        for (level, grouping) in Grouping::of(&rule, replica).into_iter().enumerate() {
             // The seed is that of the process; rules must be found again in another.
-            let identity = Hasher::new(0).bytes(format!("{level} {rule:?}").as_bytes());
+            let replica = replica.unwrap_or_default();
+            let identity = Hasher::new(0).bytes(format!("{level} {rule:?}{replica}").as_bytes());
             let lateness = config.watermark.allowed_lateness.as_nanos() as u64;
             let shape = plan::Shape::new(rule.clone(), grouping, config.partial_windows, lateness);
             let mut plan = Plan::new(identity, shape, RuleMetrics::new(metrics, id, &rule.id));
@@ -214,5 +221,9 @@ fn aggregator(
         }
     }
     let own = AggregatorMetrics::new(metrics, id);
-    Aggregator::new(config, plans, seed, lasting, own, place.alive.clone())
+    let mut aggregator = Aggregator::new(config, plans, seed, lasting, own, place.alive.clone());
+    let slack = config.watermark.out_of_order.as_nanos().max(0) as u64;
+    aggregator.replicas =
+        config.ha.as_ref().map(|ha| Replicas::new(ha, slack, ReplicaMetrics::new(metrics, id)));
+    aggregator
 }

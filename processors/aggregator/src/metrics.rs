@@ -4,6 +4,7 @@ use phoenix_telemetry::{Counter, Description, Gauge, Level, Metrics};
 
 use crate::journal::JournalMetrics;
 use crate::plan::PARTS;
+use crate::replicas::ReplicaMetrics;
 
 macro_rules! descriptions {
     ($($name:ident { name: $text:literal, unit: $unit:literal, text: $say:literal })*) => {$(
@@ -25,6 +26,7 @@ descriptions! {
     PARTIAL { name: "phoenix_processor_aggregator_partial_points", unit: "{datapoint}", text: "Data points let out or dropped of windows that were not seen whole." }
     LATE { name: "phoenix_processor_aggregator_late", unit: "{datapoint}", text: "Data points of windows that were let out, by what became of them." }
     HELD_BACK { name: "phoenix_processor_aggregator_held_back", unit: "{datapoint}", text: "Data points of gauges that stayed within the dead band." }
+    EXEMPLARS { name: "phoenix_processor_aggregator_exemplars", unit: "{exemplar}", text: "Exemplars of what a rule takes, by what became of them." }
     QUALITY { name: "phoenix_processor_aggregator_quality", unit: "{ppm}", text: "How good the data of the last windows was, in parts and as a whole: a million is best." }
     OVERFLOW { name: "phoenix_processor_aggregator_overflow", unit: "{stream}", text: "Streams for whose series there was no room." }
     INCOMPATIBLE { name: "phoenix_processor_aggregator_incompatible", unit: "{datapoint}", text: "Data points that do not go together with others of their series." }
@@ -35,6 +37,9 @@ descriptions! {
     OVERLAPS { name: "phoenix_processor_aggregator_overlaps", unit: "{overlap}", text: "Delta streams that covered a time twice." }
     UNKNOWN_STARTS { name: "phoenix_processor_aggregator_unknown_starts", unit: "{stream}", text: "Cumulative streams whose first value is a baseline, since nobody knows from when it counts." }
     FUTURE { name: "phoenix_processor_aggregator_future", unit: "{datapoint}", text: "Data points too far ahead of the clock." }
+    CLUSTERS { name: "phoenix_processor_aggregator_clusters", unit: "{cluster}", text: "Clusters of senders that stand in for each other." }
+    FAILOVERS { name: "phoenix_processor_aggregator_failovers", unit: "{failover}", text: "Times that another replica took the place of the one that counts." }
+    STANDBY { name: "phoenix_processor_aggregator_standby_points", unit: "{datapoint}", text: "Data points of replicas that do not count: taken once they did, or discarded." }
     STREAMS { name: "phoenix_processor_aggregator_streams", unit: "{stream}", text: "Streams that are followed." }
     SERIES { name: "phoenix_processor_aggregator_series", unit: "{series}", text: "Series that are made." }
     STATE { name: "phoenix_processor_aggregator_state_size", unit: "By", text: "Memory for streams and series, as of the last window." }
@@ -52,6 +57,7 @@ pub(crate) struct AggregatorMetrics {
     pub(crate) out_of_order: Counter,
     pub(crate) stream_limit: Counter,
     pub(crate) series_limit: Counter,
+    pub(crate) cluster_limit: Counter,
     pub(crate) late: Counter,
     pub(crate) resets: Counter,
     pub(crate) gaps: Counter,
@@ -64,6 +70,7 @@ pub(crate) struct AggregatorMetrics {
     pub(crate) lag: Gauge,
     pub(crate) checkpoints: Counter,
     pub(crate) checkpoint_failures: Counter,
+    pub(crate) checkpoints_unreadable: Counter,
 }
 
 /// What is said of one rule.
@@ -81,6 +88,8 @@ pub(crate) struct RuleMetrics {
     pub(crate) late_corrected: Counter,
     pub(crate) late_dropped: Counter,
     pub(crate) held_back: Counter,
+    pub(crate) exemplars_kept: Counter,
+    pub(crate) exemplars_dropped: Counter,
     /// The score, then its parts in the order of [`PARTS`](crate::plan::PARTS).
     pub(crate) quality: [Gauge; 1 + PARTS.len()],
     pub(crate) overflow: Counter,
@@ -105,6 +114,7 @@ impl AggregatorMetrics {
             out_of_order: dropped("out_of_order"),
             stream_limit: dropped("stream_limit"),
             series_limit: dropped("series_limit"),
+            cluster_limit: dropped("cluster_limit"),
             late: dropped("late"),
             resets: counter(RESETS),
             gaps: counter(GAPS),
@@ -117,6 +127,7 @@ impl AggregatorMetrics {
             lag: gauge(LAG),
             checkpoints: checkpoint("written"),
             checkpoint_failures: checkpoint("failed"),
+            checkpoints_unreadable: checkpoint("unreadable"),
         }
     }
 
@@ -144,12 +155,27 @@ impl JournalMetrics {
     }
 }
 
+impl ReplicaMetrics {
+    pub(crate) fn new(metrics: &Metrics, id: &str) -> ReplicaMetrics {
+        let metrics = metrics.at(Level::Normal);
+        let standby = |fate| metrics.quiet_counter(STANDBY, &[("processor", id), ("fate", fate)]);
+        ReplicaMetrics {
+            clusters: metrics.gauge(CLUSTERS, &[("processor", id)]),
+            failovers: metrics.quiet_counter(FAILOVERS, &[("processor", id)]),
+            taken: standby("taken"),
+            discarded: standby("discarded"),
+        }
+    }
+}
+
 impl RuleMetrics {
     pub(crate) fn new(metrics: &Metrics, id: &str, rule: &str) -> RuleMetrics {
         let metrics = metrics.at(Level::Normal);
         let counter = |description| metrics.quiet_counter(description, &[("processor", id), ("rule", rule)]);
         let late =
             |action| metrics.quiet_counter(LATE, &[("processor", id), ("rule", rule), ("action", action)]);
+        let exemplars =
+            |fate| metrics.quiet_counter(EXEMPLARS, &[("processor", id), ("rule", rule), ("fate", fate)]);
         let increments =
             |fate| metrics.gauge(INCREMENTS, &[("processor", id), ("rule", rule), ("fate", fate)]);
         let series = |direction| {
@@ -168,6 +194,8 @@ impl RuleMetrics {
             late_corrected: late("corrected"),
             late_dropped: late("dropped"),
             held_back: counter(HELD_BACK),
+            exemplars_kept: exemplars("kept"),
+            exemplars_dropped: exemplars("dropped"),
             quality: std::array::from_fn(|place| {
                 let part = place.checked_sub(1).map_or("score", |part| PARTS[part]);
                 let gauge = metrics.gauge(QUALITY, &[("processor", id), ("rule", rule), ("part", part)]);

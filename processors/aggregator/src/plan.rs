@@ -16,7 +16,7 @@ use crate::metrics::RuleMetrics;
 use crate::route::Pending;
 use crate::series::{Frame, Head, Series};
 use crate::stream::{Change, Events, Meaning};
-use crate::value::Value;
+use crate::value::{Value, as_double};
 
 use closer::Closer;
 
@@ -89,6 +89,8 @@ pub(crate) struct Delivery {
     pub(crate) meaning: Meaning,
     /// Whether the stream had ended.
     pub(crate) revives: bool,
+    /// Half of its fingerprint.
+    pub(crate) stream: u64,
 }
 
 /// Whether a rule corrects what such a change comes too late for.
@@ -189,6 +191,13 @@ impl Plan {
             needs: self.shape.needs_of(series),
             max_scale: self.shape.rule.max_scale,
         };
+        if frame.needs.rates && !ends {
+            let increase = increment.map_or(0.0, as_double);
+            let rates = series.more.get_or_insert_default().rates.get_or_insert_default();
+            // One that fills a gap was overtaken: then its start is what was before.
+            let before = if frame.before > frame.time { delivery.start } else { frame.before };
+            rates.take(delivery.stream, before, frame.time, increase);
+        }
         let taken = match corrects {
             true => {
                 let end = self.shape.end_of(delivery.time);
@@ -273,6 +282,7 @@ impl Plan {
             metrics: &self.metrics,
             emission,
             shown: Vec::new(),
+            rates: None,
             error: &mut self.error,
         };
         let flushed = closer.close(series, end, last);

@@ -10,7 +10,9 @@ use phoenix_pdata::view::Number;
 use phoenix_series::Fingerprint;
 
 use crate::accumulator::{Accumulator, Incompatible, Level};
+use crate::examples::{Example, Examples};
 use crate::kind::Kind;
+use crate::rates::Rates;
 use crate::route::Pending;
 use crate::stream::Change;
 use crate::value::Value;
@@ -54,8 +56,8 @@ pub(crate) struct Series {
     pub(crate) head: Arc<Head>,
     /// The fields of the attributes of its data points, as those of its kind have them.
     pub(crate) attributes: Box<[u8]>,
-    /// The bounds that all histograms that come here have.
-    bounds: Option<Arc<[f64]>>,
+    /// The bounds that all histograms that come here have. Few series are histograms with bounds.
+    bounds: Option<Box<Bounds>>,
     /// Streams that go here, and those of them that have not ended.
     pub(crate) streams: u32,
     pub(crate) live: u32,
@@ -66,10 +68,14 @@ pub(crate) struct Series {
     /// Since when it counts; `u64::MAX` before its first data point. Stays once it came out.
     pub(crate) start: u64,
     pub(crate) window: Window,
-    /// Of all windows that were closed, where what comes out is cumulative.
-    pub(crate) running: Option<Box<Accumulator>>,
+    /// What all windows that were closed add up to, where what comes out is cumulative.
+    pub(crate) running: Accumulator,
     pub(crate) more: Option<Box<More>>,
 }
+
+/// Bounds of buckets.
+#[derive(Clone, Debug)]
+struct Bounds(Arc<[f64]>);
 
 /// What only some kinds of windows need.
 #[derive(Debug, Default)]
@@ -84,6 +90,10 @@ pub(crate) struct More {
     pub(crate) shown: Vec<Shown>,
     /// What came of windows that were let out, by their ends.
     pub(crate) corrections: Vec<(u64, Window)>,
+    /// How fast each stream grows in the open window, where that is asked for.
+    pub(crate) rates: Option<Box<Rates>>,
+    /// Exemplars, where some came.
+    pub(crate) examples: Option<Box<Examples>>,
 }
 
 /// What was let out last of one output.
@@ -166,7 +176,7 @@ impl Window {
             Change::Baseline { nothing } => self.accumulator.add(nothing, frame.max_scale)?,
             Change::Level { value, before } => self.take_level(*value, *before, frame)?,
             Change::Summary(bytes) => {
-                let newest = Accumulator::Summary(time, (*bytes).into());
+                let newest = Accumulator::Summary(Box::new((time, (*bytes).into())));
                 self.accumulator.merge(&newest, frame.max_scale)?;
             }
             Change::Ended { before } => {
@@ -248,7 +258,7 @@ impl Series {
             is_sample: false,
             start: u64::MAX,
             window: Window::default(),
-            running: None,
+            running: Accumulator::default(),
             more,
         }
     }
@@ -257,8 +267,8 @@ impl Series {
     /// that is kept.
     pub(crate) fn join(&mut self, value: &Value) -> bool {
         let Value::Explicit(histogram) = value else { return true };
-        let Some(bounds) = &mut self.bounds else {
-            self.bounds = Some(histogram.bounds.clone());
+        let Some(bounds) = self.bounds.as_deref_mut().map(|bounds| &mut bounds.0) else {
+            self.bounds = Some(Box::new(Bounds(histogram.bounds.clone())));
             return true;
         };
         if **bounds == *histogram.bounds {
@@ -275,7 +285,7 @@ impl Series {
 
     /// Takes a data point into the open window, or into its session.
     pub(crate) fn take(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
-        if self.running.is_none() {
+        if self.running.is_empty() {
             self.start = self.start.min(since(change, &frame));
         }
         if frame.gap > 0 {
@@ -286,7 +296,7 @@ impl Series {
 
     /// Takes what several streams added to the open window.
     pub(crate) fn unite(&mut self, pending: &Pending, max_scale: i32) -> Result<(), Incompatible> {
-        if self.running.is_none() {
+        if self.running.is_empty() {
             self.start = self.start.min(pending.start);
         }
         self.window.unite(&pending.window, max_scale)
@@ -334,6 +344,12 @@ impl Series {
         Ok(())
     }
 
+    /// Takes the exemplars that `take` takes out of those of open windows.
+    pub(crate) fn take_examples(&mut self, take: impl FnOnce(&mut Examples) -> Vec<Example>) -> Vec<Example> {
+        let examples = self.more.as_deref_mut().and_then(|more| more.examples.as_deref_mut());
+        examples.map(take).unwrap_or_default()
+    }
+
     /// Whether nothing is left that will come out.
     pub(crate) fn is_empty(&self) -> bool {
         let more = self.more.as_deref();
@@ -355,13 +371,15 @@ impl Series {
         });
         let windows: usize =
             windows.map(|window| size_of::<Window>() + window.accumulator.heap_bytes()).sum();
-        let running =
-            self.running.as_ref().map_or(0, |running| size_of::<Accumulator>() + running.heap_bytes());
         size_of::<Series>()
             + self.attributes.len()
             + self.window.accumulator.heap_bytes()
-            + running
-            + self.more.as_ref().map_or(0, |_| size_of::<More>())
+            + self.running.heap_bytes()
+            + self.more.as_ref().map_or(0, |more| {
+                size_of::<More>()
+                    + more.examples.as_ref().map_or(0, |examples| examples.bytes())
+                    + more.rates.as_ref().map_or(0, |rates| rates.bytes())
+            })
             + windows
     }
 }

@@ -1,7 +1,9 @@
 //! The stage: keeps streams and series, and is called by the engine.
 
 mod adopt;
+mod keep;
 mod point;
+mod replica;
 mod request;
 mod resolve;
 mod routes;
@@ -25,6 +27,7 @@ use crate::journal::{Journal, Moment};
 use crate::kind::{KINDS, Kind};
 use crate::metrics::AggregatorMetrics;
 use crate::plan::Plan;
+use crate::replicas::Replicas;
 use crate::route::{Pace, Route};
 use crate::stream::Stream;
 use crate::watermark::Watermark;
@@ -49,6 +52,8 @@ pub(crate) struct Aggregator {
     /// Which rules take a kind of metric, by its number.
     kinds: [u64; KINDS],
     pub(crate) streams: Table<Stream>,
+    /// Senders that stand in for each other, where there are some.
+    pub(crate) replicas: Option<Replicas>,
     /// Streams by the bytes that they come in.
     shortcuts: Shortcuts,
     pub(crate) plans: Vec<Plan>,
@@ -150,6 +155,7 @@ impl Aggregator {
             names: FingerprintMap::default(),
             kinds,
             streams: Table::new(config.max_streams),
+            replicas: None,
             shortcuts: Shortcuts::default(),
             paces: Aggregator::paces(&mut plans),
             plans,

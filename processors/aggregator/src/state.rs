@@ -12,8 +12,11 @@ use phoenix_pdata::write::{put_bytes, put_fixed64, put_message, put_uint};
 use phoenix_series::{Fingerprint, Hasher, Slot};
 use smallvec::SmallVec;
 
+use crate::examples::{Chosen, Example, Examples};
 use crate::kind::Kind;
 use crate::plan::Plan;
+use crate::rates::Rate;
+use crate::replicas::Lead;
 use crate::route::{Pending, Route};
 use crate::series::{Head, More, Series, Shown};
 use crate::stage::Aggregator;
@@ -44,6 +47,8 @@ const SERIES: u32 = 10;
 const STREAMS: u32 = 11;
 /// What streams added together that go to the same series.
 const ROUTE: u32 = 12;
+/// Which replica of a cluster leads.
+const LEAD: u32 = 13;
 
 fn put_key(out: &mut Vec<u8>, field: u32, key: Fingerprint) {
     put_bytes(out, field, &u128::from(key).to_le_bytes());
@@ -81,6 +86,10 @@ impl Aggregator {
                 REQUEST => self.request = field.scalar,
                 STREAMS => self.streams.reserve(usize::try_from(field.scalar).ok()?),
                 PLAN => plans.push(self.read_plan(field.body)?),
+                LEAD => {
+                    let lead = read_lead(field.body)?;
+                    self.replicas.iter_mut().for_each(|replicas| replicas.restore(lead));
+                }
                 _ => {}
             }
         }
@@ -218,17 +227,39 @@ impl Aggregator {
             }
         }
         stream.route = if is_same { self.route_of(stream.meaning, &targets) } else { None };
-        stream.targets = targets.into_iter().collect();
+        stream.targets = targets.iter().copied().collect();
         if let Err(stream) = self.streams.insert(key?, stream) {
             // The limit is lower now.
             self.leave_route(stream.route);
             self.horizon = self.horizon.max(stream.last.place.time);
-            for target in &stream.targets {
+            for target in stream.targets.iter() {
                 self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, None);
             }
         }
         Some(())
     }
+}
+
+fn put_lead(out: &mut Vec<u8>, lead: Lead) {
+    put_key(out, 1, lead.cluster);
+    put_key(out, 2, lead.leader);
+    put_fixed64(out, 3, lead.last);
+    put_fixed64(out, 4, lead.since);
+}
+
+fn read_lead(body: &[u8]) -> Read<Lead> {
+    let mut lead =
+        Lead { cluster: Fingerprint::default(), leader: Fingerprint::default(), last: 0, since: 0 };
+    for field in Fields::new(body) {
+        match field.number() {
+            1 => lead.cluster = read_key(&field)?,
+            2 => lead.leader = read_key(&field)?,
+            3 => lead.last = field.scalar,
+            4 => lead.since = field.scalar,
+            _ => {}
+        }
+    }
+    Some(lead)
 }
 
 /// Plan and slot of a series: fields that begin a series and the target of a stream.
@@ -310,13 +341,24 @@ fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, seri
     put_fixed64(out, 4, series.start);
     put_uint(out, 5, u64::from(series.ended));
     put_message(out, 6, |out| put_window(out, &series.window));
-    if let Some(running) = &series.running {
-        put_message(out, 7, |out| put_accumulator(out, running));
+    if !series.running.is_empty() {
+        put_message(out, 7, |out| put_accumulator(out, &series.running));
     }
     let Some(more) = &series.more else { return };
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
     more.parts.iter().for_each(|window| put_message(out, 9, |out| put_window(out, window)));
     more.sessions.iter().for_each(|window| put_message(out, 10, |out| put_window(out, window)));
+    for (stream, rate) in more.rates.iter().flat_map(|rates| &rates.0) {
+        put_message(out, 16, |out| {
+            put_fixed64(out, 1, *stream);
+            put_fixed64(out, 2, rate.since);
+            put_fixed64(out, 3, rate.last);
+            put_fixed64(out, 4, rate.increase.to_bits());
+        });
+    }
+    if let Some(examples) = &more.examples {
+        put_examples(out, examples);
+    }
     for (end, window) in &more.corrections {
         put_message(out, 14, |out| {
             put_fixed64(out, 1, *end);
@@ -349,7 +391,7 @@ fn read_series(
             (4, _) => series.start = field.scalar,
             (5, _) => series.ended = field.scalar != 0,
             (6, _) => series.window = read_window(field.body)?,
-            (7, _) => series.running = Some(Box::new(read_accumulator(field.body)?)),
+            (7, _) => series.running = read_accumulator(field.body)?,
             (8, Some(more)) => {
                 *more.tiers.get_mut(tier)? = read_window(field.body)?;
                 tier += 1;
@@ -361,6 +403,14 @@ fn read_series(
                 let (end, window) = (fields.next()?.scalar, read_window(fields.next()?.body)?);
                 series.more.get_or_insert_default().corrections.push((end, window));
             }
+            (16, _) => {
+                let mut fields = Fields::new(field.body);
+                let mut next = || Some(fields.next()?.scalar);
+                let (stream, since, last, increase) = (next()?, next()?, next()?, f64::from_bits(next()?));
+                let rates = series.more.get_or_insert_default().rates.get_or_insert_default();
+                rates.0.insert(stream, Rate { since, last, increase });
+            }
+            (15, _) => read_example(field.body, series.more.get_or_insert_default())?,
             (13, Some(more)) => {
                 let number = |wanted| {
                     let found = Fields::new(field.body).find(|field| field.number() == wanted);
@@ -374,6 +424,54 @@ fn read_series(
         }
     }
     Some((key?, series))
+}
+
+/// Those of tiers are told apart by the number of theirs, from 1.
+fn put_examples(out: &mut Vec<u8>, examples: &Examples) {
+    for (tier, chosen) in std::iter::once(&examples.open).chain(&examples.tiers).enumerate() {
+        for example in &chosen.0 {
+            put_message(out, 15, |out| {
+                put_uint(out, 1, tier as u64);
+                put_fixed64(out, 2, example.due);
+                if let Some(bucket) = example.bucket {
+                    put_fixed64(out, 3, bucket as u64);
+                }
+                put_uint(out, 4, u64::from(example.is_traced));
+                put_fixed64(out, 5, example.time);
+                put_bytes(out, 6, &example.body);
+            });
+        }
+    }
+}
+
+fn read_example(body: &[u8], more: &mut More) -> Read<()> {
+    let (mut tier, mut body_of, mut bucket) = (0, None, None);
+    let (mut due, mut is_traced, mut time) = (0, false, 0);
+    for field in Fields::new(body) {
+        match field.number() {
+            1 => tier = usize::try_from(field.scalar).ok()?,
+            2 => due = field.scalar,
+            3 => bucket = Some(field.scalar as i64),
+            4 => is_traced = field.scalar != 0,
+            5 => time = field.scalar,
+            6 => body_of = Some(field.body.into()),
+            _ => {}
+        }
+    }
+    let example = Example { due, bucket, is_traced, time, body: body_of? };
+    let tiers = more.tiers.len();
+    let examples = more.examples.get_or_insert_default();
+    match tier.checked_sub(1) {
+        None => examples.open.0.push(example),
+        Some(tier) if tier < tiers => {
+            if examples.tiers.len() <= tier {
+                examples.tiers.resize_with(tier + 1, Chosen::default);
+            }
+            examples.tiers[tier].0.push(example);
+        }
+        Some(_) => {}
+    }
+    Some(())
 }
 
 fn put_route(out: &mut Vec<u8>, route: &Route, pending: &Pending) {
@@ -401,7 +499,7 @@ fn put_stream(out: &mut Vec<u8>, key: Fingerprint, stream: &Stream) {
     for sample in stream.waiting.iter() {
         put_message(out, 7, |out| put_sample(out, sample));
     }
-    for target in &stream.targets {
+    for target in stream.targets.iter() {
         put_message(out, 8, |out| {
             put_place(out, usize::from(target.plan), target.slot);
             put_fixed64(out, 3, target.since);

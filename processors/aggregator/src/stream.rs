@@ -43,8 +43,44 @@ pub(crate) struct Target {
     pub(crate) since: u64,
 }
 
-/// Where a stream goes; usually to one series.
-pub(crate) type Targets = SmallVec<[Target; 1]>;
+/// Where a stream goes: usually to one series, from the beginning on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Targets {
+    more: Option<Box<SmallVec<[Target; 4]>>>,
+    /// The only one.
+    slot: Option<Slot>,
+    plan: u16,
+}
+
+impl Targets {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Target> {
+        let only = self.slot.map(|slot| Target { plan: self.plan, slot, since: 0 });
+        only.into_iter().chain(self.more.iter().flat_map(|more| more.iter().copied()))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slot.is_none() && self.more.is_none()
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.more.as_ref().map_or(0, |more| {
+            let spilled = if more.spilled() { more.capacity() * size_of::<Target>() } else { 0 };
+            size_of::<SmallVec<[Target; 4]>>() + spilled
+        })
+    }
+}
+
+impl FromIterator<Target> for Targets {
+    fn from_iter<I: IntoIterator<Item = Target>>(targets: I) -> Targets {
+        let targets: SmallVec<[Target; 4]> = targets.into_iter().collect();
+        match targets.as_slice() {
+            [] => Targets::default(),
+            [Target { plan, slot, since: 0 }] => Targets { more: None, slot: Some(*slot), plan: *plan },
+            _ => Targets { more: Some(Box::new(targets)), ..Targets::default() },
+        }
+    }
+}
 
 /// A time that no increment of a stream covers yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +306,37 @@ impl Stream {
 
     /// The time of the newest data point, taken or waiting.
     pub(crate) fn newest(&self) -> u64 {
-        self.waiting.iter().map(|sample| sample.place.time).max().unwrap_or(0).max(self.last.place.time)
+        self.waiting.last().unwrap_or(&self.last).place.time
+    }
+
+    /// Makes the first data point of another sender of the same series go on where the one before stopped, whose data points all
+    /// are there. False if it says nothing that is not known: then it does not count.
+    pub(crate) fn hand_over(&self, sample: &mut Sample) -> bool {
+        let newest = self.waiting.last().unwrap_or(&self.last);
+        let (before, place) = (newest.place, sample.place);
+        if before.time == 0 {
+            return true;
+        }
+        if place.time <= before.time {
+            return false;
+        }
+        match self.meaning {
+            Meaning::Levels => true,
+            // Part of it is counted, and nobody knows which.
+            Meaning::Increments => place.start == 0 || place.start >= before.time,
+            Meaning::Sums => {
+                let fell = newest.value.outgrows(&sample.value);
+                // Both count the same thing: who has seen less of it looked earlier, whatever its clock says.
+                if fell && place.start == before.start && place.start != 0 {
+                    return false;
+                }
+                if !fell {
+                    // Since when it counts is what this sender knows of it; that it has begun later does not make it new.
+                    sample.place.start = before.start;
+                }
+                true
+            }
+        }
     }
 
     /// How a data point that came now stands to those that were taken.
@@ -325,10 +391,10 @@ mod tests {
     #[test]
     fn what_is_kept_of_a_stream_is_small() {
         // Bytes of a million of them, with the indexes that find them, are held to the goal by the benchmark `scale`.
-        assert_eq!((size_of::<Value>(), size_of::<Sample>(), size_of::<Stream>()), (16, 32, 168));
+        assert_eq!((size_of::<Value>(), size_of::<Sample>(), size_of::<Stream>()), (16, 32, 144));
         assert_eq!(
             (size_of::<crate::accumulator::Accumulator>(), size_of::<crate::series::Series>()),
-            (40, 152)
+            (24, 144)
         );
     }
 

@@ -2,6 +2,9 @@
 
 mod bad_input;
 mod conformance;
+mod envelope;
+mod exemplars;
+mod ha;
 mod kills;
 mod lasting;
 mod limits;

@@ -38,17 +38,24 @@ impl Value {
         }
     }
 
+    /// Whether a sum has counted more than another.
+    pub(crate) fn outgrows(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Number(a), Value::Number(b)) => as_double(*a) > as_double(*b),
+            (Value::Explicit(a), Value::Explicit(b)) => a.count > b.count,
+            (Value::Exponential(a), Value::Exponential(b)) => a.count > b.count,
+            _ => false,
+        }
+    }
+
     /// Of two data points at one time, which counts: a recorded value before none, the larger before the smaller, so that it
     /// does not matter which came first.
     pub(crate) fn outranks(&self, other: &Value) -> bool {
         match (self, other) {
             (Value::Ended, _) => false,
             (_, Value::Ended) => true,
-            (Value::Number(a), Value::Number(b)) => as_double(*a) > as_double(*b),
-            (Value::Explicit(a), Value::Explicit(b)) => a.count > b.count,
-            (Value::Exponential(a), Value::Exponential(b)) => a.count > b.count,
             (Value::Summary(a), Value::Summary(b)) => a > b,
-            _ => false,
+            _ => self.outgrows(other),
         }
     }
 }
@@ -71,8 +78,7 @@ pub(crate) fn as_double(number: Number) -> f64 {
 /// buffer of their own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {
-    first: [Sample; 2],
-    len: u8,
+    first: [Option<Sample>; 2],
     more: Option<Box<More>>,
 }
 
@@ -85,11 +91,11 @@ struct More {
 impl Waiting {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.len) + self.more().len()
+        self.iter().count()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.first[0].is_none()
     }
 
     fn more(&self) -> &[Sample] {
@@ -98,36 +104,38 @@ impl Waiting {
 
     /// The time of the earliest.
     pub(crate) fn earliest(&self) -> Option<u64> {
-        (self.len > 0).then(|| self.first[0].place.time)
+        self.first[0].as_ref().map(|sample| sample.place.time)
+    }
+
+    /// The latest.
+    pub(crate) fn last(&self) -> Option<&Sample> {
+        self.more().last().or(self.first[1].as_ref()).or(self.first[0].as_ref())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Sample> {
-        self.first[..usize::from(self.len)].iter().chain(self.more())
+        self.first.iter().flatten().chain(self.more())
     }
 
     /// Puts a data point in its place. Of two at one time one stays: false, and the other is given back in `sample`.
     pub(crate) fn insert(&mut self, sample: &mut Sample) -> bool {
-        let time = sample.place.time;
-        for index in 0..usize::from(self.len) {
-            let other = &mut self.first[index];
-            if other.place.time == time {
+        for place in &mut self.first {
+            let Some(other) = place else {
+                *place = Some(std::mem::take(sample));
+                return true;
+            };
+            if other.place.time == sample.place.time {
                 if sample.value.outranks(&other.value) {
                     std::mem::swap(other, sample);
                 }
                 return false;
             }
-            if other.place.time > time {
+            if other.place.time > sample.place.time {
+                // It goes here, and what was here further behind.
                 std::mem::swap(other, sample);
-                return self.insert(sample);
             }
         }
-        if usize::from(self.len) < self.first.len() && self.more.is_none() {
-            self.first[usize::from(self.len)] = std::mem::take(sample);
-            self.len += 1;
-            return true;
-        }
         let more = &mut self.more.get_or_insert_default().samples;
-        match more.binary_search_by_key(&time, |other| other.place.time) {
+        match more.binary_search_by_key(&sample.place.time, |other| other.place.time) {
             Ok(index) => {
                 if sample.value.outranks(&more[index].value) {
                     std::mem::swap(&mut more[index], sample);
@@ -146,21 +154,12 @@ impl Waiting {
         if self.earliest()? > limit {
             return None;
         }
-        self.first.rotate_left(1);
-        let last = usize::from(self.len) - 1;
         let next = self.more.as_mut().map(|more| more.samples.remove(0));
         if self.more().is_empty() {
             self.more = None;
         }
-        match next {
-            Some(next) => Some(std::mem::replace(&mut self.first[1], next)),
-            None => {
-                self.len -= 1;
-                // What was first is behind the others now.
-                let place = if last == 0 { 1 } else { last };
-                Some(std::mem::take(&mut self.first[place]))
-            }
-        }
+        let second = std::mem::replace(&mut self.first[1], next);
+        std::mem::replace(&mut self.first[0], second)
     }
 }
 

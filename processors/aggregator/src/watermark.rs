@@ -135,6 +135,15 @@ impl Watermark {
         }
     }
 
+    /// Lets a partition go on holding the watermark although nothing of it counts, as long as that is no further behind `time`
+    /// than `most`.
+    pub(crate) fn hold(&mut self, partition: Partition, time: u64, most: u64, now: Duration) {
+        let clock = &mut self.clocks[partition.0 as usize];
+        if clock.holds && clock.newest.saturating_add(most) >= time {
+            (clock.arrived, self.arrived) = (now, now);
+        }
+    }
+
     /// How far data points may be out of order now.
     pub(crate) fn out_of_order(&self) -> u64 {
         let observed = self.lag.as_ref().map_or(0, |lag| lag.bound());

@@ -113,7 +113,7 @@ pub(crate) fn point(
             // Times, flags, attributes, exemplars and what is not known stay.
             rest(reading.body, &[4, 5, 6, 7, 8, 9, 12, 13, 14], out);
             put_exponential(out, histogram);
-            Compressed::Written(before.map(|before| error(before, QUANTILES.map(|q| histogram.quantile(q)))))
+            Compressed::Written(before.map(|before| error(before, QUANTILES.map(|q| histogram.middle(q)))))
         }
         Value::Histogram(point) => {
             let histogram = &mut buffers.explicit;
@@ -173,7 +173,7 @@ pub(crate) fn converted(
     shrink(&mut made, settings);
     put_exponential(out, &made);
     let measured =
-        measure.then(|| error(QUANTILES.map(|q| histogram.quantile(q)), QUANTILES.map(|q| made.quantile(q))));
+        measure.then(|| error(QUANTILES.map(|q| histogram.quantile(q)), QUANTILES.map(|q| made.middle(q))));
     Some(measured)
 }
 
@@ -184,7 +184,8 @@ fn rest(body: &[u8], without: &[u32], out: &mut Vec<u8>) {
     }
 }
 
-/// The largest of the relative errors.
+/// The largest of the relative errors: of what was read before, evenly spread within its bucket, against what is told now, which of
+/// exponential histograms is the middle of the bucket, for which the error is stated.
 fn error(before: [Option<f64>; 4], after: [Option<f64>; 4]) -> f64 {
     let errors = before.iter().zip(after).filter_map(|(before, after)| {
         let (before, after) = ((*before)?, after?);

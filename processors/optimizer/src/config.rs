@@ -19,10 +19,10 @@ pub use rule::{
     RuleConfig, TemporalityName, TopKSettings,
 };
 
-use crate::{conflicts, presets};
+use crate::origins::Origins;
 
 /// The most rules, those of presets and catalogs included.
-const MAX_RULES: usize = 4096;
+pub(crate) const MAX_RULES: usize = 4096;
 
 /// Settings of the `optimizer` processor.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
@@ -75,6 +75,18 @@ pub enum Preset {
     Metadata,
 }
 
+impl Preset {
+    /// As settings have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Preset::Host => "host",
+            Preset::Processes => "processes",
+            Preset::Http => "http",
+            Preset::Metadata => "metadata",
+        }
+    }
+}
+
 impl Default for OptimizerConfig {
     fn default() -> OptimizerConfig {
         OptimizerConfig {
@@ -101,25 +113,38 @@ pub struct Catalog {
 
 impl Settings for Catalog {
     fn validate(&self, problems: &mut Problems) {
+        if self.rules.len() > MAX_RULES {
+            return problems.error("rules", format!("more than {MAX_RULES} rules"));
+        }
         for (index, rule) in self.rules.iter().enumerate() {
-            problems.within(&format!("rules::{index}"), |problems| rule.validate(problems));
+            let key = format!("rules::{index}");
+            problems.within(&key, |problems| rule.validate(problems));
+            let repeated = self.rules[..index].iter().any(|other| other.name == rule.name);
+            problems.require(!repeated, &format!("{key}::name"), repeats(&rule.name));
         }
     }
+}
+
+/// What is said of a name that two rules of one list have.
+fn repeats(name: &str) -> String {
+    format!("there is another rule {name:?}")
 }
 
 impl OptimizerConfig {
     /// The rules of the presets, then those of the files, then the processor's own; of those with one name only the last.
     pub(crate) fn merged(&self, catalogs: &[Catalog]) -> Vec<RuleConfig> {
-        let presets = self.presets.iter().flat_map(|preset| presets::rules(*preset));
-        let catalogs = catalogs.iter().flat_map(|catalog| catalog.rules.iter().cloned());
-        let mut merged: Vec<RuleConfig> = Vec::new();
-        for rule in presets.chain(catalogs).chain(self.rules.iter().cloned()) {
-            match merged.iter_mut().find(|other| other.name == rule.name) {
-                Some(other) => *other = rule,
-                None => merged.push(rule),
-            }
-        }
-        merged
+        let catalogs: Vec<&Catalog> = catalogs.iter().collect();
+        Origins::of(&self.presets, &catalogs, &self.rules).into_rules()
+    }
+
+    /// What is wrong with a rule for the processor that it is part of.
+    pub(crate) fn validate_in_processor(&self, rule: &RuleConfig, key: &str, problems: &mut Problems) {
+        let longest = GoDuration::from_nanos(self.idle.as_nanos() / 2);
+        problems.require(
+            rule.interval <= longest,
+            &format!("{key}::interval"),
+            "must be at most half of the processor's `idle`",
+        );
     }
 }
 
@@ -136,28 +161,17 @@ impl Settings for OptimizerConfig {
             let key = format!("rules::{index}");
             problems.within(&key, |problems| rule.validate(problems));
             let repeated = self.rules[..index].iter().any(|other| other.name == rule.name);
-            problems.require(
-                !repeated,
-                &format!("{key}::name"),
-                format!("there is another rule {:?}", rule.name),
-            );
-            let longest = GoDuration::from_nanos(self.idle.as_nanos() / 2);
-            problems.require(
-                rule.interval <= longest,
-                &format!("{key}::interval"),
-                "must be at most half of the processor's `idle`",
-            );
+            problems.require(!repeated, &format!("{key}::name"), repeats(&rule.name));
+            self.validate_in_processor(rule, &key, problems);
         }
         if let Some(control) = &self.control {
             problems.within("control", |problems| control.validate(problems, self.interval, self.idle));
         }
+        // Of files nothing is known here: they may replace rules of presets, and not those of the processor.
         if !problems.has_errors() {
-            let merged = self.merged(&[]);
-            for conflict in conflicts::find(&merged, self.control.as_ref()) {
-                let own = self.rules.iter().position(|rule| rule.name == conflict.rule);
-                let key = own.map_or("presets".to_owned(), |index| format!("rules::{index}"));
-                problems.error(&key, conflict.message);
-            }
+            let with_presets = self.catalogs.is_empty();
+            Origins::of(if with_presets { &self.presets } else { &[] }, &[], &self.rules)
+                .report(self.control.as_ref(), problems);
         }
     }
 }

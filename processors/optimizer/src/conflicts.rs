@@ -9,6 +9,8 @@ use crate::rules;
 pub(crate) struct Conflict {
     /// The name of the rule.
     pub(crate) rule: String,
+    /// The name of the rule that it contradicts, if it is about two.
+    pub(crate) against: Option<String>,
     /// Why not.
     pub(crate) message: String,
 }
@@ -26,7 +28,8 @@ pub(crate) fn find(configured: &[RuleConfig], control: Option<&ControlSettings>)
                 .or_else(|| label_gone(earlier, later))
                 .or_else(|| second_of_its_kind(earlier, later));
             if let Some(message) = message {
-                found.push(Conflict { rule: later.config.name.clone(), message });
+                let [rule, against] = [later, earlier].map(|rule| rule.config.name.clone());
+                found.push(Conflict { rule, against: Some(against), message });
                 break;
             }
         }
@@ -58,7 +61,7 @@ fn level(rule: &RuleConfig, control: Option<&ControlSettings>) -> Option<Conflic
         }
         Some(Some(_)) => return None,
     };
-    Some(Conflict { rule: rule.name.clone(), message })
+    Some(Conflict { rule: rule.name.clone(), against: None, message })
 }
 
 /// A rule, and its patterns.

@@ -5,6 +5,7 @@ use phoenix_series::{Place, Step, difference};
 
 use crate::accumulated::Accumulated;
 use crate::compress::Buffers;
+use crate::coverage::{Covered, cover};
 use crate::increments::since;
 use crate::kind::{Kind, Reading, Value, as_double};
 use crate::metrics::Reason;
@@ -114,7 +115,10 @@ pub(crate) fn contribute(
     let mut effect = Effect { is_ahead, ..Effect::default() };
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     // Of deltas everything counts that was not there, whenever it comes.
-    let reached = if is_delta { cover(series.place, place)? } else { place };
+    let covered = match is_delta {
+        true => cover(series.place, &series.earlier, place).ok_or(Reason::Duplicate)?,
+        false => Covered { latest: place, earlier: None },
+    };
     let is_first = matches!(series.last, Last::None);
     let counts = place.counts_from_zero(at.horizon);
     match (&mut output.value, reading.value) {
@@ -228,29 +232,14 @@ pub(crate) fn contribute(
         series.is_live = true;
         output.live += 1;
     }
-    series.place = reached;
+    series.place = covered.latest;
+    if let Some(earlier) = covered.earlier {
+        series.earlier = earlier;
+    }
     Ok(effect)
 }
 
 /// What has no increments only has to be newer.
 fn must_be_newer(last: Place, next: Place) -> Result<(), Reason> {
     Effect::default().note(last.step(next, false))
-}
-
-/// What a stream of deltas covers with another point, without a gap up to its latest. Before a gap nothing is remembered.
-fn cover(before: Place, point: Place) -> Result<Place, Reason> {
-    // One that does not say from when it counts covers no more than its time.
-    let point = Place { start: if point.start == 0 { point.time } else { point.start }, ..point };
-    if before.time == 0 {
-        return Ok(point);
-    }
-    if before.start <= point.start && point.time <= before.time {
-        return Err(Reason::Duplicate);
-    }
-    let touches = point.start <= before.time && before.start <= point.time;
-    Ok(match touches {
-        true => Place { start: before.start.min(point.start), time: before.time.max(point.time) },
-        false if point.time > before.time => point,
-        false => before,
-    })
 }

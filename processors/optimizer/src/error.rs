@@ -19,6 +19,14 @@ pub enum StartFailure {
         /// What is wrong with it.
         problems: String,
     },
+    /// Presets, catalogs and settings have too many rules together.
+    #[error("there are {rules} rules, and {most} at most are carried out")]
+    TooMany {
+        /// How many there are.
+        rules: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// Rules of presets, catalogs and settings contradict each other.
     #[error("rule {rule:?} {message}")]
     Conflict {

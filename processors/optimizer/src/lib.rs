@@ -18,6 +18,7 @@ mod config;
 mod conflicts;
 mod contribute;
 mod control;
+mod coverage;
 mod edit;
 mod encode;
 mod error;
@@ -26,6 +27,7 @@ mod increments;
 mod kind;
 mod labels;
 mod metrics;
+mod origins;
 mod output;
 mod pattern;
 mod presets;
@@ -74,6 +76,7 @@ phoenix_component::processor_factory! {
         let touch = |(index, path): (usize, &String)| Touch::read(format!("catalogs::{index}"), path);
         config.catalogs.iter().enumerate().map(touch).collect()
     },
+    files: origins::examine,
 }
 
 fn create(config: &OptimizerConfig, cx: &CreateContext<'_>) -> Result<StageSpec, StartFailure> {
@@ -145,7 +148,10 @@ pub fn stage_within(
     outside: Outside,
 ) -> Result<StageSpec, StartFailure> {
     let merged = config.merged(catalogs);
-    if let Some(conflicts::Conflict { rule, message }) =
+    if merged.len() > config::MAX_RULES {
+        return Err(StartFailure::TooMany { rules: merged.len(), most: config::MAX_RULES });
+    }
+    if let Some(conflicts::Conflict { rule, message, .. }) =
         conflicts::find(&merged, config.control.as_ref()).into_iter().next()
     {
         return Err(StartFailure::Conflict { rule, message });

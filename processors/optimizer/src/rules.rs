@@ -30,6 +30,9 @@ pub(crate) fn order(rule: &RuleConfig) -> (Reverse<i32>, Reverse<u8>, Reverse<u3
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) config: RuleConfig,
+    /// The rule by whose number its groups are ranked: rules of several levels that differ by how many groups stay go by one ranking,
+    /// so that another level takes or gives places and turns nothing over.
+    pub(crate) ranking: u16,
     names: Box<[NamePattern]>,
     excluded: Box<[NamePattern]>,
     scopes: Box<[NamePattern]>,
@@ -78,6 +81,7 @@ impl Rule {
             scope_attributes: patterns(&matches.scope_attributes),
             attributes: patterns(&matches.attributes),
             condition: config.condition().ok().flatten(),
+            ranking: 0,
             config,
         }
     }
@@ -152,7 +156,12 @@ impl RuleSet {
         let mut configured: Vec<RuleConfig> =
             configured.into_iter().filter(|rule| rule.mode != Mode::Off).collect();
         configured.sort_by_cached_key(order);
-        RuleSet { rules: configured.into_iter().map(Rule::new).collect() }
+        let mut rules: Vec<Rule> = configured.into_iter().map(Rule::new).collect();
+        for index in 0..rules.len() {
+            let like = (0..index).find(|earlier| ranks_alike(&rules[*earlier].config, &rules[index].config));
+            rules[index].ranking = like.unwrap_or(index) as u16;
+        }
+        RuleSet { rules }
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {
@@ -217,10 +226,18 @@ impl RuleSet {
     }
 }
 
-/// Which groups keep their series, by which rule.
+/// Whether two rules rank the same groups of the same series. Only one of them is in force at a time: the first.
+fn ranks_alike(a: &RuleConfig, b: &RuleConfig) -> bool {
+    let both = a.top_k.as_ref().zip(b.top_k.as_ref());
+    both.is_some_and(|(a, b)| a.ranks_like(b))
+        && a.matches == b.matches
+        && [a, b].iter().all(|rule| rule.mode == Mode::Enforce)
+}
+
+/// Which groups keep their series, by which ranking.
 #[derive(Debug)]
 pub(crate) struct TopK {
-    pub(crate) rule: u16,
+    pub(crate) ranking: u16,
     pub(crate) settings: TopKSettings,
     /// Attributes that the series of the others do not have.
     pub(crate) others: Box<[NamePattern]>,
@@ -270,7 +287,7 @@ impl Plan {
                 continue;
             }
             plan.rules.push(*index);
-            plan.add(*index, config);
+            plan.add(*index, rule);
             if config.keep || config.drop {
                 break;
             }
@@ -282,12 +299,13 @@ impl Plan {
     pub(crate) fn alone(set: &RuleSet, index: u16) -> Plan {
         let mut plan = Plan::default();
         if let Some(rule) = set.rules.get(usize::from(index)) {
-            plan.add(index, &rule.config);
+            plan.add(index, rule);
         }
         plan
     }
 
-    fn add(&mut self, index: u16, config: &RuleConfig) {
+    fn add(&mut self, index: u16, rule: &Rule) {
+        let config = &rule.config;
         if config.drop {
             self.drop = Some(index);
             return;
@@ -318,7 +336,7 @@ impl Plan {
         if self.top_k.is_none() {
             self.top_k = config.top_k.clone().map(|settings| {
                 let others = NamePattern::all(&settings.drop_for_others);
-                TopK { rule: index, settings, others }
+                TopK { ranking: rule.ranking, settings, others }
             });
         }
         if self.limit.is_none() {

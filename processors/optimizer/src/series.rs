@@ -5,6 +5,7 @@ use std::sync::Arc;
 use phoenix_pdata::view::Number;
 use phoenix_series::{Explicit, Exponential, Place, Slot};
 
+use crate::coverage::Earlier;
 use crate::rules::Plan;
 
 /// The version of a series whose rules or labels have to be looked at anew.
@@ -25,8 +26,10 @@ pub(crate) struct Series {
     pub(crate) version: u32,
     /// When its last point came, in seconds.
     pub(crate) seen: u32,
-    /// Of its last point.
+    /// Of its last point; of deltas what it covers without a gap up to its latest.
     pub(crate) place: Place,
+    /// Of deltas what it covered before that.
+    pub(crate) earlier: Earlier,
     pub(crate) last: Last,
     /// Whether it goes on: neither ended nor silent since.
     pub(crate) is_live: bool,
@@ -52,6 +55,7 @@ impl Series {
             version: FRESH,
             seen,
             place: Place::default(),
+            earlier: Earlier::default(),
             last: Last::None,
             is_live: false,
             is_over: false,

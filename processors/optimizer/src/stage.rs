@@ -269,8 +269,9 @@ impl Stage for OptimizerStage {
 
     fn drain(&mut self, _now: Now, out: &mut Output) -> Drained {
         self.is_draining = true;
-        let ready: Vec<Slot> =
+        let mut ready: Vec<Slot> =
             self.state.pending.iter_mut().flat_map(|(_, slots)| std::mem::take(slots)).collect();
+        ready.extend(self.state.late());
         if !ready.is_empty() {
             self.enqueue(ready);
         }

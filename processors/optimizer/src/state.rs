@@ -12,6 +12,7 @@ mod shadow;
 mod target;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -197,13 +198,13 @@ impl State {
         self.counted.clear();
         self.resting.clear();
         let mut rankings = std::mem::take(&mut self.rankings);
-        for (index, rule) in new.rules().iter().enumerate() {
-            let before = old.rules().iter().position(|other| other.config.name == rule.config.name);
-            let ranking = before.and_then(|before| rankings.remove(&(before as u16)));
-            if let Some(ranking) = ranking
-                && rule.config.top_k.as_ref() == Some(&ranking.settings)
+        for rule in new.rules() {
+            let before = old.rules().iter().find(|other| other.config.name == rule.config.name);
+            let Some((before, top_k)) = before.zip(rule.config.top_k.as_ref()) else { continue };
+            if let Entry::Occupied(ranking) = rankings.entry(before.ranking)
+                && top_k.ranks_like(&ranking.get().settings)
             {
-                self.rankings.insert(index as u16, ranking);
+                self.rankings.insert(rule.ranking, ranking.remove());
             }
         }
         self.series.retain(|_, series| {

@@ -28,10 +28,12 @@ struct Group {
     quiet: u32,
 }
 
-/// The groups of one rule.
+/// The groups of one rule, or of several that differ by how many groups stay, of which one is in force.
 #[derive(Debug)]
 pub(crate) struct Ranking {
     pub(crate) settings: TopKSettings,
+    /// How many groups stay, by the rule that is in force.
+    k: usize,
     groups: Table<Group>,
     members: usize,
     /// Whether there was a ranking; before, whoever comes first is a member.
@@ -40,7 +42,7 @@ pub(crate) struct Ranking {
 
 impl Ranking {
     pub(crate) fn new(settings: TopKSettings) -> Ranking {
-        Ranking { settings, groups: Table::new(MAX_GROUPS), members: 0, is_ranked: false }
+        Ranking { k: settings.k, settings, groups: Table::new(MAX_GROUPS), members: 0, is_ranked: false }
     }
 
     /// The group with this identity. None where there are too many.
@@ -48,7 +50,7 @@ impl Ranking {
         if let Some(slot) = self.groups.find(key) {
             return Some(slot);
         }
-        let is_member = self.members < self.settings.k;
+        let is_member = self.members < self.k;
         let weights = vec![0.0; self.settings.rank_by.len()].into();
         let group = Group { weights, score: 0.0, is_member, since: now, quiet: 0 };
         let slot = self.groups.insert(key, group).ok()?;
@@ -76,6 +78,13 @@ impl Ranking {
         }
     }
 
+    /// So many groups stay from now on: the heaviest by what is known.
+    pub(crate) fn keep(&mut self, k: usize, now: u32) {
+        if std::mem::replace(&mut self.k, k) != k && self.is_ranked {
+            self.choose(now, self.settings.hysteresis, false);
+        }
+    }
+
     /// Ranks the groups anew. Returns whether one became a member, or is none any more, or was forgotten.
     pub(crate) fn rank(&mut self, now: u32) -> bool {
         let mut totals = vec![0.0; self.settings.rank_by.len()];
@@ -99,8 +108,14 @@ impl Ranking {
             }
             keep
         });
-        let dwell = self.settings.dwell.as_duration().as_secs();
         let bonus = if is_first { 1.0 } else { self.settings.hysteresis };
+        changed | self.choose(now, bonus, is_first)
+    }
+
+    /// Gives the places to the heaviest, where a member counts by a `bonus` more. Returns whether anything changed.
+    fn choose(&mut self, now: u32, bonus: f64, is_first: bool) -> bool {
+        let mut changed = false;
+        let dwell = self.settings.dwell.as_duration().as_secs();
         let mut order: Vec<(bool, f64, u64, Slot)> = Vec::with_capacity(self.groups.len());
         for (slot, group) in self.groups.iter() {
             let stays = !is_first && group.is_member && u64::from(now.saturating_sub(group.since)) < dwell;
@@ -111,7 +126,7 @@ impl Ranking {
         order.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.cmp(&a.2)).then(a.3.cmp(&b.3)));
         for (place, (.., slot)) in order.into_iter().enumerate() {
             let Some(group) = self.groups.get_mut(slot) else { continue };
-            let is_member = place < self.settings.k;
+            let is_member = place < self.k;
             if group.is_member != is_member {
                 changed = true;
                 group.is_member = is_member;
@@ -171,6 +186,29 @@ mod tests {
             ranking.rank(now);
         }
         assert!(ranking.is_member(a) && !ranking.is_member(b));
+    }
+
+    #[test]
+    fn fewer_places_go_to_the_heaviest_members_and_more_to_the_next() {
+        let mut ranking = ranking(3);
+        let groups: Vec<Slot> = (1..=5).map(|number| group(&mut ranking, number, 0)).collect();
+        let weighed = |ranking: &mut Ranking, now: u32| {
+            for (index, slot) in groups.iter().enumerate() {
+                ranking.weigh(*slot, 0, 1.0 + index as f64);
+            }
+            ranking.rank(now);
+        };
+        let members =
+            |ranking: &Ranking| groups.iter().map(|slot| ranking.is_member(*slot)).collect::<Vec<_>>();
+        weighed(&mut ranking, 60);
+        assert_eq!(members(&ranking), [false, false, true, true, true]);
+        ranking.keep(1, 70);
+        assert_eq!(members(&ranking), [false, false, false, false, true], "at once, within the dwell time");
+        weighed(&mut ranking, 120);
+        assert_eq!(members(&ranking), [false, false, false, false, true]);
+        ranking.keep(4, 130);
+        assert_eq!(members(&ranking), [false, true, true, true, true]);
+        assert_eq!(ranking.members, 4);
     }
 
     #[test]

@@ -64,3 +64,92 @@ async fn of_two_files_with_a_rule_of_one_name_the_later_is_carried_out() {
     assert_eq!(left(["keeps.yaml", "drops.yaml"], "").await, 0);
     assert_eq!(left(["drops.yaml", "keeps.yaml"], own).await, 0, "the processor's own come last");
 }
+
+/// What is said of these settings and the files that they name, as `validate` does.
+fn examined(yaml: &str) -> Problems {
+    let node = parse_yaml("collector.yaml", yaml).expect("YAML");
+    let mut problems = Problems::in_section(KeyPath::root(), &node, node.location());
+    if OptimizerFactory.parse(&node, &mut problems).is_some() {
+        OptimizerFactory.examine(&node, &mut problems);
+    }
+    problems
+}
+
+#[test]
+fn what_contradicts_itself_is_told_at_both_places() {
+    let folder = tempfile::tempdir().expect("made");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("one.yaml", "rules:\n  - name: a\n    priority: 5\n    drop: true\n  - name: b\n    keep: true\n");
+    write("two.yaml", "# a comment\n\nrules:\n  - name: c\n    match: {metrics: [x]}\n    interval: 60s\n");
+    write("three.yaml", "rules:\n  - name: d\n    priority: 1\n    interval: 120s\n");
+    write(
+        "four.yaml",
+        "rules:\n  - {name: e, drp: true}\n  - {name: f, interval: 1m}\n  - {name: f, interval: 2m}\n",
+    );
+    write(
+        "five.yaml",
+        "rules:\n  - {name: later, match: {metrics: [\"process.*\"]}, priority: -1, gauges: sum, top_k: {k: 1, labels: [process.pid], rank_by: [c]}}\n",
+    );
+    write("six.yaml", "rules: [");
+    write("seven.yaml", "rules:\n  - {name: slow, interval: 10m}\n");
+    write(
+        "many.yaml",
+        &format!(
+            "rules:\n{}",
+            (0..5000).map(|number| format!("  - {{name: r{number}, drop_unit: true}}\n")).collect::<String>()
+        ),
+    );
+    let list =
+        |names: &[&str]| names.iter().map(|name| format!("'{}'", path(name))).collect::<Vec<_>>().join(", ");
+    // (files, further settings, what the report says, in order)
+    let cases: [(&[&str], &str, &[&str]); 10] = [
+        (&["one.yaml"], "", &["one.yaml:5:5", "contradicts rule \"a\"", "rule \"a\" is at ", "one.yaml:2:5"]),
+        (
+            &["two.yaml", "three.yaml"],
+            "",
+            &["two.yaml:4:5", "its `interval` has no effect", "rule \"d\" is at ", "three.yaml:2:5"],
+        ),
+        (
+            &["two.yaml"],
+            "rules:\n  - {name: own, priority: 1, interval: 120s}",
+            &["two.yaml:4:5", "its `interval` has no effect", "rule \"own\" is at collector.yaml:3:5"],
+        ),
+        (
+            &["three.yaml"],
+            "rules:\n  - {name: own, interval: 60s}",
+            &["collector.yaml:3:5", "its `interval` has no effect", "three.yaml:2:5"],
+        ),
+        (
+            &["five.yaml"],
+            "presets: [processes]",
+            &[
+                "five.yaml:2:5",
+                "needs label \"process.pid\"",
+                "rule \"process-top\" comes with the preset `processes`",
+            ],
+        ),
+        (&["four.yaml"], "", &["four.yaml:2:", "unknown key", "four.yaml:4:", "another rule \"f\""]),
+        (&["six.yaml"], "", &["six.yaml"]),
+        (&["seven.yaml"], "", &["seven.yaml:2:", "at most half of the processor's `idle`"]),
+        (&["many.yaml"], "", &["more than 4096 rules"]),
+        (&["absent.yaml", "one.yaml"], "", &["absent.yaml, so that its rules are not checked"]),
+    ];
+    for (files, settings, parts) in cases {
+        let problems = examined(&format!("catalogs: [{}]\n{settings}\n", list(files)));
+        let report = problems.to_string();
+        let mut rest = report.as_str();
+        for part in parts {
+            let at = rest.find(part).unwrap_or_else(|| panic!("{files:?}: no {part} in order in\n{report}"));
+            rest = &rest[at + part.len()..];
+        }
+        assert_eq!(problems.has_errors(), files[0] != "absent.yaml", "{report}");
+    }
+    assert!(
+        examined(&format!(
+            "catalogs: [{}]\nrules: [{{name: a, match: {{metrics: [x]}}, drop: true}}]",
+            list(&["one.yaml"])
+        ))
+        .is_empty()
+    );
+}

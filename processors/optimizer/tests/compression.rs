@@ -13,10 +13,10 @@ use phoenix_pdata::view::{ExponentialPoint, View as _};
 use phoenix_pdata::wire::Fields;
 use phoenix_pdata::{Payload, Signal, write};
 use phoenix_processor_optimizer::{OptimizerConfig, stage};
-use phoenix_series::{Exponential, index_of, lower_bound, relative_error};
+use phoenix_series::{Explicit, Exponential, index_of, lower_bound, relative_error};
 use phoenix_telemetry::Metrics;
 
-const MEASUREMENTS: u64 = 10_000;
+const MEASUREMENTS: usize = 10_000;
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 /// Bytes of a point that are not about buckets: two times, count and sum.
 const REST: usize = 36;
@@ -180,38 +180,67 @@ fn error(histogram: &Exponential, values: &[f64]) -> f64 {
     QUANTILES.iter().map(of).fold(0.0, f64::max)
 }
 
+/// How many times fewer bytes are left at scale 2, at least, by the scale before. Each step of the scale halves the buckets; counts
+/// that grow above 127 take two bytes, which takes back at most half.
+fn least_ratio(scale: i32, measurements: usize) -> f64 {
+    match (scale, measurements) {
+        (7.., _) => 8.0,
+        (6, _) => 6.0,
+        (5, _) => 3.0,
+        (4, ..=1_000) => 2.9,
+        (4, _) => 1.7,
+        (3, ..=1_000) => 1.6,
+        _ => 1.0,
+    }
+}
+
 #[test]
 fn histograms_become_smaller_within_the_error_that_is_stated() {
-    println!("| distribution | sender | `max_error` | scale | bytes | fewer | measured error |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| distribution | measurements | scale | buckets | `max_error` | scale | bytes | fewer | measured error | stated |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (name, draw) in DISTRIBUTIONS {
-        let values = drawn(draw);
-        let mut sources = vec![("SDK", of_sdk(&values))];
-        // A sender without a limit; over the whole range of doubles that is nearly a million buckets.
-        if name != "1e-300 to 1e300" {
-            sources.push(("no limit", at_scale(&values, 7)));
-        }
-        for (from, source) in &sources {
-            for (max_error, scale) in [(0.09, 2), (0.01, 6)] {
-                let point = exponential_point(source);
-                let (made, bytes, metrics) = compressed(&format!("{{max_error: {max_error}}}"), 10, &point);
-                assert_eq!(made.scale, source.scale.min(scale), "{name}");
-                assert_eq!(made.count, MEASUREMENTS);
-                let before = point.len() - REST;
-                let (fewer, error) = (before as f64 / bytes as f64, error(&made, &values));
-                println!(
-                    "| {name} | {from}, scale {} | {max_error} | {} | {before} to {bytes} | {fewer:.1} x | {:.2} % |",
-                    source.scale,
-                    made.scale,
-                    100.0 * error,
-                );
-                assert!(error <= relative_error(made.scale) + 1e-9, "{name}, {from}: {error}");
-                let told = metrics.sum("phoenix_processor_optimizer_quantile_error", &[("rule", "h")]);
-                assert!(told as f64 <= 1e6 * max_error, "{name}, {from}: {told}");
-                // A high scale pays for an error that nobody asks for.
-                let is_wide = source.positive.counts.len() > SDK_BUCKETS / 2;
-                if source.scale >= 7 && max_error == 0.09 && is_wide {
-                    assert!(fewer >= 3.0, "{name}, {from}: {fewer}");
+        for measurements in [1_000, MEASUREMENTS] {
+            let all = drawn(draw);
+            let values: Vec<f64> = all.iter().copied().step_by(all.len() / measurements).collect();
+            // What an SDK has that keeps to 160 buckets, and what it would have without that limit.
+            let of_sdk = of_sdk(&values);
+            let higher = (of_sdk.scale + 1..=7).filter(|scale| {
+                let apart = index_of(*scale, values[values.len() - 1]) - index_of(*scale, values[0]);
+                // The whole range of doubles would be nearly a million buckets.
+                apart < 4_000
+            });
+            let sources: Vec<Exponential> =
+                std::iter::once(of_sdk.scale).chain(higher).map(|scale| at_scale(&values, scale)).collect();
+            for source in &sources {
+                for (max_error, scale) in [(0.09, 2), (0.01, 6)] {
+                    let point = exponential_point(source);
+                    let (made, bytes, metrics) =
+                        compressed(&format!("{{max_error: {max_error}}}"), 10, &point);
+                    assert_eq!(made.scale, source.scale.min(scale), "{name}");
+                    assert_eq!(made.count, values.len() as u64);
+                    if source.scale <= scale {
+                        continue;
+                    }
+                    let before = point.len() - REST;
+                    let (fewer, error) = (before as f64 / bytes as f64, error(&made, &values));
+                    let stated = relative_error(made.scale);
+                    let buckets = source.positive.counts.len();
+                    println!(
+                        "| {name} | {} | {}{} | {buckets} | {max_error} | {} | {before} to {bytes} | {fewer:.1} x | {:.2} % | {:.2} % |",
+                        values.len(),
+                        source.scale,
+                        if source.scale == of_sdk.scale { ", an SDK's" } else { "" },
+                        made.scale,
+                        100.0 * error,
+                        100.0 * stated,
+                    );
+                    assert!(error <= stated + 1e-9, "{name}: {error}");
+                    let told = metrics.sum("phoenix_processor_optimizer_quantile_error", &[("rule", "h")]);
+                    assert!(told as f64 <= 1e6 * max_error, "{name}: {told}");
+                    let least = if scale == 2 { least_ratio(source.scale, values.len()) } else { 1.0 };
+                    assert!(fewer >= least, "{name}, {} from {}: {fewer}", values.len(), source.scale);
                 }
             }
         }
@@ -232,6 +261,27 @@ fn worst(histogram: &Exponential, values: &[f64], tell: fn(&Exponential, f64) ->
     QUANTILES.iter().map(of).fold(0.0, f64::max)
 }
 
+/// By how much quantiles move that are read from the explicit histogram, as dashboards do, and then as the middle of an exponential
+/// bucket.
+fn moved(source: &Explicit, made: &Exponential) -> f64 {
+    let of = |quantile: &f64| {
+        let before = source.quantile(*quantile).expect("measurements");
+        ((middle(made, *quantile) - before) / before).abs()
+    };
+    QUANTILES.iter().map(of).fold(0.0, f64::max)
+}
+
+/// What dashboards read stays within the error of the scale, but for the few measurements by which the spread is uneven.
+fn assert_read_as_before(source: &Explicit, made: &Exponential, quantile: f64) {
+    let count = source.count as f64;
+    let slack = (count.log2() / 3.0 + 2.0) / count;
+    let before = |quantile: f64| source.quantile(quantile.clamp(0.0, 1.0)).expect("measurements");
+    let (low, after, high) = (before(quantile - slack), middle(made, quantile), before(quantile + slack));
+    let error = relative_error(made.scale) + 1e-9;
+    let is_within = after >= low * (1.0 - error) && after <= high * (1.0 + error);
+    assert!(is_within, "{quantile}: {after} is neither from {low} to {high} nor near");
+}
+
 /// By how much a quantile may be off, as a share of the value: the width of the bucket that it came from, and what the scale adds.
 fn allowed(placement: &str, exact: f64) -> f64 {
     let place = SECONDS.iter().position(|bound| exact <= *bound).expect("below the last");
@@ -244,11 +294,11 @@ fn allowed(placement: &str, exact: f64) -> f64 {
 #[test]
 fn explicit_histograms_become_a_third_and_stay_within_their_buckets() {
     println!(
-        "| distribution | measurements | `placement` | bytes | fewer | error, middle | error, interpolated |"
+        "| distribution | measurements | `placement` | bytes | fewer | error | error, interpolated | against the quantiles before |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for (name, draw) in DISTRIBUTIONS {
-        for measurements in [1_000, 10_000] {
+        for measurements in [1_000, 3_000, 10_000] {
             let mut values = drawn(draw);
             values.retain(|value| (0.005..=10.0).contains(value));
             if values.len() < 1000 {
@@ -257,8 +307,11 @@ fn explicit_histograms_become_a_third_and_stay_within_their_buckets() {
             }
             let every = values.len().div_ceil(measurements);
             let values: Vec<f64> = values.into_iter().step_by(every).collect();
-            let point = explicit_point(&explicit_counts(&values));
-            for placement in ["geometric", "upper", "log_split"] {
+            let counts = explicit_counts(&values);
+            let point = explicit_point(&counts);
+            let count = values.len() as u64;
+            let source = Explicit { bounds: SECONDS.into(), counts, count, ..Explicit::default() };
+            for placement in ["geometric", "upper", "log_split", "linear_split"] {
                 let settings = format!("{{max_error: 0.09, to_exponential: true, placement: {placement}}}");
                 let (made, bytes, _) = compressed(&settings, 9, &point);
                 assert_eq!((made.scale, made.count), (2, values.len() as u64));
@@ -271,21 +324,32 @@ fn explicit_histograms_become_a_third_and_stay_within_their_buckets() {
                     assert!(error <= allowed + 1e-9, "{name}, {placement}, {quantile}: {error} of {allowed}");
                 }
                 let [in_the_middle, spread] = [middle, interpolated].map(|tell| worst(&made, &values, tell));
+                let moved = moved(&source, &made);
                 println!(
-                    "| {name} | {} | {placement} | {before} to {bytes} | {fewer:.1} x | {:.1} % | {:.1} % |",
+                    "| {name} | {} | {placement} | {before} to {bytes} | {fewer:.1} x | {:.1} % | {:.1} % | {:.1} % |",
                     values.len(),
                     100.0 * in_the_middle,
                     100.0 * spread,
+                    100.0 * moved,
                 );
-                if placement != "log_split" {
+                if placement == "linear_split" {
+                    assert!(
+                        measurements != 3_000 || fewer >= 3.0 && moved <= 0.09,
+                        "{name}: {fewer}, {moved}"
+                    );
+                    for quantile in QUANTILES {
+                        assert_read_as_before(&source, &made, quantile);
+                    }
+                }
+                if matches!(placement, "geometric" | "upper") {
                     assert!(fewer >= 3.0, "{name}: {fewer}");
                     continue;
                 }
                 // Counts of up to 127 take a byte each.
-                let least = if values.len() <= 1_000 { 3.0 } else { 2.4 };
+                let least = if values.len() <= 3_000 { 3.0 } else { 2.4 };
                 assert!(fewer >= least, "{name}: {fewer}");
                 // Even by ratio is what it takes measurements for; those from 1 to 2 fill but half of their bucket.
-                if name.contains(" to ") && name != "1 to 2" {
+                if placement == "log_split" && name.contains(" to ") && name != "1 to 2" {
                     assert!(spread <= 0.09, "{name}: {spread}");
                 }
             }

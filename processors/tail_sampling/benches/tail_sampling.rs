@@ -125,8 +125,8 @@ impl Driver {
             wait.as_millis()
         );
         let config: TailSamplingConfig = decode_text(&yaml).expect("settings");
-        let stage =
-            stage(&config, host, &ComponentId::parse("bench").expect("an identifier")).shards.remove(0);
+        let id = ComponentId::parse("bench").expect("an identifier");
+        let stage = stage(&config, host, &id).expect("it starts").shards.remove(0);
         let mut driver = Driver { stage, now: Now::default(), number: 0, template, released: 0 };
         for _ in 0..waiting + waiting / 4 + 50 {
             driver.step();

@@ -10,12 +10,14 @@ mod trace_state;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use phoenix_component::ObservedSpan;
 use phoenix_ottl::SpanMatcher;
 use phoenix_pdata::view::{AnyValue, KeyValue, View as _, key_of};
 use phoenix_pdata::wire::Fields;
 use phoenix_sampling::TraceState;
 
-use crate::facts::{Bits, ConditionId, FieldId, SamplingState, TraceFacts};
+use crate::facts::{Bits, ConditionId, FieldId, NoteId, SamplingState, TraceFacts};
+use crate::policies::extension::Asked;
 use crate::policies::leaf::is_within;
 
 pub(crate) use attribute::{AttributeTest, TextTest};
@@ -84,6 +86,8 @@ pub(crate) struct Conditions {
     latencies: Vec<(ConditionId, i64, Option<i64>)>,
     /// Shared, so that sessions can stay open while the rest is used.
     ottl: Arc<Vec<Ottl>>,
+    /// Policies of extensions, by [`NoteId`].
+    observers: Vec<Arc<Asked>>,
     values: Interner,
 }
 
@@ -158,6 +162,25 @@ impl Conditions {
         &mut self.wanted[index]
     }
 
+    /// Shows each span to the policy of an extension.
+    pub(crate) fn add_observer(&mut self, policy: Arc<Asked>) -> NoteId {
+        self.observers.push(policy);
+        NoteId((self.observers.len() - 1) as u16)
+    }
+
+    /// How many policies of extensions there are.
+    pub(crate) fn observers(&self) -> usize {
+        self.observers.len()
+    }
+
+    /// Shows a span to the policies of extensions.
+    pub(crate) fn show(&self, span: &ObservedSpan<'_>, facts: &mut TraceFacts) {
+        let notes = facts.notes(self.observers.len());
+        for (policy, note) in self.observers.iter().zip(notes) {
+            policy.observe(span, note);
+        }
+    }
+
     pub(crate) fn ottl(&self) -> &Arc<Vec<Ottl>> {
         &self.ottl
     }
@@ -228,7 +251,7 @@ impl Conditions {
             facts.bits.set(id);
         }
         for (id, from, to) in &self.latencies {
-            if !facts.bits.has(*id) && is_within(facts.duration_millis(), *from, *to) {
+            if !facts.bits.has(*id) && is_within(facts.prefix_millis(), *from, *to) {
                 facts.bits.set(*id);
             }
         }

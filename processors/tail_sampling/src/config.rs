@@ -56,7 +56,8 @@ pub struct TailSamplingConfig {
     pub drop_pending_traces_on_shutdown: bool,
     /// A trace of more bytes is dropped; 0 for no such limit.
     pub maximum_trace_size_bytes: u64,
-    /// With `num_traces` traces waiting, refuse data until there is room, rather than decide early.
+    /// With `num_traces` traces waiting, or 50,000 where nothing is said, refuse data until there is room, rather than decide
+    /// early.
     pub block_on_overflow: bool,
     /// An extension that holds spans.
     #[described(
@@ -213,11 +214,6 @@ impl Settings for TailSamplingConfig {
         );
         problems.require(self.num_traces != Some(0), "num_traces", "must be at least 1");
         problems.require(
-            !self.block_on_overflow || self.num_traces.is_some(),
-            "block_on_overflow",
-            "needs num_traces: without it memory is the limit, and data is refused there",
-        );
-        problems.require(
             self.tail_storage.is_none(),
             "tail_storage",
             "is not supported: spans are held as they came, in memory that is bounded by `buffer`, and beyond that on the disk \
@@ -241,7 +237,15 @@ impl Settings for TailSamplingConfig {
     }
 }
 
+/// What otelcol holds where nothing is said.
+const TRACES_OF_OTELCOL: u64 = 50_000;
+
 impl TailSamplingConfig {
+    /// The most traces that wait, where their number is limited.
+    pub(crate) fn most_traces(&self) -> Option<u64> {
+        self.num_traces.or(self.block_on_overflow.then_some(TRACES_OF_OTELCOL))
+    }
+
     /// Bytes that may wait on disk.
     pub(crate) fn spill_bytes(&self) -> u64 {
         self.buffer.spill.as_ref().map_or(0, |spill| spill.max_bytes)

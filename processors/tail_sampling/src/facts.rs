@@ -13,6 +13,10 @@ pub struct ConditionId(pub(crate) u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FieldId(pub(crate) u16);
 
+/// Identifies what a policy of an extension notes for each trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct NoteId(pub(crate) u16);
+
 /// A set of conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bits {
@@ -74,12 +78,14 @@ impl Bits {
 /// Values of a trace that one field may have; more are left out.
 const MOST_VALUES: usize = 100;
 
-/// What `tracestate` and the processor itself say about sampling, where they say anything.
-#[derive(Clone, Copy, Debug, Default)]
+/// What `tracestate`, the processor itself and policies of extensions say about sampling, where they say anything.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SamplingState {
     pub(crate) randomness: Option<Randomness>,
     /// The threshold by which it was let in while memory was short.
     pub(crate) admitted: Option<Threshold>,
+    /// By [`NoteId`].
+    pub(crate) notes: Vec<u64>,
 }
 
 /// What is known about a trace.
@@ -96,6 +102,8 @@ pub struct TraceFacts {
     pub(crate) generation: u32,
     pub(crate) has_root: bool,
     pub(crate) has_error: bool,
+    /// A span without a start came.
+    pub(crate) lacks_start: bool,
     pub(crate) bits: Bits,
     pub(crate) values: Option<Box<Values>>,
     pub(crate) sampling: Option<Box<SamplingState>>,
@@ -113,6 +121,7 @@ impl TraceFacts {
             generation,
             has_root: false,
             has_error: false,
+            lacks_start: false,
             bits: Bits::default(),
             values: None,
             sampling: None,
@@ -149,9 +158,11 @@ impl TraceFacts {
         self.has_error
     }
 
-    /// From the first start to the last end in nanoseconds; negative where clocks are wrong.
+    /// From the first start to the last end in nanoseconds; negative where clocks are wrong. A span without a start began at 0,
+    /// as for otelcol.
     pub fn duration_nanos(&self) -> i128 {
-        i128::from(self.max_end) - i128::from(self.min_start)
+        let start = if self.lacks_start { 0 } else { self.min_start };
+        i128::from(self.max_end) - i128::from(start)
     }
 
     /// The same in milliseconds, cut off as otelcol does.
@@ -159,9 +170,15 @@ impl TraceFacts {
         (self.duration_nanos() / 1_000_000) as i64
     }
 
-    /// Takes a span's times in. A start of 0 is none.
+    /// The same as otelcol has it between two spans, which takes the next start for the first where that is 0.
+    pub(crate) fn prefix_millis(&self) -> i64 {
+        ((i128::from(self.max_end) - i128::from(self.min_start)) / 1_000_000) as i64
+    }
+
+    /// Takes a span's times in.
     #[inline]
     pub(crate) fn extend_to(&mut self, start: u64, end: u64) {
+        self.lacks_start |= start == 0;
         if self.min_start == 0 || start < self.min_start {
             self.min_start = start;
         }
@@ -192,6 +209,21 @@ impl TraceFacts {
         if count < MOST_VALUES {
             self.values.get_or_insert_default().0.push((field, intern(value)));
         }
+    }
+
+    /// What a policy of an extension has noted.
+    pub(crate) fn note(&self, id: NoteId) -> u64 {
+        let notes = self.sampling.as_ref().map_or(&[][..], |state| &state.notes);
+        notes.get(usize::from(id.0)).copied().unwrap_or_default()
+    }
+
+    /// The notes of `count` policies.
+    pub(crate) fn notes(&mut self, count: usize) -> &mut [u64] {
+        let notes = &mut self.sampling.get_or_insert_default().notes;
+        if notes.len() < count {
+            notes.resize(count, 0);
+        }
+        notes
     }
 
     /// The randomness of the trace: the first that a span states in `tracestate`, else the end of the identifier.

@@ -9,7 +9,7 @@ use phoenix_sampling::{Threshold, Vote as Chance};
 use phoenix_telemetry::{Counter, Metrics};
 
 use crate::config::{Evaluation, PolicyType};
-use crate::facts::TraceFacts;
+use crate::facts::{SamplingState, TraceFacts};
 use crate::metrics::{Outcome, PolicyMetrics, TIMED_ONE_IN};
 use crate::plan::{Named, Plan};
 use crate::policy::{Foreseen, Moment, Verdict, Vote};
@@ -108,6 +108,15 @@ impl Generation {
     /// Whether a policy drops traces whatever others say.
     pub(crate) fn has_drops(&self) -> bool {
         self.plan.policies.iter().any(|named| named.kind == PolicyType::Drop)
+    }
+
+    /// Memory for what policies of extensions note for a trace.
+    pub(crate) fn note_bytes(&self) -> usize {
+        const ALLOCATION: usize = 16;
+        match self.plan.conditions.observers() {
+            0 => 0,
+            count => size_of::<SamplingState>() + count * size_of::<u64>() + 2 * ALLOCATION,
+        }
     }
 
     pub(crate) fn wants_preview(&self) -> bool {

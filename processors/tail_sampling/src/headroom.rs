@@ -43,7 +43,7 @@ impl Shortfall {
 
     /// Of `num_traces`, where an inflow is expected.
     pub(crate) fn of_traces(config: &TailSamplingConfig) -> Option<Shortfall> {
-        let (traces, inflow) = (config.num_traces?, config.expected_new_traces_per_sec);
+        let (traces, inflow) = (config.most_traces()?, config.expected_new_traces_per_sec);
         if inflow == 0 {
             return None;
         }

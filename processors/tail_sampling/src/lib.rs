@@ -94,7 +94,7 @@ impl ProcessorFactory for TailSamplingFactory {
     ) -> Result<Processor, StartError> {
         let config: &TailSamplingConfig = settings_of(settings);
         let files = config.buffer.spill.as_ref().map(|spill| files(spill, config, &cx, pipeline));
-        Ok(Processor::Stage(stage_on(config, cx.host, cx.id, files.transpose()?)))
+        stage_on(config, cx.host, cx.id, files.transpose()?).map(Processor::Stage)
     }
 }
 
@@ -119,7 +119,10 @@ fn files(
 }
 
 /// The stage of one pipeline, with all that waits in memory; `id` names it in the metrics.
-pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> StageSpec {
+///
+/// # Errors
+/// Where an extension does not offer the policy that it is asked for.
+pub fn stage(config: &TailSamplingConfig, host: &Host, id: &ComponentId) -> Result<StageSpec, StartError> {
     stage_on(config, host, id, None)
 }
 
@@ -129,10 +132,10 @@ fn stage_on(
     host: &Host,
     id: &ComponentId,
     files: Option<Arc<Files>>,
-) -> StageSpec {
+) -> Result<StageSpec, StartError> {
     let (component, id) = (id, id.to_string());
     let id = id.as_str();
-    let pool = Arc::new(Pool::new(host.budget.clone(), config.buffer.max_bytes, config.num_traces));
+    let pool = Arc::new(Pool::new(host.budget.clone(), config.buffer.max_bytes, config.most_traces()));
     if config.buffer.max_bytes == 0
         && let Some(shortfall) =
             Shortfall::of_memory(config, (pool.limit() as u64).saturating_add(config.spill_bytes()))
@@ -148,11 +151,16 @@ fn stage_on(
     pool.set_elsewhere(if files.is_some() { config.spill_bytes() } else { 0 });
     let metrics = TailMetrics::new(&host.metrics, id, &pool);
     let runner = Arc::new(Runner::new(&host.metrics, "processor", id));
-    let (mut shared, shards) = (Shared::default(), u64::from(config.num_shards.max(1)));
-    let shard = |number: u64| -> Box<dyn Stage> {
+    let shards = u64::from(config.num_shards.max(1));
+    let mut shared = Shared::with_extensions(host.capabilities.clone());
+    let shard = |number: u64| -> Result<Box<dyn Stage>, StartError> {
         shared.shard = number as usize;
-        // Whatever is wrong with the policies was found when the settings were checked.
-        let plan = Plan::new(config, &mut shared, &mut Problems::new());
+        // Whatever is wrong with the policies was found when the settings were checked, but for what extensions say.
+        let mut problems = Problems::new();
+        let plan = Plan::new(config, &mut shared, &mut problems);
+        if let Some(problem) = problems.errors().next() {
+            return Err(StartError::new(format!("{}: {}", problem.path, problem.message)));
+        }
         let errors = metrics.errors.clone();
         let generation = Generation::new(plan, config.sample_on_first_match, &host.metrics, id, errors);
         let buffer = Buffer::new(pool.clone());
@@ -161,11 +169,11 @@ fn stage_on(
         let spill = files.clone().zip(config.buffer.spill.as_ref());
         let spill = spill.map(|(files, config)| Spill::new(files, number as usize, SpillRules::new(config)));
         let held = (buffer, spill);
-        Box::new(TailStage::new(config, place, held, generation, metrics.clone(), runner.clone(), book))
+        Ok(Box::new(TailStage::new(config, place, held, generation, metrics.clone(), runner.clone(), book)))
     };
-    StageSpec {
-        shards: (0..shards).map(shard).collect(),
+    Ok(StageSpec {
+        shards: (0..shards).map(shard).collect::<Result<_, _>>()?,
         partition: Arc::new(ByTrace { shards, pool, blocks: config.block_on_overflow }),
         acknowledge: Acknowledge::Held,
-    }
+    })
 }

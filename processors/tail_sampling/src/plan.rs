@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use phoenix_component::Capabilities;
 use phoenix_config::Problems;
 use phoenix_sampling::Threshold;
 
@@ -43,8 +44,17 @@ pub(crate) struct Plan {
 #[derive(Default)]
 pub struct Shared {
     by_path: HashMap<String, Arc<dyn Any + Send + Sync>>,
+    /// What extensions offer; none while nothing runs, and settings are only checked.
+    pub(crate) capabilities: Option<Capabilities>,
     /// The shard whose plan is made next.
     pub(crate) shard: usize,
+}
+
+impl Shared {
+    /// Of policies that may ask extensions.
+    pub(crate) fn with_extensions(capabilities: Capabilities) -> Shared {
+        Shared { capabilities: Some(capabilities), ..Shared::default() }
+    }
 }
 
 /// Builds policies: gives out conditions and fields, and collects problems.
@@ -54,6 +64,8 @@ pub struct Builder<'b> {
     pub(crate) randomness: Randomness,
     /// The number of the shard, and how many there are.
     pub(crate) shard: (usize, usize),
+    /// What extensions offer, where anything runs.
+    pub(crate) capabilities: Option<Capabilities>,
     at_ingest: bool,
     shared: &'b mut Shared,
     problems: &'b mut Problems,
@@ -99,6 +111,11 @@ impl Builder<'_> {
 
     /// Builds the policy that stands at `key`; none where something is wrong with it, which is reported.
     pub fn policy(&mut self, config: &PolicyConfig, key: &str) -> Option<Box<dyn Policy>> {
+        self.labelled(config, &config.name, key)
+    }
+
+    /// The same of one of several, which have labels that differ.
+    fn labelled(&mut self, config: &PolicyConfig, label: &str, key: &str) -> Option<Box<dyn Policy>> {
         if self.around.len() == MAX_DEPTH {
             self.problems.error(key, format!("policies may stand in each other up to {MAX_DEPTH} times"));
             return None;
@@ -118,7 +135,7 @@ impl Builder<'_> {
         }
         let outside = self.path.len();
         self.path.push('/');
-        self.path.push_str(&config.name);
+        self.path.push_str(label);
         self.around.push(config.kind);
         let policy = policies::build(self, config, key);
         self.around.pop();
@@ -126,22 +143,20 @@ impl Builder<'_> {
         policy
     }
 
-    /// Builds the policies of a list that stands at `key`. Names are there and unique.
+    /// Builds the policies of a list that stands at `key`. On the first level names are there and unique.
     pub fn list(&mut self, configs: &[PolicyConfig], key: &str) -> Vec<Option<Box<dyn Policy>>> {
         let mut built = Vec::with_capacity(configs.len());
-        for (index, config) in configs.iter().enumerate() {
+        for (index, (config, label)) in configs.iter().zip(labels(configs)).enumerate() {
             let at = format!("{key}::{index}");
             let name = config.name.as_str();
-            let name_at = format!("{at}::name");
-            self.problems.require(!name.is_empty(), &name_at, "must not be empty");
-            let is_new = !configs[..index].iter().any(|other| other.name == name);
-            self.problems.require(
-                is_new || name.is_empty(),
-                &name_at,
-                format!("duplicate policy name: {name:?}"),
-            );
+            if self.around.is_empty() {
+                let name_at = format!("{at}::name");
+                self.problems.require(!name.is_empty(), &name_at, "must not be empty");
+                let text = format!("duplicate policy name: {name:?}");
+                self.problems.require(label == name || name.is_empty(), &name_at, text);
+            }
             let is_cut = self.around.is_empty() && config.kind == PolicyType::TraceTruncate;
-            built.push(if is_cut { None } else { self.policy(config, &at) });
+            built.push(if is_cut { None } else { self.labelled(config, &label, &at) });
         }
         built
     }
@@ -183,10 +198,20 @@ impl Builder<'_> {
     }
 }
 
+/// What tells the policies of a list apart: their names, and where these do not, their places too.
+pub(crate) fn labels(configs: &[PolicyConfig]) -> Vec<String> {
+    let label = |(index, config): (usize, &PolicyConfig)| {
+        let name = &config.name;
+        let is_new = !name.is_empty() && !configs[..index].iter().any(|other| other.name == *name);
+        if is_new { name.clone() } else { format!("{name}#{index}") }
+    };
+    configs.iter().enumerate().map(label).collect()
+}
+
 /// Whether a policy's answer changes what it answers next.
 fn is_stateful(kind: PolicyType) -> bool {
     use PolicyType::{
-        Budget, BytesLimiting, Composite, EmaDynamic, EmaThroughput, ErrorFingerprint, FairShare,
+        Budget, BytesLimiting, Composite, EmaDynamic, EmaThroughput, ErrorFingerprint, Extension, FairShare,
         LatencyQuantile, Novelty, Priority, RateLimiting,
     };
     matches!(
@@ -202,6 +227,7 @@ fn is_stateful(kind: PolicyType) -> bool {
             | Novelty
             | LatencyQuantile
             | ErrorFingerprint
+            | Extension
     )
 }
 
@@ -213,6 +239,7 @@ impl Plan {
             compat: &config.compat,
             randomness: config.randomness,
             shard: (shared.shard, config.num_shards.max(1) as usize),
+            capabilities: shared.capabilities.clone(),
             at_ingest: config.sampling_strategy == SamplingStrategy::SpanIngest,
             shared,
             problems,

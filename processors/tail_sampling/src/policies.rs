@@ -5,6 +5,7 @@ pub(crate) mod combined;
 pub(crate) mod composite;
 pub(crate) mod counting;
 pub(crate) mod dynamic;
+pub(crate) mod extension;
 pub(crate) mod key;
 pub(crate) mod leaf;
 pub(crate) mod learned;
@@ -19,6 +20,11 @@ use crate::policy::Policy;
 pub(crate) fn build(builder: &mut Builder<'_>, config: &PolicyConfig, key: &str) -> Option<Box<dyn Policy>> {
     let at = |part: &str| format!("{key}::{part}");
     match config.kind {
+        PolicyType::Unset => {
+            builder.problems().error(&at("type"), "must name a type of policy");
+            None
+        }
+        PolicyType::Extension => extension::build(builder, &config.name, config.foreign.as_ref()?, key),
         PolicyType::AlwaysSample => Some(Box::new(leaf::Always)),
         PolicyType::Latency => Some(leaf::latency(builder, &config.latency)),
         PolicyType::NumericAttribute => {

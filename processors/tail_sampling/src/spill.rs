@@ -414,6 +414,21 @@ impl Spill {
         restore.next(self.shard, client, rosters, worker)
     }
 
+    /// At an end: waits until it is written what is done, or the next run would have it once more.
+    pub(crate) fn flush(&self) {
+        let (answer, answered) = std::sync::mpsc::channel();
+        let client = self.files.client.clone();
+        self.files.worker.push(Box::new(move |_| {
+            client.when_written(move || {
+                // Nobody may wait any more.
+                let _ = answer.send(());
+            });
+        }));
+        if answered.recv_timeout(PATIENCE).is_err() {
+            tracing::warn!("the disk of tail_sampling does not answer: what was let out may come again");
+        }
+    }
+
     /// Leaves what is on the disk there: of each segment these records still wait. False where that cannot be noted.
     pub(crate) fn leave(&mut self, waits: impl Fn(u32) -> Vec<u64>) -> bool {
         let mut roster = Roster::default();

@@ -63,7 +63,7 @@ impl Rules {
         let share = ((memory / REMEMBERED_PART) as f64 / REMEMBERED_BYTES).min(1.0);
         let remembered = |given: u64, default: u64, least: u64| {
             let default = ((default as f64 * share) as u64).max(least);
-            let all = if given > 0 { given } else { config.num_traces.unwrap_or(default) };
+            let all = if given > 0 { given } else { config.most_traces().unwrap_or(default) };
             all.div_ceil(shards)
         };
         let after_root = config.decision_wait_after_root_received;
@@ -172,7 +172,9 @@ impl TailStage {
     /// Tells the pool what is in use.
     fn settle(&mut self) {
         let noted = self.noted.min(2 * DecisionBook::MEMORY / self.shard.1 as usize);
-        self.buffer.set_beside(self.decided.bytes(), noted * NOTED_BYTES);
+        let of_extensions =
+            self.generations.back().map_or(0, Generation::note_bytes) * self.buffer.traces.len();
+        self.buffer.set_beside(self.decided.bytes(), noted * NOTED_BYTES + of_extensions);
         self.buffer.settle();
     }
 
@@ -282,6 +284,9 @@ impl Stage for TailStage {
         self.now = now;
         self.flush(out);
         let is_done = self.end_all(out);
+        if let Some(spill) = self.spill.as_ref().filter(|_| is_done) {
+            spill.flush();
+        }
         self.flush(out);
         self.settle();
         self.generations.iter_mut().for_each(Generation::settle);

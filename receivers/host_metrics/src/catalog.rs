@@ -64,6 +64,26 @@ catalogs! {
         Packets: "system.network.packets", "{packets}", Counter, true, "Packets transferred.";
     }
 
+    /// Of the scraper `nfs`.
+    NfsMetric {
+        ClientNet: "nfs.client.net.count", "{record}", Counter, true, "Records that the client sent or received, by transport.";
+        ClientConnections: "nfs.client.net.tcp.connection.accepted", "{connection}", Counter, true, "TCP connections of the client.";
+        ClientOperations: "nfs.client.operation.count", "{operation}", Counter, true, "Operations of NFSv4 that the client asked for.";
+        ClientProcedures: "nfs.client.procedure.count", "{procedure}", Counter, true, "Procedures that the client called.";
+        ClientAuthRefreshes: "nfs.client.rpc.authrefresh.count", "{authrefresh}", Counter, true, "Credentials that the client had refreshed.";
+        ClientCalls: "nfs.client.rpc.count", "{request}", Counter, true, "Calls of the client, whatever became of them.";
+        ClientRetransmits: "nfs.client.rpc.retransmit.count", "{retransmit}", Counter, true, "Calls that the client sent again.";
+        ServerStale: "nfs.server.fh.stale.count", "{fh}", Counter, true, "File handles that were stale.";
+        ServerIo: "nfs.server.io", "By", Counter, true, "Bytes read and written for clients.";
+        ServerNet: "nfs.server.net.count", "{request}", Counter, true, "Requests to the server, by transport.";
+        ServerConnections: "nfs.server.net.tcp.connection.accepted", "{connection}", Counter, true, "TCP connections that the server accepted.";
+        ServerOperations: "nfs.server.operation.count", "{operation}", Counter, true, "Operations of NFSv4 that the server carried out.";
+        ServerProcedures: "nfs.server.procedure.count", "{procedure}", Counter, true, "Procedures that the server carried out.";
+        ServerCache: "nfs.server.repcache.requests", "{request}", Counter, true, "Requests, by whether their reply was remembered.";
+        ServerRefused: "nfs.server.rpc.count", "{request}", Counter, true, "Calls that the server refused, by why.";
+        ServerThreads: "nfs.server.thread.count", "{thread}", UpDownCounter, true, "Threads of the server.";
+    }
+
     /// Of the scraper `paging`.
     PagingMetric {
         Faults: "system.paging.faults", "{faults}", Counter, true, "Page faults.";

@@ -8,11 +8,10 @@ mod tests;
 
 use phoenix_config::{Described, GoDuration, PresentBlock, Problems, Settings};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::catalog::{
-    CpuMetric, DiskMetric, FilesystemMetric, LoadMetric, MemoryMetric, NetworkMetric, PagingMetric,
-    ProcessesMetric, SystemMetric,
+    CpuMetric, DiskMetric, FilesystemMetric, LoadMetric, MemoryMetric, NetworkMetric, NfsMetric,
+    PagingMetric, ProcessesMetric, SystemMetric,
 };
 
 pub(crate) use matcher::Filter;
@@ -22,8 +21,6 @@ pub use matcher::{
 pub(crate) use process::Attributes;
 pub use process::{AttributeSwitch, ProcessAttributes, ProcessConfig};
 pub(crate) use switches::Switches;
-
-const NO_NFS: &str = "counters of NFS (`/proc/net/rpc`) are not read; leave it out, or keep otelcol's `hostmetrics` beside for hosts that serve or mount NFS";
 
 /// Settings of the `host_metrics` receiver.
 #[derive(Clone, Debug, PartialEq, Deserialize, Described)]
@@ -60,9 +57,8 @@ pub struct Scrapers {
     pub memory: PresentBlock<MemoryConfig>,
     /// Transfers of interfaces, TCP connections by state.
     pub network: PresentBlock<NetworkConfig>,
-    /// Calls of NFS.
-    #[described(unsupported = NO_NFS)]
-    pub nfs: Option<IgnoredAny>,
+    /// Calls, bytes and connections of the NFS client and the NFS server of the kernel.
+    pub nfs: PresentBlock<NfsConfig>,
     /// Page faults, paging and swap space.
     pub paging: PresentBlock<PagingConfig>,
     /// CPU, memory and disk of each process.
@@ -90,6 +86,8 @@ plain_scrapers! {
     CpuConfig: CpuMetric;
     /// Settings of the scraper `memory`.
     MemoryConfig: MemoryMetric;
+    /// Settings of the scraper `nfs`.
+    NfsConfig: NfsMetric;
     /// Settings of the scraper `paging`.
     PagingConfig: PagingMetric;
     /// Settings of the scraper `processes`.
@@ -176,7 +174,7 @@ impl Scrapers {
                 }
             )*};
         }
-        metrics! { cpu disk filesystem load memory network paging processes process system }
+        metrics! { cpu disk filesystem load memory network nfs paging processes process system }
         macro_rules! matches {
             ($($scraper:ident: $($key:ident)*;)*) => {$(
                 if let Some(config) = self.$scraper.get() {
@@ -190,7 +188,6 @@ impl Scrapers {
             process: include exclude;
             filesystem: include_devices exclude_devices include_fs_types exclude_fs_types include_mount_points exclude_mount_points;
         }
-        problems.require(self.nfs.is_none(), "nfs", format!("`nfs` is not supported: {NO_NFS}"));
         if let Some(config) = self.process.get() {
             problems.within("process", |problems| config.validate(problems));
         }
@@ -200,7 +197,7 @@ impl Scrapers {
         macro_rules! none_of {
             ($($scraper:ident)*) => { true $(&& !self.$scraper.is_on())* };
         }
-        none_of! { cpu disk filesystem load memory network paging processes process system }
+        none_of! { cpu disk filesystem load memory network nfs paging processes process system }
     }
 }
 
@@ -216,7 +213,7 @@ impl Settings for HostMetricsConfig {
         {
             problems.require(!duration.is_negative(), key, format!("`{key}` must not be negative"));
         }
-        if self.scrapers.is_empty() && self.scrapers.nfs.is_none() {
+        if self.scrapers.is_empty() {
             problems.error_with_help(
                 "scrapers",
                 "at least one scraper is required",

@@ -116,23 +116,30 @@ pub(crate) struct Points<'a> {
 impl Points<'_> {
     /// A whole number; one over the range of the wire stays at its end.
     pub(crate) fn int(&mut self, value: u64, attributes: &[(&str, &str)]) {
+        self.int_with(value, |point| attributes.iter().for_each(|(key, value)| point.text(key, value)));
+    }
+
+    /// The same with attributes that need not be text.
+    pub(crate) fn int_with(&mut self, value: u64, attributes: impl FnOnce(&mut Attributes<'_>)) {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
-        self.point(attributes, |out| put_fixed64(out, 6, value as u64));
+        self.point(|out| put_fixed64(out, 6, value as u64), attributes);
     }
 
     pub(crate) fn double(&mut self, value: f64, attributes: &[(&str, &str)]) {
-        self.point(attributes, |out| put_double(out, 4, value));
+        self.point(
+            |out| put_double(out, 4, value),
+            |point| attributes.iter().for_each(|(key, value)| point.text(key, value)),
+        );
     }
 
-    fn point(&mut self, attributes: &[(&str, &str)], value: impl FnOnce(&mut Vec<u8>)) {
+    fn point(&mut self, value: impl FnOnce(&mut Vec<u8>), attributes: impl FnOnce(&mut Attributes<'_>)) {
         *self.written += 1;
         let times = self.times;
         put_message(self.out, 1, |out| {
             put_fixed64(out, 2, times.start);
             put_fixed64(out, 3, times.now);
             value(out);
-            let mut point = Attributes { out, number: 7 };
-            attributes.iter().for_each(|(key, value)| point.text(key, value));
+            attributes(&mut Attributes { out, number: 7 });
         });
     }
 }

@@ -5,6 +5,7 @@ mod disk;
 mod memory;
 mod mounts;
 mod network;
+mod nfs;
 mod process;
 
 pub(crate) use cpu::{CpuTimes, Frequencies, KernelStat, STATES, load_averages, logical_cpus, physical_cpus};
@@ -12,6 +13,9 @@ pub(crate) use disk::disks;
 pub(crate) use memory::{MemInfo, Swap, VmStat, swaps};
 pub(crate) use mounts::{Mount, filesystems, mounts, plain_mounts};
 pub(crate) use network::{InterfaceStat, TCP_STATES, TcpStates, interfaces};
+pub(crate) use nfs::{
+    NfsClient, NfsServer, V3_PROCEDURES, V4_CLIENT_OPERATIONS, V4_OPERATIONS, V4_PROCEDURES,
+};
 pub(crate) use process::{Counts, Io, PidStat, Status, Users};
 
 /// The lines of a file.

@@ -7,6 +7,7 @@ mod identity;
 mod load;
 mod memory;
 mod network;
+mod nfs;
 mod paging;
 mod process;
 mod processes;
@@ -142,6 +143,9 @@ pub(crate) fn scrapers(config: &HostMetricsConfig) -> Result<Vec<Box<dyn Scraper
     }
     if let Some(config) = wanted.network.get() {
         all.push(Box::new(network::Network::new(config)?));
+    }
+    if let Some(config) = wanted.nfs.get() {
+        all.push(Box::new(nfs::Nfs::new(config)));
     }
     if let Some(config) = wanted.paging.get() {
         all.push(Box::new(paging::Paging::new(config)));

@@ -74,6 +74,40 @@ fn one_scraper_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_host_is_a_client_of_nfs_a_server_or_both() {
+    let host = FakeHost::new();
+    host.nfs();
+    let scraped = host.scrape_once("scrapers: {nfs: {}}");
+    let rows = read(&scraped.bytes);
+    let value = |name: &str, labels: &str| {
+        let row = rows.iter().find(|row| row.name == name && row.labels == labels);
+        row.unwrap_or_else(|| panic!("{name} {labels} in {rows:#?}")).value
+    };
+    assert_eq!(value("nfs.client.net.count", "network.transport=tcp"), 5.0);
+    assert_eq!(value("nfs.client.net.tcp.connection.accepted", ""), 1.0);
+    assert_eq!(value("nfs.client.rpc.retransmit.count", ""), 7.0);
+    assert_eq!(value("nfs.client.procedure.count", "onc_rpc.version=3 onc_rpc.procedure.name=GETATTR"), 20.0);
+    assert_eq!(value("nfs.client.operation.count", "onc_rpc.version=4 nfs.operation.name=READ"), 40.0);
+    assert_eq!(value("nfs.server.io", "network.io.direction=transmit"), 2000.0);
+    assert_eq!(value("nfs.server.repcache.requests", "nfs.server.repcache.status=nocache"), 9.0);
+    assert_eq!(value("nfs.server.rpc.count", "error.type=client"), 3.0);
+    assert_eq!(value("nfs.server.thread.count", ""), 8.0);
+    assert_eq!(
+        value("nfs.server.procedure.count", "onc_rpc.version=4 onc_rpc.procedure.name=COMPOUND"),
+        60.0
+    );
+    assert_eq!(value("nfs.server.operation.count", "onc_rpc.version=4 nfs.operation.name=ACCESS"), 70.0);
+    assert_eq!(scraped.scrapers, [(16, 0)]);
+    host.remove("proc/net/rpc/nfsd");
+    assert_eq!(host.scrape_once("scrapers: {nfs: {}}").scrapers, [(7, 0)], "a client alone");
+    host.remove("proc/net/rpc/nfs");
+    assert_eq!(host.scrape_once("scrapers: {nfs: {}}").scrapers, [(0, 16)], "neither");
+    let off = "scrapers: {nfs: {metrics: {nfs.server.io: {enabled: false}}}}";
+    host.nfs();
+    assert_eq!(host.scrape_once(off).scrapers, [(15, 0)]);
+}
+
+#[test]
 fn shares_of_time_need_two_looks() {
     let host = FakeHost::new();
     host.process(5, "worker", 0, 100);

@@ -57,7 +57,7 @@ impl Container {
             self.tag = Some(meta.value()?.parse()?);
         } else if path.is_ident("untagged") {
             self.untagged = true;
-        } else if path.is_ident("try_from") || path.is_ident("from") || path.is_ident("expecting") {
+        } else if ["try_from", "from", "expecting", "remote"].iter().any(|name| path.is_ident(name)) {
             let _: LitStr = meta.value()?.parse()?;
         } else {
             return Err(meta.error("`Described` does not know what this does to the settings"));

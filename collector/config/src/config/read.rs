@@ -102,6 +102,11 @@ impl<'a> Reader<'a> {
         self.problems.push_at(severity, path.clone(), location.clone(), message, help);
     }
 
+    /// Takes note of what will not be read.
+    fn unread(&mut self, path: &KeyPath) {
+        self.problems.readings_mut().unread.push(path.clone());
+    }
+
     /// Refuses keys that are not known.
     pub(super) fn keys(&mut self, path: &KeyPath, node: &Node, known: &[&str]) {
         for entry in node.as_map().map(|map| map.entries()).unwrap_or_default() {
@@ -114,6 +119,7 @@ impl<'a> Reader<'a> {
             };
             let path = path.join(entry.key.clone());
             self.error(&path, &entry.key_location, UNKNOWN_KEY.into(), Some(help));
+            self.unread(&path);
         }
     }
 
@@ -128,6 +134,7 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 self.error(path, node.location(), format!("expected a map, found {}", node.describe()), None);
+                self.unread(path);
                 None
             }
         }
@@ -147,6 +154,7 @@ impl<'a> Reader<'a> {
                 Ok(id) => id,
                 Err(error) => {
                     self.error(&path, &entry.key_location, error.to_string(), None);
+                    self.unread(&path);
                     // It may be meant by what refers to it.
                     continue;
                 }
@@ -154,23 +162,27 @@ impl<'a> Reader<'a> {
             if !defined.ids[kind.index()].insert(id.clone()) {
                 let message = format!("duplicate name {:?} after unmarshaling {id}", entry.key);
                 self.error(&path, &entry.key_location, message, None);
+                self.unread(&path);
                 continue;
             }
             if let Known::Ignored(why) = self.catalog.known(kind, id.type_name()) {
                 self.warn(&path, &entry.key_location, format!("ignored: {why}"), Some("remove it".into()));
+                self.unread(&path);
                 defined.ignored.insert(id);
                 continue;
             }
-            if let Some(type_name) = self.type_name(kind, &id, &path, &entry.key_location) {
-                config.components[kind.index()].push(Component {
-                    kind,
-                    id,
-                    type_name,
-                    node: entry.value.clone(),
-                    path,
-                    location: entry.key_location.clone(),
-                });
-            }
+            let Some(type_name) = self.type_name(kind, &id, &path, &entry.key_location) else {
+                self.unread(&path);
+                continue;
+            };
+            config.components[kind.index()].push(Component {
+                kind,
+                id,
+                type_name,
+                node: entry.value.clone(),
+                path,
+                location: entry.key_location.clone(),
+            });
         }
         entries.len()
     }

@@ -1,6 +1,6 @@
 use crate::{
     Block, Catalog, Component, Config, EnvProvider, GoDuration, Kind, Known, Level, Opaque, PresentBlock,
-    Problems, Resolver, Secrets, Settings, decode_checked, to_yaml,
+    Problems, Resolver, Secrets, Settings, decode_checked, to_json, to_yaml,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -492,6 +492,35 @@ fn secrets_are_redacted_in_print() {
     let hidden = to_yaml(&root, problems.readings(), Secrets::Hidden);
     assert!(hidden.contains("key: \"[REDACTED]\"") && !hidden.contains("s3cr3t"), "{hidden}");
     assert!(to_yaml(&root, problems.readings(), Secrets::Shown).contains("s3cr3t"));
+}
+
+#[test]
+fn what_nobody_could_read_is_redacted_in_print() {
+    // (where a secret may stand that is in no schema, what is shown of it)
+    let cases = [
+        ("exporters: {otlp_grpc: {endpoint: 'x:1', pasword: s3cr3t}}", "pasword: \"[REDACTED]\""),
+        ("exporters: {otlp_grpc: {endpoint: 'x:1', auht: {token: [s3cr3t]}}}", "auht: \"[REDACTED]\""),
+        ("exporters: {otlp_grpc: {endpoint: 'x:1', headers: {key: {of: s3cr3t}}}}", "key: \"[REDACTED]\""),
+        ("exporters: {otlp_grpc: {endpoint: 'x:1', headers: [s3cr3t]}}", "headers: \"[REDACTED]\""),
+        ("exporters: {otlp_grpc: {endpoint: {token: s3cr3t}}}", "endpoint: \"[REDACTED]\""),
+        ("exporters: {otlp_grpc: s3cr3t}", "otlp_grpc: \"[REDACTED]\""),
+        ("exporters: {otlp_grpcc: {token: s3cr3t}}", "otlp_grpcc: \"[REDACTED]\""),
+        ("exporters: {otlp_grpc/: {token: s3cr3t}}", "otlp_grpc/: \"[REDACTED]\""),
+        ("exporters: [s3cr3t]", "exporters: \"[REDACTED]\""),
+        ("exportrs: {otlp_grpc: {token: s3cr3t}}", "exportrs: \"[REDACTED]\""),
+        ("service: {telemtry: {token: s3cr3t}}", "telemtry: \"[REDACTED]\""),
+        ("service: {pipelines: {traces: {token: s3cr3t}}}", "token: \"[REDACTED]\""),
+        ("service: {pipelines: [s3cr3t]}", "pipelines: \"[REDACTED]\""),
+    ];
+    for (text, shown) in cases {
+        let resolver = Resolver::with_environment(EnvProvider::new(|_| None));
+        let root = resolver.resolve(&[format!("yaml:{text}")], &[]).expect("YAML").root;
+        let (_, problems) = load(text);
+        let hidden = to_yaml(&root, problems.readings(), Secrets::Hidden);
+        assert!(hidden.contains(shown) && !hidden.contains("s3cr3t"), "{text}: {hidden}");
+        assert!(!to_json(&root, problems.readings(), Secrets::Hidden).contains("s3cr3t"), "{text}");
+        assert!(to_yaml(&root, problems.readings(), Secrets::Shown).contains("s3cr3t"), "{text}");
+    }
 }
 
 /// Ten mistakes give one report; the file is how a user meets it.

@@ -3,7 +3,7 @@
 use super::context::{Context, Note};
 use super::error::{Error, Fault};
 use crate::node::{Entry, Node, Value};
-use crate::{block, duration, opaque};
+use crate::{block, duration, foreign, opaque};
 use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
@@ -29,13 +29,13 @@ pub(super) struct NodeDeserializer<'a> {
     node: &'a Node,
     context: &'a Context<'a>,
     place: Place,
-    /// The key that turns a block on or off has been read already.
-    without_enabled: bool,
+    /// Keys that have been read already: the one that turns a block on or off, or those of somebody else's settings.
+    without: [Option<&'a str>; 2],
 }
 
 impl<'a> NodeDeserializer<'a> {
     pub(super) fn new(node: &'a Node, context: &'a Context<'a>, place: Place) -> NodeDeserializer<'a> {
-        NodeDeserializer { node, context, place, without_enabled: false }
+        NodeDeserializer { node, context, place, without: [None; 2] }
     }
 
     fn value(&self) -> Result<&'a Value, Error> {
@@ -108,7 +108,7 @@ impl<'a> NodeDeserializer<'a> {
             context: self.context,
             depth: self.context.depth(),
             children,
-            without_enabled: self.without_enabled,
+            without: self.without,
         }
     }
 
@@ -296,6 +296,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
             },
             block::NAME => self.block(false, visitor),
             block::PRESENT_NAME => self.block(true, visitor),
+            foreign::NAME => visitor.visit_seq(Views { whole: self, next: 0 }),
             _ => visitor.visit_newtype_struct(self),
         }
     }
@@ -384,7 +385,7 @@ struct NodeMap<'a> {
     context: &'a Context<'a>,
     depth: usize,
     children: Place,
-    without_enabled: bool,
+    without: [Option<&'a str>; 2],
 }
 
 impl<'de> MapAccess<'de> for NodeMap<'_> {
@@ -392,7 +393,7 @@ impl<'de> MapAccess<'de> for NodeMap<'_> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         for entry in self.entries.by_ref() {
-            let read_already = self.without_enabled && &*entry.key == block::ENABLED;
+            let read_already = self.without.contains(&Some(&*entry.key));
             if read_already || self.context.leaves_out(self.depth, &entry.key) {
                 continue;
             }
@@ -462,9 +463,71 @@ impl<'de> SeqAccess<'de> for Block<'_> {
                 let value = NodeDeserializer::new(enabled, self.whole.context, Place::Field);
                 self.whole.context.below(depth, block::ENABLED, || seed.deserialize(value)).map(Some)
             }
-            2 => seed.deserialize(NodeDeserializer { without_enabled: true, ..self.whole }).map(Some),
+            2 => seed
+                .deserialize(NodeDeserializer { without: [Some(block::ENABLED), None], ..self.whole })
+                .map(Some),
             _ => Ok(None),
         }
+    }
+}
+
+/// A section that may have settings of somebody else's: the word that says whose, these settings, the whole section, and the
+/// section without both.
+struct Views<'a> {
+    whole: NodeDeserializer<'a>,
+    next: u8,
+}
+
+impl<'a> Views<'a> {
+    /// Whose settings there are, and these, where the section has a key of that name.
+    fn foreign(&self) -> Option<(&'a str, &'a Node)> {
+        let map = self.whole.node.as_map()?;
+        let Value::String(kind) = map.get(foreign::KIND)?.plain() else { return None };
+        Some((kind, map.get(kind)?))
+    }
+}
+
+impl<'de> SeqAccess<'de> for Views<'_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        self.next += 1;
+        let foreign = self.foreign();
+        match (self.next, foreign) {
+            (1, None) => seed.deserialize(().into_deserializer()).map(Some),
+            (1, Some((kind, _))) => {
+                let word: StrDeserializer<'_, Error> = kind.into_deserializer();
+                seed.deserialize(SomeWord(word)).map(Some)
+            }
+            (2, Some((kind, settings))) => {
+                let (context, depth) = (self.whole.context, self.whole.context.depth());
+                let value = NodeDeserializer::new(settings, context, Place::Element);
+                context.below(depth, kind, || seed.deserialize(value)).map(Some)
+            }
+            (2, None) => seed.deserialize(().into_deserializer()).map(Some),
+            (3, _) => seed.deserialize(self.whole).map(Some),
+            (4, Some((kind, _))) => {
+                let without = [Some(foreign::KIND), Some(kind)];
+                seed.deserialize(NodeDeserializer { without, ..self.whole }).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A word for an optional one.
+struct SomeWord<'a>(StrDeserializer<'a, Error>);
+
+impl<'de> Deserializer<'de> for SomeWord<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self.0)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 

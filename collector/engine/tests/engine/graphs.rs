@@ -44,6 +44,10 @@ fn graphs_that_cannot_work_are_refused_with_the_reason() {
             "receivers: {source: {}}\nconnectors: {pass: {}}\nexporters: {sink: {}}\nservice: {pipelines: {logs: {receivers: [source], exporters: [sink]}, traces: {receivers: [pass], exporters: [sink]}}}",
             "connector \"pass\" used as receiver in [traces] pipeline but not used in any supported exporter pipeline",
         ),
+        (
+            "receivers: {source: {}}\nconnectors: {queue: {feeds: traces/c}}\nexporters: {sink: {}}\nservice: {pipelines: {traces: {receivers: [source], exporters: [queue]}, traces/b: {receivers: [queue], exporters: [sink]}, traces/c: {receivers: [source], exporters: [sink]}}}",
+            "pipeline \"traces/c\" does not list this connector among its receivers",
+        ),
     ];
     for (yaml, expected) in cases {
         let messages = rig.plan(yaml).expect_err(expected);

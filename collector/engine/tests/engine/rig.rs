@@ -20,7 +20,7 @@ use phoenix_pdata::{Payload, Signal};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use ends::{PassFactory, SinkFactory, SourceFactory, WatcherFactory};
+use ends::{PassFactory, QueueFactory, SinkFactory, SourceFactory, WatcherFactory};
 use processors::{HoldFactory, OddFactory, SumFactory};
 
 /// How a sink answers.
@@ -198,7 +198,7 @@ fn registry(world: &Arc<World>) -> Registry {
             Box::new(SumFactory(world.clone())),
         ],
         exporters: vec![Box::new(SinkFactory(world.clone()))],
-        connectors: vec![Box::new(PassFactory(world.clone()))],
+        connectors: vec![Box::new(PassFactory(world.clone())), Box::new(QueueFactory(world.clone()))],
         extensions: vec![Box::new(WatcherFactory(world.clone()))],
     }
 }

@@ -295,3 +295,57 @@ async fn changes_take_turns_and_a_stop_sends_those_who_wait_away() {
         assert!(matches!(waiting.await.unwrap(), Err(ApplyError::Stopping)));
     }
 }
+
+/// A queue between two pipelines, behind which a stage holds as well.
+const QUEUE_BETWEEN: &str = "
+receivers: {source: {}}
+processors: {hold: {every_ms: 3600000}}
+connectors: {queue: {}}
+exporters: {sink: {}}
+service:
+  pipelines:
+    traces: {receivers: [source], exporters: [queue]}
+    traces/behind: {receivers: [queue], processors: [hold], exporters: [sink]}
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_with_a_queue_ends_before_what_is_behind_it() {
+    let rig = Rig::start(QUEUE_BETWEEN).await;
+    rig.send("source", Traces, &[1, 2]).await.expect("taken");
+    let held: i64 = rig.engine.books().await.iter().map(|book| book.held).sum();
+    assert_eq!((held, rig.world.sink("sink").got()), (2, vec![]));
+    rig.send("source", Traces, &[3]).await.expect("taken");
+    assert_eq!(rig.shutdown().await, phoenix_component::Lost::default());
+    assert_eq!(rig.world.sink("sink").got(), [1, 2, 3]);
+    let events = rig.world.events.lock().unwrap().clone();
+    let at = |event: &str| events.iter().position(|other| other == event).expect(event);
+    assert!(at("stop source") < at("drain queue") && at("drain queue") < at("drain sink"), "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_connector_with_a_queue_takes_over_and_one_that_is_removed_lets_out() {
+    let rig = Rig::start(QUEUE_BETWEEN).await;
+    rig.send("source", Traces, &[1]).await.expect("taken");
+    let changed = QUEUE_BETWEEN.replace("queue: {}", "queue: {generation: 2}");
+    let mut applied = rig.apply_as_foretold(&changed).await.expect("applied");
+    assert_eq!(names(&applied.report.changed), ["queue"]);
+    let drained = applied.draining.done_within(Duration::from_secs(40)).await.expect("drained");
+    let queue = drained.adoptions.iter().find(|adoption| adoption.component.id.to_string() == "queue");
+    assert_eq!(queue.map(|adoption| adoption.adoption.clone()), Some(Adoption::Kept));
+    assert_eq!(rig.world.sink("sink").got(), [0; 0], "it waits in the new one");
+    rig.send("source", Traces, &[2]).await.expect("taken by the new one");
+
+    let broken = QUEUE_BETWEEN.replace("queue: {}", "queue: {fails_to_start: true}");
+    let error = rig.apply(&broken).await.expect_err("told to fail");
+    assert!(error.to_string().contains("queue") && error.to_string().contains("told to fail"), "{error}");
+
+    let without = "
+receivers: {source: {}}
+exporters: {sink: {}}
+service: {pipelines: {traces: {receivers: [source], exporters: [sink]}}}
+";
+    rig.apply(without).await.expect("applied");
+    settle().await;
+    assert_eq!(rig.world.sink("sink").got(), [1, 2], "what the queue and the stage behind it held");
+    rig.assert_balanced().await;
+}

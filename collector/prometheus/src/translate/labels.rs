@@ -1,12 +1,17 @@
 //! Which labels a series has.
 
+use std::borrow::Cow;
+
 use phoenix_pdata::view::{Attributes, Resource, Scope, Text};
 use phoenix_series::Fingerprint;
 use smallvec::SmallVec;
 
 use super::{AHEAD, Family, Options, Sample, Sink, Translator};
-use crate::{Extra, Kind, LabelSet, text_of};
+use crate::labels::join;
+use crate::{Extra, Kind, Label, LabelSet, text_of};
 
+/// Room for the labels of most series.
+const LABELS: usize = 24;
 /// The attributes that `job` and `instance` are made of.
 const IDENTIFYING: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
 
@@ -18,7 +23,7 @@ pub(super) struct Origin<'a> {
     pub(super) schema_url: Text<'a>,
 }
 
-type Labels = Vec<(String, String)>;
+type Labels<'a> = Vec<Label<'a>>;
 
 impl Translator {
     /// What the labels of a point are kept under; `key` is that of its origin. Senders write the attributes of a series
@@ -100,72 +105,69 @@ fn of_point(options: &Options, origin: &Origin<'_>, attributes: &Attributes<'_>)
 }
 
 /// Attributes as labels, by their keys, so that values of one name are joined in that order.
-fn named(options: &Options, attributes: &Attributes<'_>, is_wanted: impl Fn(Text<'_>) -> bool) -> Labels {
+fn named<'a>(
+    options: &Options,
+    attributes: &Attributes<'a>,
+    is_wanted: impl Fn(Text<'_>) -> bool,
+) -> Labels<'a> {
     let wanted = attributes.iter().filter(|attribute| is_wanted(attribute.key()));
-    let mut labels: Labels = wanted
-        .map(|attribute| (attribute.key().to_string_lossy().into_owned(), text_of(&attribute.value())))
-        .collect();
+    let mut labels: Labels<'a> = Vec::with_capacity(LABELS);
+    labels.extend(wanted.map(|attribute| (attribute.key().to_string_lossy(), text_of(&attribute.value()))));
     labels.sort_by(|a, b| a.0.cmp(&b.0));
-    labels.into_iter().map(|(key, value)| (options.naming.label(&key).into_owned(), value)).collect()
-}
-
-/// Values of one name become one.
-fn join(labels: &mut Labels) {
-    labels.sort_by(|a, b| a.0.cmp(&b.0));
-    labels.dedup_by(|next, first| {
-        let same = next.0 == first.0;
-        if same {
-            first.1.push(';');
-            first.1.push_str(&next.1);
-        }
-        same
-    });
+    for (key, _) in &mut labels {
+        *key = match std::mem::take(key) {
+            Cow::Borrowed(key) => options.naming.label(key),
+            Cow::Owned(key) => Cow::Owned(options.naming.label(&key).into_owned()),
+        };
+    }
+    labels
 }
 
 /// Labels that win over those that are there.
-fn override_with(labels: &mut Labels, with: Labels) {
+fn override_with<'a>(labels: &mut Labels<'a>, with: Labels<'a>) {
     labels.retain(|(name, _)| !with.iter().any(|(other, _)| other == name));
     labels.extend(with);
 }
 
-fn external(options: &Options, labels: &mut Labels) {
+fn external<'a>(options: &'a Options, labels: &mut Labels<'a>) {
     for (name, value) in &options.external_labels {
         if !labels.iter().any(|(other, _)| other == name) {
-            labels.push((name.clone(), value.clone()));
+            labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
         }
     }
 }
 
 /// `job` and `instance`.
-fn of_service(resource: &Resource<'_>) -> Labels {
+fn of_service<'a>(resource: &Resource<'a>) -> Labels<'a> {
     let attributes = resource.attributes();
     let text = |key: &str| attributes.get(key).map(|value| text_of(&value)).filter(|text| !text.is_empty());
     let mut labels = Labels::new();
     if let Some(name) = text("service.name") {
         let job = match text("service.namespace") {
-            Some(namespace) => format!("{namespace}/{name}"),
+            Some(namespace) => Cow::Owned(format!("{namespace}/{name}")),
             None => name,
         };
-        labels.push(("job".to_owned(), job));
+        labels.push((Cow::Borrowed("job"), job));
     }
     if let Some(instance) = text("service.instance.id") {
-        labels.push(("instance".to_owned(), instance));
+        labels.push((Cow::Borrowed("instance"), instance));
     }
     labels
 }
 
-fn of_scope(options: &Options, origin: &Origin<'_>) -> Labels {
+fn of_scope<'a>(options: &Options, origin: &Origin<'a>) -> Labels<'a> {
     let mut labels = Labels::new();
     if let Some(scope) = origin.scope {
         let named = named(options, &scope.attributes(), |_| true);
-        labels.extend(named.into_iter().map(|(name, value)| (format!("otel_scope_{name}"), value)));
+        labels
+            .extend(named.into_iter().map(|(name, value)| (Cow::Owned(format!("otel_scope_{name}")), value)));
         join(&mut labels);
         let own = [("otel_scope_name", scope.name()), ("otel_scope_version", scope.version())];
-        let own = own.map(|(name, text)| (name.to_owned(), text.to_string_lossy().into_owned()));
+        let own = own.map(|(name, text)| (Cow::Borrowed(name), text.to_string_lossy()));
         override_with(&mut labels, own.into());
     }
-    let url = origin.schema_url.to_string_lossy().into_owned();
-    override_with(&mut labels, vec![("otel_scope_schema_url".to_owned(), url)]);
+    let url = origin.schema_url.to_string_lossy();
+    override_with(&mut labels, vec![(Cow::Borrowed("otel_scope_schema_url"), url)]);
     labels.retain(|(_, value)| !value.is_empty());
     labels
 }

@@ -19,6 +19,9 @@ pub enum Placement {
     Upper,
     /// To all buckets between its bounds, evenly by ratio: the closest where measurements are smooth, and the most buckets.
     LogSplit,
+    /// To all buckets between its bounds, evenly by value, as quantiles of explicit histograms are read: what they say stays, within
+    /// what the scale adds.
+    LinearSplit,
 }
 
 impl Explicit {
@@ -64,7 +67,17 @@ impl Explicit {
                     let upper = if upper == Some(high) { high } else { low };
                     buckets.add(index_of(scale, upper), *count);
                 }
-                Placement::LogSplit => split(buckets, scale, (low, high), *count),
+                Placement::LogSplit => {
+                    // In powers of two, of which bounds of buckets are simple ones.
+                    let (from, width) = (low.log2(), high.log2() - low.log2());
+                    let step = (-f64::from(scale)).exp2();
+                    split(buckets, scale, (low, high), *count, |index| (index as f64 * step - from) / width);
+                }
+                Placement::LinearSplit => {
+                    let width = high - low;
+                    let share = |index| (lower_bound(scale, index) - low) / width;
+                    split(buckets, scale, (low, high), *count, share);
+                }
             }
         }
         made
@@ -109,25 +122,22 @@ fn alone(scale: i32, lower: Option<f64>, upper: Option<f64>) -> (i8, f64) {
     }
 }
 
-/// Spreads the measurements of a bucket over those between its bounds, evenly by ratio.
+/// Spreads the measurements of a bucket over those between its bounds; `share` says which share of them lies below the lower
+/// bound of a bucket.
 ///
 /// The n-th measurement goes where the n-th number of van der Corput's sequence lies between the bounds. So each has a place that
 /// it keeps when more come, unlike with rounded shares, of which one can fall while the whole grows; and below no bound are there more
-/// or fewer than even shares come to by over `log2(n) / 3 + 1` (Béjian and Faure, 1977).
-fn split(buckets: &mut Buckets, scale: i32, (low, high): (f64, f64), count: u64) {
+/// or fewer than its share by over `log2(n) / 3 + 1` (Béjian and Faure, 1977).
+fn split(buckets: &mut Buckets, scale: i32, (low, high): (f64, f64), count: u64, share: impl Fn(i64) -> f64) {
     let mut index = index_of(scale, low);
     if lower_bound(scale, index + 1) <= low {
         // The bound itself belongs to the bucket below.
         index += 1;
     }
     let last = index_of(scale, high);
-    // In powers of two, of which bounds of buckets are simple ones.
-    let (from, width) = (low.log2(), high.log2() - low.log2());
-    let step = (-f64::from(scale)).exp2();
     let mut placed = 0;
     while index < last {
-        let share = ((index + 1) as f64 * step - from) / width;
-        let below = first_below(count, share).max(placed);
+        let below = first_below(count, share(index + 1)).max(placed);
         if below > placed {
             buckets.add(index, below - placed);
         }

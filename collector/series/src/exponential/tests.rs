@@ -19,6 +19,7 @@ fn merged(a: &Exponential, b: &Exponential, max: usize) -> (i32, i64, Vec<u64>) 
     (sum.scale, sum.positive.offset, sum.positive.counts)
 }
 
+/// Case 9.
 #[test]
 fn a_lower_scale_is_exact() {
     let source = histogram(3, -3, &[1, 2, 3, 4, 5, 6, 7]);
@@ -32,6 +33,7 @@ fn a_lower_scale_is_exact() {
     assert_eq!((lowered.positive.offset, lowered.positive.counts), (2, vec![10, 12]));
 }
 
+/// Cases 10 and 11 of those that the aggregator is checked with.
 #[test]
 fn merges_of_the_reference() {
     let a = histogram(1, 0, &[1, 2, 3, 4]);
@@ -43,6 +45,7 @@ fn merges_of_the_reference() {
     assert_eq!(merged(&histogram(0, 0, &[]), &histogram(0, 70, &[1]), 5), (0, 70, vec![1]));
 }
 
+/// Case 12.
 #[test]
 fn the_wider_bucket_of_zero_takes_what_reaches_into_it() {
     let mut a = histogram(0, -2, &[2, 3, 4]);

@@ -37,12 +37,8 @@ const KNOWN: [(&str, Option<&str>, Option<&str>); 19] = [
     ("last", Some("last"), None),
     ("max", Some("max"), None),
     ("min", Some("min"), None),
-    ("rate_avg", None, Some("has no equivalent: divide rate_sum by count_series where it is asked for")),
-    (
-        "rate_sum",
-        Some("rate"),
-        Some("is over the length of the window, instead of the time between data points"),
-    ),
+    ("rate_avg", Some("rate_avg"), None),
+    ("rate_sum", Some("rate_sum"), None),
     ("stddev", Some("stddev"), None),
     ("stdvar", Some("stdvar"), None),
     (

@@ -49,8 +49,8 @@ fn every_output_is_taken_or_said() {
         ("last", "last", false),
         ("max", "max", false),
         ("min", "min", false),
-        ("rate_avg", "", true),
-        ("rate_sum", "rate", true),
+        ("rate_avg", "rate_avg", false),
+        ("rate_sum", "rate_sum", false),
         ("stddev", "stddev", false),
         ("stdvar", "stdvar", false),
         ("sum_samples", "increase", true),
@@ -84,7 +84,7 @@ fn names_are_those_of_victoria_metrics() {
     let cases = [
         ("interval: 5m, by: [b, a], outputs: [max]", vec!["{name}:5m_by_a_b_{output}"]),
         ("interval: 300s, without: [x], outputs: [count_series]", vec!["{name}:300s_without_x_count_series"]),
-        ("interval: 30s, outputs: [rate_sum, max, min]", vec!["{name}:30s_{output}", "{name}:30s_rate_sum"]),
+        ("interval: 30s, outputs: [rate_sum, max, min]", vec!["{name}:30s_{output}"]),
         ("interval: 30s, keep_metric_names: true, outputs: [max]", vec!["{name}"]),
     ];
     for (settings, expected) in cases {

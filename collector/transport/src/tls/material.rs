@@ -22,12 +22,12 @@ impl Pem {
             return Ok(Pem {
                 what,
                 origin: "as text".to_owned(),
-                text: source.pem.reveal().as_bytes().to_vec(),
+                text: without_margins(source.pem.reveal().as_bytes()),
             });
         }
         let path = source.file.to_owned();
         let text = std::fs::read(&path).map_err(|source| TlsError::Read { what, path, source })?;
-        Ok(Pem { what, origin: format!("{:?}", source.file), text })
+        Ok(Pem { what, origin: format!("{:?}", source.file), text: without_margins(&text) })
     }
 
     fn wrong(&self, reason: impl Into<String>) -> TlsError {
@@ -65,6 +65,12 @@ impl Pem {
     }
 }
 
+/// The same lines without what surrounds each, which Go passes over as well.
+fn without_margins(text: &[u8]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+    lines.join(&b'\n')
+}
+
 /// The certificates of a chain, the own one first. Nobody would take it once that has expired.
 pub(super) fn certificates(
     what: &'static str,
@@ -81,6 +87,15 @@ pub(super) fn certificates(
             tracing::warn!(setting = what, file = source.file, %not_before, "the certificate is not valid yet");
         }
     }
+    // Those of others may be in it for clients of old; who needs them will say so.
+    for (index, other) in chain.iter().enumerate().skip(1) {
+        let expired =
+            Validity::of(other).map(|validity| validity.not_after).filter(|end| *end < Moment::now());
+        if let Some(not_after) = expired {
+            let number = index + 1;
+            tracing::warn!(setting = what, file = source.file, number, %not_after, "a certificate of the chain has expired");
+        }
+    }
     Ok(chain)
 }
 
@@ -91,10 +106,17 @@ pub(super) fn private_key(
 ) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = Pem::read(what, source)?;
     pem.sections()?;
+    const ENCRYPTED: &str = "the private key is encrypted; decrypt it first (`openssl pkey`)";
+    // The older form, which says so in a header (RFC 1421).
+    if pem
+        .text
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED"))
+    {
+        return Err(pem.wrong(ENCRYPTED));
+    }
     PrivateKeyDer::from_pem_slice(&pem.text).map_err(|error| match error {
-        PemError::NoItemsFound if pem.holds("ENCRYPTED PRIVATE KEY") => {
-            pem.wrong("the private key is encrypted; decrypt it first (`openssl pkey`)")
-        }
+        PemError::NoItemsFound if pem.holds("ENCRYPTED PRIVATE KEY") => pem.wrong(ENCRYPTED),
         PemError::NoItemsFound if pem.holds("CERTIFICATE") => {
             pem.wrong("holds a certificate where a private key should be")
         }

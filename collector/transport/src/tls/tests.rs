@@ -339,6 +339,117 @@ fn mistakes_name_the_setting_and_what_is_wrong() {
     assert!(error.contains("line 1") && !error.contains(secret), "{error}");
 }
 
+#[test]
+fn pem_is_taken_as_editors_and_tools_write_it() {
+    let (pair, other) = (pair(), pair());
+    let (certificate, key) = (pair.certificate.reveal(), pair.key.reveal());
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    let between = format!(
+        "Subject: CN = x\nA line of \u{e9}\u{0}\n{certificate}\n\n# the issuer:\n{}\ntrailing words",
+        other.certificate.reveal()
+    );
+    let all = format!("{key}{certificate}");
+    for (case, certificate, key) in [
+        ("lines end in CRLF", crlf(certificate), crlf(key)),
+        ("no line ends the file", certificate.trim_end().to_owned(), key.trim_end().to_owned()),
+        ("words stand between", between, format!("Bag Attributes\n    friendlyName: x\n{key}")),
+        ("both are in one file", all.clone(), all),
+        ("lines have margins", certificate.replace('\n', " \n"), key.replace('\n', "\t\n  ")),
+    ] {
+        let made = Pair { certificate: Opaque::new(certificate), key: Opaque::new(key) };
+        let taken = TlsAcceptor::new(&server_settings(&made), Alpn::H2);
+        assert!(taken.is_ok(), "{case}: {:?}", taken.err().map(|error| error.to_string()));
+    }
+    // However it is encrypted.
+    let inner: String = key.lines().filter(|line| !line.starts_with("-----")).collect();
+    for encrypted in [
+        format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{inner}\n-----END ENCRYPTED PRIVATE KEY-----\n"),
+        format!(
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\r\nDEK-Info: AES-256-CBC,00\n\n{inner}\n-----END RSA PRIVATE KEY-----\n"
+        ),
+    ] {
+        let made = Pair { certificate: pair.certificate.clone(), key: Opaque::new(encrypted) };
+        let error = TlsAcceptor::new(&server_settings(&made), Alpn::H2).err().unwrap().to_string();
+        assert!(error.contains("is encrypted") && !error.contains(&inner[..20]), "{error}");
+    }
+}
+
+/// A certificate that an authority of the test signed, for one purpose.
+fn signed_for(purpose: rcgen::ExtendedKeyUsagePurpose) -> (Pair, Opaque) {
+    let authority = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = params.self_signed(&authority).unwrap().pem();
+    let issuer = rcgen::Issuer::new(params, authority);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.extended_key_usages = vec![purpose];
+    let certificate = params.signed_by(&key, &issuer).unwrap().pem();
+    (Pair { certificate: Opaque::new(certificate), key: Opaque::new(key.serialize_pem()) }, Opaque::new(root))
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_purpose_is_refused_by_who_looks_at_it() {
+    use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+    let trusting = |root: &Opaque| TlsClientSettings {
+        ca_pem: root.clone(),
+        server_name_override: "localhost".to_owned(),
+        ..Default::default()
+    };
+    let ((good, root), (bad, bad_root)) = (signed_for(ServerAuth), signed_for(ClientAuth));
+    assert!(exchange(&server_settings(&good), &trusting(&root)).await.is_ok());
+    let refused = exchange(&server_settings(&bad), &trusting(&bad_root)).await.unwrap_err();
+    assert!(refused.message.contains("extended key usage"), "{refused}");
+    // The same for clients.
+    let folder = tempfile::tempdir().unwrap();
+    let serving = |root: &Opaque, file: &str| {
+        let path = folder.path().join(file);
+        std::fs::write(&path, root.reveal()).unwrap();
+        TlsServerSettings { client_ca_file: path.display().to_string(), ..server_settings(&good) }
+    };
+    let showing = |client: &Pair| TlsClientSettings {
+        cert_pem: client.certificate.clone(),
+        key_pem: client.key.clone(),
+        ..trusting(&root)
+    };
+    let (client, client_root) = signed_for(ClientAuth);
+    assert!(exchange(&serving(&client_root, "a"), &showing(&client)).await.is_ok());
+    let (client, client_root) = signed_for(ServerAuth);
+    let serving = Serving::start(&serving(&client_root, "b"));
+    assert!(call(&serving.client(&showing(&client)), 10).await.is_err());
+    assert_eq!(serving.metrics.refusals("tls"), 1);
+}
+
+/// A server that agrees to nothing below the version that it wants.
+#[tokio::test]
+async fn versions_and_suites_are_agreed_on_or_refused() {
+    let pair = pair();
+    let server = |min: &str, suites: &[&str]| TlsServerSettings {
+        min_version: min.to_owned(),
+        cipher_suites: suites.iter().map(|suite| (*suite).to_owned()).collect(),
+        ..server_settings(&pair)
+    };
+    let client = |max: &str, curve: &str| TlsClientSettings {
+        max_version: max.to_owned(),
+        curve_preferences: vec![curve.to_owned()],
+        ..trusting(&pair)
+    };
+    let ecdsa = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384";
+    let rsa = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384";
+    // (what the server wants, what the client wants, whether they agree)
+    for (server, client, agree) in [
+        (server("1.3", &[]), client("1.2", "X25519"), false),
+        (server("1.3", &[]), client("1.3", "P384"), true),
+        (server("1.2", &[ecdsa]), client("1.2", "P256"), true),
+        // The key of the certificate is of another kind.
+        (server("1.2", &[rsa]), client("1.2", "X25519"), false),
+        (server("1.2", &[rsa]), client("1.3", "X25519"), true),
+    ] {
+        let outcome = exchange(&server, &client).await;
+        assert_eq!(outcome.is_ok(), agree, "{server:?} {client:?}: {outcome:?}");
+    }
+}
+
 fn expired() -> Pair {
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2019, 1, 1);

@@ -111,6 +111,13 @@ fn queue_and_retries_are_those_above_or_else_those_of_the_protocol() {
     );
     assert_eq!(above.queue().map(|queue| queue.queue_size), Some(9));
     assert_eq!(above.retry().max_elapsed_time, GoDuration::from_secs(1));
+    for (written, size) in
+        [("", 7), (r#", "sending_queue": null"#, 1000), (r#", "sending_queue": {"enabled": false}"#, 7)]
+    {
+        let settings =
+            format!(r#"{{"protocol": {{"otlp": {{"sending_queue": {{"queue_size": 7}}}}}}{written}}}"#);
+        assert_eq!(read(&settings).queue().map(|queue| queue.queue_size), Some(size), "{settings}");
+    }
     let none = read(
         r#"{"protocol": {"otlp": {"sending_queue": {"enabled": false}, "retry_on_failure": {"enabled": false}}}}"#,
     );

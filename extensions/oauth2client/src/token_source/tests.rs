@@ -51,6 +51,13 @@ fn source(url: &str, more: impl FnOnce(&mut OAuth2ClientConfig)) -> TokenSource 
     source
 }
 
+/// Lets time pass at once, however slow the machine is.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 #[tokio::test]
 async fn a_token_is_fetched_once_and_shown_with_every_request() {
     let (url, requests) = serve(|head, body, number| {
@@ -85,34 +92,60 @@ async fn a_server_that_wants_parameters_gets_them() {
         true => (401, r#"{"error":"invalid_client"}"#.to_owned()),
         false => {
             assert!(body.ends_with("&client_id=me%2Byou&client_secret=hush+hush"), "{body}");
-            (200, r#"{"access_token":"t","expires_in":0.2}"#.to_owned())
+            (200, r#"{"access_token":"t","expires_in":600}"#.to_owned())
         }
     })
     .await;
     let source = source(&url, |_| {});
     source.token().await.expect("a token");
     assert_eq!(requests.load(SeqCst), 2);
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    pass(Duration::from_secs(601)).await;
     source.token().await.expect("another token");
     assert_eq!(requests.load(SeqCst), 3, "it is known now what the server wants");
 }
 
 #[tokio::test]
 async fn failures_are_told_retried_after_a_rest_and_name_no_secret() {
-    let (url, requests) = serve(|_, _, number| match number {
-        1 | 2 => (400, r#"{"error":"invalid_client","error_description":"hush"}"#.to_owned()),
-        _ => (200, r#"{"access_token":"t"}"#.to_owned()),
-    })
-    .await;
-    let source = source(&url, |_| {});
+    // (what the server answers, part of what is told)
+    for (status, body, told) in [
+        (400, r#"{"error":"invalid_client","error_description":"hush"}"#, "400 (invalid_client)"),
+        (429, "", "answered 429"),
+        (500, "<html>hush</html>", "answered 500"),
+        (200, "hush", "not JSON"),
+        (200, r#"{"access_token":"","expires_in":"hush"}"#, "no access_token"),
+        (200, r#"{"access_token":"hush\nhush"}"#, "no header can hold"),
+    ] {
+        // In either way of asking, six times.
+        let (url, requests) = serve(move |_, _, number| match number {
+            ..=12 => (status, body.to_owned()),
+            _ => (200, r#"{"access_token":"t"}"#.to_owned()),
+        })
+        .await;
+        let source = source(&url, |_| {});
+        for round in 1..=6 {
+            let refusal = source.token().await.err().expect("refused");
+            assert!(refusal.is_retryable() && refusal.delay().is_some(), "{refusal:?}");
+            assert!(refusal.message().contains(told) && !refusal.message().contains("hush"), "{refusal:?}");
+            assert_eq!(requests.load(SeqCst), 2 * round, "{told}");
+            if round < 6 {
+                pass(LONGEST_REST).await;
+            }
+        }
+        let resting = source.token().await.err().expect("it rests");
+        assert!(resting.message().contains(told), "{resting:?}");
+        assert_eq!(requests.load(SeqCst), 12, "{told}: nobody was asked again");
+        pass(LONGEST_REST).await;
+        source.token().await.expect("a token");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_costs_its_timeout() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let url = format!("http://{}/token", silent.local_addr().expect("bound"));
+    let source = source(&url, |config| config.timeout = phoenix_config::GoDuration::from_millis(50));
     let refusal = source.token().await.err().expect("refused");
-    assert!(refusal.is_retryable() && refusal.delay().is_some_and(|delay| !delay.is_zero()), "{refusal:?}");
-    let text = refusal.message();
-    assert!(text.contains("400 (invalid_client)") && !text.contains("hush"), "{text}");
-    source.token().await.err().expect("it rests");
-    assert_eq!(requests.load(SeqCst), 2, "nobody was asked again");
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    source.token().await.expect("a token");
+    assert!(refusal.is_retryable(), "{refusal:?}");
 }
 
 #[tokio::test]
@@ -120,7 +153,7 @@ async fn a_valid_token_outlives_a_server_that_fails_and_a_secret_comes_from_its_
     let folder = tempfile::tempdir().expect("made");
     let file = folder.path().join("secret");
     let (url, _) = serve(|_, _, number| match number {
-        1 => (200, r#"{"access_token":"first","expires_in":2}"#.to_owned()),
+        1 => (200, r#"{"access_token":"first","expires_in":400}"#.to_owned()),
         _ => (503, String::new()),
     })
     .await;
@@ -131,11 +164,12 @@ async fn a_valid_token_outlives_a_server_that_fails_and_a_secret_comes_from_its_
     let missing = source.token().await.err().expect("no secret");
     assert!(missing.message().contains("client_secret_file"), "{missing}");
     std::fs::write(&file, "hush\n").expect("written");
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    pass(Duration::from_secs(2)).await;
     source.token().await.expect("a token");
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    // It is to be renewed by now, five minutes before its end.
+    pass(Duration::from_secs(150)).await;
     let kept = source.token().await.expect("the one before");
     assert_eq!(kept.header, "Bearer first");
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    pass(Duration::from_secs(300)).await;
     assert!(source.token().await.is_err(), "it has expired");
 }

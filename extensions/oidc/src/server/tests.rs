@@ -118,6 +118,12 @@ async fn an_issuer_that_is_down_is_asked_again_and_keys_are_rotated() {
     assert_eq!(because(&slot, &second).await, None);
     assert_eq!(issuer.asked.load(SeqCst), before + 2);
     assert_eq!(because(&slot, &first).await, Some(DeniedBecause::Invalid), "its key was withdrawn");
+    // Keys are rotated while nobody can ask for them: whoever has a token of the new one is to come again.
+    *issuer.keys.lock().unwrap() = None;
+    let third = format!("Bearer {}", issuer.token(&Signer::new("third")));
+    let denied = judge(&slot, &third).await.expect_err("no key");
+    assert_eq!((denied.because, denied.delay.is_some()), (DeniedBecause::Unavailable, true), "{denied}");
+    assert_eq!(because(&slot, &second).await, None, "who is known comes in");
     extension.stop(tokio::time::Instant::now()).await;
     assert!(slot.get().is_none());
 }
@@ -144,6 +150,11 @@ async fn everything_else_is_refused_by_name_and_shows_no_token() {
     };
     assert_eq!(because(&slot, &token(json!({}))).await, None);
     assert_eq!(because(&slot, &token(json!({"iss": "https://j", "aud": "x", "groups": "g"}))).await, None);
+    // Of a key that is in no file nobody can ask for a newer one.
+    let stranger = format!("Bearer {}", Signer::new("b").sign(&claims));
+    let shown = HeaderMap::from_iter([(http::header::AUTHORIZATION, stranger.parse().expect("a value"))]);
+    let decision = slot.get().expect("there").authenticate(Presented::new(&shown));
+    assert!(matches!(decision, Decision::Now(Err(denied)) if denied.because == DeniedBecause::Invalid));
     let none = format!("Bearer {}", signer.sign_as(&json!({"alg": "none"}), &claims));
     // (what is shown, why it is refused, part of what is said)
     for (shown, why, said) in [
@@ -151,6 +162,9 @@ async fn everything_else_is_refused_by_name_and_shows_no_token() {
         ("Bearer".to_owned(), DeniedBecause::Invalid, "invalid authorization header format"),
         ("Bearer a b".to_owned(), DeniedBecause::Invalid, "invalid authorization header format"),
         ("Bearer x.y.z".to_owned(), DeniedBecause::Invalid, "failed to parse the token"),
+        (format!("Bearer {}.y.z", "x".repeat(16 << 10)), DeniedBecause::Invalid, "it is too long"),
+        (token(json!({"nbf": unix_now() + 3600.0})), DeniedBecause::Invalid, "not valid yet"),
+        (token(json!({"aud": ["x", "y"]})), DeniedBecause::Invalid, "expected audience not found"),
         (none, DeniedBecause::Invalid, "unsupported signature algorithm \"none\""),
         (
             token(json!({"iss": "https://k"})),
@@ -170,7 +184,7 @@ async fn everything_else_is_refused_by_name_and_shows_no_token() {
 
 #[test]
 fn what_is_remembered_is_bounded() {
-    let provider = Provider::new(ProviderSettings::default(), Keys::new());
+    let provider = Provider::new(ProviderSettings::default(), Keys::new(true));
     let somebody = Arc::new(Identity::default());
     for number in 0..3 * MAX_KNOWN {
         let digest = key_of(&number.to_be_bytes());

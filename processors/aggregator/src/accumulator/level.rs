@@ -58,6 +58,8 @@ pub(crate) struct Needs {
     pub(crate) histogram: bool,
     pub(crate) unique: bool,
     pub(crate) time_weighted: bool,
+    /// Whether it is kept how fast each stream grows.
+    pub(crate) rates: bool,
     /// Whether the values are kept, to see how far off is what is estimated.
     pub(crate) shadow: bool,
 }
@@ -302,8 +304,14 @@ fn hash(bits: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const ALL: Needs =
-        Needs { moments: true, histogram: true, unique: true, time_weighted: true, shadow: false };
+    const ALL: Needs = Needs {
+        moments: true,
+        histogram: true,
+        unique: true,
+        time_weighted: true,
+        rates: false,
+        shadow: false,
+    };
 
     fn of(values: &[f64]) -> Level {
         let mut level = Level::default();

@@ -54,6 +54,13 @@ impl InFile {
         Ok(Some(bytes.slice(HEADER..)))
     }
 
+    /// Puts what cannot be read where no later state replaces it. Tells where that is.
+    pub(super) fn set_aside(&self) -> io::Result<PathBuf> {
+        let aside = self.path.with_extension("checkpoint.unreadable");
+        fs::rename(&self.path, &aside)?;
+        Ok(aside)
+    }
+
     pub(super) fn begin(self: &Arc<Self>) -> Writing {
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         Writing { file: self.clone(), number, parts: Vec::new(), checksum: Box::default() }

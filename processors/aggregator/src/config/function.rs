@@ -16,8 +16,12 @@ pub enum Function {
     Increase,
     /// The same as a cumulative series, for counters and histograms.
     Total,
-    /// Increments a second, for counters: a gauge.
+    /// Increments a second, over the length of the window, for counters: a gauge.
     Rate,
+    /// The sum of what each stream grew in a second, over the time between its data points, for counters: a gauge.
+    RateSum,
+    /// The mean of the same over all streams.
+    RateAvg,
     /// How many data points there were.
     Count,
     /// How many streams had data points.
@@ -47,11 +51,13 @@ pub enum Function {
 }
 
 /// The names of those that have no parameter.
-const NAMES: [(&str, Function); 16] = [
+const NAMES: [(&str, Function); 18] = [
     ("sum", Function::Sum),
     ("increase", Function::Increase),
     ("total", Function::Total),
     ("rate", Function::Rate),
+    ("rate_sum", Function::RateSum),
+    ("rate_avg", Function::RateAvg),
     ("count", Function::Count),
     ("series", Function::Series),
     ("last", Function::Last),

@@ -51,6 +51,9 @@ pub struct Rule {
     pub tiers: Vec<Tier>,
     /// The most scale of exponential histograms that come out; lower is coarser.
     pub max_scale: i32,
+    /// The most exemplars of each data point of a sum or a histogram; none with 0. Of one bucket one stays, those of traces
+    /// before others and the latest first. They keep the attributes that went.
+    pub exemplars: usize,
     /// Lets gauges out when they changed by more than a bound, or after so long.
     pub dead_band: Option<DeadBand>,
 }
@@ -71,11 +74,21 @@ pub struct DeadBand {
     /// How many windows in a row must stay within the band before some are held back: so a series has all of its windows while
     /// it moves, and one in each `heartbeat` once it is calm. It moves again with the first window that leaves the band.
     pub calm_windows: u32,
+    /// Whether the smallest and the largest value of the window go out with each data point, as `min` and `max`, and count for
+    /// whether a window stays within the band. Then every single value is within the band around what the store has, or
+    /// between the two that came with its window.
+    pub envelope: bool,
 }
 
 impl Default for DeadBand {
     fn default() -> DeadBand {
-        DeadBand { absolute: 0.0, relative: 0.0, heartbeat: GoDuration::from_secs(240), calm_windows: 0 }
+        DeadBand {
+            absolute: 0.0,
+            relative: 0.0,
+            heartbeat: GoDuration::from_secs(240),
+            calm_windows: 0,
+            envelope: false,
+        }
     }
 }
 
@@ -113,6 +126,7 @@ impl Default for Rule {
             keep_input: false,
             tiers: Vec::new(),
             max_scale: 20,
+            exemplars: 4,
             dead_band: None,
         }
     }
@@ -306,6 +320,11 @@ impl Rule {
         self.interval.as_nanos().max(self.gap.as_nanos())
     }
 
+    /// Whether gauges go out with their smallest and largest values.
+    pub(crate) fn has_envelope(&self) -> bool {
+        self.dead_band.as_ref().is_some_and(|band| band.envelope)
+    }
+
     /// Whether windows overlap, so that what comes out does not add up.
     pub(crate) fn overlaps(&self) -> bool {
         matches!(self.window, WindowKind::Hopping | WindowKind::Sliding)
@@ -337,6 +356,7 @@ impl Rule {
         }
         let range = "must be from -10 to 20";
         problems.require((-10..=20).contains(&self.max_scale), "max_scale", range);
+        problems.require(self.exemplars <= 64, "exemplars", "must be at most 64");
         for (index, label) in self.labels.iter().enumerate() {
             problems.within(&format!("labels::{index}"), |problems| label.validate(problems));
         }
@@ -351,7 +371,18 @@ impl Rule {
             "keep_input",
             "needs a `name` other than `{name}`: else what passes and what comes out are one series with two writers",
         );
-        let several = self.outputs.len() > 1 && !self.name.is_empty() && !self.name.contains("{output}");
+        let envelope = self.has_envelope();
+        let is_value = |output: &Function| {
+            use Function::*;
+            matches!(output, Last | First | Min | Max | Avg | TimeWeightedAvg | Quantile(_))
+        };
+        problems.require(
+            !envelope || self.outputs.iter().all(is_value),
+            "dead_band::envelope",
+            "is around values: `outputs` can be last, first, avg, time_weighted_avg, min, max and quantiles",
+        );
+        let several =
+            (self.outputs.len() > 1 || envelope) && !self.name.is_empty() && !self.name.contains("{output}");
         problems.require(!several, "name", "must have {output}, since there are several `outputs`");
     }
 
@@ -392,6 +423,11 @@ impl Rule {
             "tiers",
             "are made of tumbling windows",
         );
+        let by_stream = self.outputs.iter().position(|o| matches!(o, Function::RateSum | Function::RateAvg));
+        let is_plain = self.window == WindowKind::Tumbling && self.tiers.is_empty();
+        if let Some(index) = by_stream.filter(|_| !is_plain) {
+            problems.error(&format!("outputs::{index}"), "is for tumbling windows without `tiers`");
+        }
         problems.require(self.tiers.len() <= 8, "tiers", "at most 8 tiers");
         let mut below = interval;
         for (index, tier) in self.tiers.iter().enumerate() {

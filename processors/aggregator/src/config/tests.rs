@@ -11,11 +11,20 @@ fn keys(settings: &str) -> Vec<String> {
 #[test]
 fn rejects_bad_settings_and_names_the_field() {
     // (settings of one rule, fields that the errors name)
-    let cases: [(&str, &[&str]); 32] = [
+    let cases: [(&str, &[&str]); 38] = [
         (r#"{"id": "a", "dead_band": {"absolute": 0.5, "relative": 0.01}}"#, &[]),
         (r#"{"id": "a", "dead_band": {"absolute": -1.0}}"#, &["rules::0::dead_band::absolute"]),
         (r#"{"id": "a", "dead_band": {"heartbeat": "10s"}}"#, &["rules::0::dead_band::heartbeat"]),
         (r#"{"id": "a", "window": "session", "gap": "30s", "dead_band": {}}"#, &["rules::0::dead_band"]),
+        (r#"{"id": "a", "dead_band": {"absolute": 1, "envelope": true}, "outputs": ["avg"]}"#, &[]),
+        (
+            r#"{"id": "a", "dead_band": {"envelope": true}, "outputs": ["sum"]}"#,
+            &["rules::0::dead_band::envelope"],
+        ),
+        (r#"{"id": "a", "dead_band": {"envelope": true}, "name": "x"}"#, &["rules::0::name"]),
+        (r#"{"id": "a", "outputs": ["rate_avg"], "tiers": [{"interval": "2m"}]}"#, &["rules::0::outputs::0"]),
+        (r#"{"id": "a", "outputs": ["rate_sum", "rate_avg"]}"#, &[]),
+        (r#"{"id": "a", "exemplars": 65}"#, &["rules::0::exemplars"]),
         (r#"{"id": "a"}"#, &[]),
         (r#"{"id": "a", "late": "correct"}"#, &["rules::0::late", "rules::0::late"]),
         (r#"{"id": "a", "late": "correct", "temporality": "delta"}"#, &["rules::0::late"]),
@@ -74,6 +83,24 @@ fn rejects_bad_settings_and_names_the_field() {
         ["max_series", "watermark::out_of_order", "watermark::idle_timeout"]
     );
     let lasting = |others: &str| keys(&format!(r#"{{"rules": [{{"id": "a"}}], {others}}}"#));
+    let ha = |settings: &str| lasting(&format!(r#""ha": {settings}"#));
+    assert_eq!(ha("{}"), [""; 0]);
+    assert_eq!(
+        ha(r#"{"replica": "", "cluster": "", "failover_timeout": "0s", "max_clusters": 0}"#),
+        ["ha::replica", "ha::cluster", "ha::cluster", "ha::failover_timeout", "ha::max_clusters"]
+    );
+    assert_eq!(ha(r#"{"failover_timeout": "6m"}"#), ["ha::failover_timeout"]);
+    // A rule cannot look at what is gone.
+    for (rule, key) in [
+        (r#""by": ["r"]"#, "rules::0::by"),
+        (r#""levels": [{"level": "x", "by": ["r"]}]"#, "rules::0::levels::0::by"),
+        (r#""match": {"attributes": [{"key": "r"}]}"#, "rules::0::match::attributes::0::key"),
+        (r#""labels": [{"key": "r", "to": "x"}]"#, "rules::0::labels::0"),
+        (r#""labels": [{"key": "x", "action": "template", "template": "{r}"}]"#, "rules::0::labels::0"),
+    ] {
+        let settings = format!(r#"{{"rules": [{{"id": "a", {rule}}}], "ha": {{"replica": "r"}}}}"#);
+        assert_eq!(keys(&settings), [key], "{rule}");
+    }
     assert_eq!(lasting(r#""storage": "file_storage", "durable": true"#), [""; 0]);
     assert_eq!(lasting(r#""storage": "file_storage", "checkpoint": {"directory": "/x"}"#), ["storage"]);
     assert_eq!(lasting(r#""durable": true, "checkpoint": {"directory": "/x"}"#), ["durable"]);

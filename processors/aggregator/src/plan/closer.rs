@@ -7,6 +7,7 @@ use super::{Books, Shape};
 use crate::accumulator::Accumulator;
 use crate::config::{DeadBand, Function, Over, PartialWindows, WindowKind};
 use crate::emission::{Emission, Stamp};
+use crate::examples::{Chosen, Example};
 use crate::kind::{Form, Kind};
 use crate::metrics::RuleMetrics;
 use crate::series::{Series, Shown, Window};
@@ -25,6 +26,7 @@ struct Closing<'a> {
     partial: bool,
     /// It adds to a window that was let out: only what adds up is let out of it.
     corrects: bool,
+    examples: &'a [Example],
 }
 
 /// Lets windows of a plan out.
@@ -36,6 +38,8 @@ pub(super) struct Closer<'a> {
     pub(super) emission: &'a mut Emission,
     /// What the series let out last, where there is a dead band.
     pub(super) shown: Vec<Shown>,
+    /// The sum of what each stream grew in a second, and how many there are, where that is asked for.
+    pub(super) rates: Option<(f64, usize)>,
     /// The largest error of an estimate.
     pub(super) error: &'a mut Option<f64>,
 }
@@ -72,6 +76,7 @@ impl Closer<'_> {
                 since: start,
                 partial: false,
                 corrects: true,
+                examples: &[],
             };
             self.write(series, &closing);
         }
@@ -82,6 +87,9 @@ impl Closer<'_> {
             self.close_sessions(series, end, last);
             return 0;
         }
+        let examples = series.take_examples(|examples| examples.open.take_until(end));
+        let rates = series.more.as_deref_mut().and_then(|more| more.rates.take());
+        self.rates = rates.and_then(|rates| rates.sum());
         let carries = self.shape.carries(series.head.kind);
         let has_points = !series.window.is_empty();
         if let Some(total) = series.window.accumulator.total() {
@@ -89,14 +97,13 @@ impl Closer<'_> {
             self.books.let_out.add(total);
         }
         if has_points && self.keeps_running(series.head.kind) {
-            let running = series.running.get_or_insert_default();
             // Both were added to one series before, so they go together.
-            let _ = running.merge(&series.window.accumulator, self.shape.max_scale(0));
+            let _ = series.running.merge(&series.window.accumulator, self.shape.max_scale(0));
         }
         if self.shape.parts > 1 {
             self.close_part(series, end, last);
         } else if has_points {
-            self.emit(series, &series.window, 0, end, last);
+            self.emit(series, &series.window, &examples, 0, end, last);
         } else if series.ended {
             self.emit_end(series, end);
         }
@@ -105,15 +112,23 @@ impl Closer<'_> {
         if let Some(more) = series.more.as_deref_mut().filter(|more| !more.tiers.is_empty()) {
             let _ = more.tiers[0].merge(&series.window, self.shape.max_scale(1));
         }
+        self.lift_examples(series, examples, 0);
         for tier in 0..self.shape.tiers.len() {
             let due = last || end.is_multiple_of(self.shape.tiers[tier]);
             let Some(window) = series.more.as_deref_mut().map(|more| std::mem::take(&mut more.tiers[tier]))
             else {
                 break;
             };
+            let examples = match due {
+                true => series.take_examples(|examples| match examples.tiers.get_mut(tier) {
+                    Some(chosen) => chosen.take_until(u64::MAX),
+                    None => Vec::new(),
+                }),
+                false => Vec::new(),
+            };
             if due && !window.is_empty() {
                 let tier_end = end.div_ceil(self.shape.tiers[tier]) * self.shape.tiers[tier];
-                self.emit(series, &window, tier + 1, tier_end, last);
+                self.emit(series, &window, &examples, tier + 1, tier_end, last);
                 flushed = flushed.max(if last { window.last } else { 0 });
             }
             let Some(more) = series.more.as_deref_mut() else { break };
@@ -124,9 +139,26 @@ impl Closer<'_> {
             } else {
                 more.tiers[tier] = window;
             }
+            self.lift_examples(series, examples, tier + 1);
         }
         series.window.reset(carries);
         flushed
+    }
+
+    /// Offers exemplars that were let out to the tier above.
+    fn lift_examples(&self, series: &mut Series, examples: Vec<Example>, tier: usize) {
+        if examples.is_empty() || tier >= self.shape.tiers.len() {
+            return;
+        }
+        let tiers = &mut series.more.get_or_insert_default().examples.get_or_insert_default().tiers;
+        if tiers.len() <= tier {
+            tiers.resize_with(tier + 1, Chosen::default);
+        }
+        for example in examples {
+            // All of a tier are of its open window.
+            let dropped = tiers[tier].offer(Example { due: 0, ..example }, self.shape.rule.exemplars);
+            self.metrics.exemplars_dropped.add(u64::from(dropped));
+        }
     }
 
     fn keeps_running(&self, kind: Kind) -> bool {
@@ -151,7 +183,7 @@ impl Closer<'_> {
         }
         let lets_out = fresh || self.shape.rule.window == WindowKind::Hopping;
         if lets_out && !whole.is_empty() {
-            self.emit(series, &whole, 0, end, last);
+            self.emit(series, &whole, &[], 0, end, last);
         }
     }
 
@@ -161,6 +193,7 @@ impl Closer<'_> {
         let count = more.sessions.iter().take_while(|session| over(session)).count();
         let closed: Vec<Window> = more.sessions.drain(..count).collect();
         for session in closed {
+            let examples = series.take_examples(|examples| examples.open.take_before(session.last));
             if let Some(total) = session.accumulator.total() {
                 self.books.let_out.add(total);
             }
@@ -174,13 +207,22 @@ impl Closer<'_> {
                 since: session.first,
                 partial: open || session.first < self.began,
                 corrects: false,
+                examples: &examples,
             };
             self.write(series, &closing);
         }
         series.ended = false;
     }
 
-    fn emit(&mut self, series: &Series, window: &Window, tier: usize, end: u64, last: bool) {
+    fn emit(
+        &mut self,
+        series: &Series,
+        window: &Window,
+        examples: &[Example],
+        tier: usize,
+        end: u64,
+        last: bool,
+    ) {
         let length = match tier.checked_sub(1) {
             None => self.shape.step * self.shape.parts as u64,
             Some(index) => self.shape.tiers[index],
@@ -190,13 +232,14 @@ impl Closer<'_> {
         let ends = if last { window.last.max(start + 1).min(end) } else { end };
         let closing = Closing {
             window,
-            running: series.running.as_deref(),
+            running: Some(&series.running).filter(|running| !running.is_empty()),
             tier,
             start,
             end: ends,
             since: series.start.min(ends),
             partial: begins < self.began || ends < end,
             corrects: false,
+            examples,
         };
         self.write(series, &closing);
     }
@@ -221,6 +264,7 @@ impl Closer<'_> {
             time,
             attributes: &series.attributes,
             attributes_field: series.head.kind.attributes_field(),
+            examples: &[],
             labelled: partial && self.shape.partial == PartialWindows::Label,
         }
     }
@@ -228,6 +272,7 @@ impl Closer<'_> {
     fn write(&mut self, series: &Series, closing: &Closing<'_>) {
         let kind = series.head.kind;
         let outputs = &self.shape.outputs[usize::from(kind.number())];
+        let holds_back = self.holds_back(outputs, closing);
         for (index, (function, form)) in outputs.iter().enumerate() {
             let cumulative = form.is_cumulative();
             if closing.corrects && !form.adds_up() {
@@ -242,7 +287,10 @@ impl Closer<'_> {
             // What is cumulative is as whole as it ever was.
             let partial = closing.partial && !cumulative;
             let start = if cumulative { closing.since } else { closing.start };
-            let stamp = self.stamp(series, start, closing.end, partial);
+            let mut stamp = self.stamp(series, start, closing.end, partial);
+            if form.is_cumulative() || form.adds_up() && !matches!(function, Function::Count) {
+                stamp.examples = closing.examples;
+            }
             let which = (index as u16) << TIER_BITS | closing.tier as u16;
             let value = match (cumulative, closing.running) {
                 (true, Some(running)) => running,
@@ -269,18 +317,28 @@ impl Closer<'_> {
                         });
                     }
                 }
-                (Form::Summary, Accumulator::Summary(_, point)) => {
-                    emission.add(&series.head, which, partial, |out| stamp.put_summary(out, point));
+                (Form::Summary, Accumulator::Summary(last)) => {
+                    emission.add(&series.head, which, partial, |out| stamp.put_summary(out, &last.1));
                 }
                 (Form::Gauge | Form::Sum { .. }, value) => {
                     let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;
-                    let number = evaluate(*function, value, closing.window, seconds, self.shape.rule.over);
+                    let number = match function {
+                        Function::RateSum => self.rates.map(|(sum, _)| Number::Double(sum)),
+                        Function::RateAvg => self.rates.map(|(sum, all)| Number::Double(sum / all as f64)),
+                        _ => evaluate(*function, value, closing.window, seconds, self.shape.rule.over),
+                    };
                     let is_gauge = *form == Form::Gauge;
                     if let Some(number) = number {
                         compare(self.error, *function, value, number);
                         let band = self.shape.rule.dead_band.as_ref().filter(|_| is_gauge);
                         let new = Shown { which, time: closing.end, value: as_double(number), calm: 0 };
-                        if band.is_some_and(|band| !leaves_band(band, &mut self.shown, new)) {
+                        let stays = match holds_back {
+                            Some(all) => is_gauge && all,
+                            None => {
+                                band.is_some_and(|band| !leaves_band(band, &mut self.shown, new, [new.value]))
+                            }
+                        };
+                        if stays {
                             self.metrics.held_back.add(1);
                             continue;
                         }
@@ -291,9 +349,30 @@ impl Closer<'_> {
                 }
                 _ => {}
             }
+            if !stamp.examples.is_empty() {
+                self.metrics.exemplars_kept.add(stamp.examples_within().count() as u64);
+            }
             self.metrics.points_out.add((emission.len() - before) as u64);
             self.metrics.bytes_out.add((emission.bytes() - bytes_before) as u64);
         }
+    }
+}
+
+impl Closer<'_> {
+    /// Whether all gauges of a window are held back, where they go out together with an envelope: by the first of them, and
+    /// by the smallest and the largest value. None where each of them goes by itself.
+    fn holds_back(&mut self, outputs: &[(Function, Form)], closing: &Closing<'_>) -> Option<bool> {
+        let band = self.shape.rule.dead_band.as_ref().filter(|band| band.envelope)?;
+        let Accumulator::Level(level) = &closing.window.accumulator else { return None };
+        let extent = level.extent.as_ref()?;
+        let index = outputs.iter().position(|(_, form)| *form == Form::Gauge)?;
+        let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;
+        let (function, over) = (outputs[index].0, self.shape.rule.over);
+        let value = evaluate(function, &closing.window.accumulator, closing.window, seconds, over)?;
+        let which = (index as u16) << TIER_BITS | closing.tier as u16;
+        let new = Shown { which, time: closing.end, value: as_double(value), calm: 0 };
+        let values = [new.value, as_double(extent.min), as_double(extent.max)];
+        Some(!leaves_band(band, &mut self.shown, new, values))
     }
 }
 
@@ -306,15 +385,21 @@ fn compare(largest: &mut Option<f64>, function: Function, value: &Accumulator, e
     }
 }
 
-/// Whether a gauge has to go out: it left the dead band around what went out last, or that is long ago. Then it is noted.
-fn leaves_band(band: &DeadBand, shown: &mut Vec<Shown>, new: Shown) -> bool {
+/// Whether a gauge has to go out: one of its values left the dead band around what went out last, or that is long ago. Then it is
+/// noted.
+fn leaves_band(
+    band: &DeadBand,
+    shown: &mut Vec<Shown>,
+    new: Shown,
+    values: impl IntoIterator<Item = f64>,
+) -> bool {
     let Some(last) = shown.iter_mut().find(|shown| shown.which == new.which) else {
         shown.push(new);
         return true;
     };
     let width = band.absolute.max(band.relative * last.value.abs());
     let due = new.time.saturating_sub(last.time) >= band.heartbeat.as_nanos().max(0) as u64;
-    let is_calm = (new.value - last.value).abs() <= width;
+    let is_calm = values.into_iter().all(|value| (value - last.value).abs() <= width);
     let calm = if is_calm { last.calm.saturating_add(1) } else { 0 };
     let leaves = due || calm <= band.calm_windows;
     if leaves {

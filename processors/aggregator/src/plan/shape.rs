@@ -81,6 +81,7 @@ impl Shape {
                 histogram: has(|function| matches!(function, Function::Histogram | Function::Quantile(_))),
                 unique: has(|function| *function == Function::Unique),
                 time_weighted: has(|function| *function == Function::TimeWeightedAvg),
+                rates: has(|function| matches!(function, Function::RateSum | Function::RateAvg)),
                 shadow: has(|function| matches!(function, Function::Unique | Function::Quantile(_))),
             };
             shape.outputs[usize::from(kind.number())] = outputs;
@@ -91,12 +92,24 @@ impl Shape {
     fn outputs_of(&self, kind: Kind) -> Vec<(Function, Form)> {
         let overlaps = self.overlaps() || self.gap > 0 && kind == Kind::UpDownCounter;
         let natural = kind.natural(self.grouping.keeps_identity(), overlaps);
-        let functions = match self.rule.outputs.is_empty() {
+        let mut functions = match self.rule.outputs.is_empty() {
             true => natural.into_iter().collect(),
             false => self.rule.outputs.clone(),
         };
+        if self.rule.has_envelope() && kind == Kind::Gauge && !functions.is_empty() {
+            for bound in [Function::Min, Function::Max] {
+                if !functions.contains(&bound) {
+                    functions.push(bound);
+                }
+            }
+        }
         let form = |function| Some((function, kind.form(function, overlaps)?));
         functions.into_iter().filter_map(form).collect()
+    }
+
+    /// Whether each stream counts by itself.
+    pub(crate) fn has_rates(&self) -> bool {
+        self.needs.iter().any(|needs| needs.rates)
     }
 
     /// Whether windows end when their series does.
@@ -149,6 +162,16 @@ impl Shape {
     pub(super) fn needs_of(&self, series: &Series) -> Needs {
         let needs = self.needs(series.head.kind);
         Needs { shadow: needs.shadow && series.is_sample, ..needs }
+    }
+
+    /// How many exemplars a window of this kind keeps.
+    pub(crate) fn examples(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Counter { .. } | Kind::Explicit(_) | Kind::Exponential(_) if !self.overlaps() => {
+                self.rule.exemplars
+            }
+            _ => 0,
+        }
     }
 
     /// Whether levels stay until they are replaced.
@@ -215,8 +238,8 @@ impl Shape {
             Function::Series => b"{series}".to_vec(),
             Function::Unique => b"{value}".to_vec(),
             Function::Stdvar => Vec::new(),
-            Function::Rate if head.unit.is_empty() => b"1/s".to_vec(),
-            Function::Rate => [&*head.unit, b"/s"].concat(),
+            Function::Rate | Function::RateSum | Function::RateAvg if head.unit.is_empty() => b"1/s".to_vec(),
+            Function::Rate | Function::RateSum | Function::RateAvg => [&*head.unit, b"/s"].concat(),
             _ => head.unit.to_vec(),
         };
         let interval = (!self.tiers.is_empty()).then(|| Arc::from(self.interval_text(tier)));

@@ -8,7 +8,7 @@ use phoenix_pdata::{Signal, count_items};
 use phoenix_series::Slot;
 
 use super::{Aggregator, Early};
-use crate::checkpoint::Writing;
+use crate::checkpoint::{Checkpoint, Writing};
 use crate::journal::Journal;
 use crate::state::Capture;
 use crate::stream::{Stream, Target, Targets};
@@ -56,6 +56,9 @@ impl Aggregator {
         self.horizon = old.horizon;
         self.begun = old.begun;
         self.watermark.take_over(&mut old.watermark);
+        if let (Some(mine), Some(theirs)) = (&mut self.replicas, &mut old.replicas) {
+            mine.take_over(theirs);
+        }
         let mut plans = HashMap::new();
         for (index, plan) in self.plans.iter_mut().enumerate() {
             let Some(theirs) = old.plans.iter().position(|theirs| theirs.id == plan.id) else {
@@ -97,17 +100,13 @@ impl Aggregator {
         for slot in slots {
             let Some(key) = old.streams.key(slot) else { continue };
             let Some(theirs) = old.streams.get_mut(slot) else { continue };
-            let kept = |target: &Target| Some(Target { plan: *plans.get(&target.plan)?, ..*target });
+            let kept = |target: Target| Some(Target { plan: *plans.get(&target.plan)?, ..target });
             let targets = theirs.targets.iter().filter_map(kept).collect();
             let stream = match all_kept {
                 true => std::mem::replace(theirs, Stream::new(theirs.meaning)),
                 false => {
-                    let gone: Targets = theirs
-                        .targets
-                        .iter()
-                        .filter(|target| !plans.contains_key(&target.plan))
-                        .copied()
-                        .collect();
+                    let gone: Targets =
+                        theirs.targets.iter().filter(|target| !plans.contains_key(&target.plan)).collect();
                     let copy = Stream {
                         meaning: theirs.meaning,
                         generation: 0,
@@ -127,7 +126,7 @@ impl Aggregator {
             // The limit may be lower now: then the last ones are forgotten, as if they were idle.
             if let Err(stream) = self.streams.insert(key, stream) {
                 self.horizon = self.horizon.max(stream.last.place.time);
-                for target in &stream.targets {
+                for target in stream.targets.iter() {
                     self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, None);
                 }
             }
@@ -168,7 +167,6 @@ impl Aggregator {
     /// Reads the state of the last run, if there is one, and what came after it was written.
     pub(super) fn restore(&mut self, now: Now, out: &mut Output) {
         let Some(checkpoint) = self.checkpoint.clone() else { return };
-        let place = checkpoint.place();
         match checkpoint.read() {
             Ok(Some(parts)) => match self.read_state(&parts, now) {
                 Some(()) => {
@@ -176,16 +174,28 @@ impl Aggregator {
                 }
                 None => {
                     self.clear();
-                    tracing::error!(path = %place, "the state cannot be read: starting without");
+                    self.set_aside(&checkpoint, "what is in it does not fit together");
                 }
             },
             Ok(None) => {}
-            Err(error) => {
-                tracing::error!(path = %place, %error, "the state cannot be read: starting without");
-            }
+            Err(error) => self.set_aside(&checkpoint, error),
         }
         self.next_checkpoint = now.monotonic + self.settings.checkpoint_interval;
         self.replay(now, out);
+    }
+
+    /// The state of the last run cannot be read: it is kept for people, and the start is fresh.
+    fn set_aside(&self, checkpoint: &Checkpoint, error: impl std::fmt::Display) {
+        self.metrics.checkpoints_unreadable.add(1);
+        let path = checkpoint.place();
+        match checkpoint.set_aside() {
+            Ok(aside) => {
+                tracing::error!(%path, %error, %aside, "the state cannot be read: it is set aside, and the start is fresh");
+            }
+            Err(failure) => {
+                tracing::error!(%path, %error, %failure, "the state cannot be read: the start is fresh");
+            }
+        }
     }
 
     /// Takes the requests that are not part of the checkpoint, as they were taken before. They are in the books of the last run;
@@ -276,7 +286,7 @@ impl Aggregator {
         if let Some(route) = self.streams.get(slot).and_then(|stream| stream.route) {
             capture.route(route, &self.routes);
         }
-        for target in self.streams.get(slot).iter().flat_map(|stream| &stream.targets) {
+        for target in self.streams.get(slot).iter().flat_map(|stream| stream.targets.iter()) {
             let plan = usize::from(target.plan);
             capture.series(plan, target.slot, &self.plans[plan].table);
         }

@@ -58,10 +58,19 @@ impl Aggregator {
                 .iter()
                 .for_each(|target| self.plans[usize::from(target.plan)].bytes_in += bytes),
         }
-        let result = self.accept(slot, partition, point, now, &mut tally.events);
+        let result = match self.replicas {
+            Some(_) => self.accept_member(slot, origin, partition, point, now, &mut tally.events),
+            None => self
+                .sample(point, now)
+                .and_then(|sample| self.accept(slot, partition, sample, 0, now, &mut tally.events))
+                .map(|()| true),
+        };
+        if matches!(result, Ok(true)) && !point.exemplars().bytes().is_empty() {
+            self.keep_examples(slot, origin, point);
+        }
         if fate == Fate::Leaves {
             match result {
-                Ok(()) => {
+                Ok(_) => {
                     tally.absorbed += 1;
                     tally.absorbed_bytes += bytes;
                 }
@@ -84,7 +93,10 @@ impl Aggregator {
         attributes: Attributes<'a>,
         point: &impl Point<'a>,
     ) -> Result<Option<Slot>, &'static str> {
-        let attributes_id = self.hasher.attributes(&attributes);
+        let mut attributes_id = self.hasher.attributes(&attributes);
+        if let Some(replica) = self.member_of(attributes).replica {
+            attributes_id = attributes_id.minus(replica);
+        }
         let key = self.hasher.ordered([origin.id, attributes_id]);
         let known = self.streams.find(key);
         match known.filter(|slot| self.is_current(*slot)) {
@@ -93,15 +105,8 @@ impl Aggregator {
         }
     }
 
-    /// Puts a data point into its stream, and takes what the watermark has passed.
-    pub(super) fn accept<'a>(
-        &mut self,
-        slot: Slot,
-        partition: Partition,
-        point: impl Point<'a>,
-        now: Now,
-        events: &mut Events,
-    ) -> Result<(), &'static str> {
+    /// What a data point says, at a time that is not far ahead of the clock.
+    pub(super) fn sample<'a>(&mut self, point: impl Point<'a>, now: Now) -> Result<Sample, &'static str> {
         let value = point.value(&mut self.pool).map_err(|unusable| match unusable {
             Unusable::NotFinite => "not_finite",
             Unusable::Invalid => "invalid",
@@ -113,14 +118,33 @@ impl Aggregator {
             sample.place.time = latest;
             sample.place.start = sample.place.start.min(latest);
         }
+        Ok(sample)
+    }
+
+    /// Puts a data point into its stream, and takes what the watermark has passed. Up to `since` another replica was the one
+    /// that counts; 0 if there was none.
+    pub(super) fn accept(
+        &mut self,
+        slot: Slot,
+        partition: Partition,
+        mut sample: Sample,
+        since: u64,
+        now: Now,
+        events: &mut Events,
+    ) -> Result<(), &'static str> {
         let time = sample.place.time;
         self.watermark.observe(partition, time, now.monotonic);
         let limit = self.limit().min(self.watermark.current());
         self.preserve(slot);
         let Some(stream) = self.streams.get_mut(slot) else { return Ok(()) };
+        if since > 0 && stream.newest() <= since && !stream.hand_over(&mut sample) {
+            self.pool.give_back(sample.value);
+            self.replicas.iter().for_each(|replicas| replicas.discard());
+            return Ok(());
+        }
         match stream.place(time) {
             Standing::Duplicate => {
-                for target in &stream.targets {
+                for target in stream.targets.iter() {
                     self.plans[usize::from(target.plan)].quality.duplicates += 1;
                 }
                 self.pool.give_back(sample.value);
@@ -138,7 +162,7 @@ impl Aggregator {
             }
             Standing::Newer => {
                 if !stream.waiting.insert(&mut sample) {
-                    for target in &stream.targets {
+                    for target in stream.targets.iter() {
                         self.plans[usize::from(target.plan)].quality.duplicates += 1;
                     }
                     self.pool.give_back(sample.value);
@@ -162,6 +186,7 @@ impl Aggregator {
 
     /// Takes the data points of a stream up to a time. Returns what became of the last one.
     pub(super) fn release(&mut self, slot: Slot, limit: u64, events: &mut Events) -> Option<Outcome> {
+        let key = self.streams.key(slot).unwrap_or_default().half();
         let beginning = Beginning { first_sample: self.settings.first_sample, horizon: self.horizon };
         let stream = self.streams.get_mut(slot)?;
         let mut outcome = None;
@@ -180,7 +205,7 @@ impl Aggregator {
             }
             let ended_already = revives && stream.ended;
             let mut best = Outcome::Late;
-            for target in &stream.targets {
+            for target in stream.targets.iter() {
                 if ended_already || time <= target.since {
                     best = Outcome::Taken;
                     continue;
@@ -193,6 +218,7 @@ impl Aggregator {
                     since: target.since,
                     meaning,
                     revives: revives && !stream.ended,
+                    stream: key,
                 };
                 let found = self.plans[usize::from(target.plan)].take(target.slot, &change, delivery);
                 if found != Outcome::Late {
@@ -210,7 +236,7 @@ impl Aggregator {
         let Some(stream) = self.streams.get(slot) else { return false };
         let change = crate::stream::Change::Increment { value: &sample.value, from: sample.place.start };
         let mut taken = false;
-        for target in &stream.targets {
+        for target in stream.targets.iter() {
             let plan = &mut self.plans[usize::from(target.plan)];
             // The stream has been seen in this window already.
             let delivery = Delivery {
@@ -221,6 +247,7 @@ impl Aggregator {
                 since: target.since,
                 meaning: stream.meaning,
                 revives: false,
+                stream: self.streams.key(slot).unwrap_or_default().half(),
             };
             taken |= plan.take(target.slot, &change, delivery) != Outcome::Late;
         }

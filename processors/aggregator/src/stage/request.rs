@@ -90,7 +90,13 @@ impl Aggregator {
         let (mut scopes, mut metrics, mut points) = (Vec::new(), Vec::new(), Vec::new());
         for entry in view::resource_metrics(piece) {
             let (resource, schema) = (entry.resource(), entry.schema_url());
-            let resource_id = self.identities.resource(&mut self.hasher, resource, schema);
+            let member = resource.map(|resource| self.member_of(resource.attributes())).unwrap_or_default();
+            let resource_id = self.identities.resource(
+                &mut self.hasher,
+                resource,
+                schema,
+                member.replica.unwrap_or_default(),
+            );
             let partition = self.watermark.partition(resource_id);
             let mut of_resource = Part::default();
             scopes.clear();
@@ -109,6 +115,7 @@ impl Aggregator {
                         resource,
                         resource_schema: schema,
                         resource_id,
+                        member,
                         scope,
                         scope_schema,
                         scope_id,

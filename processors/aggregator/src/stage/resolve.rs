@@ -85,7 +85,7 @@ impl Aggregator {
         let target = |(plan, slot): &(u16, Slot)| {
             let old = before.iter().find(|old| (old.plan, old.slot) == (*plan, *slot));
             if let Some(old) = old {
-                return *old;
+                return old;
             }
             self.plans[usize::from(*plan)].streams += 1;
             if let Some(series) = self.plans[usize::from(*plan)].table.get_mut(*slot) {
@@ -96,7 +96,8 @@ impl Aggregator {
         };
         stream.targets = found.iter().map(target).collect();
         stream.generation = self.generation;
-        let (former, targets) = (stream.route.take(), stream.targets.clone());
+        let former = stream.route.take();
+        let targets: SmallVec<[Target; 8]> = stream.targets.iter().collect();
         self.leave_route(former);
         let route = self.route_of(meaning, &targets);
         if let Some(stream) = self.streams.get_mut(slot) {
@@ -158,7 +159,7 @@ impl Aggregator {
         attributes_id: Fingerprint,
     ) -> Place {
         let grouping = &self.plans[plan].shape.grouping;
-        if grouping.keeps_identity() {
+        if grouping.keeps_all() {
             let mut encoded = Vec::new();
             for attribute in came.point().bodies() {
                 put_bytes(&mut encoded, kind.attributes_field(), attribute);

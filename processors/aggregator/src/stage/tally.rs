@@ -47,6 +47,7 @@ impl Aggregator {
                 "out_of_order" => &self.metrics.out_of_order,
                 "stream_limit" => &self.metrics.stream_limit,
                 "series_limit" => &self.metrics.series_limit,
+                "cluster_limit" => &self.metrics.cluster_limit,
                 _ => &self.metrics.late,
             };
             counter.add(*count);

@@ -4,7 +4,9 @@ use phoenix_component::Output;
 use phoenix_series::{Slot, Table};
 
 use super::Aggregator;
-use crate::stream::{Events, Stream, Target};
+use crate::replicas::Replicas;
+use crate::series::Series;
+use crate::stream::{Events, Stream};
 
 /// Streams and series that are looked at in one call.
 pub(super) const PORTION: usize = 16_384;
@@ -77,6 +79,8 @@ impl Aggregator {
     }
 
     fn start_closing(&mut self, end: u64, last: bool) {
+        let idle_before = self.watermark.current().saturating_sub(self.settings.staleness);
+        self.replicas.iter_mut().for_each(|replicas| replicas.forget_idle(idle_before));
         self.closing = Some(Closing { end, last, phase: Phase::Streams { next: 0 }, earliest: u64::MAX });
     }
 
@@ -169,7 +173,7 @@ impl Aggregator {
         self.shortcuts.remove(slot);
         self.horizon = self.horizon.max(stream.last.place.time);
         let level = stream.level();
-        for target in &stream.targets {
+        for target in stream.targets.iter() {
             let level = level.filter(|(since, _)| *since > target.since).map(|(_, value)| value);
             self.plans[usize::from(target.plan)].leave(target.slot, !stream.ended, level);
         }
@@ -226,16 +230,16 @@ impl Aggregator {
 
     /// Bytes of all streams and series, from some of them: looking at all would hold up who waits.
     pub(crate) fn state_bytes(&self) -> usize {
-        // A place in the index: a fingerprint and a slot, with the room that a hash table keeps.
-        const PLACE: usize = 20 * 2 + 16;
-        let series = self.plans.iter().map(|plan| sampled(&plan.table, |series| series.bytes() + PLACE));
-        let stream = |stream: &Stream| {
-            size_of::<Stream>()
-                + PLACE
-                + if stream.targets.spilled() { stream.targets.capacity() * size_of::<Target>() } else { 0 }
-        };
+        // A fingerprint, and a slot in the index with the room that a hash table keeps.
+        const PLACE: usize = 16 + 11;
+        // What an allocator takes for the attributes beside them.
+        const ALLOCATED: usize = 14;
+        let bytes = |series: &Series| series.bytes() + PLACE + ALLOCATED;
+        let series = self.plans.iter().map(|plan| sampled(&plan.table, bytes));
+        let stream = |stream: &Stream| size_of::<Stream>() + PLACE + stream.targets.heap_bytes();
         let routes = sampled(&self.routes, |route| route.bytes() + PLACE);
-        series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory()
+        let standby = self.replicas.as_ref().map_or(0, |replicas| replicas.bytes());
+        series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory() + standby
     }
 
     /// Lets go of everything.
@@ -243,6 +247,7 @@ impl Aggregator {
         self.streams.retain(|_, _| false);
         self.routes.retain(|_, _| false);
         self.shortcuts.clear();
+        self.replicas.iter_mut().for_each(Replicas::clear);
         for plan in &mut self.plans {
             plan.table.retain(|_, _| false);
             plan.heads.clear();

@@ -7,8 +7,8 @@ use phoenix_pdata::write::{put_fixed64, put_message, put_uint};
 use phoenix_series::{Slot, Table};
 
 use super::{
-    BEGUN, CURRENT, HEAD, HORIZON, NEWEST, PLAN, REQUEST, ROUTE, SEED, SERIES, STREAM, STREAMS, put_head,
-    put_plan, put_route, put_series, put_stream,
+    BEGUN, CURRENT, HEAD, HORIZON, LEAD, NEWEST, PLAN, REQUEST, ROUTE, SEED, SERIES, STREAM, STREAMS,
+    put_head, put_lead, put_plan, put_route, put_series, put_stream,
 };
 use crate::route::Route;
 use crate::series::Series;
@@ -67,6 +67,9 @@ impl Capture {
         put_uint(&mut out, BEGUN, u64::from(aggregator.begun));
         put_fixed64(&mut out, REQUEST, aggregator.request());
         put_uint(&mut out, STREAMS, aggregator.streams.len() as u64);
+        for lead in aggregator.replicas.iter().flat_map(|replicas| replicas.leads()) {
+            put_message(&mut out, LEAD, |out| put_lead(out, lead));
+        }
         for plan in &aggregator.plans {
             put_message(&mut out, PLAN, |out| put_plan(out, plan));
         }

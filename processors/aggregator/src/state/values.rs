@@ -186,9 +186,9 @@ pub(super) fn put_accumulator(out: &mut Vec<u8>, accumulator: &Accumulator) {
         Accumulator::Level(level) => put_message(out, 2, |out| put_level(out, level)),
         Accumulator::Explicit(histogram) => put_message(out, 3, |out| put_explicit(out, histogram)),
         Accumulator::Exponential(histogram) => put_message(out, 4, |out| put_exponential(out, histogram)),
-        Accumulator::Summary(time, bytes) => put_message(out, 5, |out| {
-            put_fixed64(out, 1, *time);
-            put_bytes(out, 2, bytes);
+        Accumulator::Summary(last) => put_message(out, 5, |out| {
+            put_fixed64(out, 1, last.0);
+            put_bytes(out, 2, &last.1);
         }),
     }
 }
@@ -202,7 +202,7 @@ pub(super) fn read_accumulator(body: &[u8]) -> Read<Accumulator> {
         4 => Accumulator::Exponential(Box::new(read_exponential(field.body)?)),
         5 => {
             let mut fields = Fields::new(field.body);
-            Accumulator::Summary(fields.next()?.scalar, fields.next()?.body.into())
+            Accumulator::Summary(Box::new((fields.next()?.scalar, fields.next()?.body.into())))
         }
         _ => return None,
     })

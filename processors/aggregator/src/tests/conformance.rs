@@ -1,14 +1,28 @@
-//! Cases with exact numbers, most of them from what others got wrong.
+//! Cases with exact numbers, most of them from what others got wrong. Each has a number, and a test that names it.
 //!
-//! | what is tried | where |
-//! |---|---|
-//! | resets of one of several counters; first values with and without a start; means over data points and over streams; sums of gauges by their latest; deltas of different times; gaps of deltas; histograms with common bounds, with none, and reset in one bucket; scales of exponential histograms; disorder and lateness; streams that end; streams that come back after they were forgotten; a window at a shutdown | here |
-//! | limits: what is over them, none at exactly the limit, cumulative sums and gauges over it | [`limits`](super::limits) |
-//! | state over a shutdown and what comes after it | [`lasting`](super::lasting) |
-//! | the most buckets of an exponential histogram, and those that reach into the bucket of zero | `phoenix-series` |
+//! | case | what is tried | where |
+//! |---|---|---|
+//! | 1 | one of several counters starts again | here |
+//! | 2 | first values with and without a start | here |
+//! | 3 | means over data points and over streams | here |
+//! | 4 | sums of gauges by the latest of each | here |
+//! | 5 | deltas of different times in one window | here |
+//! | 6 | gaps of deltas | here; what is cumulative goes on, see below |
+//! | 7, 8 | histograms with common bounds, and with none | here |
+//! | 9, 10 | scales of exponential histograms | here |
+//! | 11, 12 | the most buckets, and the bucket of zero | `phoenix-series`, `exponential/tests.rs` |
+//! | 13, 14 | a histogram that falls as a whole, and in one bucket | here |
+//! | 15, 16, 17, 18 | more series than there is room for, and exactly as many; cumulative ones and gauges | [`limits`](super::limits) |
+//! | 19 | disorder, the watermark and lateness | here |
+//! | 20 | streams that end | here |
+//! | 21 | five aggregates of one window, over a reset between windows | here |
+//! | 22 | rates over the time between data points | here |
+//! | 24 | a stream that comes back after it was forgotten | here |
+//! | 25 | a window at a shutdown, and after it | here and [`lasting`](super::lasting) |
 //!
-//! A series of several streams has no gap where one of them has: `gaps` counts it, and what is cumulative goes on since its
-//! start, as it does when a stream ends.
+//! 23 is about removing bounds: the optimizer does that. In 6 others let a cumulative series start anew behind a gap. Here `gaps` counts it and the
+//! series goes on since its start: it may be that of many streams, of which one has a gap, and a gap says that data is missing and not that somebody
+//! counts from 0 again. What is let out adds up either way.
 
 use super::*;
 
@@ -28,6 +42,7 @@ fn senders_of_both_temporalities_give_one_series() {
 
 const NO_WAIT: &str = r#""watermark": {"out_of_order": "0s", "partition": "none"}"#;
 
+/// Case 1.
 #[test]
 fn resets_of_one_stream_do_not_disturb_the_sum_of_several() {
     let mut tested = Tested::new(&rule(r#""interval": "10s", "without": ["pod"]"#, NO_WAIT));
@@ -49,6 +64,7 @@ fn resets_of_one_stream_do_not_disturb_the_sum_of_several() {
     assert_eq!(tested.counted("resets"), 1);
 }
 
+/// Case 2.
 #[test]
 fn a_first_value_counts_if_it_is_known_from_when() {
     let settings = rule(r#""by": ["pod"], "outputs": ["increase"]"#, NO_WAIT);
@@ -61,6 +77,7 @@ fn a_first_value_counts_if_it_is_known_from_when() {
     );
 }
 
+/// Case 3.
 #[test]
 fn a_mean_is_over_data_points_or_over_streams() {
     let mut points = vec![point("a", Of::Gauge, None, 1, 10)];
@@ -75,6 +92,7 @@ fn a_mean_is_over_data_points_or_over_streams() {
     }
 }
 
+/// Case 4.
 #[test]
 fn a_sum_of_gauges_is_that_of_the_latest_of_each_stream() {
     let mut tested = Tested::new(&rule(r#""without": ["pod"], "outputs": ["sum"]"#, NO_WAIT));
@@ -84,6 +102,7 @@ fn a_sum_of_gauges_is_that_of_the_latest_of_each_stream() {
     assert_eq!(values(&found), [(60.0, Value::Int(8))]);
 }
 
+/// Case 5.
 #[test]
 fn increments_of_different_times_meet_in_their_window() {
     let mut tested = Tested::new(&rule(r#""interval": "20s", "without": ["pod"]"#, NO_WAIT));
@@ -93,6 +112,7 @@ fn increments_of_different_times_meet_in_their_window() {
     assert_eq!((found[0].start, found[0].kind, found[0].partial), (0.0, "delta", false));
 }
 
+/// Case 6.
 #[test]
 fn gaps_of_delta_streams_are_counted_and_not_filled() {
     let mut tested = Tested::new(&rule(r#""interval": "10s", "temporality": "cumulative""#, NO_WAIT));
@@ -104,6 +124,15 @@ fn gaps_of_delta_streams_are_counted_and_not_filled() {
     assert_eq!(values(&found), [(10.0, Value::Int(4)), (30.0, Value::Int(10))]);
     assert!(found.iter().all(|out| out.start == 0.0), "{found:?}");
     assert_eq!(tested.counted("gaps"), 1);
+    // As deltas it is 4 up to 10 and 6 from 20 on, as it came.
+    let mut tested = Tested::new(&rule(r#""interval": "10s""#, NO_WAIT));
+    let found = tested.send(&[
+        point("a", DELTA, 0, 10, 4),
+        point("a", DELTA, 20, 30, 6),
+        point("a", DELTA, 30, 31, 0),
+    ]);
+    let found: Vec<_> = found.iter().map(|out| (out.start, out.time, out.value.clone())).collect();
+    assert_eq!(found, [(0.0, 10.0, Value::Int(4)), (20.0, 30.0, Value::Int(6))]);
 }
 
 fn histogram(
@@ -118,6 +147,7 @@ fn histogram(
     In { pod, of: Of::Histogram(temporality), start: Some(0), time, says }
 }
 
+/// Cases 7 and 8.
 #[test]
 fn histograms_meet_on_common_bounds_or_pass() {
     let delta = Temporality::Delta;
@@ -135,6 +165,7 @@ fn histograms_meet_on_common_bounds_or_pass() {
     assert_eq!(found[0].value, Value::Explicit(vec![1.0, 10.0], vec![3, 13, 3], 19));
 }
 
+/// Cases 13 and 14.
 #[test]
 fn a_cumulative_histogram_that_falls_in_any_bucket_started_again() {
     let cumulative = Temporality::Cumulative;
@@ -183,6 +214,7 @@ fn histograms_whose_first_value_is_a_baseline_count_from_the_second_on() {
     assert_eq!(values(&found), expected);
 }
 
+/// Cases 9 and 10.
 #[test]
 fn exponential_histograms_are_put_on_one_scale() {
     let exponential = |pod, scale, offset, counts: &[u64]| In {
@@ -200,6 +232,7 @@ fn exponential_histograms_are_put_on_one_scale() {
     assert_eq!(tested.drain()[0].value, Value::Exponential(2, -2, vec![1, 5, 9, 13], 28));
 }
 
+/// Case 19.
 #[test]
 fn the_watermark_closes_windows_and_what_comes_later_is_counted() {
     let settings = rule("\"by\": []", r#""watermark": {"out_of_order": "30s", "partition": "none"}"#);
@@ -231,6 +264,7 @@ fn late_increments_within_the_allowed_lateness_go_into_the_open_window() {
     assert_eq!(values(&tested.drain()), [(70.0, Value::Int(112))]);
 }
 
+/// Case 20.
 #[test]
 fn a_stream_that_ends_leaves_and_the_last_one_ends_the_series() {
     let ended = |pod, time| In { pod, of: Of::Gauge, start: None, time, says: Says::Ended };
@@ -257,6 +291,7 @@ fn a_sum_that_can_fall_is_that_of_all_who_are_there() {
     assert!(found.iter().all(|out| out.kind == "cumulative"));
 }
 
+/// Case 24.
 #[test]
 fn a_stream_that_comes_back_after_it_was_forgotten_is_not_counted_twice() {
     for (staleness, counted) in [("60s", 0), ("300s", 15)] {
@@ -274,6 +309,7 @@ fn a_stream_that_comes_back_after_it_was_forgotten_is_not_counted_twice() {
     }
 }
 
+/// Case 25.
 #[test]
 fn a_window_that_is_let_out_early_ends_where_its_data_does() {
     let mut tested = Tested::new(&rule("\"by\": []", NO_WAIT));
@@ -281,4 +317,73 @@ fn a_window_that_is_let_out_early_ends_where_its_data_does() {
     let found = tested.drain();
     assert_eq!(values(&found), [(40.0, Value::Int(9))]);
     assert_eq!((found[0].start, found[0].partial), (0.0, true));
+}
+
+/// Case 21.
+#[test]
+fn five_aggregates_of_a_window_make_up_for_what_was_in_it() {
+    let five = r#""interval": "5m", "outputs": ["count", "min", "max", "avg", "total"], "name": "{output}""#;
+    let mut tested = Tested::new(&rule(five, r#""watermark": {"out_of_order": "0s", "partition": "none"}"#));
+    let values = [1, 3, 5, 2, 4, 6, 1];
+    let times = (0..).map(|minute| 1 + 60 * minute);
+    let mut found = Vec::new();
+    for (value, time) in values.into_iter().zip(times) {
+        found.extend(tested.send(&[point("a", Of::Gauge, None, time, value)]));
+        // The same as a counter, which falls twice: in a window, and from one to the next.
+        found.extend(tested.send(&[point("a", CUMULATIVE, 0, time, value)]));
+    }
+    found.extend(tested.drain());
+    let of = |name: &str, kind: &str, window: usize| {
+        let found: Vec<_> = found.iter().filter(|out| out.name == name && out.kind == kind).collect();
+        match found[window].value {
+            Value::Int(value) => value as f64,
+            Value::Double(value) => value,
+            ref other => panic!("{other:?}"),
+        }
+    };
+    let both = |name, kind| (of(name, kind, 0), of(name, kind, 1));
+    assert_eq!((both("min", "gauge"), both("max", "gauge")), ((1.0, 1.0), (5.0, 6.0)));
+    let gauge_counts: Vec<_> = found.iter().filter(|out| out.name == "count").map(|out| &out.value).collect();
+    assert_eq!(
+        gauge_counts,
+        [5, 5, 2, 2].map(Value::Int).iter().collect::<Vec<_>>(),
+        "of the gauge and the counter"
+    );
+    assert_eq!(both("avg", "gauge"), (15.0 / 5.0, 7.0 / 2.0), "sums of 15 and 7");
+    assert_eq!(both("total", "cumulative"), (9.0, 12.0));
+}
+
+/// Case 22.
+#[test]
+fn rates_are_over_the_time_between_data_points() {
+    let rates = r#""outputs": ["rate_sum", "rate_avg"], "without": ["pod"], "name": "{output}""#;
+    let settings = rule(rates, NO_WAIT);
+    let a = [point("a", CUMULATIVE, None, 60, 10), point("a", CUMULATIVE, None, 100, 50)];
+    let b = [point("b", CUMULATIVE, None, 60, 1), point("b", CUMULATIVE, None, 110, 6)];
+    // Whoever is seen first, and over a restart.
+    for points in [[&a[0], &b[0], &a[1], &b[1]], [&b[0], &b[1], &a[0], &a[1]]] {
+        for cut in 0..4 {
+            let mut tested = Bare::new(&settings, &place());
+            for (index, point) in points.into_iter().enumerate() {
+                if index == cut {
+                    let state = tested.aggregator.write_state();
+                    let mut next = Bare::new(&settings, &place());
+                    next.aggregator.restore_from(&state, tested.now);
+                    next.found = tested.take();
+                    tested = next;
+                }
+                tested.send(std::slice::from_ref(point));
+            }
+            tested.send(&[point("c", CUMULATIVE, 0, 121, 1000)]);
+            let found: Vec<_> = tested.take().into_iter().filter(|out| out.time == 120.0).collect();
+            let found: Vec<_> = found.iter().map(|out| (out.name.as_str(), &out.value)).collect();
+            assert_eq!(
+                found,
+                [("rate_sum", &Value::Double(1.1)), ("rate_avg", &Value::Double(0.55))],
+                "{cut}"
+            );
+            // One that is new has no rate.
+            assert_eq!(tested.drain(), []);
+        }
+    }
 }

@@ -82,6 +82,28 @@ fn a_state_that_cannot_be_read_is_left_alone_and_the_start_is_fresh() {
 }
 
 #[test]
+fn a_state_of_a_later_version_is_set_aside_for_who_can_read_it() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let settings = with_checkpoint("\"by\": [], \"outputs\": [\"total\"]", directory.path(), "");
+    let mut first = Bare::new(&settings, &place());
+    first.send(&[point("a", DELTA, 0, 20, 4)]);
+    assert_eq!(first.drain(), []);
+    let path = directory.path().join("aggregator-metrics.checkpoint");
+    let mut future = std::fs::read(&path).expect("a checkpoint");
+    future[8] += 1;
+    std::fs::write(&path, &future).expect("written");
+    let mut second = Tested::new(&settings);
+    second.send(&[point("a", DELTA, 20, 61, 5)]);
+    second.drain();
+    let unreadable = [("outcome", "unreadable")];
+    assert_eq!(second.metrics.sum("phoenix_processor_aggregator_checkpoints", &unreadable), 1);
+    // Its own state does not replace it.
+    let aside = directory.path().join("aggregator-metrics.checkpoint.unreadable");
+    assert_eq!(std::fs::read(aside).expect("set aside"), future);
+    assert!(path.exists());
+}
+
+#[test]
 fn a_crash_loses_no_more_than_an_interval() {
     let directory = tempfile::tempdir().expect("a folder");
     let settings = with_checkpoint("\"by\": [], \"outputs\": [\"total\"]", directory.path(), "");

@@ -4,6 +4,7 @@ use super::*;
 
 const NO_WAIT: &str = r#""watermark": {"out_of_order": "0s", "partition": "none"}"#;
 
+/// Cases 15, 16 and 18.
 #[test]
 fn sums_beyond_the_limit_go_into_one_series_and_the_total_stays() {
     let pods = ["s1", "s2", "s3", "s4", "s5"];
@@ -30,6 +31,7 @@ fn sums_beyond_the_limit_go_into_one_series_and_the_total_stays() {
     assert_eq!((tested.drain().len(), tested.dropped("series_limit")), (3, 2));
 }
 
+/// Case 17.
 #[test]
 fn an_overflow_series_grows_whatever_its_streams_do() {
     let mut tested = Tested::new(&rule(

@@ -36,6 +36,9 @@ pub enum PlacementName {
     Upper,
     /// Evenly, by ratio, to all buckets between its bounds: closest to smooth measurements, and the most buckets.
     LogSplit,
+    /// Evenly, by value, to all buckets between its bounds: quantiles stay what dashboards read from the explicit histogram, within
+    /// `max_error`.
+    LinearSplit,
 }
 
 impl From<PlacementName> for Placement {
@@ -44,6 +47,7 @@ impl From<PlacementName> for Placement {
             PlacementName::Geometric => Placement::Geometric,
             PlacementName::Upper => Placement::Upper,
             PlacementName::LogSplit => Placement::LogSplit,
+            PlacementName::LinearSplit => Placement::LinearSplit,
         }
     }
 }

@@ -496,6 +496,11 @@ impl RuleConfig {
 }
 
 impl TopKSettings {
+    /// Whether both rank the same groups, however many of them stay.
+    pub(crate) fn ranks_like(&self, other: &TopKSettings) -> bool {
+        TopKSettings { k: other.k, ..self.clone() } == *other
+    }
+
     fn validate(&self, problems: &mut Problems) {
         problems.require(self.k > 0, "k", "must be at least 1");
         problems.require(self.k <= 100_000, "k", "must be at most 100000");

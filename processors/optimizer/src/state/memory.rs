@@ -3,7 +3,7 @@
 use phoenix_component::{Budget, Charge};
 
 use super::State;
-use crate::series::Last;
+use crate::series::{Last, Series};
 
 /// Without a setting, states take at most one part in so many of the budget: the rest is for data.
 const SHARE_OF_BUDGET: usize = 2;
@@ -77,7 +77,8 @@ impl State {
             Last::Exponential(value) => value.memory(),
             Last::None | Last::Number(_) => 0,
         };
-        let of_series: usize = self.series.iter().map(|(_, series)| last(&series.last)).sum();
+        let of = |series: &Series| last(&series.last) + size_of_val(&*series.earlier);
+        let of_series: usize = self.series.iter().map(|(_, series)| of(series)).sum();
         let of_outputs: usize = self
             .outputs
             .iter()

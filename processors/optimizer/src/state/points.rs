@@ -199,7 +199,7 @@ impl State {
                 }
                 if let (Some(group), Some(metric)) = (series.group, series.ranks)
                     && let Some(top_k) = &series.plan.top_k
-                    && let Some(ranking) = self.rankings.get_mut(&top_k.rule)
+                    && let Some(ranking) = self.rankings.get_mut(&top_k.ranking)
                 {
                     ranking.weigh(group, metric, effect.weight);
                 }

@@ -52,6 +52,19 @@ impl State {
         }
     }
 
+    /// Outputs with deltas that came late, and that wait for a newer one: nothing newer is to come.
+    pub(crate) fn late(&mut self) -> Vec<Slot> {
+        let waits = |output: &Output| output.is_delta() && !output.is_pending && output.is_ready(true);
+        let late: Vec<Slot> =
+            self.outputs.iter().filter(|(_, output)| waits(output)).map(|(slot, _)| slot).collect();
+        for slot in &late {
+            if let Some(output) = self.outputs.get_mut(*slot) {
+                output.is_pending = true;
+            }
+        }
+        late
+    }
+
     /// Forgets what was idle for so many seconds. Returns outputs that still have something to say.
     pub(crate) fn forget(&mut self, idle: u32) -> Vec<Slot> {
         let (now, forgotten) = (self.now.seconds, &mut self.forgotten);

@@ -153,12 +153,14 @@ impl State {
     pub(super) fn top(&mut self, plan: &Plan, labels: &mut Labels<'_>) -> Option<(u16, Slot)> {
         let top_k = plan.top_k.as_ref()?;
         let key = top_k.group(labels, &self.hasher)?;
-        let ranking = self.rankings.entry(top_k.rule).or_insert_with(|| Ranking::new(top_k.settings.clone()));
+        let ranking = self.rankings.entry(top_k.ranking);
+        let ranking = ranking.or_insert_with(|| Ranking::new(top_k.settings.clone()));
+        ranking.keep(top_k.settings.k, self.now.seconds);
         let group = ranking.group(key, self.now.seconds);
         if !group.is_some_and(|group| ranking.is_member(group)) {
             top_k.put_to_others(labels);
         }
-        group.map(|group| (top_k.rule, group))
+        group.map(|group| (top_k.ranking, group))
     }
 }
 

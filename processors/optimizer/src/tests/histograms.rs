@@ -193,6 +193,7 @@ fn a_conversion_may_spread_buckets_or_tell_no_quantile_too_low() {
     let cases = [
         ("upper", "scale 1 offset 3 [40] zero 0 count 40"),
         ("log_split", "scale 1 offset 0 [10,10,10,10] zero 0 count 40"),
+        ("linear_split", "scale 1 offset 0 [6,8,11,15] zero 0 count 40"),
         ("geometric", "scale 1 offset 1 [40] zero 0 count 40"),
     ];
     for (placement, expected) in cases {

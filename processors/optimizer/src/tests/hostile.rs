@@ -64,6 +64,34 @@ fn deltas_that_are_sent_again_count_once_however_late() {
 }
 
 #[test]
+fn deltas_from_before_a_gap_that_are_sent_again_count_once() {
+    let (found, fixture) = beside_a_good_stream(|fixture, time| {
+        // Half of each ten seconds is missing; then everything comes again, of all rounds, and in the last round what was missing.
+        for start in (0..=time / 10).rev().map(|round| 10 * round) {
+            fixture.send("", deltas("bad", &[("pod=a", start, start + 5, 2.0)]));
+        }
+        if time == 35 {
+            for start in (5..time).step_by(10) {
+                fixture.send("", deltas("bad", &[("pod=a", start, start + 5, 3.0)]));
+            }
+        }
+    });
+    assert_eq!(values(&found), ["2", "2", "2", "11"]);
+    assert_eq!(fixture.ignored("duplicate"), 1 + 2 + 3);
+}
+
+#[test]
+fn deltas_that_came_late_and_were_not_overtaken_go_out_at_the_end() {
+    let mut fixture = optimizer("{name: p, match: {types: [counter]}, drop_labels: [pod]}");
+    fixture.send("", deltas("d", &[("pod=a", 20, 30, 4.0)]));
+    assert_eq!(short(&fixture.advance(10)), [("|", 20, 30, "4")]);
+    // The other pod was slow; nothing newer comes before the end.
+    fixture.send("", deltas("d", &[("pod=b", 10, 20, 5.0)]));
+    assert_eq!(fixture.advance(10), []);
+    assert_eq!(fixture.drain().into_iter().map(|row| row.4).collect::<Vec<_>>(), ["5"]);
+}
+
+#[test]
 fn starts_of_zero_and_behind_the_point() {
     for start in [-1, 1_000_000] {
         let (found, _) = beside_a_good_stream(|fixture, time| {

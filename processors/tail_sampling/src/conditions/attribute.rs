@@ -59,8 +59,7 @@ impl TextTest {
 
     /// A match of one of some regular expressions, not anchored. `remembered` values are looked up; 0 for 128.
     pub(crate) fn patterns(patterns: &[String], remembered: usize) -> Result<TextTest, String> {
-        let used = patterns.iter().filter(|pattern| !pattern.is_empty());
-        let patterns = RegexSetBuilder::new(used).size_limit(MOST_PATTERN_BYTES).build();
+        let patterns = RegexSetBuilder::new(patterns).size_limit(MOST_PATTERN_BYTES).build();
         let remembered = if remembered == 0 { DEFAULT_REMEMBERED } else { remembered.min(MOST_REMEMBERED) };
         match patterns {
             Ok(patterns) => Ok(TextTest::Patterns { patterns, remembered: Remembered::new(remembered) }),

@@ -1,8 +1,10 @@
 //! Policies as they are written.
 
-use phoenix_config::{Described, Shape};
+use phoenix_config::{Described, Foreign, Shape, read_with_foreign};
 use phoenix_statements::ErrorMode;
-use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer as _};
+use serde::{Deserialize, de};
 
 use super::beyond::{
     BaselineConfig, BudgetConfig, EmaDynamicConfig, EmaThroughputConfig, ErrorFingerprintConfig,
@@ -12,12 +14,13 @@ use super::beyond::{
 
 /// A policy: a name, a type, and the settings of that type under its name.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Described)]
-#[serde(deny_unknown_fields, default)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
 pub struct PolicyConfig {
     /// What it is called in metrics.
     #[described(required)]
     pub name: String,
-    /// What kind of policy it is.
+    /// What kind of policy it is. An extension that offers policies is one too, by its identifier, where its settings stand
+    /// below that.
     #[serde(rename = "type")]
     #[described(required)]
     pub kind: PolicyType,
@@ -79,6 +82,30 @@ pub struct PolicyConfig {
     pub baseline: BaselineConfig,
     /// For `trace_truncate`.
     pub trace_truncate: TraceTruncateConfig,
+    /// Of an extension.
+    #[serde(skip)]
+    pub foreign: Option<Foreign>,
+}
+
+impl<'de> Deserialize<'de> for PolicyConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PolicyConfig, D::Error> {
+        let (policy, foreign) = read_with_foreign(deserializer, PolicyType::knows, OwnKeys)?;
+        Ok(match foreign {
+            None => policy,
+            some => PolicyConfig { kind: PolicyType::Extension, foreign: some, ..policy },
+        })
+    }
+}
+
+/// Reads a policy with the keys that are known.
+struct OwnKeys;
+
+impl<'de> DeserializeSeed<'de> for OwnKeys {
+    type Value = PolicyConfig;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<PolicyConfig, D::Error> {
+        PolicyConfig::deserialize(deserializer)
+    }
 }
 
 impl PolicyConfig {
@@ -109,8 +136,14 @@ impl PolicyConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Described)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyType {
-    /// Keeps every trace.
+    /// Nothing is said.
     #[default]
+    #[serde(skip)]
+    Unset,
+    /// What an extension offers.
+    #[serde(skip)]
+    Extension,
+    /// Keeps every trace.
     AlwaysSample,
     /// Keeps traces by their duration: from the first start to the last end.
     Latency,
@@ -168,6 +201,14 @@ pub enum PolicyType {
     Baseline,
     /// Keeps nothing: cuts large traces that others keep. Only on the first level.
     TraceTruncate,
+}
+
+impl PolicyType {
+    /// Whether it is a type of this processor's own.
+    fn knows(word: &str) -> bool {
+        let word: StrDeserializer<'_, de::value::Error> = word.into_deserializer();
+        PolicyType::deserialize(word).is_ok()
+    }
 }
 
 /// `latency`.
@@ -349,7 +390,7 @@ impl Default for BytesLimitingConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Described)]
 #[serde(deny_unknown_fields, default)]
 pub struct OttlConditionConfig {
-    /// What becomes of errors.
+    /// What becomes of errors. Without it they are passed over, as in otelcol.
     pub error_mode: ErrorMode,
     /// Conditions about spans.
     pub span: Vec<String>,
@@ -359,7 +400,7 @@ pub struct OttlConditionConfig {
 
 impl Default for OttlConditionConfig {
     fn default() -> OttlConditionConfig {
-        OttlConditionConfig { error_mode: ErrorMode::Propagate, span: Vec::new(), spanevent: Vec::new() }
+        OttlConditionConfig { error_mode: ErrorMode::Silent, span: Vec::new(), spanevent: Vec::new() }
     }
 }
 

@@ -63,10 +63,6 @@ fn bad_settings_are_named() {
         ),
         ("{policies: [{name: a, type: always_sample}], num_shards: 0}".into(), &["num_shards"]),
         (
-            "{policies: [{name: a, type: always_sample}], block_on_overflow: true}".into(),
-            &["block_on_overflow"],
-        ),
-        (
             in_policy("type: numeric_attribute, numeric_attribute: {key: k}"),
             &["policies::0::numeric_attribute"],
         ),
@@ -94,12 +90,9 @@ fn bad_settings_are_named() {
         (in_policy("type: not"), &["policies::0::not::not_sub_policy"]),
         (
             in_policy(
-                "type: composite, composite: {max_total_spans_per_second: 1, composite_sub_policy: [{name: a, type: always_sample}], rate_allocation: [{policy: b, percent: 101}]}",
+                "type: composite, composite: {max_total_spans_per_second: 1, composite_sub_policy: [{name: a, type: always_sample}], rate_allocation: [{policy: a, percent: -1}]}",
             ),
-            &[
-                "policies::0::composite::rate_allocation::0::policy",
-                "policies::0::composite::rate_allocation::0::percent",
-            ],
+            &["policies::0::composite::rate_allocation::0::percent"],
         ),
         (
             in_policy("type: rate_limiting, rate_limiting: {spans_per_second: -1}"),
@@ -148,4 +141,40 @@ fn a_wait_that_memory_cannot_last_for_is_warned_of_with_the_headroom() {
             assert!(message.contains(text), "{settings}: {message}");
         }
     }
+}
+
+#[test]
+fn what_otelcol_takes_and_nothing_matches_is_taken_with_a_warning() {
+    // (policy, the key of the warning)
+    let cases = [
+        ("type: span_count, span_count: {min_spans: 3, max_spans: 2}", "span_count"),
+        (
+            "type: numeric_attribute, numeric_attribute: {key: n, min_value: 5, max_value: 2}",
+            "numeric_attribute",
+        ),
+        ("type: trace_state, trace_state: {key: k, values: ['']}", "trace_state::values"),
+        (
+            "type: composite, composite: {max_total_spans_per_second: 1, composite_sub_policy: [{type: always_sample}], \
+             rate_allocation: [{policy: b, percent: 101}]}",
+            "composite::rate_allocation::0::policy",
+        ),
+    ];
+    for (policy, key) in cases {
+        let found = warnings(&policies(policy));
+        let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, [format!("policies::0::{key}")], "{found:?}");
+    }
+}
+
+#[test]
+fn whoever_blocks_without_a_number_has_that_of_otelcol() {
+    let most = |settings: &str| {
+        let config: TailSamplingConfig =
+            decode_text(&format!("{{policies: [{{name: a, type: always_sample}}], {settings}}}"))
+                .expect(settings);
+        config.most_traces()
+    };
+    assert_eq!(most("block_on_overflow: true"), Some(50_000));
+    assert_eq!(most("block_on_overflow: true, num_traces: 7"), Some(7));
+    assert_eq!(most("block_on_overflow: false"), None);
 }

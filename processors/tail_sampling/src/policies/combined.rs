@@ -6,13 +6,20 @@ use phoenix_sampling::Threshold;
 
 use crate::config::{AndConfig, DropConfig, NotConfig, PolicyConfig};
 use crate::facts::TraceFacts;
-use crate::plan::Builder;
+use crate::plan::{Builder, labels};
 use crate::policy::{Foreseen, Moment, Policy, Verdict, Vote};
 
 type Built = Option<Box<dyn Policy>>;
 
-/// The policies inside one, with their names.
-pub(crate) struct Parts(Vec<(String, Box<dyn Policy>)>);
+/// The policies inside one.
+pub(crate) struct Parts(Vec<Part>);
+
+struct Part {
+    name: String,
+    /// What tells it apart where its name does not.
+    label: String,
+    policy: Box<dyn Policy>,
+}
 
 impl Parts {
     /// Builds the policies that stand at `key`; none where there are none, or something is wrong with one.
@@ -22,32 +29,33 @@ impl Parts {
             return None;
         }
         let built = builder.list(configs, key).into_iter().collect::<Option<Vec<_>>>()?;
-        Some(Parts(configs.iter().map(|config| config.name.clone()).zip(built).collect()))
+        let names = configs.iter().map(|config| config.name.clone()).zip(labels(configs));
+        Some(Parts(names.zip(built).map(|((name, label), policy)| Part { name, label, policy }).collect()))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.0.iter().map(|part| part.name.as_str())
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Policy>> {
-        self.0.iter_mut().map(|(_, policy)| policy)
+        self.0.iter_mut().map(|part| &mut part.policy)
     }
 
     /// Each goes on with the state of the one of its name.
     pub(crate) fn adopt(&mut self, old: &mut Parts) {
-        for (name, policy) in &mut self.0 {
-            if let Some((_, old)) = old.0.iter_mut().find(|(other, _)| other == name) {
-                policy.adopt(&mut **old);
+        for part in &mut self.0 {
+            if let Some(old) = old.0.iter_mut().find(|other| other.label == part.label) {
+                part.policy.adopt(&mut *old.policy);
             }
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Box<dyn Policy>> {
-        self.0.iter().map(|(_, policy)| policy)
+        self.0.iter().map(|part| &part.policy)
     }
 
     pub(crate) fn wants_preview(&self) -> bool {
-        self.0.iter().any(|(_, policy)| policy.wants_preview())
+        self.0.iter().any(|part| part.policy.wants_preview())
     }
 
     fn foresee_all(&self, trace: &TraceFacts) -> Foreseen {

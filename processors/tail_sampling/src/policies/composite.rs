@@ -85,14 +85,13 @@ pub(crate) fn build(
         let at = format!("{key}::rate_allocation::{index}");
         let is_known = subs.iter().any(|sub| sub.name == allocation.policy);
         let name = &allocation.policy;
-        builder.problems().require(
-            is_known,
-            &format!("{at}::policy"),
-            format!("{name:?} is not in composite_sub_policy"),
-        );
-        let in_range = (0..=100).contains(&allocation.percent);
-        builder.problems().require(in_range, &format!("{at}::percent"), "must be from 0 to 100");
-        is_right &= is_known && in_range;
+        if !is_known {
+            let text = format!("{name:?} is not in composite_sub_policy: this has no effect");
+            builder.problems().warn(&format!("{at}::policy"), text);
+        }
+        let in_range = allocation.percent >= 0;
+        builder.problems().require(in_range, &format!("{at}::percent"), "must not be negative");
+        is_right &= in_range;
     }
     let parts = Parts::build(builder, subs, &format!("{key}::composite_sub_policy"))?;
     if !is_right {
@@ -102,7 +101,8 @@ pub(crate) fn build(
     let allocations = subs
         .iter()
         .map(|sub| {
-            let given = config.rate_allocation.iter().find(|allocation| allocation.policy == sub.name);
+            let mut given = config.rate_allocation.iter().rev();
+            let given = given.find(|allocation| allocation.policy == sub.name);
             match given.map_or(0, |allocation| allocation.percent) {
                 0 => equal,
                 percent => (percent as f64 / 100.0 * most as f64) as u64,

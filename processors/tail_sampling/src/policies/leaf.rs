@@ -116,7 +116,7 @@ impl Policy for Latency {
 }
 
 pub(crate) fn latency(builder: &mut Builder<'_>, config: &LatencyConfig) -> Box<dyn Policy> {
-    let (from, to) = (config.threshold_ms, Some(config.upper_threshold_ms).filter(|upper| *upper > 0));
+    let (from, to) = (config.threshold_ms, Some(config.upper_threshold_ms).filter(|upper| *upper != 0));
     match to {
         Some(to) if builder.compat.latency_prefix => {
             let condition = builder.condition(Condition::PrefixLatency { from, to: Some(to) });
@@ -154,8 +154,7 @@ pub(crate) fn span_count(builder: &mut Builder<'_>, config: &SpanCountConfig, ke
     };
     let most = if most == 0 { u64::MAX } else { most };
     if least > most {
-        builder.problems().error(key, "min_spans must be at most max_spans");
-        return None;
+        builder.problems().warn(key, "min_spans is above max_spans: it keeps nothing");
     }
     Some(Box::new(SpanCount { least, most }))
 }
@@ -180,6 +179,9 @@ pub(crate) fn numeric_attribute(
     }
     if !has_key(builder, &config.key, key) {
         return None;
+    }
+    if least.zip(most).is_some_and(|(least, most)| least > most) {
+        builder.problems().warn(key, "min_value is above max_value: no value matches");
     }
     let test = AttributeTest::Whole { least, most };
     matched(builder, Condition::Attribute { key: config.key.clone(), test }, config.invert_match)
@@ -236,10 +238,18 @@ pub(crate) fn status_code(builder: &mut Builder<'_>, config: &StatusCodeConfig, 
 }
 
 pub(crate) fn trace_state(builder: &mut Builder<'_>, config: &TraceStateConfig, key: &str) -> Built {
-    let values: Vec<String> = config.values.iter().filter(|value| !value.is_empty()).cloned().collect();
-    if config.key.is_empty() || values.is_empty() {
-        builder.problems().error(key, "needs a key and at least one value");
+    // A member has no more bytes, and otelcol does not look for one that has.
+    const MOST_BYTES: usize = 256;
+    let fits = |value: &&String| !value.is_empty() && config.key.len() + value.len() < MOST_BYTES;
+    let values: Vec<String> = config.values.iter().filter(fits).cloned().collect();
+    if config.key.is_empty() {
+        builder.problems().error(&format!("{key}::key"), "must name a member of tracestate");
         return None;
+    }
+    if values.is_empty() {
+        builder
+            .problems()
+            .warn(&format!("{key}::values"), "has no value that a member can have: it keeps nothing");
     }
     matched(builder, Condition::TraceState { key: config.key.clone(), values }, false)
 }

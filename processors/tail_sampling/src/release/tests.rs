@@ -35,7 +35,7 @@ fn million(settings: &str) -> (Vec<(u64, usize)>, u64) {
     let yaml = format!("{{decision_wait: 1s, {settings}}}");
     let config = decode_text(&yaml).unwrap_or_else(|found| panic!("{yaml}\n{found}"));
     let id = ComponentId::parse("tail_sampling").expect("an identifier");
-    let mut harness = StageHarness::new(crate::stage(&config, &host, &id));
+    let mut harness = StageHarness::new(crate::stage(&config, &host, &id).expect("it starts"));
     for first in (0..SPANS).step_by(EACH as usize) {
         harness.send(request(first, EACH)).expect("there is room");
     }

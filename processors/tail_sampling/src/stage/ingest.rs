@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phoenix_component::Batch;
+use phoenix_component::{Batch, ObservedSpan};
 use phoenix_ottl::{Env, Scratch, SpanSession};
-use phoenix_pdata::view::{ResourceSpans, ScopeSpans, View as _};
+use phoenix_pdata::view::{ResourceSpans, ScopeSpans, Span, View as _};
 use phoenix_pdata::wire::Fields;
 use phoenix_sampling::Threshold;
 
@@ -48,7 +48,8 @@ struct Run {
 struct Place<'a> {
     resource: ResourceId,
     scope: ScopeId,
-    /// The scope's entry.
+    /// The resource's entry, and in it the scope's.
+    around: &'a [u8],
     entry: &'a [u8],
 }
 
@@ -112,7 +113,10 @@ impl TailStage {
                     let all = sessions.iter_mut().flat_map(|sessions| &mut sessions.list);
                     all.for_each(|session| session.scope(&view));
                 }
-                self.take_in_scope(Place { resource, scope, entry: scope_entry.body }, sessions);
+                self.take_in_scope(
+                    Place { resource, scope, around: entry.body, entry: scope_entry.body },
+                    sessions,
+                );
                 self.buffer.interned.let_go(scope);
             }
             self.buffer.interned.let_resource_go(resource);
@@ -130,6 +134,7 @@ impl TailStage {
         let mut next = lookups.drain(..);
         let mut run: Option<Run> = None;
         let (mut current, mut left) = (None, 0);
+        let mut seen = None;
         let mut at = 0;
         for field in Fields::new(place.entry) {
             let start = at;
@@ -163,6 +168,13 @@ impl TailStage {
                 };
                 let Some(generation) = numbered(&mut self.generations, facts.generation) else { continue };
                 generation.plan.conditions.observe(field.body, facts);
+                if generation.plan.conditions.observers() > 0 {
+                    let seen = seen.get_or_insert_with(|| {
+                        (ResourceSpans::new(place.around), ScopeSpans::new(place.entry))
+                    });
+                    let span = ObservedSpan { resource: seen.0, scope: seen.1, span: Span::new(field.body) };
+                    generation.plan.conditions.show(&span, facts);
+                }
                 if let Some(sessions) =
                     sessions.iter_mut().find(|sessions| sessions.generation == facts.generation)
                 {

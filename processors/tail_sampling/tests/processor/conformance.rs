@@ -37,11 +37,18 @@ fn traces_are_kept_by_their_duration() {
         ("threshold_ms: 500, upper_threshold_ms: 1000", vec![(0, 600), (0, 5000)], false),
         // The end before the start.
         ("threshold_ms: 1", vec![(500, 0)], false),
+        // No duration is below an upper threshold that is negative.
+        ("threshold_ms: 1, upper_threshold_ms: -5", vec![(0, 10)], false),
     ];
     for (latency, times, expected) in cases {
         let policy = one(&format!("type: latency, latency: {{{latency}}}"));
         let spans: Vec<Value> = times.iter().map(|times| span(A, *times, json!({}))).collect();
         assert_eq!(keeps(&policy, &spans), expected, "{latency} {times:?}");
+    }
+    // A span without a start began at 0, wherever among the others it comes.
+    let early = span(A, (0, 1), json!({"startTimeUnixNano": "0"}));
+    for spans in [[early.clone(), plain(A)], [plain(A), early.clone()]] {
+        assert!(keeps(&one("type: latency, latency: {threshold_ms: 100000}"), &spans));
     }
     // otelcol asks after each span, and stops at the first yes.
     let policy = "{name: p, type: latency, latency: {threshold_ms: 500, upper_threshold_ms: 1000}}";
@@ -154,6 +161,17 @@ fn attributes_are_those_of_resources_and_spans() {
         ),
         ("type: boolean_attribute, boolean_attribute: {key: b, value: false}", text("b", "true"), true),
         ("type: boolean_attribute, boolean_attribute: {key: b, value: false}", plain(A), false),
+        // An empty pattern is found in any text.
+        (
+            "type: string_attribute, string_attribute: {key: a, values: [''], enabled_regex_matching: true}",
+            text("a", "x"),
+            true,
+        ),
+        (
+            "type: string_attribute, string_attribute: {key: b, values: [''], enabled_regex_matching: true}",
+            text("a", "x"),
+            false,
+        ),
     ];
     for (policy, span, expected) in cases {
         assert_eq!(keeps(&one(policy), &[span]), expected, "{policy}");
@@ -250,9 +268,11 @@ fn errors_of_conditions_are_votes_of_their_own() {
         ("propagate", [&second, &first], true, 0),
         ("ignore", [&first, &second], true, 0),
         ("silent", [&first, &second], true, 0),
+        ("", [&first, &second], true, 0),
     ] {
-        let policy =
-            one(&format!("type: ottl_condition, ottl_condition: {{error_mode: {mode}, {condition}}}"));
+        // otelcol's default is in no list of its modes: it passes errors over.
+        let mode = if mode.is_empty() { String::new() } else { format!("error_mode: {mode}, ") };
+        let policy = one(&format!("type: ottl_condition, ottl_condition: {{{mode}{condition}}}"));
         let mut tail = Tail::new(&policy);
         tail.send(&order.map(Clone::clone));
         tail.advance(2.0);
@@ -304,6 +324,30 @@ fn a_rate_shared_by_policies() {
         tail.send(&spans(2, 30));
         tail.advance(2.0);
         assert_eq!(tail.kept().len(), expected, "overflow {overflow}");
+    }
+    // Of several parts for one policy the last one counts.
+    let policy = "type: composite, composite: {max_total_spans_per_second: 100, composite_sub_policy: [{name: s, type: always_sample}], \
+                  rate_allocation: [{policy: s, percent: 100}, {policy: s, percent: 10}]}";
+    assert!(!keeps(&one(policy), &spans(A, 11)));
+    assert!(keeps(&one(policy), &spans(A, 10)));
+}
+
+#[test]
+fn policies_inside_of_another_need_no_names() {
+    let limit = "{type: rate_limiting, rate_limiting: {spans_per_second: 1, burst_capacity: 1}}";
+    let shared = "{type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{type: trace_flags}]}}";
+    let errors = "{name: x, type: status_code, status_code: {status_codes: [ERROR]}}";
+    let policies = [
+        format!("type: and, and: {{and_sub_policy: [{errors}, {errors}, {{type: always_sample}}]}}"),
+        format!("type: and, and: {{and_sub_policy: [{errors}, {limit}, {{type: always_sample}}]}}"),
+        format!("type: or, or: {{or_sub_policy: [{limit}, {shared}]}}"),
+        "type: drop, drop: {drop_sub_policy: [{type: always_sample}]}".to_owned(),
+    ];
+    for (policy, expected) in policies.iter().zip([2, 1, 1, 0]) {
+        let mut tail = Tail::new(&one(policy));
+        tail.send(&[error(A), error(B)]);
+        tail.advance(2.0);
+        assert_eq!(tail.kept().len(), expected, "{policy}");
     }
 }
 

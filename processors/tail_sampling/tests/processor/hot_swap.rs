@@ -10,27 +10,28 @@ use std::time::Duration;
 
 use crate::support::{A, B, C, plain, request, spans};
 
-struct Swap {
-    host: Host,
+pub(crate) struct Swap {
+    pub(crate) host: Host,
     _runtime: tokio::runtime::Runtime,
-    now: Now,
+    pub(crate) now: Now,
 }
 
 impl Swap {
-    fn new() -> Swap {
+    pub(crate) fn new() -> Swap {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let host = runtime.block_on(async { Host::for_tests() });
         Swap { host, _runtime: runtime, now: Now::default() }
     }
 
-    fn stage(&self, yaml: &str) -> Box<dyn Stage> {
+    pub(crate) fn stage(&self, yaml: &str) -> Box<dyn Stage> {
         let config: TailSamplingConfig = decode_text(yaml).unwrap_or_else(|found| panic!("{yaml}\n{found}"));
         stage(&config, &self.host, &ComponentId::parse("tail_sampling").expect("an identifier"))
+            .expect("it starts")
             .shards
             .remove(0)
     }
 
-    fn send(&self, stage: &mut dyn Stage, spans: &[Value]) -> usize {
+    pub(crate) fn send(&self, stage: &mut dyn Stage, spans: &[Value]) -> usize {
         let mut batch = golden::batch(Signal::Traces, &request("shop", spans).to_string());
         batch.waiting = 0;
         let mut out = Output::with_room(100);
@@ -38,7 +39,7 @@ impl Swap {
         count(out)
     }
 
-    fn advance(&mut self, stage: &mut dyn Stage, by: Duration) -> usize {
+    pub(crate) fn advance(&mut self, stage: &mut dyn Stage, by: Duration) -> usize {
         self.now.monotonic += by;
         let mut released = 0;
         while stage.wake_at().is_some_and(|at| at <= self.now.monotonic) {
@@ -55,7 +56,7 @@ fn count(mut out: Output) -> usize {
     out.take_batches().iter().map(|fragment| fragment.batch.items as usize).sum()
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn traces_that_wait_are_decided_by_the_policies_that_first_saw_them() {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod beyond;
 mod conformance;
+mod extension;
 mod hot_swap;
 mod memory;
 mod otelcol;

@@ -28,15 +28,17 @@ impl Tail {
     }
 
     pub(crate) fn with_budget(yaml: &str, budget: usize) -> Tail {
+        Tail::on_host(yaml, |host| host.budget.set_limit(budget))
+    }
+
+    /// On a host that was prepared.
+    pub(crate) fn on_host(yaml: &str, prepare: impl FnOnce(&Host)) -> Tail {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let host = runtime.block_on(async { Host::for_tests() });
-        host.budget.set_limit(budget);
+        prepare(&host);
         let config: TailSamplingConfig = decode_text(yaml).unwrap_or_else(|found| panic!("{yaml}\n{found}"));
-        let harness = StageHarness::new(stage(
-            &config,
-            &host,
-            &ComponentId::parse("tail_sampling").expect("an identifier"),
-        ));
+        let id = ComponentId::parse("tail_sampling").expect("an identifier");
+        let harness = StageHarness::new(stage(&config, &host, &id).expect("it starts"));
         Tail { harness, host, _runtime: runtime }
     }
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn rejects_bad_settings_and_names_the_field() {
     // (settings, fields that the errors name)
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 13] = [
         (r#"{"scrapers": {"cpu": null, "process": {"mute_process_all_errors": true}}}"#, &[]),
         (
             r#"{"collection_interval": "10s", "initial_delay": "0s", "timeout": "5s", "root_path": "/hostfs", "scrapers": {"load": {"cpu_average": true}}}"#,
@@ -17,7 +17,11 @@ fn rejects_bad_settings_and_names_the_field() {
             r#"{"collection_interval": "0s", "timeout": "-1s", "scrapers": {"cpu": {}}}"#,
             &["collection_interval", "timeout"],
         ),
-        (r#"{"scrapers": {"cpu": {}, "nfs": {}}}"#, &["scrapers::nfs"]),
+        (r#"{"scrapers": {"nfs": {}}}"#, &[]),
+        (
+            r#"{"scrapers": {"nfs": {"metrics": {"nfs.client.rpc": {"enabled": true}}}}}"#,
+            &["scrapers::nfs::metrics::nfs.client.rpc"],
+        ),
         (
             r#"{"scrapers": {"cpu": {"metrics": {"system.cpu.tiem": {"enabled": true}}}}}"#,
             &["scrapers::cpu::metrics::system.cpu.tiem"],

@@ -58,6 +58,15 @@ impl FakeHost {
         fs::write(path, text).expect("written");
     }
 
+    /// Gives it an NFS client and an NFS server.
+    pub(crate) fn nfs(&self) {
+        self.write("proc/net/rpc/nfs", "net 8 3 5 1\nrpc 220 7 6\nproc3 3 1 20 30\nproc4 2 1 40\n");
+        self.write(
+            "proc/net/rpc/nfsd",
+            "rc 7 8 9\nfh 2 0 0 0 0\nio 1000 2000\nth 8 0 0.000\nnet 9 4 5 2\nrpc 90 6 1 2 3\nproc3 2 1 50\nproc4 2 1 60\nproc4ops 4 0 0 0 70\n",
+        );
+    }
+
     pub(crate) fn remove(&self, path: &str) {
         fs::remove_file(self.0.path().join(path)).expect("removed");
     }

@@ -27,6 +27,7 @@ fn the_catalogs_are_those_of_otelcol() {
         .chain(rows::<LoadMetric>("load"))
         .chain(rows::<MemoryMetric>("memory"))
         .chain(rows::<NetworkMetric>("network"))
+        .chain(rows::<NfsMetric>("nfs"))
         .chain(rows::<PagingMetric>("paging"))
         .chain(rows::<ProcessMetric>("process"))
         .chain(rows::<ProcessesMetric>("processes"))
@@ -48,6 +49,7 @@ fn what_is_sent_is_as_in_the_table() {
     host.write("proc/meminfo", "MemTotal: 1000 kB\nHugePages_Total: 2\n");
     host.write("proc/sys/net/netfilter/nf_conntrack_count", "1\n");
     host.write("proc/sys/net/netfilter/nf_conntrack_max", "2\n");
+    host.nfs();
     // Only Windows has handles.
     let wanted: Vec<_> = table().into_iter().filter(|row| row[1] != "process.handles").collect();
     let mut scrapers = std::collections::BTreeMap::<&str, String>::new();

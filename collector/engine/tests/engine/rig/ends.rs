@@ -185,6 +185,99 @@ impl ConnectorFlow for Pass {
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(crate) struct QueueSettings {
+    generation: u32,
+    feeds: Option<String>,
+    fails_to_start: bool,
+}
+impl phoenix_config::Settings for QueueSettings {}
+
+test_factory!(
+    QueueFactory,
+    "queue",
+    QueueSettings,
+    Support::all(Stability::Stable),
+    |_, new| match new {
+        Some(_) => Change::adopted(),
+        None => Change::let_out(),
+    },
+    pipelines: |settings| settings.feeds.iter().map(|name| ("feeds".to_owned(), name.clone())).collect()
+);
+
+impl ConnectorFactory for QueueFactory {
+    fn create(
+        &self,
+        settings: &dyn AnySettings,
+        cx: CreateContext<'_>,
+        _: Signal,
+        _: Signal,
+        outlets: ConnectorOutlets,
+    ) -> Result<Connector, StartError> {
+        let settings = settings_of::<QueueSettings>(settings).clone();
+        let (id, world) = (cx.id.to_string(), self.0.clone());
+        Ok(Connector::Queue(Arc::new(Queue { id, settings, world, outlets, waiting: Mutex::default() })))
+    }
+}
+
+/// A connector that keeps what comes until it ends.
+struct Queue {
+    id: String,
+    settings: QueueSettings,
+    world: Arc<World>,
+    outlets: ConnectorOutlets,
+    waiting: Mutex<Vec<Batch>>,
+}
+
+impl Exporter for Queue {
+    fn start<'a>(&'a self, _: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
+        self.world.note(format!("start {}", self.id));
+        let outcome =
+            if self.settings.fails_to_start { Err(StartError::new("told to fail")) } else { Ok(()) };
+        Box::pin(async move { outcome })
+    }
+
+    fn export(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.waiting.lock().unwrap().push(batch);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn owns_accepted(&self) -> bool {
+        true
+    }
+
+    fn held(&self) -> Held {
+        let waiting = self.waiting.lock().unwrap();
+        Held { items: waiting.iter().map(|batch| batch.items).sum(), ..Held::default() }
+    }
+
+    fn adopt(&self, old: &dyn Exporter) -> Adoption {
+        let Some(old) = old.as_any().downcast_ref::<Queue>() else { return Adoption::Rebuilt };
+        self.waiting.lock().unwrap().append(&mut old.waiting.lock().unwrap());
+        Adoption::Kept
+    }
+
+    fn drain(&self, _: Instant) -> BoxFuture<'_, Lost> {
+        self.world.note(format!("drain {}", self.id));
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap());
+        Box::pin(async move {
+            let mut lost = Lost::default();
+            for batch in waiting {
+                let items = batch.items;
+                if self.outlets.all.send(batch).await.is_err() {
+                    lost += Lost { items, requests: 1 };
+                }
+            }
+            lost
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct WatcherSettings {
     generation: u32,
 }

@@ -4,7 +4,7 @@ macro_rules! test_factory {
     ($name:ident, $type_name:literal, $settings:ty, $signals:expr) => {
         test_factory!($name, $type_name, $settings, $signals, |_, _| Change::let_out());
     };
-    ($name:ident, $type_name:literal, $settings:ty, $signals:expr, $change:expr) => {
+    ($name:ident, $type_name:literal, $settings:ty, $signals:expr, $change:expr $(, pipelines: $pipelines:expr)? $(,)?) => {
         pub(super) struct $name(#[allow(dead_code)] pub(super) Arc<World>);
 
         impl Factory for $name {
@@ -23,6 +23,13 @@ macro_rules! test_factory {
                 let change: fn(&$settings, Option<&$settings>) -> Change = $change;
                 change(settings_of(old), new.map(settings_of))
             }
+
+            $(
+                fn pipelines(&self, settings: &dyn AnySettings) -> Vec<(String, String)> {
+                    let pipelines: fn(&$settings) -> Vec<(String, String)> = $pipelines;
+                    pipelines(settings_of(settings))
+                }
+            )?
         }
     };
 }

@@ -153,7 +153,7 @@ struct Swap {
 impl Swap {
     fn shard(&self, yaml: &str, files: Option<Arc<Files>>) -> Box<dyn Stage> {
         let id = ComponentId::parse("tail_sampling").expect("an identifier");
-        crate::stage_on(&config(yaml), &self.host, &id, files).shards.remove(0)
+        crate::stage_on(&config(yaml), &self.host, &id, files).expect("it starts").shards.remove(0)
     }
 
     fn run_until(&mut self, stage: &mut dyn Stage, until: Duration) -> usize {

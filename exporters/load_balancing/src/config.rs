@@ -161,6 +161,8 @@ pub enum Ring {
     V2,
     /// The ring of otelcol since then, up to 0.156, to the last key: where two points meet, one moves on.
     V2Probing,
+    /// The ring of otelcol since 0.157, to the last key.
+    V3Probing,
     /// Rendezvous hashing: even shares for any number of backends. Not for fleets in which otelcol routes as well.
     Rendezvous,
 }

@@ -4,10 +4,10 @@
 //! first point at or after its own CRC-32. A backend that leaves gives each of its arcs to whoever comes next, so
 //! nothing else moves. Where each position leads to is worked out once, so that a key costs its CRC and a look-up.
 //!
-//! They differ in how numbers are written, and in what becomes of points that meet at one position. In `v1` the first
-//! backend by name has it and the others do without. In `v2` the others stand behind the first: they come next when it
-//! fails, and have the position when it leaves. In `v2_probing`, as in otelcol, the others move on to a free position,
-//! which depends on who was there, so that some of their keys move back when the first leaves.
+//! They differ in their size, in how numbers are written, and in what becomes of points that meet at one position. In
+//! `v1` the first backend by name has it and the others do without. In `v2` the others stand behind the first: they come
+//! next when it fails, and have the position when it leaves. In `v2_probing` and `v3_probing`, as in otelcol, the others
+//! move on to a free position, which depends on who was there, so that some of their keys move back when the first leaves.
 //!
 //! Rendezvous hashing (Thaler and Ravishankar, 1996) gives a key to the backend with the highest score of both: even
 //! shares, and again only the keys of a backend that leaves move. It costs a multiplication per backend and key.
@@ -16,10 +16,10 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Ring;
 
-/// Positions on the circle.
-const POSITIONS: u32 = 36_000;
-/// Points of each backend.
-const POINTS: u32 = 100;
+/// Until otelcol 0.157.
+const SMALL: Circle = Circle { positions: 36_000, points: 100 };
+/// Since then.
+const LARGE: Circle = Circle { positions: 131_071, points: 200 };
 /// Positions after an occupied one that are tried, where points move on.
 const PROBES: u32 = 10;
 
@@ -40,18 +40,19 @@ impl Placement {
     /// A placement on `backends`, which are sorted and have no name twice.
     pub(crate) fn new(ring: Ring, backends: &[String]) -> Placement {
         match ring {
-            Ring::V1 => on_circle(&points(backends, |name, number, occupied| {
-                let at = position(&[name.as_bytes(), &[number as u8]]);
-                (!occupied[at as usize]).then_some(at)
-            })),
-            Ring::V2 => on_circle(&points(backends, |name, number, _| {
-                Some(position(&[name.as_bytes(), &number.to_le_bytes()]))
-            })),
-            Ring::V2Probing => on_circle(&points(backends, |name, number, occupied| {
-                let at = position(&[name.as_bytes(), &number.to_le_bytes()]);
-                let free = (0..PROBES).map(|step| (at + step) % POSITIONS);
-                free.into_iter().find(|at| !occupied[*at as usize])
-            })),
+            Ring::V1 => {
+                let mut taken = vec![false; SMALL.positions as usize];
+                let mut points = points(backends, SMALL, |number| vec![number as u8]);
+                points.retain(|point| !std::mem::replace(&mut taken[point.at as usize], true));
+                on_circle(points, SMALL)
+            }
+            Ring::V2 => on_circle(points(backends, SMALL, four_bytes), SMALL),
+            Ring::V2Probing => on_circle(moved_on(points(backends, SMALL, four_bytes), SMALL), SMALL),
+            Ring::V3Probing => {
+                let mut points = points(backends, LARGE, four_bytes);
+                points.sort_unstable_by_key(|point| (point.at, point.hash, point.backend));
+                on_circle(moved_on(points, LARGE), LARGE)
+            }
             Ring::Rendezvous => {
                 Placement::Rendezvous(backends.iter().map(|name| xxh64(name.as_bytes(), 0)).collect())
             }
@@ -63,7 +64,8 @@ impl Placement {
         let may = |backend: usize| usable.get(backend).copied().unwrap_or_default();
         match self {
             Placement::Ring { points, leads_to } => {
-                let at = leads_to.get(position(&[key]) as usize).map_or(0, |point| *point as usize);
+                let at = crc32fast::hash(key) as usize % leads_to.len();
+                let at = leads_to[at] as usize;
                 let line = points[at..].iter().chain(&points[..at]).map(|backend| usize::from(*backend));
                 line.into_iter().find(|backend| may(*backend)).unwrap_or_default()
             }
@@ -77,37 +79,61 @@ impl Placement {
     }
 }
 
-fn position(parts: &[&[u8]]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    parts.iter().for_each(|part| crc.update(part));
-    crc.finalize() % POSITIONS
+/// How large a ring is.
+#[derive(Clone, Copy)]
+struct Circle {
+    positions: u32,
+    /// Of each backend.
+    points: u32,
 }
 
-/// Positions and their backends, by position and then by name; `place` says where a point goes, if anywhere.
-fn points(backends: &[String], place: impl Fn(&str, u32, &[bool]) -> Option<u32>) -> Vec<(u32, u16)> {
-    let mut occupied = vec![false; POSITIONS as usize];
-    let mut points = Vec::new();
-    for (index, name) in backends.iter().enumerate() {
-        for number in 0..POINTS {
-            if let Some(at) = place(name, number, &occupied) {
-                occupied[at as usize] = true;
-                points.push((at, index as u16));
-            }
+/// A point of a backend.
+struct Point {
+    at: u32,
+    /// What it is there by.
+    hash: u32,
+    backend: u16,
+}
+
+fn four_bytes(number: u32) -> Vec<u8> {
+    number.to_le_bytes().to_vec()
+}
+
+/// The points of all backends, one backend after the other; `written` is a number as it stands behind the name.
+fn points(backends: &[String], circle: Circle, written: fn(u32) -> Vec<u8>) -> Vec<Point> {
+    let mut points = Vec::with_capacity(backends.len() * circle.points as usize);
+    for (backend, name) in backends.iter().enumerate() {
+        for number in 0..circle.points {
+            let hash = crc32fast::hash(&[name.as_bytes(), &written(number)].concat());
+            points.push(Point { at: hash % circle.positions, hash, backend: backend as u16 });
         }
     }
-    points.sort_unstable();
     points
 }
 
-fn on_circle(points: &[(u32, u16)]) -> Placement {
-    let mut leads_to = vec![0; POSITIONS as usize];
+/// Each point at the first free position from its own on, in turn; those that find none near are left out.
+fn moved_on(mut points: Vec<Point>, circle: Circle) -> Vec<Point> {
+    let mut taken = vec![false; circle.positions as usize];
+    points.retain_mut(|point| {
+        let mut near = (0..PROBES).map(|step| (point.at + step) % circle.positions);
+        let Some(free) = near.find(|at| !taken[*at as usize]) else { return false };
+        taken[free as usize] = true;
+        point.at = free;
+        true
+    });
+    points
+}
+
+fn on_circle(mut points: Vec<Point>, circle: Circle) -> Placement {
+    points.sort_unstable_by_key(|point| (point.at, point.backend));
+    let mut leads_to = vec![0; circle.positions as usize];
     let mut from = 0;
-    for (index, (at, _)) in points.iter().enumerate() {
+    for (index, point) in points.iter().enumerate() {
         // Of points at one position the first has it.
-        leads_to[from..*at as usize + 1].fill(index as u32);
-        from = *at as usize + 1;
+        leads_to[from..point.at as usize + 1].fill(index as u32);
+        from = point.at as usize + 1;
     }
-    Placement::Ring { points: points.iter().map(|(_, backend)| *backend).collect(), leads_to }
+    Placement::Ring { points: points.iter().map(|point| point.backend).collect(), leads_to }
 }
 
 /// Spreads every bit over all (the finalizer of SplitMix64).
@@ -132,20 +158,36 @@ mod tests {
         key
     }
 
-    /// Trace identifiers of the documentation of W3C and others, with the owners on rings of three backends: of the
-    /// first ring worked out by hand from its description, of the others as otelcol 0.145 places them.
+    /// Trace identifiers of the documentation of W3C and others, with the owners on rings of three backends, and every
+    /// position of rings of 3 and of 32, by a checksum: as otelcol places them, of the releases before the middle of 2025,
+    /// of 0.145 and of 0.157.
     #[test]
     fn keys_are_where_otelcol_places_them() {
         let ids = [
-            (0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10_u128, 3, 1),
-            (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 2, 2),
-            (0x5b8e_fff7_9803_8103_d269_b633_813f_c60c, 2, 2),
+            0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10_u128,
+            0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            0x5b8e_fff7_9803_8103_d269_b633_813f_c60c,
         ];
-        let rings = [Ring::V1, Ring::V2, Ring::V2Probing].map(|ring| Placement::new(ring, &names(3)));
-        for (id, first, second) in ids {
-            let owners = rings.each_ref().map(|ring| 1 + ring.of(&id.to_be_bytes(), &[true; 3]));
-            assert_eq!(owners, [first, second, second], "{id:032x}");
+        for (ring, owners, checksums) in [
+            (Ring::V1, [3, 2, 2], [0xacad_0416, 0xbcef_c8eb]),
+            (Ring::V2Probing, [1, 2, 2], [0x418b_2b71, 0xf2bb_904d]),
+            (Ring::V3Probing, [2, 2, 3], [0x4557_348a, 0xbe5b_b316]),
+        ] {
+            let placement = Placement::new(ring, &names(3));
+            let found = ids.map(|id| 1 + placement.of(&id.to_be_bytes(), &[true; 3]));
+            assert_eq!(found, owners, "{ring:?}");
+            let checksum = |count: usize| {
+                let mut backends = names(count);
+                backends.sort_unstable();
+                let Placement::Ring { points, leads_to } = Placement::new(ring, &backends) else { return 0 };
+                let owners: Vec<u8> = leads_to.iter().map(|point| points[*point as usize] as u8).collect();
+                crc32fast::hash(&owners)
+            };
+            assert_eq!([checksum(3), checksum(32)], checksums, "{ring:?}");
         }
+        // The default differs where points met, and three backends have few.
+        let placement = Placement::new(Ring::V2, &names(3));
+        assert_eq!(ids.map(|id| 1 + placement.of(&id.to_be_bytes(), &[true; 3])), [1, 2, 2]);
     }
 
     /// Every position of every ring, and a sample of keys for rendezvous: fleets of unlike sizes, so that points meet
@@ -153,7 +195,7 @@ mod tests {
     #[test]
     #[expect(clippy::print_stdout, reason = "the share is a figure that is quoted")]
     fn only_keys_of_a_backend_that_leaves_move() {
-        for ring in [Ring::V1, Ring::V2, Ring::V2Probing, Ring::Rendezvous] {
+        for ring in [Ring::V1, Ring::V2, Ring::V2Probing, Ring::V3Probing, Ring::Rendezvous] {
             let (mut asked, mut moved, mut strays, mut worst) = (0_u64, 0_u64, 0_u64, 0.0_f64);
             for seed in 0..24_u64 {
                 let all = fleet(seed, [2, 3, 4, 5, 9, 60][seed as usize % 6]);
@@ -180,7 +222,9 @@ mod tests {
             );
             match ring {
                 // The reason for `v2`.
-                Ring::V2Probing => assert!(strays > 0 && worst < 0.002, "{strays} strays, {worst}"),
+                Ring::V2Probing | Ring::V3Probing => {
+                    assert!(strays > 0 && worst < 0.002, "{strays} strays, {worst}")
+                }
                 _ => assert_eq!(strays, 0, "{ring:?} moved keys without need"),
             }
         }
@@ -219,11 +263,11 @@ mod tests {
             let (ours, theirs) = (names(Ring::V2), names(Ring::V2Probing));
             let differ = ours.iter().zip(&theirs).filter(|(a, b)| a != b).count();
             // Of points thrown onto the circle at random, so many find another one there; each takes few positions.
-            let thrown = (POINTS as usize * count) as f64;
-            let met = thrown * thrown / 2.0 / f64::from(POSITIONS);
+            let thrown = (SMALL.points as usize * count) as f64;
+            let met = thrown * thrown / 2.0 / f64::from(SMALL.positions);
             println!(
                 "{count} backends: {:.2} of 1000 keys are elsewhere",
-                1000.0 * differ as f64 / f64::from(POSITIONS)
+                1000.0 * differ as f64 / f64::from(SMALL.positions)
             );
             assert!((differ as f64) < 10.0 + 3.0 * met, "{count} backends: {differ} positions differ");
         }
@@ -274,7 +318,7 @@ mod tests {
 
     #[test]
     fn nothing_is_usable_or_there() {
-        for ring in [Ring::V1, Ring::V2, Ring::V2Probing, Ring::Rendezvous] {
+        for ring in [Ring::V1, Ring::V2, Ring::V2Probing, Ring::V3Probing, Ring::Rendezvous] {
             assert_eq!(Placement::new(ring, &[]).of(b"key", &[]), 0);
             assert_eq!(Placement::new(ring, &names(3)).of(b"key", &[false; 3]), 0);
             assert_eq!(Placement::new(ring, &names(1)).of(b"key", &[true]), 0);

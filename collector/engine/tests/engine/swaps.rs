@@ -349,3 +349,16 @@ service: {pipelines: {traces: {receivers: [source], exporters: [sink]}}}
     assert_eq!(rig.world.sink("sink").got(), [1, 2], "what the queue and the stage behind it held");
     rig.assert_balanced().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_with_a_queue_that_stays_lets_out_into_what_is_behind_it_now() {
+    let rig = Rig::start(QUEUE_BETWEEN).await;
+    rig.send("source", Traces, &[1]).await.expect("taken");
+    let behind = QUEUE_BETWEEN.replace("sink: {}", "sink/b: {}").replace("[sink]", "[sink/b]");
+    let report = rig.apply(&behind).await.expect("applied");
+    assert!(names(&report.kept).contains(&"queue".to_owned()), "{report:?}");
+    rig.send("source", Traces, &[2]).await.expect("taken");
+    settle().await;
+    assert_eq!(rig.shutdown().await, phoenix_component::Lost::default());
+    assert_eq!((rig.world.sink("sink").got(), rig.world.sink("sink/b").got()), (vec![], vec![1, 2]));
+}

@@ -1,22 +1,31 @@
 //! Sections with settings of somebody else's: those of an extension, in the section of the component that asks it.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use crate::opaque::REDACTED;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 use std::marker::PhantomData;
 
 /// The name under which such a section announces itself to a deserializer.
 pub(crate) const NAME: &str = "$phoenix::Foreign";
+/// The name under which the settings in it do.
+pub(crate) const SETTINGS_NAME: &str = "$phoenix::ForeignSettings";
 /// The key whose word says whose settings there are.
 pub(crate) const KIND: &str = "type";
 
-/// Settings below the key that the word at `type` names.
-#[derive(Clone, Debug, PartialEq)]
+/// Settings below the key that the word at `type` names. Nobody here knows what in them is secret, so all of it is.
+#[derive(Clone, PartialEq)]
 pub struct Foreign {
     /// The word.
     pub kind: String,
     /// What stands below the key of that name.
     pub settings: Value,
+}
+
+impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Foreign").field("kind", &self.kind).field("settings", &REDACTED).finish()
+    }
 }
 
 /// Reads a section whose `type` may be a word that it does not know by itself: then a key of that name has settings for
@@ -35,6 +44,29 @@ where
     S: DeserializeSeed<'de>,
 {
     deserializer.deserialize_newtype_struct(NAME, Section { is_known, section, of: PhantomData })
+}
+
+struct ForeignSettings(Value);
+
+impl<'de> Deserialize<'de> for ForeignSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ForeignSettings, D::Error> {
+        deserializer.deserialize_newtype_struct(SETTINGS_NAME, ForeignSettings(Value::Null))
+    }
+}
+
+impl<'de> Visitor<'de> for ForeignSettings {
+    type Value = ForeignSettings;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("settings")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<ForeignSettings, D::Error> {
+        Value::deserialize(deserializer).map(ForeignSettings)
+    }
 }
 
 struct Section<'de, S> {
@@ -62,7 +94,7 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Section<'de, S> {
                 Ok((section, None))
             }
             Some(kind) => {
-                let settings = views.next_element::<Value>()?.ok_or_else(missing)?;
+                let ForeignSettings(settings) = views.next_element()?.ok_or_else(missing)?;
                 views.next_element::<IgnoredAny>()?;
                 let section = views.next_element_seed(self.section)?.ok_or_else(missing)?;
                 Ok((section, Some(Foreign { kind, settings })))

@@ -296,6 +296,10 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
             },
             block::NAME => self.block(false, visitor),
             block::PRESENT_NAME => self.block(true, visitor),
+            foreign::SETTINGS_NAME => {
+                self.context.is_secret();
+                visitor.visit_newtype_struct(self)
+            }
             foreign::NAME => visitor.visit_seq(Views { whole: self, next: 0 }),
             _ => visitor.visit_newtype_struct(self),
         }

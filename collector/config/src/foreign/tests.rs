@@ -2,7 +2,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
-use crate::{Settings, decode_text};
+use crate::{KeyPath, Problems, Secrets, Settings, decode_checked, decode_text, parse_yaml, to_yaml};
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields, default)]
@@ -66,6 +66,18 @@ parts:
     ];
     assert_eq!(whole.parts, expected);
     assert_eq!(serde_json::from_value::<Part>(json!({"small": 2})).expect("a part").small, 2);
+}
+
+#[test]
+fn they_are_not_shown() {
+    let node =
+        parse_yaml("settings", "parts: [{type: acme, acme: {token: t0p}}, {type: small}]").expect("YAML");
+    let mut problems = Problems::in_section(KeyPath::root(), &node, node.location());
+    let whole: Whole = decode_checked(&node, &mut problems).expect("settings");
+    assert!(!format!("{whole:?}").contains("t0p"));
+    let printed = to_yaml(&node, problems.readings(), Secrets::Hidden);
+    assert!(printed.contains("acme") && !printed.contains("t0p"), "{printed}");
+    assert!(printed.contains("small"), "{printed}");
 }
 
 #[test]

@@ -1,3 +1,4 @@
+mod dead_band;
 mod function;
 mod ha;
 mod rule;
@@ -9,11 +10,12 @@ use std::collections::BTreeSet;
 use phoenix_config::{ComponentId, Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
+pub use dead_band::DeadBand;
 pub use function::{Function, UnknownFunction};
 pub use ha::HighAvailability;
 pub use rule::{
-    AttributeMatch, DeadBand, LabelAction, LabelRule, Late, Level, Match, MetricKind, Over, Rule,
-    TemporalityChoice, Tier, WindowKind,
+    AttributeMatch, LabelAction, LabelRule, Late, Level, Match, MetricKind, Over, Rule, TemporalityChoice,
+    Tier, WindowKind,
 };
 
 /// The most rules: which of them match a name is kept in one word.

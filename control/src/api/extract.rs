@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,8 +51,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>> {
-        if !is_json(request.headers()) {
-            return Err(Error::MediaType("application/json"));
+        match request.headers().get(header::CONTENT_TYPE) {
+            Some(declared) if is_json(declared) => {}
+            Some(_) => return Err(Error::MediaType("application/json")),
+            None => {
+                return Err(Error::BadRequest("send a body, and `Content-Type: application/json`".to_owned()));
+            }
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(failure)
@@ -62,10 +66,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             }
             other => Error::BadRequest(other.body_text()),
         })?;
+        // A list would be read as the fields in their order.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+            return Err(Error::field("body", "must be an object"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let (path, inner) = (error.path().to_string(), error.into_inner());
             match inner.classify() {
+                // The root has no key of its own.
+                serde_json::error::Category::Data if path == "." => Error::field("body", inner.to_string()),
                 serde_json::error::Category::Data => Error::field(path, inner.to_string()),
                 _ => Error::BadRequest(format!("the body is no JSON: {inner}")),
             }
@@ -75,9 +85,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let declared =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn is_json(declared: &HeaderValue) -> bool {
+    let declared = declared.to_str().unwrap_or_default();
     declared.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
@@ -90,8 +99,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Query<T>> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(query)) => Ok(Query(query)),
-            Err(rejection) => Err(Error::field("query", rejection.body_text())),
+            Err(rejection) => Err(misread(&rejection.body_text())),
         }
+    }
+}
+
+/// What is wrong with a query, at its key: the text is `…: limit: invalid digit found in string`.
+fn misread(text: &str) -> Error {
+    let told = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    let is_key = |key: &str| !key.is_empty() && !key.contains([' ', '`']);
+    match told.split_once(": ").filter(|(key, _)| is_key(key)) {
+        Some((key, message)) => Error::field(key, message),
+        // Without a key it is about the whole, as where one is missing.
+        None => Error::field("query", told),
     }
 }
 

@@ -251,7 +251,21 @@ async fn bad_requests_name_the_field_and_break_nothing() {
     assert_eq!(raw(b"name=a", "application/x-www-form-urlencoded").await, 415);
     assert_eq!(raw(&vec![b' '; 9 << 20], "application/json").await, 413);
     assert_eq!(rig.get("/agents?limit=0").await.status, 422);
-    assert_eq!(rig.get("/agents?limt=5").await.status, 422);
+    for (query, field) in [("limt=5", "limt"), ("limit=five", "limit")] {
+        let refused = rig.get(&format!("/agents?{query}")).await;
+        assert_eq!((refused.status, &refused.body["errors"][0]["field"]), (422, &json!(field)), "{query}");
+    }
+    for (body, field) in
+        [(&b"{\"name\": \"a\", \"name\": \"b\"}"[..], "body"), (b"5", "body"), (b" [\"a\", \"\", 0]", "body")]
+    {
+        let refused = rig.raw("/groups", body, "application/json").await;
+        assert_eq!(
+            (refused.status, &refused.body["errors"][0]["field"]),
+            (422, &json!(field)),
+            "{}",
+            refused.body
+        );
+    }
     for cursor in ["%7e", "", "a%20b", "..%2f", "CFG_1", "%c3%a4"] {
         let refused = rig.get(&format!("/configurations?cursor={cursor}")).await;
         assert_eq!(

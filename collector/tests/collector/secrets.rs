@@ -417,7 +417,7 @@ fn a_start_that_fails_and_every_command_keep_secrets_to_themselves() {
         assert!(!finished.stderr.contains(SECRET), "{text}: {}", finished.stderr);
         for format in ["yaml", "json"] {
             let print = ["print-config", "--validate=false", &format!("--format={format}")];
-            let printed = collector().args(&print).arg(&config).finish();
+            let printed = collector().args(print).arg(&config).finish();
             assert_eq!(printed.code, 0, "{text}");
             assert!(printed.stdout.contains("[REDACTED]"), "{text}: {}", printed.stdout);
             assert!(!printed.stdout.contains(SECRET), "{text}: {}", printed.stdout);

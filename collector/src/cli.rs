@@ -275,6 +275,10 @@ pub(crate) struct Child {
     /// while it runs.
     #[arg(long, value_name = "URL")]
     pub(crate) health_url: Option<String>,
+    /// Where the child offers Prometheus its own metrics, for example `http://localhost:8888/metrics`: rollouts go by what
+    /// becomes of its data then.
+    #[arg(long, value_name = "URL")]
+    pub(crate) metrics_url: Option<String>,
     /// How long the child may take to stop before it is killed.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub(crate) stop_timeout: Duration,

@@ -16,6 +16,9 @@ enum Meaning {
 /// Lists of components under `service` are added to those of earlier sources.
 pub(crate) const MERGE_APPEND: &str = "confmap.enableMergeAppendOption";
 
+/// A configuration may be without a pipeline: the reference supervisor of OpAMP starts collectors with such a one.
+pub(crate) const NO_PIPELINES: &str = "service.AllowNoPipelines";
+
 const GATES: &[(&str, Meaning)] = &[
     (MERGE_APPEND, Meaning::Switch),
     // Of earlier versions: command lines of that time still carry it.
@@ -26,7 +29,7 @@ const GATES: &[(&str, Meaning)] = &[
     ),
     ("pdata.useProtoPooling", Meaning::Always),
     ("receiverhelper.newReceiverMetrics", Meaning::Unsupported("receivers have the metrics of the default")),
-    ("service.AllowNoPipelines", Meaning::Unsupported("a configuration needs a pipeline")),
+    (NO_PIPELINES, Meaning::Switch),
     ("service.partialReload", Meaning::Always),
     ("service.partialReloadReceivers", Meaning::Always),
     ("service.profilesSupport", Meaning::Unsupported("profiles are not supported")),

@@ -150,7 +150,7 @@ pub(crate) fn load_by_steps(
     let (phoenix_config::Resolved { root, mut problems }, files) =
         resolve(request, missing(&request.sources))?;
     between();
-    let config = Config::read(&root, registry, &mut problems);
+    let config = read(&request.sources, &root, registry, &mut problems);
     between();
     let telemetry = ServiceTelemetry::read(&config, &mut problems);
     let plan = Plan::new(&config, registry, &mut problems);
@@ -158,6 +158,13 @@ pub(crate) fn load_by_steps(
     match plan {
         Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems, files }),
         _ => Err(BadConfig(Box::new(problems))),
+    }
+}
+
+fn read(sources: &Sources, root: &Node, registry: &Registry, problems: &mut Problems) -> Config {
+    match gates::is_on(&sources.feature_gates, gates::NO_PIPELINES) {
+        true => Config::read_without_pipelines(root, registry, problems),
+        false => Config::read(root, registry, problems),
     }
 }
 
@@ -176,7 +183,7 @@ pub(crate) fn missing(sources: &Sources) -> Missing {
 pub(crate) fn check(sources: &Sources, registry: &Registry) -> Result<(Config, Problems), BadConfig> {
     let missing = if sources.strict_env { Missing::Error } else { Missing::Open };
     let (phoenix_config::Resolved { root, mut problems }, _) = resolve(&Request::of(sources), missing)?;
-    let config = Config::read(&root, registry, &mut problems);
+    let config = read(sources, &root, registry, &mut problems);
     ServiceTelemetry::read(&config, &mut problems);
     Plan::new(&config, registry, &mut problems);
     examine(&config, registry, &mut problems);

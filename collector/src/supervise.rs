@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +21,7 @@ use anyhow::Context as _;
 use phoenix_component::{
     ApplyAnswer, ApplyConditions, BoxFuture, ChangeError, Changes, Collector, ComponentBook, ComponentKey,
     ComponentStatus, ConfigRequest, ConfigSource, DrainReport, DrainState, EffectiveConfig, FeatureGate,
-    Host, LogLevel, LogLevelState, PipelineStatus, PlanAnswer, Status,
+    Host, LogLevel, LogLevelState, OutsideSigns, PipelineStatus, PlanAnswer, Status,
 };
 use phoenix_config::{ComponentId, Kind};
 use tokio::task::JoinHandle;
@@ -46,6 +47,9 @@ const STEADY: Duration = Duration::from_secs(60);
 /// How often the health of the child is looked at, and how long an answer may take.
 const LOOK: Duration = Duration::from_secs(1);
 const PROBE: Duration = Duration::from_secs(2);
+/// How often its metrics are read, and how many bytes of them at most.
+const SCRAPE: Duration = Duration::from_secs(5);
+const MAX_METRICS: u64 = 8 << 20;
 /// How long the child may take to check a configuration.
 const CHECK: Duration = Duration::from_secs(60);
 
@@ -85,6 +89,10 @@ struct Inner {
     host: Host,
     started: SystemTime,
     running: Mutex<Running>,
+    /// What the child that runs shows of itself.
+    signs: Mutex<Option<OutsideSigns>>,
+    /// How often a child was started.
+    lives: AtomicU64,
     /// Held by who changes what runs.
     turn: tokio::sync::Mutex<Option<Kept>>,
     hasher: std::hash::RandomState,
@@ -112,6 +120,35 @@ struct Written {
     yaml: String,
 }
 
+/// Nothing is shown of a child that has ended.
+struct Signs<'a>(&'a Mutex<Option<OutsideSigns>>);
+
+impl Drop for Signs<'_> {
+    fn drop(&mut self) {
+        lock(self.0).take();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a URL answers, up to so many bytes of it; why it does not within a moment.
+async fn ask(url: String, bytes: u64) -> Result<String, String> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let config = ureq::config::Config::builder().timeout_global(Some(PROBE)).build();
+        let mut answer = ureq::Agent::new_with_config(config).get(&url).call()?;
+        match bytes {
+            0 => Ok(String::new()),
+            bytes => answer.body_mut().with_config().limit(bytes).read_to_string(),
+        }
+    });
+    match asked.await {
+        Ok(answer) => answer.map_err(|error: ureq::Error| error.to_string()),
+        Err(panic) => Err(panic.to_string()),
+    }
+}
+
 fn key(generation: u64) -> Option<ComponentKey> {
     let id = ComponentId::parse(&format!("collector/{generation}")).ok()?;
     Some(ComponentKey { kind: Kind::Extension, id, scope: String::new() })
@@ -124,13 +161,15 @@ impl Supervised {
             host: host.clone(),
             started: SystemTime::now(),
             running: Mutex::default(),
+            signs: Mutex::default(),
+            lives: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(None),
             hasher: std::hash::RandomState::new(),
         }))
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.running)
     }
 
     /// Starts the child where it has files of its own; else it waits for the server.
@@ -288,6 +327,12 @@ impl Supervised {
             Ok(process) => process,
             Err(error) => return format!("it cannot be started: {error}"),
         };
+        let _signs = Signs(&self.0.signs);
+        let mut signs = OutsideSigns {
+            life: self.0.lives.fetch_add(1, Ordering::Relaxed) + 1,
+            ..OutsideSigns::default()
+        };
+        let mut scraped_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 ended = process.ended() => {
@@ -298,7 +343,18 @@ impl Supervised {
                     process.stop(self.0.plan.child.stop_timeout).await;
                     return String::new();
                 }
-                () = sleep(LOOK) => self.tell(generation, self.probe().await),
+                () = sleep(LOOK) => {
+                    let is_due = scraped_at.is_none_or(|at| at.elapsed() >= SCRAPE);
+                    let (health, metrics) = tokio::join!(self.probe(), async {
+                        if is_due { Some(self.scrape().await) } else { None }
+                    });
+                    if let Some(metrics) = metrics {
+                        (signs.metrics, scraped_at) = (metrics, Some(Instant::now()));
+                    }
+                    signs.memory = process.memory();
+                    *lock(&self.0.signs) = Some(signs.clone());
+                    self.tell(generation, health);
+                }
             }
         }
     }
@@ -306,14 +362,21 @@ impl Supervised {
     /// How the child says that it is.
     async fn probe(&self) -> Status {
         let Some(url) = self.0.plan.child.health_url.clone() else { return Status::Ok };
-        let asked = tokio::task::spawn_blocking(move || {
-            let config = ureq::config::Config::builder().timeout_global(Some(PROBE)).build();
-            ureq::Agent::new_with_config(config).get(&url).call().map(|_| ())
-        });
-        match asked.await {
-            Ok(Ok(())) => Status::Ok,
-            Ok(Err(error)) => Status::Recoverable(format!("its health check says: {error}")),
-            Err(panic) => Status::Recoverable(panic.to_string()),
+        match ask(url, 0).await {
+            Ok(_) => Status::Ok,
+            Err(error) => Status::Recoverable(format!("its health check says: {error}")),
+        }
+    }
+
+    /// The metrics that it offers; none where it does not answer.
+    async fn scrape(&self) -> Option<Arc<str>> {
+        let asked = ask(self.0.plan.child.metrics_url.clone()?, MAX_METRICS).await;
+        match asked {
+            Ok(text) => Some(text.into()),
+            Err(error) => {
+                tracing::debug!(error, "the metrics of the supervised collector cannot be read");
+                None
+            }
         }
     }
 
@@ -397,6 +460,10 @@ impl Collector for Supervised {
 
     fn is_this_process(&self) -> bool {
         false
+    }
+
+    fn outside_signs(&self) -> Option<OutsideSigns> {
+        lock(&self.0.signs).clone()
     }
 
     fn plan(&self, _: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {

@@ -4,6 +4,7 @@ mod agents;
 mod audit;
 mod configurations;
 mod docs;
+mod events;
 mod extract;
 mod gate;
 mod groups;
@@ -12,6 +13,7 @@ mod keys;
 mod logins;
 mod metrics;
 mod page;
+mod roles;
 mod rollouts;
 mod schedules;
 mod sessions;
@@ -55,6 +57,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(logins::begin, logins::exchange))
         .routes(routes!(logins::finish))
         .routes(routes!(sessions::me))
+        .routes(routes!(roles::list))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::change, users::remove))
         .routes(routes!(keys::list, keys::create))
@@ -91,6 +94,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(tasks::cancel))
         .routes(routes!(schedules::list, schedules::create))
         .routes(routes!(schedules::get, schedules::change, schedules::remove))
+        .routes(routes!(events::list))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
@@ -132,6 +136,10 @@ async fn nothing_here() -> Error {
     Error::NotFound("this path".to_owned())
 }
 
+async fn no_such_method() -> Error {
+    Error::Method
+}
+
 /// Whether the database answers.
 async fn ready(axum::extract::State(app): axum::extract::State<App>) -> Response {
     match app.db.read(|tx| tx.one("SELECT 1", &[])).await {
@@ -144,6 +152,7 @@ async fn ready(axum::extract::State(app): axum::extract::State<App>) -> Response
 pub fn router(app: App) -> Router {
     let (router, document) = assembled();
     router
+        .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), idempotency::once))
         .layer(from_fn_with_state(app.clone(), gate::admit))
         .route("/api/v1/openapi.json", get(move || async move { Json(document) }))
@@ -152,6 +161,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::show))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(gate::name_request))
         .layer(from_fn_with_state(app.clone(), metrics::measure))

@@ -81,6 +81,25 @@ pub(crate) fn entry(row: &Row) -> Entry {
     }
 }
 
+/// The entries about one thing before the one of this number, the newest first; a configuration's versions, which are
+/// called `cfg_…@1`, are about it.
+pub(crate) fn of(tx: &mut dyn Tx, target: &str, before: i64, limit: i64) -> Result<Vec<Entry>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM audit WHERE target = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
+    let mut rows = tx.query(&sql, args![target, before, limit])?;
+    if target.starts_with("cfg_") {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit WHERE target > ?1 AND target < ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4"
+        );
+        // `A` is what follows `@`.
+        rows.extend(tx.query(&sql, args![format!("{target}@"), format!("{target}A"), before, limit])?);
+    }
+    let mut entries: Vec<Entry> = rows.iter().map(entry).collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+    entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(entries)
+}
+
 /// An entry as a log record of OTLP, in JSON.
 pub(crate) fn log_record(row: &Row) -> serde_json::Value {
     let entry = entry(row);

@@ -18,6 +18,12 @@ pub enum Error {
     /// It cannot be read at all.
     #[error("{0}")]
     BadRequest(String),
+    /// Its path does not do that.
+    #[error("this path has no such method; the header `Allow` names those that it has")]
+    Method,
+    /// It is written in a way that is not read here.
+    #[error("send `Content-Type: {0}`")]
+    MediaType(&'static str),
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),
@@ -105,6 +111,10 @@ impl Error {
             Error::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request"),
             Error::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
+            Error::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed"),
+            Error::MediaType(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type")
+            }
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Conflict"),
             Error::Precondition(_) => (StatusCode::PRECONDITION_FAILED, "changed", "Changed meanwhile"),
             Error::PreconditionRequired => {

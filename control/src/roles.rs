@@ -18,7 +18,8 @@ pub enum Role {
 }
 
 /// A kind of action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// Look.
     View,
@@ -28,6 +29,12 @@ pub enum Permission {
     Deploy,
     /// Manage users, keys and tokens; read the audit log.
     Administer,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Permission; 4] =
+        [Permission::View, Permission::Edit, Permission::Deploy, Permission::Administer];
 }
 
 impl Role {

@@ -5,6 +5,7 @@
 
 mod gates;
 pub mod machine;
+mod progress;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use utoipa::ToSchema;
 use crate::agents;
 use crate::args;
 use crate::audit::{self, Caller};
-use crate::configurations::{self, Version};
+use crate::configurations::Version;
 use crate::error::{Error, FieldProblem, Result};
 use crate::freezes;
 use crate::groups::{self, Assignment, Group};
@@ -25,9 +26,10 @@ use crate::principals::snapshot;
 use crate::store::record::{Record, expect_revision, find};
 use crate::store::{Row, Tx, Value};
 use crate::time::rfc3339;
-use crate::validation;
 pub use gates::Gates;
-use machine::{Decision, Observed};
+use machine::Decision;
+pub use progress::Progress;
+pub(crate) use progress::observe;
 
 /// Most stages of a rollout.
 const MAX_STAGES: usize = 20;
@@ -222,81 +224,6 @@ fn expose(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> R
     Ok(())
 }
 
-/// How the agents of a rollout are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Progress {
-    /// Agents that are to have the version by now.
-    pub exposed: i64,
-    /// Of these, those that have it and are well.
-    pub applied: i64,
-    /// Those on which it failed.
-    pub failed: i64,
-    /// Those that have it and are not well.
-    pub unhealthy: i64,
-    /// Those that have it and go beyond a limit of the gates.
-    pub strained: i64,
-    /// Those that have it, are well, and do not tell how their data fares.
-    pub unmeasured: i64,
-    /// Those that have not answered yet.
-    pub pending: i64,
-    /// Those that are not connected; nobody waits for them.
-    pub offline: i64,
-    /// What limit one of them goes beyond, in words.
-    pub strain: Option<String>,
-}
-
-pub(crate) fn observe(
-    tx: &mut dyn Tx,
-    rollout: &Rollout,
-    connected: &BTreeSet<String>,
-) -> Result<(Observed, Progress)> {
-    let layers = configurations::layers(tx, &rollout.to_version_id)?;
-    let (_, hash) = validation::offer(&layers);
-    let sql = "SELECT a.id, a.reported_hash, a.reported_status, a.healthy, f.hash, r.vitals, a.name, a.tells_vitals FROM rollout_agents r
-         JOIN agents a ON a.id = r.agent_id
-         LEFT JOIN agent_failures f ON f.agent_id = a.id AND f.hash = ?2
-         WHERE r.rollout_id = ?1 AND a.revoked_at IS NULL";
-    let mut seen = Progress::default();
-    for row in tx.query(sql, args![&rollout.id, &hash])? {
-        seen.exposed += 1;
-        let has_it = row.text(1) == hash && row.text(2) == "applied";
-        if row.maybe_text(4).is_some() {
-            seen.failed += 1;
-        } else if !connected.contains(&row.text(0)) {
-            seen.offline += 1;
-        } else if !has_it {
-            seen.pending += 1;
-        } else if row.maybe_int(3) == Some(0) {
-            seen.unhealthy += 1;
-        } else {
-            let told = row.maybe_text(5).and_then(|text| serde_json::from_str::<Vitals>(&text).ok());
-            if told.is_none() && row.yes(7) {
-                // It comes with what it has said, and is written down after that.
-                seen.pending += 1;
-                continue;
-            }
-            seen.unmeasured += i64::from(told.is_none());
-            match told.and_then(|told| rollout.gates.strain(&told)) {
-                None => seen.applied += 1,
-                Some(strain) => {
-                    seen.strained += 1;
-                    seen.strain.get_or_insert_with(|| format!("{}: {strain}", row.text(6)));
-                }
-            }
-        }
-    }
-    let observed = Observed {
-        applied: seen.applied,
-        failed: seen.failed,
-        unhealthy: seen.unhealthy,
-        strained: seen.strained,
-        strain: seen.strain.clone(),
-        pending: seen.pending,
-        nobody: seen.exposed == 0,
-    };
-    Ok((observed, seen))
-}
-
 /// The agents of running rollouts, with the hash of what each is to have and the rollout.
 pub(crate) fn watched(tx: &mut dyn Tx) -> Result<Vec<Watched>> {
     let sql = "SELECT r.rollout_id, r.agent_id, o.to_version_id FROM rollouts o
@@ -352,13 +279,16 @@ pub(crate) fn advance(tx: &mut dyn Tx, now: i64, connected: &BTreeSet<String>) -
             // Agents that joined since, or came back, take their part in the stage.
             expose(tx, &rollout, connected)?;
         }
-        let (observed, _) = observe(tx, &rollout, connected)?;
-        let mut decision = machine::decide(&rollout.position(), &observed, now);
+        let seen = observe(tx, &rollout, connected)?;
+        let mut decision = machine::decide(&rollout.position(), &seen.observed(), now);
         // What is healthy waits; what is not is taken back in a freeze, too.
         if is_frozen && decision == Decision::Next {
             decision = Decision::Wait { settled_since: rollout.settled_ms };
         }
         changed |= !matches!(decision, Decision::Wait { .. });
+        if let Decision::RollBack { is_late, .. } = &decision {
+            seen.remember(tx, now, *is_late)?;
+        }
         carry_out(tx, &Caller::system(), now, &rollout, decision, connected)?;
     }
     Ok(changed)
@@ -391,7 +321,7 @@ fn carry_out(
             groups::set_live(tx, &rollout.group_id, &rollout.to_version_id)?;
             finish(tx, caller, now, rollout, "succeeded", "every stage was healthy")
         }
-        Decision::RollBack { reason } => finish(tx, caller, now, rollout, "rolled_back", &reason),
+        Decision::RollBack { reason, .. } => finish(tx, caller, now, rollout, "rolled_back", &reason),
         Decision::Pause { reason } => set_state(tx, caller, now, rollout, "paused", &reason),
     }
 }
@@ -453,6 +383,7 @@ pub(crate) fn order(
     id: &str,
     revision: Option<i64>,
     order: Order,
+    connected: &BTreeSet<String>,
 ) -> Result<Rollout> {
     let found = find_for(tx, caller, id)?;
     if let Some(revision) = revision {
@@ -468,6 +399,7 @@ pub(crate) fn order(
         (Order::Approve, "waiting") => approve(tx, caller, now, &found)?,
         (Order::RollBack, "waiting") => finish(tx, caller, now, &found, "cancelled", &reason)?,
         (Order::RollBack, "running" | "paused") => {
+            observe(tx, &found, connected)?.remember(tx, now, false)?;
             finish(tx, caller, now, &found, "rolled_back", &reason)?;
         }
         (_, state) => return Err(Error::Conflict(format!("the rollout is {state}"))),

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::api::Api;
+use crate::figures::Figures;
 use crate::service::{Service, cpu_seconds, memory_kib};
-use crate::told;
 
 /// Pairs that are measured; the figures are medians.
 const ROUNDS: usize = 3;
@@ -74,7 +74,12 @@ fn anonymous_kib(process: u32) -> anyhow::Result<u64> {
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
-pub(crate) async fn measure(binary: &Path, heartbeat_seconds: u64, idle: Duration) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    binary: &Path,
+    heartbeat_seconds: u64,
+    idle: Duration,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let service = Service::start(binary, folder.path(), heartbeat_seconds)?;
     let api = Api::new(service.api, service.key.clone().context("the first start makes a key")?);
@@ -113,15 +118,15 @@ pub(crate) async fn measure(binary: &Path, heartbeat_seconds: u64, idle: Duratio
         }
     }
     let [plain, agent] = memory.map(median);
-    told("memory without the agent, MiB", format!("{plain:.1}"));
-    told("memory with the agent, MiB", format!("{agent:.1}"));
-    told("agent: memory, MiB", format!("{:.1}", agent - plain));
+    figures.told("memory without the agent, MiB", format!("{plain:.1}"));
+    figures.told("memory with the agent, MiB", format!("{agent:.1}"));
+    figures.at_most(2.0, "agent: memory, MiB", agent - plain);
     // The rest is the program's code, which other processes share and the kernel takes back when it wants to.
     let [plain, agent] = written.map(median);
-    told("agent: of that heap and stacks, MiB", format!("{:.1}", agent - plain));
+    figures.told("agent: of that heap and stacks, MiB", format!("{:.1}", agent - plain));
     let [plain, agent] = cpu.map(median);
-    told("CPU without the agent, % of a core", format!("{plain:.2}"));
-    told("CPU with the agent, % of a core", format!("{agent:.2}"));
-    told("agent: CPU, % of a core", format!("{:.2}", agent - plain));
+    figures.told("CPU without the agent, % of a core", format!("{plain:.2}"));
+    figures.told("CPU with the agent, % of a core", format!("{agent:.2}"));
+    figures.at_most(0.1, "agent: CPU, % of a core", agent - plain);
     Ok(())
 }

@@ -82,8 +82,8 @@ impl Service {
         Ok(())
     }
 
-    pub(crate) fn memory_mib(&self) -> anyhow::Result<u64> {
-        Ok(memory_kib(self.child.id())? / 1024)
+    pub(crate) fn memory_mib(&self) -> anyhow::Result<f64> {
+        Ok(memory_kib(self.child.id())? as f64 / 1024.0)
     }
 
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {

@@ -2,5 +2,6 @@
 
 mod fleet;
 mod git_ops;
+mod lists;
 mod rig;
 mod session;

@@ -335,6 +335,17 @@ pub struct TelemetryDestination {
     pub headers: Vec<(String, Opaque)>,
 }
 
+/// What a collector in a process of its own shows of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutsideSigns {
+    /// Which of its lives this is: in each it counts from zero.
+    pub life: u64,
+    /// Its metrics in the text format of Prometheus, where it offers them.
+    pub metrics: Option<Arc<str>>,
+    /// Resident memory, in bytes.
+    pub memory: u64,
+}
+
 /// The running collector.
 pub trait Collector: Send + Sync {
     /// When the process began to run.
@@ -355,6 +366,11 @@ pub trait Collector: Send + Sync {
     /// Whether it is this process, so that the metrics and the memory of this process are its own.
     fn is_this_process(&self) -> bool {
         true
+    }
+
+    /// What a collector in another process shows of itself; none while it does not run.
+    fn outside_signs(&self) -> Option<OutsideSigns> {
+        None
     }
 
     /// The types of components that this binary has, by kind.

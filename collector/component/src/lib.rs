@@ -54,7 +54,7 @@ pub use change::{Change, Changes, Closing, ComponentChange, PipelineChanges, Sta
 pub use collector::{
     ApplyAnswer, ApplyConditions, ChangeError, Collector, CollectorHandle, ComponentAdoption, ComponentBook,
     ComponentLoss, ComponentStatus, ConfigRequest, ConfigSource, DrainReport, DrainState, EffectiveConfig,
-    FeatureGate, LogLevel, LogLevelState, PipelineStatus, PlanAnswer, TelemetryDestination,
+    FeatureGate, LogLevel, LogLevelState, OutsideSigns, PipelineStatus, PlanAnswer, TelemetryDestination,
     TelemetryDestinations,
 };
 pub use contracts::{

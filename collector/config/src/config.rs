@@ -63,7 +63,12 @@ impl Config {
     /// Reads a resolved tree and checks all that can be checked without the components. What is wrong goes to
     /// `problems`; the result holds what could be read, so that components can add what is wrong with theirs.
     pub fn read(root: &Node, catalog: &dyn Catalog, problems: &mut Problems) -> Config {
-        read::read(root, catalog, problems)
+        read::read(root, catalog, problems, true)
+    }
+
+    /// The same for a collector that may run without a pipeline: otelcol's gate `service.AllowNoPipelines`.
+    pub fn read_without_pipelines(root: &Node, catalog: &dyn Catalog, problems: &mut Problems) -> Config {
+        read::read(root, catalog, problems, false)
     }
 
     /// The components of a kind, in the order of the source.

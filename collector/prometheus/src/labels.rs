@@ -35,6 +35,17 @@ pub enum Extra<'a> {
     Quantile(&'a str),
 }
 
+impl<'a> Extra<'a> {
+    /// Its name and value.
+    pub fn label(self) -> Option<(&'static str, &'a str)> {
+        match self {
+            Extra::None => None,
+            Extra::Bucket(bound) => Some(("le", bound)),
+            Extra::Quantile(quantile) => Some(("quantile", quantile)),
+        }
+    }
+}
+
 impl LabelSet {
     /// Sorts labels and encodes them. Of a name that occurs twice the values are joined by semicolons; empty values and
     /// the name `__name__` are left out, since they would mean something else.
@@ -78,38 +89,44 @@ impl LabelSet {
         labels_in(&self.encoded)
     }
 
+    /// Whether this is the very same set, not only an equal one.
+    pub fn is(&self, other: &LabelSet) -> bool {
+        Arc::ptr_eq(&self.encoded, &other.encoded)
+    }
+
     /// How many bytes [`put`](LabelSet::put) writes.
     pub fn len(&self, name: &str, suffix: &str, extra: Extra<'_>) -> usize {
         let own = label_len("__name__".len(), name.len() + suffix.len());
-        let (cut, added) = match self.place_of(extra) {
-            None => (0, 0),
-            Some((key, value, (from, to))) => (to - from, label_len(key.len(), value.len())),
-        };
-        self.encoded.len() - cut + own + added
+        let added = extra.label().map_or(0, |(key, value)| label_len(key.len(), value.len()));
+        let (from, to) = self.place_of(extra);
+        self.encoded.len() - (to - from) + own + added
     }
 
-    /// Appends the labels with the name `name` and `suffix`, and with `extra`, in their order.
-    pub fn put(&self, out: &mut Vec<u8>, name: &str, suffix: &str, extra: Extra<'_>) {
+    /// Appends the labels with the name `name` and `suffix`, and with `extra`, in their order. Where `extra` begins in
+    /// `out`, and where it ends.
+    pub fn put(&self, out: &mut Vec<u8>, name: &str, suffix: &str, extra: Extra<'_>) -> (usize, usize) {
         let name_at = self.name_at as usize;
+        let (from, to) = self.place_of(extra);
         out.extend_from_slice(&self.encoded[..name_at]);
         put_label(out, "__name__", name, suffix);
-        match self.place_of(extra) {
-            None => out.extend_from_slice(&self.encoded[name_at..]),
-            Some((key, value, (from, to))) => {
-                out.extend_from_slice(&self.encoded[name_at..from]);
-                put_label(out, key, value, "");
-                out.extend_from_slice(&self.encoded[to..]);
-            }
+        out.extend_from_slice(&self.encoded[name_at..from]);
+        let start = out.len();
+        if let Some((key, value)) = extra.label() {
+            put_label(out, key, value, "");
         }
+        let end = out.len();
+        out.extend_from_slice(&self.encoded[to..]);
+        (start, end)
     }
 
-    fn place_of<'a>(&self, extra: Extra<'a>) -> Option<(&'static str, &'a str, (usize, usize))> {
-        let place = |(from, to): (u32, u32)| (from as usize, to as usize);
-        match extra {
-            Extra::None => None,
-            Extra::Bucket(bound) => Some(("le", bound, place(self.bucket))),
-            Extra::Quantile(quantile) => Some(("quantile", quantile, place(self.quantile))),
-        }
+    /// The labels that `extra` takes the place of.
+    fn place_of(&self, extra: Extra<'_>) -> (usize, usize) {
+        let (from, to) = match extra {
+            Extra::None => return (self.encoded.len(), self.encoded.len()),
+            Extra::Bucket(_) => self.bucket,
+            Extra::Quantile(_) => self.quantile,
+        };
+        (from as usize, to as usize)
     }
 }
 
@@ -143,7 +160,8 @@ pub fn labels_in(encoded: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn label_len(name: usize, value: usize) -> usize {
+/// How many bytes [`put_label`] writes, of the lengths of name and value.
+pub fn label_len(name: usize, value: usize) -> usize {
     let body = 2 + varint_len(name as u64) + name + varint_len(value as u64) + value;
     1 + varint_len(body as u64) + body
 }

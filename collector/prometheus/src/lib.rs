@@ -12,7 +12,7 @@ mod names;
 mod native;
 mod translate;
 
-pub use labels::{Extra, Label, LabelSet, labels_in, number, put_label, text_of};
+pub use labels::{Extra, Label, LabelSet, label_len, labels_in, number, put_label, text_of};
 pub use names::{Kind, Naming, Strategy};
 pub use native::Native;
 pub use translate::{Exemplar, Family, Options, Sample, Sink, Translator};

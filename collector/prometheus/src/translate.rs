@@ -135,14 +135,29 @@ pub struct Translator {
 /// Bounds of buckets and quantiles as text: histograms of one kind have the same ones, and to write a number in its
 /// fewest digits takes longer than the rest of a sample. Hashed with a key, since senders choose them.
 #[derive(Debug, Default)]
-struct Numbers(HashMap<u64, Box<str>>);
+struct Numbers {
+    known: HashMap<u64, Arc<str>>,
+    /// By their place in a point, those of the last one: that of the next mostly has the same there.
+    last: Vec<(u64, Arc<str>)>,
+}
 
 impl Numbers {
-    fn text(&mut self, value: f64) -> &str {
-        if self.0.len() >= MAX_NUMBERS {
-            self.0.clear();
+    /// The text of the number at `place` in a point.
+    fn text(&mut self, place: usize, value: f64) -> &str {
+        let bits = value.to_bits();
+        if self.last.get(place).is_none_or(|(last, _)| *last != bits) {
+            if self.known.len() >= MAX_NUMBERS {
+                self.known.clear();
+            }
+            let text = self.known.entry(bits).or_insert_with(|| number(value).into()).clone();
+            // Places are asked for in their order; the bounds of a point are as many as fit in a request.
+            self.last.truncate(MAX_NUMBERS);
+            match self.last.get_mut(place) {
+                Some(last) => *last = (bits, text),
+                None => self.last.push((bits, text)),
+            }
         }
-        self.0.entry(value.to_bits()).or_insert_with(|| number(value).into())
+        self.last.get(place).or(self.last.last()).map_or("", |(_, text)| text)
     }
 }
 
@@ -359,7 +374,8 @@ fn put_histogram<S: Sink>(
         }
     };
     let (mut total, mut below) = (0_u64, f64::NEG_INFINITY);
-    for (bound, count) in point.explicit_bounds().into_iter().zip(point.bucket_counts()) {
+    for (place, (bound, count)) in point.explicit_bounds().into_iter().zip(point.bucket_counts()).enumerate()
+    {
         total = total.saturating_add(count);
         // A bound that is infinite is the bucket that comes below.
         if bound.is_infinite() && bound > 0.0 {
@@ -367,7 +383,7 @@ fn put_histogram<S: Sink>(
         }
         let sample = at.sample(total as f64);
         let Out { sink, family, numbers, .. } = out;
-        let bucket = Extra::Bucket(numbers.text(bound));
+        let bucket = Extra::Bucket(numbers.text(place, bound));
         sink.sample(family, "_bucket", labels, bucket, sample, &within(below, bound));
         below = bound;
     }
@@ -398,9 +414,9 @@ fn put_summary<S: Sink>(
 ) -> bool {
     out.put("_sum", labels, Extra::None, at.sample(point.sum()), &[]);
     out.put("_count", labels, Extra::None, at.sample(point.count() as f64), &[]);
-    for quantile in point.quantile_values() {
+    for (place, quantile) in point.quantile_values().into_iter().enumerate() {
         let Out { sink, family, numbers, .. } = out;
-        let extra = Extra::Quantile(numbers.text(quantile.quantile()));
+        let extra = Extra::Quantile(numbers.text(place, quantile.quantile()));
         sink.sample(family, "", labels, extra, at.sample(quantile.value()), &[]);
     }
     out.created(labels, at);

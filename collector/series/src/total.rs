@@ -32,6 +32,7 @@ fn halves(whole: i128) -> [u64; 2] {
 
 impl Total {
     /// Adds a number. Whoever adds what is not finite gets what is not finite.
+    #[inline]
     pub fn add(&mut self, number: Number) {
         match number {
             Number::Int(value) => self.add_whole(i128::from(value)),
@@ -39,6 +40,7 @@ impl Total {
         }
     }
 
+    #[inline]
     fn add_whole(&mut self, value: i128) {
         match &mut self.0 {
             Sum::Whole(whole) => *whole = halves(joined(*whole) + value),

@@ -55,9 +55,9 @@ impl<R: BufRead> Documents<R> {
                 protobuf(bytes).map(Some)
             }
             Form::Framed => {
-                let mut len = [0; 4];
-                self.input.read_exact(&mut len)?;
-                let len = u32::from_be_bytes(len) as usize;
+                let mut len = Vec::new();
+                self.input.by_ref().take(4).read_to_end(&mut len)?;
+                let len = <[u8; 4]>::try_from(len).map_or(usize::MAX, |len| u32::from_be_bytes(len) as usize);
                 ensure!(
                     len <= MAX_BYTES,
                     "request {} is neither JSON nor protobuf behind its length",
@@ -179,6 +179,7 @@ mod tests {
             (b"\x0a\xff\xff", "no metrics in OTLP"),
             (b"\x00\x00\x00\x09abc", "request 1 is cut off"),
             (b"hello world", "request 1 is neither"),
+            (b"[]", "request 1 is neither"),
         ] {
             let error = read(input).expect_err(part);
             assert!(error.contains(part), "{error}");

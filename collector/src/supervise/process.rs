@@ -44,6 +44,14 @@ impl Process {
         Ok(Process { child, last, said_all: Some(said_all) })
     }
 
+    /// Its resident memory, in bytes; 0 where it has ended.
+    pub(super) fn memory(&self) -> u64 {
+        let told = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let resident = told.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        kib.unwrap_or(0) << 10
+    }
+
     /// Waits for its end; may be dropped and asked again.
     pub(super) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         let mut children = signal(SignalKind::child())?;

@@ -38,6 +38,7 @@ impl Rig {
             set: Vec::new(),
             child: Child {
                 health_url: None,
+                metrics_url: None,
                 stop_timeout: Duration::from_secs(20),
                 no_validate: false,
                 command: vec![program.into_os_string()],
@@ -157,4 +158,39 @@ async fn a_health_check_that_does_not_answer_counts() {
         rig.until(|status| (*status == Status::Ok) == is_well && *status != Status::Starting).await;
     }
     rig.child.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_child_shows_of_itself_is_of_the_life_that_runs() {
+    let mut rig = Rig::new(&[]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let mut plan = rig.child.0.plan.clone();
+    plan.child.metrics_url = Some(format!("http://{}/metrics", listener.local_addr().expect("bound")));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await;
+            let text = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\na 1\n";
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, text.as_bytes()).await;
+        }
+    });
+    rig.child = Supervised::new(plan, &rig.host);
+    rig.child.start().await.expect("started");
+    assert_eq!(rig.child.outside_signs(), None, "nothing runs");
+    let shown = async |life: u64| {
+        for _ in 0..1500 {
+            if let Some(signs) = rig.child.outside_signs().filter(|signs| signs.life == life) {
+                return signs;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nothing was shown of life {life}");
+    };
+    rig.apply("first").await.expect("applied");
+    let signs = shown(1).await;
+    assert_eq!(signs.metrics.as_deref(), Some("a 1\n"));
+    assert!(signs.memory > 0, "{signs:?}");
+    rig.apply("second").await.expect("applied");
+    shown(2).await;
+    rig.child.stop().await;
+    assert_eq!(rig.child.outside_signs(), None, "nothing runs any more");
 }

@@ -113,6 +113,13 @@ fn commands_print_and_exit_as_documented() {
         (&["validate", "--config=base.yaml", "--feature-gates=service.partialReload"], 0, "", ""),
         (&["validate", "--config=base.yaml", "--feature-gates=-service.AllowNoPipelines"], 0, "", ""),
         (&["validate", "--config=base.yaml", "--feature-gates", "-service.AllowNoPipelines"], 0, "", ""),
+        (&["validate", "--config=yaml:extensions: {zpages: }"], 1, "", "at least one pipeline"),
+        (
+            &["validate", "--config=yaml:extensions: {zpages: }", "--feature-gates=service.AllowNoPipelines"],
+            0,
+            "",
+            "",
+        ),
         (&["validate", "--config=base.yaml", "--feature-gates=nope"], 1, "", "no such feature gate \"nope\""),
         (
             &["validate", "--config=base.yaml", "--feature-gates=service.partialReload,,"],

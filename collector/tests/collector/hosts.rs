@@ -46,11 +46,7 @@ fn series(path: &Path) -> BTreeMap<(String, String, String), f64> {
     let list = |of: &Value, key: &str| of[key].as_array().cloned().unwrap_or_default();
     for line in std::fs::read_to_string(path).expect("written").lines() {
         let request: Value = serde_json::from_str(line).expect("JSON");
-        // A program that loses its place among the heaviest has no memory of its own any more; what it counted stays.
-        let is_new = |name: &str| line.contains(name) && !line.contains("phoenix.priority");
-        found.retain(|(resource, name, _): &(String, String, String), _| {
-            !name.starts_with("process.memory") || resource.contains("phoenix.priority") || !is_new(name)
-        });
+        // A program that loses its place among the heaviest says that its memory ended; what it counted stays.
         for resource in list(&request, "resourceMetrics") {
             let of_resource = resource["resource"]["attributes"].to_string();
             for metric in list(&resource, "scopeMetrics").iter().flat_map(|scope| list(scope, "metrics")) {
@@ -58,9 +54,14 @@ fn series(path: &Path) -> BTreeMap<(String, String, String), f64> {
                 for point in
                     list(&metric["sum"], "dataPoints").iter().chain(&list(&metric["gauge"], "dataPoints"))
                 {
+                    let key = (of_resource.clone(), name.clone(), point["attributes"].to_string());
+                    if point["flags"] == 1 {
+                        found.remove(&key);
+                        continue;
+                    }
                     let int = point["asInt"].as_str().and_then(|text| text.parse::<f64>().ok());
                     let value = int.or(point["asDouble"].as_f64()).expect("a value");
-                    found.insert((of_resource.clone(), name.clone(), point["attributes"].to_string()), value);
+                    found.insert(key, value);
                 }
             }
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use phoenix_component::factory::Registry;
 use phoenix_component::{
     Budget, BuildInfo, Capabilities, CoreThreads, Cores, Health, Host, Leases, Lost, SystemMemory,
 };
@@ -25,6 +26,11 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) async fn start(yaml: &str) -> Inside {
+        Inside::start_with(registry::registry(), yaml).await
+    }
+
+    /// One of another distribution.
+    pub(crate) async fn start_with(registry: Registry, yaml: &str) -> Inside {
         let (cores, threads) = Cores::start(2).expect("threads");
         let options =
             EngineOptions { drain_timeout: Duration::from_secs(3), ..EngineOptions::for_memory(2 << 30) };
@@ -42,8 +48,7 @@ impl Inside {
             build: BuildInfo::default(),
             collector: phoenix_component::CollectorHandle::default(),
         };
-        let inside =
-            Inside { engine: Engine::new(Arc::new(registry::registry()), host, options), _threads: threads };
+        let inside = Inside { engine: Engine::new(Arc::new(registry), host, options), _threads: threads };
         match inside.apply(yaml).await {
             Ok(_) => {}
             Err(Ok(error)) => panic!("it does not start: {error}"),

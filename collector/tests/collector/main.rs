@@ -30,6 +30,7 @@ mod own_telemetry;
 mod prometheus;
 mod replicas;
 mod sampling;
+mod sampling_extension;
 mod sdk;
 mod secrets;
 mod signals;

@@ -24,7 +24,10 @@ fn one(seed: u64, index: u64) -> Case {
     let random = &mut Random::new(seed.wrapping_mul(7_919).wrapping_add(index));
     let policies: Vec<Value> =
         (0..1 + random.below(4)).map(|number| policy(&format!("p{number}"), random, 0)).collect();
-    let settings = json!({"decision_wait": "1s", "num_traces": 1000, "policies": policies});
+    let mut settings = json!({"decision_wait": "1s", "num_traces": 1000, "policies": policies});
+    if random.one_in(5) {
+        settings["sample_on_first_match"] = true.into();
+    }
     Case {
         name: format!("tail {seed}/{index}"),
         signal: "traces".to_owned(),
@@ -58,20 +61,37 @@ pub(crate) fn kept(outcome: Outcome) -> Outcome {
 /// A policy of a type; what it has inside depends on how deep it stands.
 fn policy(name: &str, random: &mut Random, depth: u32) -> Value {
     let leaf = |kind: &str, settings: Value| json!({"name": name, "type": kind, kind: settings});
-    match random.below(if depth == 0 { 14 } else { 11 }) {
+    match random.below(if depth == 0 { 16 } else { 12 }) {
         0 => json!({"name": name, "type": "always_sample"}),
         // An upper threshold is asked span by span there: a difference that is meant.
         1 => leaf("latency", json!({"threshold_ms": random.number(&[1, 50, 400])})),
-        2 => leaf("numeric_attribute", json!({"key": "n", "min_value": 1 + random.below(4), "max_value": 5})),
-        3 => leaf("boolean_attribute", json!({"key": "flag", "value": random.one_in(2)})),
+        2 => {
+            let (least, most) = (random.number(&[-3, 1, 4]), random.number(&[-1, 2, 5]));
+            let key = random.pick(&["n", "flag", "route"]);
+            leaf(
+                "numeric_attribute",
+                json!({"key": key, "min_value": least, "max_value": most, "invert_match": random.one_in(4)}),
+            )
+        }
+        3 => {
+            let key = random.pick(&["flag", "n"]);
+            leaf(
+                "boolean_attribute",
+                json!({"key": key, "value": random.one_in(2), "invert_match": random.one_in(4)}),
+            )
+        }
         4 => leaf(
             "string_attribute",
-            json!({"key": random.pick(&["route", "service.name"]), "values": ["/a", "cart"]}),
+            json!({"key": random.pick(&["route", "service.name"]), "values": ["/a", "", "cart"], "invert_match": random.one_in(4)}),
         ),
         5 => {
-            let values = json!([random.pick(&["^/a", "c", "/b$$", "x.*y"])]);
-            let key = random.pick(&["route", "service.name"]);
-            leaf("string_attribute", json!({"key": key, "values": values, "enabled_regex_matching": true}))
+            let values = json!([random.pick(&["^/a", "c", "/b$$", "x.*y", ""])]);
+            let key = random.pick(&["route", "service.name", "n"]);
+            let inverts = random.one_in(4);
+            leaf(
+                "string_attribute",
+                json!({"key": key, "values": values, "enabled_regex_matching": true, "invert_match": inverts}),
+            )
         }
         6 => leaf("status_code", json!({"status_codes": [random.pick(&["ERROR", "OK", "UNSET"])]})),
         7 => {
@@ -91,17 +111,52 @@ fn policy(name: &str, random: &mut Random, depth: u32) -> Value {
                 "name == \"GET /a\" and status.code == STATUS_CODE_ERROR",
                 "IsMatch(resource.attributes[\"service.name\"], \"^c\")",
                 "IsRootSpan() and attributes[\"route\"] == \"/b\"",
+                "Substring(attributes[\"route\"], 0, 2) == \"/c\"",
             ]);
-            leaf("ottl_condition", json!({"error_mode": "ignore", "span": [condition]}))
+            let mut settings = json!({"span": [condition]});
+            if random.one_in(3) {
+                settings["spanevent"] =
+                    json!(
+                        [random.pick(&["name == \"exception\"", "Substring(name, 0, 9) == \"exception\""])]
+                    );
+            }
+            match random.below(4) {
+                0 => {}
+                mode => settings["error_mode"] = ["ignore", "silent", "propagate"][mode - 1].into(),
+            }
+            leaf("ottl_condition", settings)
         }
-        11 => leaf("and", json!({"and_sub_policy": inner(random)})),
-        12 => leaf("drop", json!({"drop_sub_policy": inner(random)})),
+        11 => json!({"name": name, "type": "trace_flags"}),
+        12 => leaf("and", json!({"and_sub_policy": inner(random)})),
+        13 => leaf("drop", json!({"drop_sub_policy": inner(random)})),
+        14 => {
+            // A rate that nothing exceeds: what is asked, and in which order, is left.
+            let subs = inner(random);
+            let parts: Vec<Value> = subs
+                .iter()
+                .map(|sub| json!({"policy": sub["name"], "percent": random.number(&[50, 120])}))
+                .collect();
+            leaf(
+                "composite",
+                json!({"max_total_spans_per_second": 1_000_000, "composite_sub_policy": subs, "rate_allocation": parts}),
+            )
+        }
         _ => leaf("not", json!({"not_sub_policy": policy("inner", random, 1)})),
     }
 }
 
+/// Policies inside of another; names mean nothing there.
 fn inner(random: &mut Random) -> Vec<Value> {
-    (0..1 + random.below(3)).map(|number| policy(&format!("s{number}"), random, 1)).collect()
+    let name = |number: usize, random: &mut Random| match random.below(4) {
+        0 => "same".to_owned(),
+        _ => format!("s{number}"),
+    };
+    (0..1 + random.below(3))
+        .map(|number| {
+            let name = name(number, random);
+            policy(&name, random, 1)
+        })
+        .collect()
 }
 
 /// Spans of a few traces, each in any of the requests.
@@ -151,7 +206,25 @@ fn span(id: &str, number: usize, random: &mut Random) -> Value {
         span["parentSpanId"] = "0000000000000001".into();
     }
     if random.one_in(4) {
-        span["traceState"] = random.pick(&["vendor=a", "vendor=c", "x=1,vendor=b"]).into();
+        let states = [
+            "vendor=a",
+            "vendor=c",
+            "x=1,vendor=b",
+            "1x=1,vendor=a",
+            "vendor=a, ",
+            " vendor=a ,x@y=1",
+            "vendor=a,vendor=b",
+        ];
+        span["traceState"] = random.pick(&states).into();
+    }
+    if random.one_in(3) {
+        span["flags"] = [0, 1, 2, 257][random.below(4)].into();
+    }
+    if random.one_in(4) {
+        span["events"] = json!([{"name": random.pick(&["exception", "e"])}]);
+    }
+    if random.one_in(20) {
+        span["startTimeUnixNano"] = "0".into();
     }
     span
 }

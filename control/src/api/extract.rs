@@ -52,7 +52,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>> {
         if !is_json(request.headers()) {
-            return Err(Error::BadRequest("send `Content-Type: application/json`".to_owned()));
+            return Err(Error::MediaType("application/json"));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(failure)

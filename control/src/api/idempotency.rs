@@ -108,9 +108,18 @@ fn look(tx: &mut dyn crate::store::Tx, who: &str, key: &str, hash: &str) -> Resu
 
 fn again(status: u16, body: String, tag: Option<String>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    let mut response = (status, body).into_response();
+    let mut response = match status {
+        // What was done is not done again, and the secret in the answer was not kept either.
+        StatusCode::CONFLICT => {
+            let text = "this was done; its answer held a secret and is not kept";
+            Error::Conflict(text.to_owned()).into_response()
+        }
+        status => {
+            let kind = HeaderValue::from_static("application/json");
+            (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+        }
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert("idempotent-replay", HeaderValue::from_static("true"));
     if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
         headers.insert(header::ETAG, tag);
@@ -126,10 +135,8 @@ async fn keep(app: &App, who: String, key: String, status: StatusCode, body: &By
             let sql = "UPDATE idempotency SET status = ?3, body = ?4, headers = ?5 WHERE principal = ?1 AND key = ?2";
             tx.execute(sql, args![&who, &key, i64::from(status.as_u16()), &text, tag.as_ref()])
         } else if status.is_success() {
-            // What was done is not done again, and the secret in the answer is not kept either.
-            let gone = r#"{"detail":"this was done; its answer held a secret and is not kept"}"#;
-            let sql = "UPDATE idempotency SET status = 409, body = ?3 WHERE principal = ?1 AND key = ?2";
-            tx.execute(sql, args![&who, &key, gone])
+            let sql = "UPDATE idempotency SET status = 409, body = '' WHERE principal = ?1 AND key = ?2";
+            tx.execute(sql, args![&who, &key])
         } else {
             tx.execute("DELETE FROM idempotency WHERE principal = ?1 AND key = ?2", args![&who, &key])
         }

@@ -40,7 +40,7 @@ impl Paging {
     pub(crate) fn cursor(&self, start: &str) -> Result<String> {
         match &self.cursor {
             None => Ok(start.to_owned()),
-            Some(cursor) if cursor.len() <= 200 && cursor.is_ascii() => Ok(cursor.clone()),
+            Some(cursor) if is_identifier(cursor) => Ok(cursor.clone()),
             Some(_) => Err(Error::field("cursor", "is none that was given")),
         }
     }
@@ -55,6 +55,12 @@ impl Paging {
             }
         }
     }
+}
+
+/// Whether a text looks like what records are known by.
+fn is_identifier(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=200).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 /// A cursor before everything, and one behind everything.

@@ -114,8 +114,8 @@ pub(crate) async fn get(
         .read(move |tx| {
             let connected = instances::connected(tx, &instance, &here)?;
             let rollout = rollouts::find_for(tx, &caller, &id)?;
-            let (_, progress) = rollouts::observe(tx, &rollout, &connected)?;
-            Ok((rollout, progress))
+            let seen = rollouts::observe(tx, &rollout, &connected)?;
+            Ok((rollout, seen.progress))
         })
         .await?;
     Ok(Tagged(StatusCode::OK, rollout.revision, RolloutDetails { rollout, progress }))
@@ -142,8 +142,14 @@ pub(crate) async fn order(
 ) -> Result<Tagged<Rollout>> {
     caller.require(Permission::Deploy)?;
     let revision = seen.given();
-    let after =
-        app.db.write_at(move |tx, now| rollouts::order(tx, &caller, now, &id, revision, asked.order)).await?;
+    let (instance, here) = (app.instance.clone(), app.hub.connected());
+    let after = app
+        .db
+        .write_at(move |tx, now| {
+            let connected = instances::connected(tx, &instance, &here)?;
+            rollouts::order(tx, &caller, now, &id, revision, asked.order, &connected)
+        })
+        .await?;
     app.hub.changed();
     Ok(Tagged::ok(after))
 }

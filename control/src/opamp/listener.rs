@@ -291,7 +291,7 @@ impl Form {
         match kind.split(';').next().unwrap_or_default().trim() {
             CONTENT_TYPE => Ok(Form::Protobuf),
             JSON_TYPE => Ok(Form::Json),
-            _ => Err(Error::BadRequest(format!("send `Content-Type: {CONTENT_TYPE}` or `{JSON_TYPE}`"))),
+            _ => Err(Error::MediaType("application/x-protobuf` or `application/json")),
         }
     }
 
@@ -428,6 +428,7 @@ async fn answer_poll(
     {
         answer.custom_message = waiting.custom_message;
         answer.remote_config = answer.remote_config.or(waiting.remote_config);
+        answer.connection_settings = answer.connection_settings.or(waiting.connection_settings);
     }
     Ok(answer)
 }

@@ -301,7 +301,9 @@ fn note_status(tx: &mut dyn Tx, now: i64, id: &str, status: &RemoteConfigStatus)
             )?;
         }
         "applied" => {
-            tx.execute("DELETE FROM agent_failures WHERE agent_id = ?1 AND hash = ?2", args![id, &hash])?;
+            // What a gate found, the agent does not know of.
+            let sql = "DELETE FROM agent_failures WHERE agent_id = ?1 AND hash = ?2 AND of_gate = 0";
+            tx.execute(sql, args![id, &hash])?;
         }
         _ => {}
     }

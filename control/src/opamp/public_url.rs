@@ -30,9 +30,7 @@ impl PublicUrl {
             (is_whole && !authority.as_str().contains('@'))
                 .then(|| PublicUrl { is_secure, authority: authority.to_string() })
         };
-        read().ok_or_else(|| {
-            Error::field("opamp_public_url", "must be like wss://control.example.com:4320")
-        })
+        read().ok_or_else(|| Error::field("opamp_public_url", "must be like wss://control.example.com:4320"))
     }
 
     /// The endpoint of a transport.
@@ -57,7 +55,8 @@ mod tests {
         assert_eq!(told("wss://c.example:4320", true).as_deref(), Some("wss://c.example:4320/v1/opamp"));
         assert_eq!(told("ws://c/v1/opamp", false).as_deref(), Some("http://c/v1/opamp"));
         assert_eq!(told("https://c/", true).as_deref(), Some("wss://c/v1/opamp"));
-        for wrong in ["", "c.example:4320", "tcp://c", "ws://", "ws://me:pw@c", "ws://c/other", "ws://c/?a=1"] {
+        for wrong in ["", "c.example:4320", "tcp://c", "ws://", "ws://me:pw@c", "ws://c/other", "ws://c/?a=1"]
+        {
             assert_eq!(told(wrong, true), None, "{wrong}");
         }
     }

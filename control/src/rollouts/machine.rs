@@ -52,6 +52,8 @@ pub enum Decision {
     RollBack {
         /// Why.
         reason: String,
+        /// Whether it was that agents did not answer.
+        is_late: bool,
     },
     /// Nothing further until somebody decides.
     Pause {
@@ -63,10 +65,11 @@ pub enum Decision {
 /// Says what `position` leads to with what is `observed` at `now`.
 pub fn decide(position: &Position, observed: &Observed, now: i64) -> Decision {
     let gates = &position.gates;
-    let stop = |reason: String| match gates.automatic_rollback {
-        true => Decision::RollBack { reason },
+    let end = |reason: String, is_late: bool| match gates.automatic_rollback {
+        true => Decision::RollBack { reason, is_late },
         false => Decision::Pause { reason },
     };
+    let stop = |reason: String| end(reason, false);
     if observed.failed > gates.max_failed {
         return stop(format!("it failed on {} agents, {} may", observed.failed, gates.max_failed));
     }
@@ -93,7 +96,7 @@ pub fn decide(position: &Position, observed: &Observed, now: i64) -> Decision {
                 pending => format!("{pending} agents did not apply it in time"),
             };
             // Nobody being there says nothing against the version.
-            return if observed.pending == 0 { Decision::Pause { reason } } else { stop(reason) };
+            return if observed.pending == 0 { Decision::Pause { reason } } else { end(reason, true) };
         }
         return Decision::Wait { settled_since: None };
     }

@@ -1,9 +1,11 @@
 use super::*;
 use crate::agents::{self, Admission};
+use crate::configurations;
 use crate::freezes::Freeze;
 use crate::groups::GroupChange;
 use crate::selector::Labels;
 use crate::store::rig::all;
+use crate::validation;
 
 fn freeze(from: i64, until: i64) -> Freeze {
     Freeze { from: rfc3339(from), until: rfc3339(until), weekly: false, reason: String::new() }
@@ -80,7 +82,7 @@ async fn an_agent_whose_data_fares_badly_stops_a_rollout() {
                     told.extend(say(tx, agent, &hash, failed)?.map(|vitals| (agent, vitals)));
                 }
                 // What they say is not written down yet: they are waited for.
-                let (_, seen) = observe(tx, &rollout, &connected)?;
+                let seen = observe(tx, &rollout, &connected)?.progress;
                 assert_eq!((seen.pending, seen.unmeasured), (told.len() as i64, 2 - told.len() as i64));
                 let watched = watched(tx)?;
                 assert!(watched.iter().all(|watched| watched.version == version), "{case}");
@@ -92,6 +94,15 @@ async fn an_agent_whose_data_fares_badly_stops_a_rollout() {
                     advance(tx, now, &connected)?;
                 }
                 let ended: Rollout = find(tx, &rollout.id)?;
+                // Who was beyond a limit is not offered the version again, whatever it says of it later.
+                say(tx, "0a", &hash, failed)?;
+                let failures = agents::failures(tx, "0a")?;
+                assert_eq!(
+                    failures.contains_key(&hash),
+                    ended.state == "rolled_back",
+                    "{case}: {failures:?}"
+                );
+                assert_eq!(agents::failures(tx, "0b")?.len(), 0, "{case}");
                 let group: Group = find(tx, &group.id)?;
                 groups::remove(tx, &caller, 0, &group.id, group.revision).expect_err("it has a history");
                 tx.execute("UPDATE agent_groups SET selector = 'x' WHERE id = ?1", args![&group.id])?;
@@ -132,5 +143,39 @@ async fn an_agent_that_flaps_soaks_anew_each_time_that_it_comes_back() {
         });
         let walked = walked.await.expect("walked");
         assert_eq!(walked, ["running", "running", "running", "running", "succeeded"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_applied_in_time_has_failed_unless_it_is_after_all() {
+    for test in all().await {
+        let remembered = test.db.write(|tx| {
+            let caller = Caller::system();
+            let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), None, None)?;
+            agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
+            let made = configurations::create(tx, &caller, 0, "base", "", None)?;
+            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
+            let version = configurations::find_version(tx, &made.id, 1)?.id;
+            let group = groups::create(tx, &caller, 0, "all", "", 0)?;
+            let there: BTreeSet<String> = [String::from("0a")].into();
+            let stages = [Stage { percent: 100, soak_seconds: 0 }];
+            let mut seen = Vec::new();
+            // The first is given up by somebody, the second by itself.
+            for order_at in [Some(5_000), None] {
+                let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &there)?;
+                match order_at {
+                    Some(now) => {
+                        order(tx, &caller, now, &rollout.id, None, Order::RollBack, &there).map(|_| ())?
+                    }
+                    None => advance(tx, 601_000, &there).map(|_| ())?,
+                }
+                let failures = agents::failures(tx, "0a")?;
+                seen.push((find::<Rollout>(tx, &rollout.id)?.state, failures.into_values().next()));
+            }
+            Ok(seen)
+        });
+        let rolled_back = || "rolled_back".to_owned();
+        let late = Some("it was not applied in time".to_owned());
+        assert_eq!(remembered.await, Ok(vec![(rolled_back(), None), (rolled_back(), late)]));
     }
 }

@@ -299,33 +299,50 @@ async fn what_has_expired_lets_nobody_in() {
     }
 }
 
+/// Leaves the database without room for more, or gives it room again. PostgreSQL's own disk cannot be filled here: the
+/// log of what was done, which is written last, refuses with the words of the server that has none.
+async fn set_room(test: &TestDb, has_room: bool) {
+    let set = test.db.write(move |tx| match (tx.dialect(), has_room) {
+        (Dialect::Sqlite, _) => {
+            let used = tx.one("PRAGMA page_count", &[])?.map_or(0, |row| row.int(0));
+            let pages = if has_room { 1_000_000 } else { used };
+            tx.query(&format!("PRAGMA max_page_count = {pages}"), &[]).map(|_| ())
+        }
+        (Dialect::Postgres, true) => tx.execute("DROP TRIGGER full_disk ON audit", &[]).map(|_| ()),
+        (Dialect::Postgres, false) => {
+            tx.execute(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+                 END $$",
+                &[],
+            )?;
+            let sql = "CREATE TRIGGER full_disk BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION full_disk()";
+            tx.execute(sql, &[]).map(|_| ())
+        }
+    });
+    set.await.expect("set");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_changes_and_leaves_nothing_half_done() {
-    let test = super::rig::sqlite().await;
-    let limit = |pages: Option<i64>| {
-        test.db.write(move |tx| {
-            let used = tx.one("PRAGMA page_count", &[])?.map_or(0, |row| row.int(0));
-            let pages = pages.unwrap_or(used);
-            tx.query(&format!("PRAGMA max_page_count = {pages}"), &[]).map(|_| ())
-        })
-    };
-    limit(None).await.expect("limited");
-    let text = "x".repeat(100_000);
-    let fill = |name: &'static str| {
-        let text = text.clone();
-        test.db.write(move |tx| {
-            let caller = Caller::system();
-            let made = crate::configurations::create(tx, &caller, 0, name, &text, None)?;
-            audit::record(tx, &caller, 0, "fill", &made.id, "", &text)
-        })
-    };
-    let full = fill("one").await;
-    assert_eq!(full, Err(Error::Unavailable("the disk is full".to_owned())));
-    let found =
-        test.db.read(|tx| tx.one("SELECT count(*) FROM configurations", &[])).await.expect("reads go on");
-    assert_eq!(found.map(|row| row.int(0)), Some(0));
-    limit(Some(1_000_000)).await.expect("there is room again");
-    fill("one").await.expect("and it goes on");
-    let checked = test.db.read(|tx| audit::verify(tx)).await.expect("read");
-    assert!(checked.intact);
+    for test in all().await {
+        set_room(&test, false).await;
+        let text = "x".repeat(100_000);
+        let fill = |name: &'static str| {
+            let text = text.clone();
+            test.db.write(move |tx| {
+                let caller = Caller::system();
+                let made = crate::configurations::create(tx, &caller, 0, name, &text, None)?;
+                audit::record(tx, &caller, 0, "fill", &made.id, "", &text)
+            })
+        };
+        let full = fill("one").await;
+        assert_eq!(full, Err(Error::Unavailable("the disk is full".to_owned())));
+        let found = test.db.read(|tx| tx.one("SELECT count(*) FROM configurations", &[])).await;
+        assert_eq!(found.expect("reads go on").map(|row| row.int(0)), Some(0));
+        set_room(&test, true).await;
+        fill("one").await.expect("and it goes on");
+        let checked = test.db.read(|tx| audit::verify(tx)).await.expect("read");
+        assert!(checked.intact);
+    }
 }

@@ -15,6 +15,8 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0007_vitals.sql"),
     include_str!("../../migrations/0008_schedules.sql"),
     include_str!("../../migrations/0009_own_telemetry.sql"),
+    include_str!("../../migrations/0010_failures_of_gates.sql"),
+    include_str!("../../migrations/0011_events_of_a_thing.sql"),
 ];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {

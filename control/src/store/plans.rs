@@ -137,6 +137,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     let version = configurations::find_version(tx, &made.id, 1)?;
     configurations::versions(tx, &made.id, i64::MAX, 10)?;
     configurations::layers(tx, &version.id)?;
+    audit::of(tx, &made.id, 9, 10)?;
     audit::record(tx, &caller, 1, "look", "here", "", "")
 }
 

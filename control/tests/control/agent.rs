@@ -105,12 +105,22 @@ impl Agent {
 
     /// Everything there is to tell, and the answer to it.
     pub(crate) async fn say_all(&mut self) -> ServerToAgent {
+        self.say_all_at(0).await
+    }
+
+    /// The same with this time in all that has one.
+    pub(crate) async fn say_all_at(&mut self, nanos: u64) -> ServerToAgent {
         let mut message = self.message();
         message.agent_description = Some(AgentDescription {
             identifying_attributes: vec![KeyValue::text("service.name", "test")],
             non_identifying_attributes: vec![KeyValue::text("zone", "a")],
         });
-        message.health = Some(ComponentHealth { healthy: true, ..ComponentHealth::default() });
+        message.health = Some(ComponentHealth {
+            healthy: true,
+            start_time_unix_nano: nanos,
+            status_time_unix_nano: nanos,
+            ..ComponentHealth::default()
+        });
         message.effective_config =
             Some(EffectiveConfig { config_map: Some(AgentConfigMap::single("", "a: 1\n")) });
         message.custom_capabilities = Some(CustomCapabilities { capabilities: vec![TASKS.to_owned()] });

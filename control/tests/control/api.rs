@@ -1,6 +1,7 @@
 //! The REST API over a real socket and database.
 
-use crate::rig::{GOOD, Rig};
+use crate::agent::{Agent, Kind};
+use crate::rig::{GOOD, Rig, options};
 use phoenix_pdata::{InvalidUtf8, Signal};
 use serde_json::json;
 
@@ -134,6 +135,43 @@ async fn versions_are_checked_kept_and_compared() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_tells_who_changes_what_restarts_and_what_is_lost() {
+    let rig = Rig::start().await;
+    let (token, group) = (rig.token().await, rig.group().await);
+    let reading = format!(
+        "receivers: {{otlp_json_file: {{include: [/tmp/none]}}, nop: {{}}}}\nexporters: {{debug: {{}}}}\n{}",
+        "service: {pipelines: {traces: {receivers: [otlp_json_file, nop], exporters: [debug]}}}\n"
+    );
+    let first = rig.version("edge", &reading).await;
+    let mut agent = Agent::connect(&rig, Kind::Http, 1, &token).await.expect("let in");
+    agent.say_all().await;
+    let plan = async |version: &str| {
+        let answer = rig.post(&format!("/groups/{group}/plan"), json!({"version_id": version})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    };
+    let told = plan(&first).await;
+    assert_eq!((&told["agents"], &told["agent_count"]), (&json!([agent.id()]), &json!(1)), "{told}");
+    assert!(told["changes"].is_null(), "nothing was there before: {told}");
+    let rollout = rig.roll_out(&group, &first, json!([{"percent": 100}])).await;
+    let offer = agent.offer(std::time::Duration::from_secs(20)).await.expect("offered");
+    agent.report(&offer.config_hash, phoenix_opamp::RemoteConfigStatuses::Applied, "").await;
+    rig.until(&format!("/rollouts/{rollout}"), |rollout| rollout["state"] == "succeeded").await;
+    let configuration =
+        rig.get("/configurations").await.body["items"][0]["id"].as_str().expect("an id").to_owned();
+    let without =
+        reading.replace("[otlp_json_file, nop]", "[nop]").replace("debug: {}", "debug: {verbosity: basic}");
+    let second = rig.next_version(&configuration, &without).await;
+    let told = plan(&second).await;
+    let summary = told["changes"]["summary"].as_str().unwrap_or_default();
+    assert!(summary.contains("exporter debug"), "{summary}");
+    let losses = told["changes"]["losses"].to_string();
+    assert!(losses.contains("otlp_json_file") && losses.contains("positions in files"), "{told}");
+    assert!(told["differences"].to_string().contains("exporters::debug::verbosity"), "{told}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_are_made_from_templates() {
     let rig = Rig::start().await;
     let text = GOOD.replace("localhost:0", "${param:host}:${param:port}");
@@ -210,12 +248,88 @@ async fn bad_requests_name_the_field_and_break_nothing() {
     assert_eq!(raw(b"{", "application/json").await, 400);
     assert_eq!(raw(b"{\"name\": \"a\"} {}", "application/json").await, 400);
     assert_eq!(raw(b"\xff", "application/json").await, 400);
-    assert_eq!(raw(b"name=a", "application/x-www-form-urlencoded").await, 400);
+    assert_eq!(raw(b"name=a", "application/x-www-form-urlencoded").await, 415);
     assert_eq!(raw(&vec![b' '; 9 << 20], "application/json").await, 413);
     assert_eq!(rig.get("/agents?limit=0").await.status, 422);
     assert_eq!(rig.get("/agents?limt=5").await.status, 422);
+    for cursor in ["%7e", "", "a%20b", "..%2f", "CFG_1", "%c3%a4"] {
+        let refused = rig.get(&format!("/configurations?cursor={cursor}")).await;
+        assert_eq!(
+            (refused.status, &refused.body["errors"][0]["field"]),
+            (422, &json!("cursor")),
+            "{cursor}"
+        );
+    }
+    assert_eq!(rig.get("/audit?cursor=0x1").await.status, 422);
+    // A cursor of another list is a place in this one, and shows nothing that is not in it.
+    assert_eq!(rig.get("/configurations?cursor=zzz_0").await.body["items"], json!([]));
     let missing = rig.get("/configurations/cfg_other_tenant").await;
     assert_eq!(missing.status, 404);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_refusal_is_a_problem_of_its_kind() {
+    let rig = Rig::start().await;
+    let group = rig.post("/groups", json!({"name": "g"})).await.body;
+    let group = format!("/groups/{}", group["id"].as_str().expect("an id"));
+    let viewer = rig.post("/api-keys", json!({"name": "v", "role": "viewer"})).await.body;
+    let viewer = viewer["token"].as_str().expect("a token").to_owned();
+    let (key, stale) = (rig.key.clone(), [("if-match", "\"9\"")]);
+    let new = || Some(json!({"name": "g"}));
+    let odd = [("content-type", "text/plain")];
+    // (method, path, who, headers, body, status, kind)
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    type Case<'a> = (&'a str, &'a str, &'a str, Headers<'a>, Option<serde_json::Value>, u16, &'a str);
+    let cases: [Case<'_>; 9] = [
+        ("GET", "/groups", "", &[], None, 401, "unauthorized"),
+        ("POST", "/groups", &viewer, &[], new(), 403, "forbidden"),
+        ("GET", "/groups/grp_0", &key, &[], None, 404, "not-found"),
+        ("GET", "/made/up", &key, &[], None, 404, "not-found"),
+        ("DELETE", "/groups", &key, &[], None, 405, "method"),
+        ("POST", "/groups", &key, &[], new(), 409, "conflict"),
+        ("PATCH", &group, &key, &stale, Some(json!({"priority": 1})), 412, "changed"),
+        ("PATCH", &group, &key, &[], Some(json!({"priority": 1})), 428, "if-match-required"),
+        ("POST", "/groups", &key, &odd, None, 415, "media-type"),
+    ];
+    for (method, path, who, headers, body, status, kind) in cases {
+        let answer = rig.request(method, path, who, headers, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{method} {path}");
+        assert_eq!(answer.body["type"], format!("urn:phoenix:problem:{kind}"), "{method} {path}");
+        assert_eq!(answer.body["status"], status, "{method} {path}");
+        let told = ["title", "detail"].map(|key| answer.body[key].as_str().unwrap_or_default().len());
+        assert!(told.iter().all(|length| *length > 0), "{method} {path}: {}", answer.body);
+        assert!(!answer.header("x-request-id").is_empty(), "{method} {path}");
+        if status == 405 {
+            assert!(answer.header("allow").contains("GET"), "{}", answer.head);
+        }
+    }
+    let long = rig.raw("/groups", &vec![b' '; 9 << 20], "application/json").await;
+    assert_eq!((long.status, long.header("content-type").as_str()), (413, "application/problem+json"));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_too_much_is_told_when_to_come_back() {
+    let folder = tempfile::tempdir().expect("made");
+    let options = phoenix_control::serve::Options { requests_per_second: 1, ..options(folder.path()) };
+    let rig = Rig::start_with(folder, &options).await;
+    let other = rig.post("/api-keys", json!({"name": "other", "role": "viewer"})).await;
+    let asked = futures_util::future::join_all((0..60).map(|_| rig.get("/groups"))).await;
+    assert!(
+        asked.iter().all(|answer| answer.header("ratelimit-limit") == "2"),
+        "twice what comes in a second"
+    );
+    let refused = asked.iter().find(|answer| answer.status == 429).expect("sixty at once are too many");
+    assert_eq!(refused.header("content-type"), "application/problem+json");
+    assert_eq!(refused.header("ratelimit-remaining"), "0");
+    for name in ["retry-after", "ratelimit-reset"] {
+        assert!(refused.header(name).parse::<u64>().is_ok_and(|seconds| seconds >= 1), "{}", refused.head);
+    }
+    // Another principal has an allowance of its own.
+    let token = other.body["token"].as_str().expect("a token");
+    assert_eq!(rig.request("GET", "/groups", token, &[], None).await.status, 200);
     rig.stop().await;
 }
 
@@ -240,6 +354,11 @@ async fn a_repetition_with_the_same_key_is_answered_and_not_done() {
     assert_eq!(made.status, 201);
     let again = rig.request("POST", "/api-keys", &rig.key, &key, new).await;
     assert_eq!((again.status, again.body["token"].is_null()), (409, true));
+    assert_eq!(again.header("content-type"), "application/problem+json");
+    assert_eq!(
+        (again.header("idempotent-replay"), &again.body["title"]),
+        ("true".to_owned(), &json!("Conflict"))
+    );
     rig.stop().await;
 }
 
@@ -289,6 +408,44 @@ async fn the_audit_log_is_exported_as_otlp_and_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_thing_has_its_events_and_each_role_its_permissions() {
+    let rig = Rig::start().await;
+    let configuration = rig.post("/configurations", json!({"name": "edge"})).await.body;
+    let id = configuration["id"].as_str().expect("an id");
+    rig.next_version(id, GOOD).await;
+    rig.next_version(id, &format!("# another\n{GOOD}")).await;
+    rig.version("other", GOOD).await;
+    let viewer = rig.post("/api-keys", json!({"name": "v", "role": "viewer"})).await.body;
+    let viewer = viewer["token"].as_str().expect("a token").to_owned();
+    let ask = async |path: &str| rig.request("GET", path, &viewer, &[], None).await;
+    let first = ask(&format!("/events?of={id}&limit=2")).await.body;
+    let told = |page: &serde_json::Value| {
+        let items = page["items"].as_array().expect("items").iter();
+        items.map(|event| (event["action"].clone(), event["target"].clone())).collect::<Vec<_>>()
+    };
+    let made = |number: i64| (json!("version.create"), json!(format!("{id}@{number}")));
+    assert_eq!(told(&first), [made(2), made(1)], "{first}");
+    let cursor = first["next_cursor"].as_str().expect("there is more");
+    let rest = ask(&format!("/events?of={id}&limit=2&cursor={cursor}")).await.body;
+    assert_eq!(told(&rest), [(json!("configuration.create"), json!(id))], "{rest}");
+    assert!(rest["items"][0]["actor"].as_str().is_some_and(|actor| actor.contains("first start")), "{rest}");
+    for (path, status) in [
+        ("/events", 422),
+        ("/events?of=grp_0", 404),
+        ("/events?of=key_0", 403),
+        ("/events?of=cfg_0&cursor=x", 422),
+        ("/events?of=cfg_0&limit=501", 422),
+    ] {
+        assert_eq!(ask(path).await.status, status, "{path}");
+    }
+    let roles = ask("/roles").await.body;
+    let names: Vec<_> = roles["items"].as_array().expect("items").iter().map(|role| &role["name"]).collect();
+    assert_eq!(names, ["viewer", "editor", "deployer", "admin"]);
+    assert_eq!(roles["items"][2]["permissions"], json!(["view", "deploy"]));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_document_describes_what_is_served() {
     let rig = Rig::start().await;
     let document = rig.get("/openapi.json").await;
@@ -299,7 +456,8 @@ async fn the_document_describes_what_is_served() {
     // Whatever is described as a plain GET answers to the administrator, and to nobody else.
     for (path, methods) in paths {
         let is_open = methods["get"]["security"].is_array();
-        if methods["get"].is_null() || path.contains('{') || is_open {
+        // What happened is asked for one thing.
+        if methods["get"].is_null() || path.contains('{') || is_open || path.ends_with("/events") {
             continue;
         }
         let path = path.strip_prefix("/api/v1").expect("under the prefix");

@@ -1,6 +1,6 @@
 //! The whole way: a real collector as a process of its own, driven from the API.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -110,8 +110,42 @@ pub(crate) async fn until(rig: &Rig, path: &str, log: &Path, holds: impl Fn(&Val
     panic!("{path} never became what was expected: {last}\n{log}");
 }
 
-async fn listens(port: u16) -> bool {
-    for _ in 0..50 {
+/// Writes a program of a few lines.
+pub(crate) fn write_program(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+}
+
+/// A program in `folder` that is this build's collector, for a supervisor that starts it; it runs with `more` arguments.
+pub(crate) fn wrapper(folder: &Path, more: &str) -> PathBuf {
+    let path = folder.join("collector");
+    let text = format!(
+        "#!/bin/sh
+case \"$*\" in
+    featuregate*|validate*) exec '{0}' collector \"$@\";;
+    *) exec '{0}' collector \"$@\" {more};;
+esac
+",
+        env!("CARGO_BIN_EXE_phoenix-control")
+    );
+    write_program(&path, &text);
+    path
+}
+
+/// Waits until nothing listens on a port any more.
+pub(crate) async fn until_nobody_listens(port: u16) -> bool {
+    for _ in 0..600 {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
+}
+
+pub(crate) async fn listens(port: u16) -> bool {
+    for _ in 0..300 {
         if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
             return true;
         }

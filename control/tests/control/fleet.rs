@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 impl Rig {
-    async fn token(&self) -> String {
+    pub(crate) async fn token(&self) -> String {
         let made = self.post("/enrolment-tokens", json!({"name": "test", "labels": {"env": "test"}})).await;
         made.body["token"].as_str().expect("a token").to_owned()
     }
 
-    async fn group(&self) -> String {
+    pub(crate) async fn group(&self) -> String {
         let made = self.post("/groups", json!({"name": "all", "selector": "env=test"})).await;
         made.body["id"].as_str().expect("an id").to_owned()
     }
 
-    async fn roll_out(&self, group: &str, version: &str, stages: Value) -> String {
+    pub(crate) async fn roll_out(&self, group: &str, version: &str, stages: Value) -> String {
         let new = json!({"group_id": group, "version_id": version, "stages": stages, "gates": {"patience_seconds": 20}});
         let started = self.post("/rollouts", new).await;
         assert_eq!(started.status, 202, "{}", started.body);

@@ -8,7 +8,7 @@ use crate::collector::{base, free_port, send_logs, start, until};
 use crate::rig::Rig;
 
 /// A backend that takes everything, or answers nothing; its port.
-async fn backend(answers: bool) -> u16 {
+pub(crate) async fn backend(answers: bool) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -102,6 +102,17 @@ async fn a_configuration_that_is_healthy_but_loses_data_is_taken_back() {
     let orders = format!("/rollouts/{}/orders", second["id"].as_str().expect("an id"));
     assert_eq!(rig.post(&orders, json!({"order": "roll_back"})).await.status, 200);
     goes_back().await;
+    // What a gate found is remembered: the version is not offered to this agent again, until somebody says so.
+    let again = roll_out(&lossy, json!({"min_items": 5})).await;
+    assert_eq!(
+        (&again["state"], &again["progress"]["failed"]),
+        (&json!("rolled_back"), &json!(1)),
+        "{again}"
+    );
+    assert!(again["reason"].as_str().is_some_and(|why| why.contains("failed on 1")), "{again}");
+    let told = rig.get(&agent).await.body;
+    assert!(told["failures"].to_string().contains("a queue is filled to"), "{told}");
+    assert_eq!(rig.request("DELETE", &format!("{agent}/failures"), &rig.key, &[], None).await.status, 204);
     // With the usual gates it is taken back by itself.
     let third = roll_out(&lossy, json!({"min_items": 5})).await;
     assert_eq!(third["state"], "rolled_back", "{third}");

@@ -20,6 +20,7 @@ fn operations() -> Vec<(&'static str, &'static str, &'static [&'static str], Val
     vec![
         ("delete", "/sessions/current", &VIEW, none.clone()),
         ("get", "/me", &VIEW, none.clone()),
+        ("get", "/roles", &VIEW, none.clone()),
         ("get", "/users", &ADMINISTER, none.clone()),
         ("post", "/users", &ADMINISTER, user()),
         ("get", "/users/{id}", &ADMINISTER, none.clone()),
@@ -75,6 +76,7 @@ fn operations() -> Vec<(&'static str, &'static str, &'static [&'static str], Val
         ("get", "/schedules/{id}", &VIEW, none.clone()),
         ("patch", "/schedules/{id}", &DEPLOY, json!({"enabled": false})),
         ("delete", "/schedules/{id}", &DEPLOY, none.clone()),
+        ("get", "/events", &VIEW, none.clone()),
         ("get", "/audit", &ADMINISTER, none.clone()),
         ("get", "/audit/otlp", &ADMINISTER, none.clone()),
         ("get", "/audit/verification", &ADMINISTER, none),
@@ -122,7 +124,11 @@ async fn every_operation_knows_who_may() {
         let token = rig.key_of(role, "").await;
         for (method, path, may, body) in operations() {
             let path = path.replace("{id}", "none_0").replace("{number}", "1");
-            let query = if path.ends_with("/diff") { "?from=1&to=2" } else { "" };
+            let query = match path.rsplit('/').next() {
+                Some("diff") => "?from=1&to=2",
+                Some("events") => "?of=cfg_0",
+                _ => "",
+            };
             let (status, answer) = rig.ask(&token, method, &format!("{path}{query}"), &body).await;
             let is_refused = status == 403;
             assert_eq!(is_refused, !may.contains(&role), "{role}: {method} {path}: {status} {answer}");
@@ -166,6 +172,10 @@ async fn what_is_out_of_scope_is_as_if_it_did_not_exist() {
             format!("/groups/{group}"),
             format!("/rollouts/{rollout}"),
             format!("/tasks/{task}"),
+            format!("/events?of={agent}"),
+            format!("/events?of={group}"),
+            format!("/events?of={rollout}"),
+            format!("/events?of={task}"),
         ];
         for path in reads {
             let (status, body) = rig.ask(&token, "get", &path, &Value::Null).await;
@@ -178,6 +188,8 @@ async fn what_is_out_of_scope_is_as_if_it_did_not_exist() {
             assert_eq!(items[0]["id"] == id.as_str(), is_seen, "{list}: {body}");
         }
     }
+    // What is everybody's, and what is an administrator's of the whole fleet.
+    assert_eq!(rig.ask(&token, "get", "/events?of=key_0", &Value::Null).await.0, 403);
     let [agent, group, rollout, task] = &environments[1];
     let all = rig.post("/schedules", json!({"name": "all", "cron": "@daily", "kind": "reload"})).await.body;
     let all = all["id"].as_str().expect("an id").to_owned();

@@ -96,8 +96,8 @@ pub(crate) fn free_address() -> SocketAddr {
 fn spawn(
     folder: &std::path::Path,
     database: &str,
-    api: SocketAddr,
-    opamp: SocketAddr,
+    [api, opamp]: [SocketAddr; 2],
+    arguments: &[&str],
     is_first: bool,
 ) -> (Process, String) {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("control.log"));
@@ -106,6 +106,7 @@ fn spawn(
         .arg(format!("--database={database}"))
         .arg(format!("--listen={api}"))
         .arg(format!("--opamp-listen={opamp}"))
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.expect("made"))
@@ -142,8 +143,7 @@ impl Rig {
     pub(crate) async fn start_with(folder: tempfile::TempDir, options: &Options) -> Rig {
         let running = serve::start(options).await.expect("started");
         let key = running.first_key.clone().expect("the first start makes a key");
-        let (api, opamp) = (running.api, running.opamp);
-        Rig { folder, api, opamp, key, service: Service::Inside(running) }
+        Rig::of(running, folder, key)
     }
 
     /// Starts two instances over a new database in PostgreSQL; none where no server is named.
@@ -155,25 +155,35 @@ impl Rig {
         let key = first.first_key.clone().expect("the first start makes a key");
         let second = serve::start(&options).await.expect("started");
         assert!(second.first_key.is_none(), "there is a key");
-        let rig = |running: Running, folder| Rig {
-            folder,
-            api: running.api,
-            opamp: running.opamp,
-            key: key.clone(),
-            service: Service::Inside(running),
-        };
-        Some((rig(first, folder), rig(second, tempfile::tempdir().expect("made"))))
+        let other = tempfile::tempdir().expect("made");
+        Some((Rig::of(first, folder, key.clone()), Rig::of(second, other, key)))
+    }
+
+    /// A service that runs already.
+    pub(crate) fn of(running: Running, folder: tempfile::TempDir, key: String) -> Rig {
+        let (api, opamp) = (running.api, running.opamp);
+        Rig { folder, api, opamp, key, service: Service::Inside(running) }
     }
 
     /// Starts the service as a process of its own; over SQLite where no database is named.
     pub(crate) fn start_process(database: Option<String>) -> Rig {
+        Rig::start_process_with(database, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn start_process_with(database: Option<String>, arguments: &[&str]) -> Rig {
         let folder = tempfile::tempdir().expect("made");
         let database = database.unwrap_or_else(|| options(folder.path()).database);
         let (api, opamp) = (free_address(), free_address());
-        let (process, greeting) = spawn(folder.path(), &database, api, opamp, true);
+        let (process, greeting) = spawn(folder.path(), &database, [api, opamp], arguments, true);
         let key = greeting.lines().map(str::trim).find(|line| line.starts_with("phx_key_"));
         let key = key.expect("the first start makes a key").to_owned();
         Rig { folder, api, opamp, key, service: Service::Process(process, database) }
+    }
+
+    /// What a process of the service has written to its log so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("control.log")).unwrap_or_default()
     }
 
     pub(crate) async fn stop(self) {
@@ -196,7 +206,7 @@ impl Rig {
         match service {
             Service::Process(process, database) => {
                 drop(process);
-                let (process, greeting) = spawn(folder.path(), &database, api, opamp, false);
+                let (process, greeting) = spawn(folder.path(), &database, [api, opamp], &[], false);
                 assert!(!greeting.contains("phx_key_"), "only the very first start makes a key");
                 Rig { folder, api, opamp, key, service: Service::Process(process, database) }
             }

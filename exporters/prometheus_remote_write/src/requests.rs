@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use phoenix_pdata::wire::Wire;
 use phoenix_pdata::write::{put_bytes, put_double, put_key, put_message, put_uint, put_varint, varint_len};
-use phoenix_prometheus::{Exemplar, Extra, Family, Kind, LabelSet, Native, Sample, Sink, labels_in};
+use phoenix_prometheus::{
+    Exemplar, Extra, Family, Kind, LabelSet, Native, Sample, Sink, label_len, labels_in, put_label,
+};
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Writer {
     with_metadata: bool,
     done: Vec<Written>,
     current: Written,
+    /// The last series of version 1 in it.
+    last: Option<Last>,
     /// What stands in a series behind its labels.
     tail: Vec<u8>,
     /// The labels of a series of version 2.
@@ -72,6 +76,7 @@ impl Writer {
             with_metadata,
             done: Vec::new(),
             current: Written { body, ..Written::default() },
+            last: None,
             tail: Vec::new(),
             labels: Vec::new(),
             symbols: Symbols::default(),
@@ -103,6 +108,7 @@ impl Writer {
             }
         }
         self.told.clear();
+        self.last = None;
         self.done.push(written);
     }
 
@@ -115,8 +121,14 @@ impl Writer {
     }
 
     /// Appends a series with what is in `tail`.
-    fn series(&mut self, family: &Family<'_>, suffix: &str, labels: &LabelSet, extra: Extra<'_>) {
-        let of_labels = labels.len(family.name, suffix, extra);
+    fn series(&mut self, family: &Family<'_>, suffix: &'static str, labels: &LabelSet, extra: Extra<'_>) {
+        // Those of a histogram's buckets are the same but for one: what the last series has is copied.
+        let last = self.last.as_ref().filter(|last| last.is_like(family.name, suffix, labels, extra));
+        let of_labels = match (last, extra.label()) {
+            (Some(last), Some((key, value))) => last.others() + label_len(key.len(), value.len()),
+            _ => labels.len(family.name, suffix, extra),
+        };
+        let is_like = last.is_some();
         // In version 2 exemplars in `tail` refer to symbols of this request already: room was made before them.
         if self.version == Version::One {
             self.make_room(of_labels + self.tail.len() + 16);
@@ -129,7 +141,19 @@ impl Writer {
                 body.reserve(len + 1 + varint_len(len as u64));
                 put_key(body, 1, Wire::Len);
                 put_varint(body, len as u64);
-                labels.put(body, family.name, suffix, extra);
+                let start = body.len();
+                // A new request has none.
+                self.last = match (self.last.take().filter(|_| is_like), extra.label()) {
+                    (Some(last), Some((key, value))) => Some(last.put_again(body, key, value)),
+                    (_, extra_label) => {
+                        let extra_at = labels.put(body, family.name, suffix, extra);
+                        let end = body.len();
+                        extra_label.map(|(kind, _)| {
+                            let (name, labels) = (family.name.into(), labels.clone());
+                            Last { name, suffix, labels, kind, start, extra_at, end }
+                        })
+                    }
+                };
                 body.extend_from_slice(&self.tail);
                 if self.with_metadata && !self.told.contains(family.name) {
                     self.told.insert(family.name.to_owned());
@@ -182,11 +206,52 @@ impl Writer {
     }
 }
 
+/// A series of version 1, and where its labels are in the body.
+#[derive(Debug)]
+struct Last {
+    name: Box<str>,
+    suffix: &'static str,
+    labels: LabelSet,
+    /// The name of its extra label.
+    kind: &'static str,
+    start: usize,
+    /// Where the extra label begins and ends.
+    extra_at: (usize, usize),
+    end: usize,
+}
+
+impl Last {
+    /// Whether another series has the same labels but for the value of the extra one.
+    fn is_like(&self, name: &str, suffix: &str, labels: &LabelSet, extra: Extra<'_>) -> bool {
+        self.labels.is(labels)
+            && extra.label().is_some_and(|(key, _)| key == self.kind)
+            && self.suffix == suffix
+            && *self.name == *name
+    }
+
+    /// How many bytes its labels have beside the extra one.
+    fn others(&self) -> usize {
+        self.end - self.start - (self.extra_at.1 - self.extra_at.0)
+    }
+
+    /// Appends its labels with another extra one.
+    fn put_again(mut self, body: &mut Vec<u8>, key: &str, value: &str) -> Last {
+        let start = body.len();
+        body.extend_from_within(self.start..self.extra_at.0);
+        let from = body.len();
+        put_label(body, key, value, "");
+        let to = body.len();
+        body.extend_from_within(self.extra_at.1..self.end);
+        (self.start, self.extra_at, self.end) = (start, (from, to), body.len());
+        self
+    }
+}
+
 impl Sink for Writer {
     fn sample(
         &mut self,
         family: &Family<'_>,
-        suffix: &str,
+        suffix: &'static str,
         labels: &LabelSet,
         extra: Extra<'_>,
         sample: Sample,
@@ -247,5 +312,65 @@ fn type_of(kind: Kind) -> u64 {
         Kind::Histogram => 3,
         Kind::Summary => 5,
         Kind::Info => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 4] = ["", "a", "some text", "0123456789012345678901234567890123456789"];
+
+    /// What series of version 1 begin with: one by one, without a look at the one before.
+    fn one_by_one(series: &[(&str, &'static str, LabelSet, Extra<'_>)], tail: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (name, suffix, labels, extra) in series {
+            put_message(&mut out, 1, |out| {
+                labels.put(out, name, suffix, *extra);
+                out.extend_from_slice(tail);
+            });
+        }
+        out
+    }
+
+    #[test]
+    fn series_that_are_like_the_one_before_are_written_as_others() {
+        let set = |texts: [&'static str; 3]| {
+            let names = ["Zone", "le", "zone"];
+            LabelSet::new(names.iter().zip(texts).map(|(name, text)| ((*name).into(), text.into())).collect())
+        };
+        let sets = [set(["", "", ""]), set(["a", "mine", "b"]), set([TEXTS[3], "", TEXTS[2]])];
+        let mut series = Vec::new();
+        for name in ["requests", "request_seconds"] {
+            for labels in &sets {
+                series.push((name, "_sum", labels.clone(), Extra::None));
+                for suffix in ["_bucket", ""] {
+                    series.extend(TEXTS.map(|text| (name, suffix, labels.clone(), Extra::Bucket(text))));
+                    series.extend(TEXTS.map(|text| (name, suffix, labels.clone(), Extra::Quantile(text))));
+                }
+            }
+        }
+        let tail = {
+            let mut tail = Vec::new();
+            put_message(&mut tail, 2, |out| {
+                put_double(out, 1, 5.0);
+                put_uint(out, 2, 7);
+            });
+            tail
+        };
+        let whole = one_by_one(&series, &tail);
+        // In one request, and in some of a few series each.
+        for max_bytes in [usize::MAX, 1000] {
+            let mut writer = Writer::new(Version::One, max_bytes, 0, false);
+            for (name, suffix, labels, extra) in &series {
+                let family = Family { name, kind: Kind::Histogram, help: "", unit: "", delta: false };
+                let sample = Sample { value: 5.0, time_ms: 7, start_ms: 0 };
+                writer.sample(&family, suffix, labels, *extra, sample, &[]);
+            }
+            let requests = writer.finish();
+            assert_eq!(requests.len() > 1, max_bytes < usize::MAX);
+            let bodies: Vec<u8> = requests.iter().flat_map(|request| request.body.clone()).collect();
+            assert_eq!(bodies, whole);
+        }
     }
 }

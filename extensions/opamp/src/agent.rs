@@ -184,7 +184,7 @@ impl Agent {
         }
         self.state.remote = report::status(&wanted.hash, RemoteConfigStatuses::Applying, "");
         if let Some(monitor) = &mut self.monitor {
-            monitor.begin(&self.host, Instant::now());
+            monitor.begin(&*self.collector, &self.host, Instant::now());
         }
         let (collector, health) = (self.collector.clone(), self.host.health.clone());
         let (previous, grace) = (self.running.clone(), self.config.grace_period.as_duration());
@@ -222,7 +222,7 @@ impl Agent {
                     Err(error) => {
                         tracing::error!(error, "a remote configuration was not applied");
                         if let Some(monitor) = &mut self.monitor {
-                            monitor.begin(&self.host, Instant::now());
+                            monitor.begin(&*self.collector, &self.host, Instant::now());
                         }
                         report::status(&remote.hash, RemoteConfigStatuses::Failed, error)
                     }
@@ -238,7 +238,7 @@ impl Agent {
     /// Looks how the collector is.
     fn look(&mut self, news: &mpsc::Sender<News>) {
         if let Some(monitor) = &mut self.monitor {
-            monitor.look(&self.host, Instant::now());
+            monitor.look(&*self.collector, &self.host, Instant::now());
         }
         let started = report::unix_nanos(self.collector.started());
         let report = self.host.health.report();
@@ -367,7 +367,7 @@ impl Agent {
         if !self.wants_vitals || self.applying.load(Ordering::SeqCst) {
             return None;
         }
-        Some(monitor.tell(&self.host, &running.hash, Instant::now())?.message())
+        Some(monitor.tell(&*self.collector, &self.host, &running.hash, Instant::now())?.message())
     }
 
     fn vitals(&mut self) -> Option<AgentToServer> {

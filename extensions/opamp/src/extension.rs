@@ -130,7 +130,9 @@ impl Opamp {
                 collector = running(&host) => collector,
                 () = stop.cancelled() => return,
             };
-            let tells_vitals = config.capabilities.reports_health && collector.is_this_process();
+            // They are about the remote configuration: with another program in between there is none.
+            let tells_vitals =
+                config.capabilities.reports_health && config.capabilities.accepts_remote_config;
             let custom = [(TASKS, config.capabilities.accepts_tasks), (VITALS, tells_vitals)];
             let custom =
                 custom.into_iter().filter(|(_, is_so)| *is_so).map(|(name, _)| name.to_owned()).collect();

@@ -3,12 +3,16 @@
 //! Every [`APART`] the metrics that count items are read. A series that is new, or starts again, counts from zero, and
 //! one that is gone keeps what it has counted: so exporters that a configuration removes take nothing with them. What
 //! was before is at most [`KEPT`] readings old.
+//!
+//! Of a collector in another process the same is read from the text that it offers Prometheus.
+
+mod exposition;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use phoenix_component::Host;
+use phoenix_component::{Collector, Host, OutsideSigns};
 use phoenix_opamp::{Items, Vitals};
 use phoenix_telemetry::{Metrics, Sample, Value};
 use tokio::time::Instant;
@@ -38,16 +42,38 @@ struct Meter {
     hasher: RandomState,
     last: HashMap<u64, u64>,
     items: Items,
+    /// Which life of another process the last values are of.
+    life: u64,
 }
 
 impl Meter {
     fn read(&mut self, samples: &[Sample]) -> Items {
-        let former = std::mem::take(&mut self.last);
-        for sample in samples {
-            let Value::Int(value) = sample.value else { continue };
+        let hasher = self.hasher.clone();
+        self.add(samples.iter().filter_map(|sample| {
+            let Value::Int(value) = sample.value else { return None };
             let name = sample.description.name;
+            Some((name, hasher.hash_one((name, &sample.attributes)), value.max(0) as u64))
+        }))
+    }
+
+    /// The same of another process in one of its lives.
+    fn read_outside(&mut self, text: &str, life: u64) -> Items {
+        if std::mem::replace(&mut self.life, life) != life {
+            self.last.clear();
+        }
+        let hasher = self.hasher.clone();
+        let counted = exposition::samples(text).map(|sample| {
+            let name = sample.name.strip_suffix("_total").unwrap_or(sample.name);
+            (name, hasher.hash_one((name, sample.labels)), sample.value.max(0.0) as u64)
+        });
+        self.add(counted)
+    }
+
+    /// Adds counters: name, what tells the series apart, value.
+    fn add<'a>(&mut self, counters: impl Iterator<Item = (&'a str, u64, u64)>) -> Items {
+        let former = std::mem::take(&mut self.last);
+        for (name, key, value) in counters {
             let Some(sum) = sum_of(&mut self.items, name) else { continue };
-            let (key, value) = (self.hasher.hash_one((name, &sample.attributes)), value.max(0) as u64);
             let before = former.get(&key).copied().unwrap_or(0);
             *sum += if value < before { value } else { value - before };
             self.last.insert(key, value);
@@ -85,6 +111,16 @@ fn fullest(samples: &[Sample]) -> f64 {
     of(QUEUE_SIZE).filter_map(share).fold(0.0, f64::max)
 }
 
+/// The fullest queue of another process. Its capacity may have fewer labels than its size.
+fn fullest_outside(text: &str) -> f64 {
+    let of = |name: &'static str| exposition::samples(text).filter(move |sample| sample.name == name);
+    let share = |size: exposition::Sample<'_>| {
+        let capacity = of(QUEUE_CAPACITY).find(|capacity| size.has_labels_of(capacity))?;
+        (capacity.value > 0.0).then(|| size.value / capacity.value)
+    };
+    of(QUEUE_SIZE).filter_map(share).fold(0.0, f64::max)
+}
+
 /// What the readings say of the configuration that runs.
 #[derive(Default)]
 pub(crate) struct Monitor {
@@ -104,18 +140,35 @@ struct Change {
 
 impl Monitor {
     /// Reads, where it is time to.
-    pub(crate) fn look(&mut self, host: &Host, now: Instant) {
+    pub(crate) fn look(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
         if self.read_at.is_none_or(|at| now >= at + APART) {
-            self.read(host, now);
+            self.read(collector, host, now);
         }
     }
 
-    fn read(&mut self, host: &Host, now: Instant) {
-        self.note(&samples(&host.metrics), host.memory.resident(), now);
+    fn read(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
+        if collector.is_this_process() {
+            self.note(&samples(&host.metrics), host.memory.resident(), now);
+        } else if let Some(signs) = collector.outside_signs() {
+            self.note_outside(&signs, now);
+        }
     }
 
     fn note(&mut self, samples: &[Sample], memory: u64, now: Instant) {
         let reading = Reading { items: self.meter.read(samples), queue: fullest(samples), memory };
+        self.keep(reading, now);
+    }
+
+    /// The same of another process; one that does not tell its metrics has counted nothing.
+    fn note_outside(&mut self, signs: &OutsideSigns, now: Instant) {
+        let (items, queue) = match &signs.metrics {
+            Some(text) => (self.meter.read_outside(text, signs.life), fullest_outside(text)),
+            None => (self.meter.items, 0.0),
+        };
+        self.keep(Reading { items, queue, memory: signs.memory }, now);
+    }
+
+    fn keep(&mut self, reading: Reading, now: Instant) {
         if self.readings.len() >= KEPT {
             self.readings.pop_front();
         }
@@ -124,8 +177,8 @@ impl Monitor {
     }
 
     /// Another configuration is about to be applied.
-    pub(crate) fn begin(&mut self, host: &Host, now: Instant) {
-        self.read(host, now);
+    pub(crate) fn begin(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
+        self.read(collector, host, now);
         self.mark(now);
     }
 
@@ -144,8 +197,14 @@ impl Monitor {
     }
 
     /// What there is to say of `hash` at this moment.
-    pub(crate) fn tell(&mut self, host: &Host, hash: &[u8], now: Instant) -> Option<Vitals> {
-        self.read(host, now);
+    pub(crate) fn tell(
+        &mut self,
+        collector: &dyn Collector,
+        host: &Host,
+        hash: &[u8],
+        now: Instant,
+    ) -> Option<Vitals> {
+        self.read(collector, host, now);
         self.vitals(hash, host.memory.total(), now)
     }
 
@@ -246,6 +305,41 @@ mod tests {
         let anew = Metrics::default();
         anew.counter(SENT, &[("exporter", "a")]).add(3);
         assert_eq!(meter.read(&samples(&anew)).sent, 103);
+    }
+
+    #[test]
+    fn another_process_is_read_by_what_it_tells_prometheus() {
+        let (mut monitor, start) = (Monitor::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let note = |monitor: &mut Monitor, life, text: Option<&str>, seconds| {
+            let signs = OutsideSigns { life, metrics: text.map(Into::into), memory: 1_000 + life };
+            monitor.note_outside(&signs, after(seconds));
+        };
+        let text = r#"# TYPE otelcol_exporter_sent_spans_total counter
+otelcol_exporter_sent_spans_total{exporter="otlp",service_instance_id="a b"} 100
+otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 1.5e2
+otelcol_exporter_queue_capacity{exporter="otlp"} 10
+otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 2
+"#;
+        note(&mut monitor, 1, Some(text), 0);
+        monitor.mark(after(1));
+        // The child began again, and counts from zero to more than it had.
+        let text = r#"otelcol_exporter_sent_spans_total{exporter="otlp",service_instance_id="a b"} 120
+otelcol_exporter_send_failed_spans_total{exporter="otlp"} 30
+otelcol_receiver_refused_spans_total{receiver="otlp"} 7
+otelcol_exporter_queue_capacity{exporter="otlp"} 10
+otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 9
+"#;
+        note(&mut monitor, 2, Some(text), 10);
+        let told = monitor.vitals(&[1], 5_000, after(10)).expect("vitals");
+        assert_eq!(told.since, Items { accepted: 0, refused: 7, sent: 120, failed: 30 });
+        assert_eq!((told.queue_before, told.queue), (0.2, 0.9));
+        assert_eq!((told.memory_before, told.memory), (1_001, 1_002));
+        // It does not answer for once: nothing is counted twice afterwards.
+        note(&mut monitor, 2, None, 15);
+        note(&mut monitor, 2, Some(text), 20);
+        let told = monitor.vitals(&[1], 5_000, after(20)).expect("vitals");
+        assert_eq!(told.since, Items { accepted: 0, refused: 7, sent: 120, failed: 30 });
     }
 
     #[test]

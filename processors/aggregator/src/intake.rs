@@ -224,7 +224,9 @@ pub(crate) fn earliest(data: Data<'_>, kind: Kind) -> Option<(u64, u64)> {
     each_point!(data, |point| {
         let place = Point::place(&point);
         if place.time > 0 {
-            let since = if levels || place.start == 0 { place.time - 1 } else { place.start.min(place.time) };
+            // A start that is not before its data point says nothing.
+            let says = !levels && place.start != 0 && place.start < place.time;
+            let since = if says { place.start } else { place.time - 1 };
             let (time, began) = found.unwrap_or((u64::MAX, u64::MAX));
             found = Some((time.min(place.time), began.min(since)));
         }

@@ -43,31 +43,41 @@ pub(crate) struct Target {
     pub(crate) since: u64,
 }
 
-/// Where a stream goes: usually to one series, from the beginning on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Targets {
-    more: Option<Box<SmallVec<[Target; 4]>>>,
-    /// The only one.
-    slot: Option<Slot>,
-    plan: u16,
+/// Where a stream goes; usually to one series.
+#[derive(Clone, Debug)]
+pub(crate) enum Targets {
+    One(Target),
+    /// None, or several.
+    Many(Option<Box<SmallVec<[Target; 4]>>>),
+}
+
+impl Default for Targets {
+    fn default() -> Targets {
+        Targets::Many(None)
+    }
 }
 
 impl Targets {
+    pub(crate) fn as_slice(&self) -> &[Target] {
+        match self {
+            Targets::One(target) => std::slice::from_ref(target),
+            Targets::Many(many) => many.as_deref().map_or(&[], |many| many),
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Target> {
-        let only = self.slot.map(|slot| Target { plan: self.plan, slot, since: 0 });
-        only.into_iter().chain(self.more.iter().flat_map(|more| more.iter().copied()))
+        self.as_slice().iter().copied()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.slot.is_none() && self.more.is_none()
+        self.as_slice().is_empty()
     }
 
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.more.as_ref().map_or(0, |more| {
-            let spilled = if more.spilled() { more.capacity() * size_of::<Target>() } else { 0 };
-            size_of::<SmallVec<[Target; 4]>>() + spilled
-        })
+        let Targets::Many(Some(many)) = self else { return 0 };
+        let spilled = if many.spilled() { many.capacity() * size_of::<Target>() } else { 0 };
+        size_of::<SmallVec<[Target; 4]>>() + spilled
     }
 }
 
@@ -75,9 +85,9 @@ impl FromIterator<Target> for Targets {
     fn from_iter<I: IntoIterator<Item = Target>>(targets: I) -> Targets {
         let targets: SmallVec<[Target; 4]> = targets.into_iter().collect();
         match targets.as_slice() {
-            [] => Targets::default(),
-            [Target { plan, slot, since: 0 }] => Targets { more: None, slot: Some(*slot), plan: *plan },
-            _ => Targets { more: Some(Box::new(targets)), ..Targets::default() },
+            [] => Targets::Many(None),
+            [only] => Targets::One(*only),
+            _ => Targets::Many(Some(Box::new(targets))),
         }
     }
 }

@@ -9,6 +9,7 @@ mod kills;
 mod lasting;
 mod limits;
 mod properties;
+mod senders;
 mod two_levels;
 mod windows;
 

@@ -19,7 +19,38 @@ pub(crate) enum Accumulated {
     /// Increments since the start, or deltas since the last point.
     Exponential(Merged),
     /// The last point, as it came.
-    Point(Vec<u8>),
+    Point(Latest),
+}
+
+/// The last point of a series, and those after which it started again: without them what it counted until then would be lost.
+#[derive(Debug, Default)]
+pub(crate) struct Latest {
+    /// Of the last point; empty where nothing came since it was let out.
+    pub(crate) body: Vec<u8>,
+    /// Of what came before, since then; the oldest first.
+    pub(crate) ended: Vec<Box<[u8]>>,
+    /// What a counter, or the count of a histogram, came to.
+    pub(crate) count: f64,
+}
+
+/// The most starts of a series between two times that it is let out.
+const MAX_STARTS: usize = 64;
+
+impl Latest {
+    /// Makes room for the next point, which is the first of a new start where it `starts_again`. False where there were too many
+    /// of those: then what the one before came to is lost.
+    pub(crate) fn next(&mut self, starts_again: bool) -> bool {
+        let has_room = self.ended.len() < MAX_STARTS;
+        if starts_again && has_room && !self.body.is_empty() {
+            self.ended.push(self.body.as_slice().into());
+        }
+        self.body.clear();
+        has_room || !starts_again
+    }
+
+    fn memory(&self) -> usize {
+        self.body.capacity() + self.ended.iter().map(|body| body.len()).sum::<usize>()
+    }
 }
 
 /// An aggregate that is let out as an exponential histogram.
@@ -162,7 +193,7 @@ impl Accumulated {
         match self {
             Accumulated::Explicit(Some(value)) => value.memory(),
             Accumulated::Exponential(merged) => merged.memory(),
-            Accumulated::Point(body) => body.capacity(),
+            Accumulated::Point(latest) => latest.memory(),
             _ => 0,
         }
     }

@@ -34,6 +34,9 @@ pub struct OptimizerConfig {
     pub idle: GoDuration,
     /// The most series of which a state is kept.
     pub max_series: usize,
+    /// How many cumulative streams are remembered, where they stood, after they were forgotten: one that comes back counts what it
+    /// missed, and is no baseline. 0 for none.
+    pub tombstones: usize,
     /// The most memory for states; 0 for half of the collector's budget.
     pub max_bytes: u64,
     /// Whether the first point that is seen of a cumulative stream counts.
@@ -93,6 +96,7 @@ impl Default for OptimizerConfig {
             interval: GoDuration::from_secs(60),
             idle: GoDuration::from_secs(600),
             max_series: 1_000_000,
+            tombstones: 0,
             max_bytes: 0,
             initial_value: InitialValue::Auto,
             control: None,
@@ -156,6 +160,7 @@ impl Settings for OptimizerConfig {
         problems.require(self.idle.as_nanos() >= least, "idle", "must be at least twice the `interval`");
         problems.require(self.max_series > 0, "max_series", "must be at least 1");
         problems.require(self.max_series <= 1 << 31, "max_series", "must be at most 2147483648");
+        problems.require(self.tombstones <= 1 << 31, "tombstones", "must be at most 2147483648");
         problems.require(self.rules.len() <= MAX_RULES, "rules", format!("more than {MAX_RULES} rules"));
         for (index, rule) in self.rules.iter().enumerate() {
             let key = format!("rules::{index}");

@@ -116,10 +116,10 @@ pub(crate) fn contribute(
     let is_delta = kind.temporality() == Some(Temporality::Delta);
     // Of deltas everything counts that was not there, whenever it comes.
     let covered = match is_delta {
-        true => cover(series.place, &series.earlier, place).ok_or(Reason::Duplicate)?,
+        true => cover(series.place, series.last.earlier(), place).ok_or(Reason::Duplicate)?,
         false => Covered { latest: place, earlier: None },
     };
-    let is_first = matches!(series.last, Last::None);
+    let is_first = !series.last.is_some();
     let counts = place.counts_from_zero(at.horizon);
     match (&mut output.value, reading.value) {
         (Accumulated::Sum { total, has }, Value::Number(number)) => {
@@ -212,10 +212,22 @@ pub(crate) fn contribute(
             effect.weigh(read.count as f64);
             sum.add_explicit(read, settings);
         }
-        (Accumulated::Point(_), _) => {
+        (Accumulated::Point(latest), value) => {
+            let count = match (kind, value) {
+                (Kind::Sum { monotonic: true, .. }, Value::Number(Some(number))) => as_double(number),
+                (_, Value::Histogram(point)) => point.count() as f64,
+                (_, Value::Exponential(point)) => point.count() as f64,
+                _ => 0.0,
+            };
             if series.place.time != 0 {
-                must_be_newer(series.place, place)?;
+                let step = series.place.step(place, count < latest.count);
+                // What it starts from goes on with the point itself.
+                effect.is_reset = matches!(step, Step::Reset | Step::UnknownReset);
+                if !effect.is_reset {
+                    effect.note(step)?;
+                }
             }
+            latest.count = count;
         }
         _ => return Err(Reason::Malformed),
     }
@@ -234,7 +246,7 @@ pub(crate) fn contribute(
     }
     series.place = covered.latest;
     if let Some(earlier) = covered.earlier {
-        series.earlier = earlier;
+        series.last = Last::Covered(earlier);
     }
     Ok(effect)
 }

@@ -8,8 +8,33 @@ use phoenix_series::Place;
 /// The most stretches before the latest one: the memory of a series stays within what is said of it.
 const MAX_EARLIER: usize = 4;
 
-/// The stretches before the latest one, the oldest first; no two of them touch.
-pub(crate) type Earlier = Box<[Place]>;
+/// The stretches before the latest one, the oldest first; no two of them touch. Most streams have none.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Earlier(Option<Box<[Place; MAX_EARLIER]>>);
+
+impl Earlier {
+    /// No stretch.
+    pub(crate) const NONE: Earlier = Earlier(None);
+
+    fn of(stretches: &[Place]) -> Earlier {
+        if stretches.is_empty() {
+            return Earlier(None);
+        }
+        let mut places = Box::new([Place::default(); MAX_EARLIER]);
+        places.iter_mut().zip(stretches).for_each(|(place, stretch)| *place = *stretch);
+        Earlier(Some(places))
+    }
+
+    /// Places that are not taken end at 0.
+    fn stretches(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter().flat_map(|places| places.iter()).filter(|place| place.time != 0)
+    }
+
+    /// The bytes that it points at.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.as_ref().map_or(0, |places| size_of_val(&**places))
+    }
+}
 
 /// What a stream covers with another point.
 #[derive(Debug, PartialEq)]
@@ -21,26 +46,26 @@ pub(crate) struct Covered {
 }
 
 /// Adds a point to what was covered, `latest` and `earlier`; none where that has all of it. A latest one that ends at 0 is none.
-pub(crate) fn cover(latest: Place, earlier: &[Place], point: Place) -> Option<Covered> {
+pub(crate) fn cover(latest: Place, earlier: &Earlier, point: Place) -> Option<Covered> {
     // One that does not say from when it counts covers no more than its time.
     let point = Place { start: if point.start == 0 { point.time } else { point.start }, ..point };
     if latest.time == 0 {
         return Some(Covered { latest: point, earlier: None });
     }
     let has = |stretch: &Place| stretch.start <= point.start && point.time <= stretch.time;
-    if has(&latest) || earlier.iter().any(has) {
+    if has(&latest) || earlier.stretches().any(has) {
         return None;
     }
     let touches = |a: &Place, b: &Place| a.start <= b.time && b.start <= a.time;
     let joined = |a: Place, b: Place| Place { start: a.start.min(b.start), time: a.time.max(b.time) };
     // As nearly always: it goes on from where the stream was.
-    let is_alone = !earlier.iter().any(|other| touches(other, &point));
+    let is_alone = !earlier.stretches().any(|other| touches(other, &point));
     if is_alone && touches(&latest, &point) {
         return Some(Covered { latest: joined(latest, point), earlier: None });
     }
-    let mut all: Vec<Place> = Vec::with_capacity(earlier.len() + 2);
+    let mut all: Vec<Place> = Vec::with_capacity(MAX_EARLIER + 2);
     let mut added = point;
-    for stretch in earlier.iter().copied().chain([latest]) {
+    for stretch in earlier.stretches().copied().chain([latest]) {
         match touches(&stretch, &added) {
             true => added = joined(stretch, added),
             false => all.push(stretch),
@@ -53,7 +78,7 @@ pub(crate) fn cover(latest: Place, earlier: &[Place], point: Place) -> Option<Co
         let oldest = all.remove(0);
         all[0] = joined(oldest, all[0]);
     }
-    Some(Covered { latest, earlier: Some(all.into()) })
+    Some(Covered { latest, earlier: Some(Earlier::of(&all)) })
 }
 
 #[cfg(test)]
@@ -81,7 +106,7 @@ mod tests {
                 }
             }
         }
-        let all = earlier.iter().chain([&latest]).map(|place| (place.start, place.time)).collect();
+        let all = earlier.stretches().chain([&latest]).map(|place| (place.start, place.time)).collect();
         (all, refused)
     }
 

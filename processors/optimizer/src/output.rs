@@ -134,8 +134,9 @@ impl Output {
                 None => *mine = Some(theirs),
             },
             (Accumulated::Exponential(mine), Accumulated::Exponential(theirs)) => mine.take_in(theirs),
-            (Accumulated::Point(mine), Accumulated::Point(theirs)) if other.time >= self.time => {
-                *mine = theirs
+            (Accumulated::Point(mine), Accumulated::Point(mut theirs)) if other.time >= self.time => {
+                theirs.ended.splice(0..0, std::mem::take(&mut mine.ended));
+                *mine = theirs;
             }
             _ => {}
         }
@@ -150,7 +151,7 @@ impl Output {
             Accumulated::Latest { function, state } => state.value(*function).is_some(),
             Accumulated::Explicit(value) => value.is_some(),
             Accumulated::Exponential(value) => !value.is_empty(),
-            Accumulated::Point(body) => !body.is_empty(),
+            Accumulated::Point(latest) => !latest.body.is_empty(),
         };
         has && (self.time > self.sent || last && self.is_delta())
     }
@@ -171,8 +172,12 @@ impl Output {
                 put_fixed64(out, 3, time);
             };
             let settings = self.plan.histograms.as_ref().map(|(_, settings)| settings);
+            if let Accumulated::Point(latest) = &self.value {
+                latest.ended.iter().for_each(|body| put_bytes(out, 1, body));
+                points += latest.ended.len() as u64;
+            }
             put_message(out, 1, |out| match &self.value {
-                Accumulated::Point(body) => out.extend_from_slice(body),
+                Accumulated::Point(latest) => out.extend_from_slice(&latest.body),
                 Accumulated::Sum { total, .. } => {
                     head(out);
                     put_number(out, total.value());
@@ -243,7 +248,10 @@ impl Output {
             Accumulated::Sum { total, has } if is_delta => (*total, *has) = (Total::default(), false),
             Accumulated::Explicit(value) if is_delta => *value = None,
             Accumulated::Exponential(value) if is_delta => *value = Merged::default(),
-            Accumulated::Point(body) => body.clear(),
+            Accumulated::Point(latest) => {
+                latest.body.clear();
+                latest.ended.clear();
+            }
             Accumulated::Latest { state, .. } => *state = Level::default(),
             _ => {}
         }

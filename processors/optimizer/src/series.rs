@@ -28,8 +28,6 @@ pub(crate) struct Series {
     pub(crate) seen: u32,
     /// Of its last point; of deltas what it covers without a gap up to its latest.
     pub(crate) place: Place,
-    /// Of deltas what it covered before that.
-    pub(crate) earlier: Earlier,
     pub(crate) last: Last,
     /// Whether it goes on: neither ended nor silent since.
     pub(crate) is_live: bool,
@@ -55,7 +53,6 @@ impl Series {
             version: FRESH,
             seen,
             place: Place::default(),
-            earlier: Earlier::default(),
             last: Last::None,
             is_live: false,
             is_over: false,
@@ -87,7 +84,7 @@ pub(crate) enum Goes {
     Nowhere,
 }
 
-/// The last value of a series.
+/// The last value of a series, if it is cumulative or a level.
 #[derive(Debug, Default)]
 pub(crate) enum Last {
     #[default]
@@ -95,4 +92,32 @@ pub(crate) enum Last {
     Number(Number),
     Explicit(Box<Explicit>),
     Exponential(Box<Exponential>),
+    /// Of deltas, which have none: what they covered before a gap.
+    Covered(Earlier),
+}
+
+impl Last {
+    /// The bytes that it points at.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Last::Explicit(value) => value.memory(),
+            Last::Exponential(value) => value.memory(),
+            Last::Covered(earlier) => earlier.memory(),
+            Last::None | Last::Number(_) => 0,
+        }
+    }
+
+    /// Whether there is a value.
+    pub(crate) fn is_some(&self) -> bool {
+        !matches!(self, Last::None | Last::Covered(_))
+    }
+
+    /// What deltas covered before a gap.
+    pub(crate) fn earlier(&self) -> &Earlier {
+        static NONE: Earlier = Earlier::NONE;
+        match self {
+            Last::Covered(earlier) => earlier,
+            _ => &NONE,
+        }
+    }
 }

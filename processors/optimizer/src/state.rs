@@ -10,6 +10,7 @@ mod rebalance;
 mod rounds;
 mod shadow;
 mod target;
+mod tombs;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -32,6 +33,7 @@ use crate::top_k::Ranking;
 use limits::Limits;
 pub(crate) use memory::Ledger;
 use shadow::Seen;
+use tombs::Tombs;
 
 /// The most names whose unit is remembered.
 const MAX_UNITS: usize = 100_000;
@@ -108,6 +110,8 @@ pub(crate) struct State {
     forgotten: u64,
     initial: InitialValue,
     pub(crate) series: Table<Series>,
+    /// Series that were forgotten.
+    tombs: Tombs,
     pub(crate) outputs: Table<Output>,
     parts: HashMap<Fingerprint, Arc<[u8]>>,
     frames: HashMap<Fingerprint, Arc<Frame>>,
@@ -162,6 +166,7 @@ impl State {
             forgotten: 0,
             initial: config.initial_value,
             series: Table::new(config.max_series),
+            tombs: Tombs::new(config.tombstones),
             outputs: Table::new(config.max_series),
             parts: HashMap::new(),
             frames: HashMap::new(),
@@ -190,6 +195,7 @@ impl State {
         self.interval = config.interval.as_duration();
         self.ledger.set_bounds(config.max_bytes);
         self.series.set_capacity(config.max_series);
+        self.tombs.set_capacity(config.tombstones);
         self.outputs.set_capacity(config.max_series);
         self.limits.set_capacity(config.max_series);
         self.others_counted();

@@ -22,7 +22,7 @@ pub(crate) struct Round {
     /// Bytes of the last request: the next one will have about as many.
     expected: usize,
     /// Of each scraper, how often something failed last time.
-    failed: Vec<u64>,
+    pub(crate) failed: Vec<u64>,
 }
 
 /// What a look gave.

@@ -1,6 +1,7 @@
 //! Whole looks at hosts that are folders.
 
 mod fake;
+mod keys;
 mod peer;
 mod tables;
 

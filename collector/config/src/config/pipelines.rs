@@ -23,7 +23,7 @@ pub(super) fn read(
     let nothing = Node::default();
     let node = service.get("pipelines").unwrap_or(&nothing);
     let Some(entries) = reader.entries(&path, node) else { return Vec::new() };
-    if entries.is_empty() {
+    if entries.is_empty() && reader.needs_pipelines {
         let message = "service must have at least one pipeline".to_owned();
         reader.error(&path, service.location(), message, None);
     }

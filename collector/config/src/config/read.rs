@@ -37,9 +37,15 @@ impl Defined {
     }
 }
 
-pub(super) fn read(root: &Node, catalog: &dyn Catalog, problems: &mut Problems) -> Config {
+/// `needs_pipelines` says whether a configuration without any is wrong.
+pub(super) fn read(
+    root: &Node,
+    catalog: &dyn Catalog,
+    problems: &mut Problems,
+    needs_pipelines: bool,
+) -> Config {
     problems.readings_mut().is_unread = false;
-    let mut reader = Reader { root, catalog, problems, is_open: false };
+    let mut reader = Reader { root, catalog, problems, is_open: false, needs_pipelines };
     let known: Vec<&str> = Kind::ALL.map(Kind::section).into_iter().chain([SERVICE]).collect();
     reader.keys(&KeyPath::root(), root, &known);
     let mut config = Config::default();
@@ -61,6 +67,7 @@ pub(super) struct Reader<'a> {
     problems: &'a mut Problems,
     /// Something under `service` could not be resolved.
     is_open: bool,
+    pub(super) needs_pipelines: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -221,6 +228,9 @@ impl<'a> Reader<'a> {
         let top = self.root.location().clone();
         if entries == 0 {
             self.error(&KeyPath::root(), &top, "empty configuration file".into(), None);
+            return;
+        }
+        if !self.needs_pipelines {
             return;
         }
         for kind in [Kind::Receiver, Kind::Exporter] {

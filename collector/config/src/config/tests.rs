@@ -375,6 +375,15 @@ fn every_rule_of_the_root_has_its_words() {
 }
 
 #[test]
+fn a_collector_that_may_be_idle_needs_no_pipeline() {
+    let root = crate::parse_yaml("a.yaml", "extensions: {health_check: {}}\n").expect("YAML");
+    let (mut strict, mut lenient) = (Problems::default(), Problems::default());
+    Config::read(&root, &Distribution, &mut strict);
+    Config::read_without_pipelines(&root, &Distribution, &mut lenient);
+    assert_eq!((strict.has_errors(), lenient.has_errors()), (true, false), "{strict}{lenient}");
+}
+
+#[test]
 fn every_rule_of_ids_has_its_words() {
     // (section, error, help)
     let cases = [

@@ -159,6 +159,7 @@ impl Shape {
     }
 
     /// What the windows of a series need.
+    #[inline]
     pub(super) fn needs_of(&self, series: &Series) -> Needs {
         let needs = self.needs(series.head.kind);
         Needs { shadow: needs.shadow && series.is_sample, ..needs }

@@ -106,6 +106,7 @@ impl Aggregator {
     }
 
     /// What a data point says, at a time that is not far ahead of the clock.
+    #[inline]
     pub(super) fn sample<'a>(&mut self, point: impl Point<'a>, now: Now) -> Result<Sample, &'static str> {
         let value = point.value(&mut self.pool).map_err(|unusable| match unusable {
             Unusable::NotFinite => "not_finite",

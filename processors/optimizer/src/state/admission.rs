@@ -5,6 +5,7 @@ use std::sync::Arc;
 use phoenix_series::{Fingerprint, Place as Instant, Slot};
 
 use super::{Around, Standing, State};
+use crate::accumulated::Accumulated;
 use crate::kind::Reading;
 use crate::rules::{Plan, RuleSet};
 use crate::series::{FRESH, Goes, Last, OUTDATED, Series};
@@ -26,7 +27,8 @@ impl State {
         if !self.ledger.has_room() {
             return Err(plan);
         }
-        let series = Series::new(plan.clone(), self.now.seconds);
+        let mut series = Series::new(plan.clone(), self.now.seconds);
+        self.tombs.resume(key, &mut series);
         self.series.insert(key, series).map_err(|_| plan)
     }
 
@@ -59,7 +61,8 @@ impl State {
         if is_current {
             return;
         }
-        let was_aggregated = matches!(series.goes, Goes::Into(_));
+        let before = series.goes;
+        let was_aggregated = matches!(before, Goes::Into(_));
         let was_outdated = series.version == OUTDATED;
         let plan = if was_outdated { self.plan_of(around, reading, rules) } else { series.plan.clone() };
         self.leave(slot);
@@ -68,7 +71,7 @@ impl State {
         let standing = self.series.get(slot).map_or_else(Standing::default, |series| Standing {
             is_over: waits && series.is_over && !series.is_promised,
             is_promised: series.is_promised,
-            is_counted: series.is_over && !matches!(series.last, Last::None),
+            is_counted: series.is_over && series.last.is_some(),
         });
         let target = self.target(key, &plan, around, reading, standing);
         let ranks = target
@@ -81,12 +84,17 @@ impl State {
             // Series whose increments go elsewhere from now on still go on.
             output.live += u32::from(self.series.get(slot).is_some_and(|series| series.is_live));
         }
+        if let Goes::Into(output) = before
+            && target.goes != before
+        {
+            self.abandon(output, self.now.place_of(reading).0.time);
+        }
         let version = self.ranked;
         let forgotten = &mut self.forgotten;
         if let Some(series) = self.series.get_mut(slot) {
             // What goes on by itself is not followed: where it is aggregated again, it begins anew.
             if was_aggregated && target.goes == Goes::On {
-                if !matches!(series.last, Last::None) {
+                if series.last.is_some() {
                     *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
                 }
                 (series.last, series.place, series.is_live) = (Last::None, Instant::default(), false);
@@ -99,6 +107,17 @@ impl State {
             series.is_promised = false;
             series.ranks = ranks;
             series.version = version;
+        }
+    }
+
+    /// Ends an output of latest values that nothing goes into any more: its last value would go on being added to those of where its
+    /// series went. What counts keeps what it counted.
+    fn abandon(&mut self, slot: Slot, time: u64) {
+        let Some(output) = self.outputs.get_mut(slot) else { return };
+        let is_level = matches!(output.value, Accumulated::Latest { .. });
+        if is_level && output.contributors == 0 && output.sent != 0 {
+            output.ended = time.max(output.sent.saturating_add(1));
+            self.enqueue(slot);
         }
     }
 

@@ -3,7 +3,7 @@
 use phoenix_component::{Budget, Charge};
 
 use super::State;
-use crate::series::{Last, Series};
+use crate::series::Series;
 
 /// Without a setting, states take at most one part in so many of the budget: the rest is for data.
 const SHARE_OF_BUDGET: usize = 2;
@@ -66,18 +66,14 @@ impl Ledger {
 impl State {
     /// Charges what the tables have grown by.
     pub(crate) fn charge(&mut self) {
-        let tables = self.series.memory() + self.outputs.memory() + self.limits.memory();
+        let tables =
+            self.series.memory() + self.tombs.memory() + self.outputs.memory() + self.limits.memory();
         self.ledger.settle(tables);
     }
 
     /// Finds what states point at, which between two times is only added to.
     pub(crate) fn weigh(&mut self) {
-        let last = |last: &Last| match last {
-            Last::Explicit(value) => value.memory(),
-            Last::Exponential(value) => value.memory(),
-            Last::None | Last::Number(_) => 0,
-        };
-        let of = |series: &Series| last(&series.last) + size_of_val(&*series.earlier);
+        let of = |series: &Series| series.last.memory();
         let of_series: usize = self.series.iter().map(|(_, series)| of(series)).sum();
         let of_outputs: usize = self
             .outputs

@@ -177,8 +177,11 @@ impl State {
                 {
                     learned.learn(&self.buffers.explicit, settings);
                 }
-                if let Accumulated::Point(body) = &mut output.value {
-                    body.clear();
+                if let Accumulated::Point(latest) = &mut output.value {
+                    if !latest.next(effect.is_reset) {
+                        metrics.ignored(Reason::Untracked);
+                    }
+                    let body = &mut latest.body;
                     crate::edit::point(&series.plan, kind, reading, &mut self.buffers, &mut learned, body);
                 } else if !series.plan.drop_exemplars {
                     keep_exemplars(output, reading);

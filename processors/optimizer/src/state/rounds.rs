@@ -67,13 +67,14 @@ impl State {
 
     /// Forgets what was idle for so many seconds. Returns outputs that still have something to say.
     pub(crate) fn forget(&mut self, idle: u32) -> Vec<Slot> {
+        self.bury(idle);
         let (now, forgotten) = (self.now.seconds, &mut self.forgotten);
         let (outputs, limits) = (&mut self.outputs, &mut self.limits);
         self.series.retain(|_, series| {
             if now.saturating_sub(series.seen) < idle {
                 return true;
             }
-            if !matches!(series.last, Last::None) {
+            if series.last.is_some() {
                 *forgotten = (*forgotten).max(series.place.start.saturating_add(1));
             }
             if let Some(share) = series.limit

@@ -9,7 +9,7 @@ use phoenix_pdata::write::put_attribute;
 use phoenix_series::{Fingerprint, Hasher, Slot};
 
 use super::{Around, Standing, State, Target, series_in};
-use crate::accumulated::Accumulated;
+use crate::accumulated::{Accumulated, Latest};
 use crate::config::LimitScope;
 use crate::kind::Reading;
 use crate::labels::{Labels, Step};
@@ -96,7 +96,7 @@ impl State {
             let is_delta = kind.temporality() == Some(Temporality::Delta);
             let value = match Accumulated::of(written, plan.gauges) {
                 Some(value) if is_delta || plan.converts() => value,
-                _ => Accumulated::Point(Vec::new()),
+                _ => Accumulated::Point(Latest::default()),
             };
             return self.output_for(to, plan, around, &labels, keys, Some(value), group, limit, caps);
         }

@@ -246,10 +246,45 @@ fn case_24_a_stream_that_was_forgotten_comes_back_as_a_baseline() {
     assert_eq!(fixture.advance(10)[0].4, "5");
 }
 
+/// The other half of case 24. The aggregate was forgotten as well: it begins anew, from where the stream stood.
 #[test]
-fn case_25_what_is_added_up_goes_out_at_the_end() {
+fn case_24_a_stream_with_a_tombstone_counts_what_it_missed() {
+    let mut fixture = begun(&format!("{{interval: 10s, idle: 20s, tombstones: 4, rules: [{DROP_POD}]}}"));
+    let point = |pod: &str, time: i64, value: f64| counter("c", &[(pod, 0, time, value)]);
+    fixture.send("", point("pod=a", 10, 10.0));
+    fixture.send("", histogram(2, ("pod=a", 0, 10), &[1.0], &[4, 6], 1.0));
+    assert_eq!(fixture.advance(10).len(), 2);
+    fixture.advance(80);
+    fixture.send("", point("pod=a", 100, 25.0));
+    fixture.send("", histogram(2, ("pod=a", 0, 100), &[1.0], &[5, 8], 2.0));
+    let rows = fixture.advance(10);
+    let of = |name: &str| rows.iter().find(|row| row.0 == name).map(|row| (row.2, row.3, row.4.as_str()));
+    assert_eq!(of("c"), Some((10, 100, "15")));
+    assert_eq!(of("h"), Some((10, 100, "[1] [1,2] count 3 sum 1")));
+    assert_eq!(fixture.ignored("unknown_start"), 0);
+    // There is room for a few only: the oldest go, and are baselines when they come back.
+    for number in 0..6 {
+        fixture.send("", point(&format!("pod=b{number}"), 105, 1.0));
+        fixture.advance(80);
+    }
+    fixture.advance(80);
+    let baselines = fixture.ignored("unknown_start");
+    fixture.send("", point("pod=a", 800, 30.0));
+    assert_eq!(fixture.advance(10)[0].4, "0");
+    assert_eq!(fixture.ignored("unknown_start"), baselines + 1);
+    fixture.send("", point("pod=b5", 810, 3.0));
+    assert_eq!(fixture.advance(10).last().expect("a point").4, "2");
+}
+
+/// An interval is no window: its points have the times of what went into them, so that one that is cut short says itself how far it
+/// reaches, and needs no mark that it is partial.
+#[test]
+fn case_25_what_is_added_up_goes_out_at_the_end_and_goes_on_without_overlap() {
     let mut fixture = every(60, DROP_POD);
     fixture.send("", deltas("d", &[("pod=a", 0, 20, 4.0), ("pod=b", 20, 40, 5.0)]));
     fixture.harness.advance(std::time::Duration::from_secs(42));
     assert_eq!(short(&fixture.drain()), [("|", 0, 40, "9")]);
+    let mut restarted = every(60, DROP_POD);
+    restarted.send("", deltas("d", &[("pod=a", 40, 50, 1.0), ("pod=b", 40, 60, 2.0)]));
+    assert_eq!(short(&restarted.advance(60)), [("|", 40, 60, "3")]);
 }

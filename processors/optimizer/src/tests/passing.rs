@@ -86,6 +86,30 @@ fn gauges_that_hold_still_say_so_now_and_then() {
 }
 
 #[test]
+fn a_longer_interval_loses_nothing_of_a_counter_that_starts_again() {
+    let mut fixture = optimizer("{name: slower, interval: 20s}");
+    // The second start is told by the start time, the third by the value alone.
+    let points = [(0, 2, 10.0), (0, 4, 15.0), (4, 6, 3.0), (4, 8, 7.0), (4, 10, 2.0), (4, 12, 4.0)];
+    for (start, time, value) in points {
+        assert_eq!(fixture.send("", counter("c", &[("a=b", start, time, value)])), []);
+        let mut point = histogram(2, ("a=b", start, time), &[1.0], &[value as u64, 0], 0.0);
+        point["name"] = serde_json::json!("h");
+        assert_eq!(fixture.send("", point), []);
+    }
+    let rows = fixture.advance(20);
+    let of = |name: &str| -> Vec<(i64, i64)> {
+        rows.iter().filter(|row| row.0 == name).map(|row| (row.2, row.3)).collect()
+    };
+    assert_eq!(of("c"), [(0, 4), (4, 8), (4, 12)]);
+    assert_eq!(of("h"), [(0, 4), (4, 8), (4, 12)]);
+    let values: Vec<&str> = rows.iter().filter(|row| row.0 == "c").map(|row| row.4.as_str()).collect();
+    assert_eq!(values, ["15", "7", "4"]);
+    assert_eq!(fixture.metrics.sum("phoenix_processor_optimizer_resets", &[]), 4);
+    fixture.send("", counter("c", &[("a=b", 4, 22, 9.0)]));
+    assert_eq!(short(&fixture.advance(20)), [("|a=b", 4, 22, "9")]);
+}
+
+#[test]
 fn a_longer_interval_keeps_the_last_point_and_adds_up_deltas() {
     let mut fixture = optimizer("{name: i, interval: 30s}");
     for step in 1..=6 {

@@ -106,6 +106,28 @@ fn totals_of_counters_are_exact_over_every_change_of_ranks() {
 }
 
 #[test]
+fn a_level_that_became_part_of_another_ends() {
+    let mut fixture = configured(
+        "{interval: 10s, rules: [{name: top, match: {types: [gauge, up_down_counter]}, gauges: sum, top_k: {k: 1, labels: [p], rank_by: [m], dwell: 0s, hysteresis: 1}}]}",
+    );
+    let mut send = |time: i64, a: f64, b: f64| {
+        fixture.send("", gauge("m", &[("p=a", -1, time, a), ("p=b", -1, time, b), ("p=c", -1, time, 1.0)]));
+        let rows = fixture.advance(10);
+        rows.into_iter().map(|row| (row.1, row.3, row.4)).collect::<Vec<_>>()
+    };
+    let row = |label: &str, time: i64, value: &str| (format!("|p={label}"), time, value.to_owned());
+    assert_eq!(send(5, 50.0, 10.0), [row("_other_", 5, "11"), row("a", 5, "50")]);
+    // The ranks change at the end of this interval, and with them what the next points go into.
+    assert_eq!(send(15, 10.0, 90.0), [row("_other_", 15, "91"), row("a", 15, "10")]);
+    let mut rows = send(25, 10.0, 90.0);
+    if rows.iter().all(|row| row.0 != "|p=b") {
+        rows = send(35, 10.0, 90.0);
+    }
+    let time = rows[0].1;
+    assert_eq!(rows, [row("_other_", time, "11"), row("a", time, "stale"), row("b", time, "90")]);
+}
+
+#[test]
 fn a_pid_that_is_used_again_is_another_process_of_the_program() {
     let mut fixture = configured("{interval: 10s, presets: [processes]}");
     fixture.send_request(&processes(5, &[("a", 7, 100.0, 10.0)]));

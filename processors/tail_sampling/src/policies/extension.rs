@@ -112,6 +112,8 @@ impl fmt::Debug for Asked {
 struct OfExtension {
     asked: Arc<Asked>,
     note: NoteId,
+    /// Where it does not keep a trace, that is nothing to it: with `first_match` the next one is asked.
+    passes_on: bool,
 }
 
 impl Policy for OfExtension {
@@ -136,7 +138,8 @@ impl Policy for OfExtension {
                 Vote::Error
             }
         };
-        if made.policy.is_condition() { Verdict::certain(vote) } else { Verdict::uncertain(vote) }
+        let is_certain = made.policy.is_condition() || vote == Vote::NotSampled && self.passes_on;
+        if is_certain { Verdict::certain(vote) } else { Verdict::uncertain(vote) }
     }
 
     fn end_of_round(&mut self, _: Moment) {
@@ -182,11 +185,12 @@ pub(crate) fn build(
         }
     };
     let Some(capabilities) = builder.capabilities.clone() else { return Some(Box::new(Unasked)) };
+    let passes_on = builder.passes_on();
     let asked = builder.shared(|| Asked::new(&capabilities, &id, name, &foreign.settings).map(Arc::new));
     match &*asked {
         Ok(asked) => {
             let note = builder.conditions.add_observer(asked.clone());
-            Some(Box::new(OfExtension { asked: asked.clone(), note }))
+            Some(Box::new(OfExtension { asked: asked.clone(), note, passes_on }))
         }
         Err(error) => {
             builder.problems().error(&at, error.clone());

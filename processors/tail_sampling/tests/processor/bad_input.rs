@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use phoenix_component::Batch;
+use phoenix_component::harness::golden;
 use phoenix_pdata::{InvalidUtf8, Signal, validate};
 use serde_json::json;
 
@@ -78,6 +79,26 @@ fn a_trace_without_end_is_decided_before_it_fills_memory() {
     assert_eq!(early, 1, "the rest follows that decision");
     tail.advance(61.0);
     assert_eq!(tail.kept().values().map(Vec::len).sum::<usize>(), sent);
+}
+
+#[test]
+fn a_trace_of_a_million_spans_takes_no_more_than_its_part_of_memory() {
+    let mut tail = Tail::new(
+        "{decision_wait: 60s, buffer: {max_bytes: 1000000}, policies: [{name: p, type: always_sample}]}",
+    );
+    let batch = golden::batch(Signal::Traces, &request("shop", &spans(A, 1000)).to_string());
+    let mut came = 0;
+    for _ in 0..1000 {
+        tail.harness.send(batch.clone()).expect("there is room");
+        tail.advance(0.06);
+        came += tail.harness.take_released().iter().map(|fragment| fragment.batch.items).sum::<u64>();
+        assert!(tail.harness.held().bytes < 500_000, "{}", tail.harness.held().bytes);
+    }
+    tail.advance(61.0);
+    came += tail.harness.take_released().iter().map(|fragment| fragment.batch.items).sum::<u64>();
+    assert_eq!(came, 1_000_000);
+    assert_eq!(tail.sum("global_count_traces_sampled", &[]), 1, "one decision, which the rest follows");
+    tail.harness.books().assert_balanced();
 }
 
 #[test]

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use crate::support::{A, B, C, F, Tail, error, plain, request, span, spans, with_attribute};
 
 /// A processor with one policy, `p`, that waits for a second.
-fn one(policy: &str) -> String {
+pub(crate) fn one(policy: &str) -> String {
     many(&format!("{{name: p, {policy}}}"), "")
 }
 
-fn many(policies: &str, more: &str) -> String {
+pub(crate) fn many(policies: &str, more: &str) -> String {
     format!("{{decision_wait: 1s, policies: [{policies}], {more}}}")
 }
 
 /// Whether the trace of these spans is kept, and that it is kept whole.
-fn keeps(yaml: &str, spans: &[Value]) -> bool {
+pub(crate) fn keeps(yaml: &str, spans: &[Value]) -> bool {
     let mut tail = Tail::new(yaml);
     tail.send(spans);
     tail.advance(2.0);
@@ -196,36 +196,6 @@ fn counts_states_and_flags() {
     }
     for (flags, expected) in [(1, true), (0x103, true), (2, false), (0x100, false)] {
         assert_eq!(keeps(&one("type: trace_flags"), &[span(A, (0, 1), json!({"flags": flags}))]), expected);
-    }
-}
-
-#[test]
-fn inverted_votes() {
-    let debug = "{name: i, type: boolean_attribute, boolean_attribute: {key: debug, value: true, invert_match: true}}";
-    let absent =
-        "{name: i, type: string_attribute, string_attribute: {key: x, values: [y], invert_match: true}}";
-    let errors = "{name: e, type: status_code, status_code: {status_codes: [ERROR]}}";
-    let legacy = "compat: {invert_decisions: legacy}";
-    let debugged = |code: u32| {
-        let attributes = json!([{"key": "debug", "value": {"boolValue": true}}]);
-        span(A, (0, 1), json!({"attributes": attributes, "status": {"code": code}}))
-    };
-    let both = |inverted: &str| format!("{inverted}, {errors}");
-    let cases = [
-        (both(debug), legacy, debugged(2), false),
-        (both(debug), "", debugged(2), true),
-        (both(debug), "", debugged(0), false),
-        (both(absent), legacy, plain(A), false),
-        (both(absent), "", plain(A), true),
-        (absent.to_owned(), legacy, plain(A), true),
-        (both(absent), legacy, error(A), true),
-    ];
-    for (policies, compat, span, expected) in cases {
-        assert_eq!(
-            keeps(&many(&policies, compat), std::slice::from_ref(&span)),
-            expected,
-            "{policies} {compat} {span}"
-        );
     }
 }
 

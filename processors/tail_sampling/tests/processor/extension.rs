@@ -180,6 +180,19 @@ fn what_goes_by_what_came_before_makes_no_count() {
 }
 
 #[test]
+fn with_first_match_what_it_does_not_keep_is_passed_on() {
+    for first in ["least: 2", "least: 2, first: 9"] {
+        let (mut tail, _offered) = with_extension(&format!(
+            "{{decision_wait: 1s, evaluation: first_match, policies: [{{name: p, type: fan_out/x, fan_out/x: {{{first}}}}}, \
+             {{name: rest, type: status_code, status_code: {{status_codes: [ERROR]}}}}]}}"
+        ));
+        tail.send(&[plain(A), plain(A), error(B), plain(C)]);
+        tail.advance(2.0);
+        assert_eq!(kept(&mut tail), [hex(A), hex(B)], "{first}");
+    }
+}
+
+#[test]
 fn a_change_keeps_what_was_noted_and_counted() {
     let mut swap = Swap::new();
     let _offered = publish(&swap.host, &Arc::default(), 0);

@@ -10,3 +10,4 @@ mod otelcol;
 mod properties;
 mod support;
 mod truncation;
+mod votes;

@@ -67,6 +67,10 @@ impl FakeHost {
         );
     }
 
+    pub(crate) fn path(&self, path: &str) -> std::path::PathBuf {
+        self.0.path().join(path)
+    }
+
     pub(crate) fn remove(&self, path: &str) {
         fs::remove_file(self.0.path().join(path)).expect("removed");
     }

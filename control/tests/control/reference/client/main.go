@@ -83,7 +83,6 @@ func (a *agent) start(credential string) {
 		protobufs.AgentCapabilities_AgentCapabilities_ReportsAvailableComponents |
 		protobufs.AgentCapabilities_AgentCapabilities_ReportsConnectionSettingsStatus |
 		protobufs.AgentCapabilities_AgentCapabilities_AcceptsOpAMPConnectionSettings
-	check(made.SetCapabilities(&capabilities))
 	check(made.SetAgentDescription(&protobufs.AgentDescription{
 		IdentifyingAttributes:    []*protobufs.KeyValue{text("service.name", "reference")},
 		NonIdentifyingAttributes: []*protobufs.KeyValue{text("zone", "go")},
@@ -97,6 +96,8 @@ func (a *agent) start(credential string) {
 			"exporters": components("debug"),
 		},
 	}))
+	// Only what was set before may be among the capabilities.
+	check(made.SetCapabilities(&capabilities))
 	interval := time.Second
 	check(made.Start(context.Background(), types.StartSettings{
 		OpAMPServerURL:               a.url,
@@ -137,6 +138,13 @@ func (a *agent) obey(ctx context.Context, message *types.MessageData) {
 	a.lock.Lock()
 	own := a.client
 	a.lock.Unlock()
+	if hash := message.OfferedConnectionsSettingsHash; hash != nil {
+		// The status may not be sent before the client is replaced; the next one tells it.
+		a.settings = &protobufs.ConnectionSettingsStatus{
+			LastConnectionSettingsHash: hash,
+			Status:                     protobufs.ConnectionSettingsStatuses_ConnectionSettingsStatuses_APPLIED,
+		}
+	}
 	if remote := message.RemoteConfig; remote != nil {
 		all := ""
 		for _, file := range remote.GetConfig().GetConfigMap() {

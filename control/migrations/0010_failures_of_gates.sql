@@ -1,0 +1,1 @@
+ALTER TABLE agent_failures ADD COLUMN of_gate BIGINT NOT NULL DEFAULT 0

@@ -1,0 +1,1 @@
+CREATE INDEX audit_target ON audit (target, seq)

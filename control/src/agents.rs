@@ -1,5 +1,7 @@
 //! Agents: what they said of themselves, and the credentials that they come with.
 
+pub(crate) mod credential;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -195,17 +197,27 @@ pub(crate) fn confirm_credential(tx: &mut dyn Tx, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the credential of an agent is from before `before`.
-pub(crate) fn is_credential_before(tx: &mut dyn Tx, id: &str, before: i64) -> Result<bool> {
-    let sql = "SELECT 1 FROM agents WHERE id = ?1 AND (credential_at IS NULL OR credential_at < ?2)";
-    Ok(tx.one(sql, args![id, before])?.is_some())
+/// What a credential that is to be replaced was made before, and expires before. An age that was changed since counts at
+/// once, and whatever the age is now, none expires before it was to be replaced.
+fn due(now: i64, age_ms: Option<i64>) -> [i64; 2] {
+    // Asked for by somebody where no age is set.
+    [age_ms.map_or(1, |age| now - age), now.saturating_add(credential::GRACE_MS)]
+}
+
+/// Whether the credential of an agent is to be replaced: after `age_ms`, or because somebody wants it.
+pub(crate) fn is_credential_due(tx: &mut dyn Tx, now: i64, id: &str, age_ms: Option<i64>) -> Result<bool> {
+    let [made, expires] = due(now, age_ms);
+    let sql = "SELECT 1 FROM agents WHERE id = ?1
+         AND (credential_at IS NULL OR credential_at < ?2 OR credential_until < ?3)";
+    Ok(tx.one(sql, args![id, made, expires])?.is_some())
 }
 
 /// The agents with such a credential.
-pub(crate) fn with_credentials_before(tx: &mut dyn Tx, before: i64) -> Result<Vec<String>> {
+pub(crate) fn with_due_credentials(tx: &mut dyn Tx, now: i64, age_ms: Option<i64>) -> Result<Vec<String>> {
+    let [made, expires] = due(now, age_ms);
     let sql = "SELECT id FROM agents WHERE credential_hash IS NOT NULL
-         AND (credential_at IS NULL OR credential_at < ?1)";
-    Ok(tx.query(sql, args![before])?.iter().map(|row| row.text(0)).collect())
+         AND (credential_at IS NULL OR credential_at < ?1 OR credential_until < ?2)";
+    Ok(tx.query(sql, args![made, expires])?.iter().map(|row| row.text(0)).collect())
 }
 
 /// The agent is to have another credential with its next connection.
@@ -359,27 +371,38 @@ impl Admission {
 }
 
 /// Who comes with `secret`; none is nobody.
+///
+/// # Errors
+/// Where it is an agent's credential that does not hold.
 pub(crate) fn admit(tx: &mut dyn Tx, now: i64, secret: &str) -> Result<Option<Admission>> {
-    let Some(record) = Secret::record(secret) else { return Ok(None) };
     let hash = sha256(secret);
-    if let Some(id) = record.strip_prefix("agt_") {
-        let sql = "SELECT credential_hash, former_hash FROM agents WHERE id = ?1 AND revoked_at IS NULL";
-        let row = tx.one(sql, args![id])?;
-        let fits = |column| {
-            row.as_ref().and_then(|row| row.maybe_text(column)).is_some_and(|kept| same(&kept, &hash))
+    let Some(record) = Secret::record(secret) else {
+        return match credential::subject(tx, now, secret)? {
+            Some(id) => by_credential(tx, &id, &hash),
+            None => Ok(None),
         };
-        let has_former = row.as_ref().is_some_and(|row| row.maybe_text(1).is_some());
-        return Ok(match (fits(0), fits(1)) {
-            (true, _) if has_former => Some(Admission::Renewed(id.to_owned())),
-            (true, _) => Some(Admission::Own(id.to_owned())),
-            (false, true) => Some(Admission::Former(id.to_owned())),
-            (false, false) => None,
-        });
+    };
+    // Earlier versions made credentials of this form; they count until they are replaced.
+    if let Some(id) = record.strip_prefix("agt_") {
+        return by_credential(tx, id, &hash);
     }
     let sql = "SELECT hash FROM enrolment_tokens
          WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)";
     let kept = tx.one(sql, args![record, now])?;
     Ok(kept.filter(|row| same(&row.text(0), &hash)).map(|_| Admission::Token(record.to_owned())))
+}
+
+/// By which of its credentials an agent comes, where it is one that counts.
+fn by_credential(tx: &mut dyn Tx, id: &str, hash: &str) -> Result<Option<Admission>> {
+    let sql = "SELECT credential_hash, former_hash FROM agents WHERE id = ?1 AND revoked_at IS NULL";
+    let Some(row) = tx.one(sql, args![id])? else { return Ok(None) };
+    let fits = |column| row.maybe_text(column).is_some_and(|kept| same(&kept, hash));
+    Ok(match (fits(0), fits(1)) {
+        (true, _) if row.maybe_text(1).is_some() => Some(Admission::Renewed(id.to_owned())),
+        (true, _) => Some(Admission::Own(id.to_owned())),
+        (false, true) => Some(Admission::Former(id.to_owned())),
+        (false, false) => None,
+    })
 }
 
 /// Makes an agent known that came with a token; one that is known already stays as it is.
@@ -394,9 +417,11 @@ pub(crate) fn enrol(tx: &mut dyn Tx, now: i64, id: &str, admission: &Admission) 
         }
         // Whoever has a credential of its own shows that: a token alone must not take over an agent.
         return match (admission, known.maybe_text(1)) {
-            (Admission::Token(_), Some(_)) => {
-                Err(Error::Forbidden("this agent has a credential of its own, and must show it".to_owned()))
-            }
+            (Admission::Token(_), Some(_)) => Err(Error::Forbidden(
+                "this agent has a credential of its own, and must show it; where it lost that, or was away until it expired, \
+                 DELETE /agents/{id}/credential lets it enrol again"
+                    .to_owned(),
+            )),
             _ => Ok(()),
         };
     }
@@ -420,14 +445,14 @@ pub(crate) fn enrol(tx: &mut dyn Tx, now: i64, id: &str, admission: &Admission) 
 
 /// Gives an agent a credential of its own. The one that it has shown counts until it shows the new one: that may be lost
 /// on its way.
-pub(crate) fn new_credential(tx: &mut dyn Tx, now: i64, id: &str) -> Result<String> {
-    let secret = Secret::new(&format!("agt_{id}"));
+pub(crate) fn new_credential(tx: &mut dyn Tx, now: i64, id: &str, age_ms: Option<i64>) -> Result<String> {
+    let made = credential::issue(tx, now, id, age_ms)?;
     tx.execute(
         "UPDATE agents SET former_hash = coalesce(former_hash, credential_hash), credential_hash = ?2,
-         credential_at = ?3 WHERE id = ?1",
-        args![id, &secret.hash, now],
+         credential_at = ?3, credential_until = ?4 WHERE id = ?1",
+        args![id, sha256(&made.token), now, made.until],
     )?;
     let caller = Caller { actor: format!("agent:{id}"), ..Caller::system() };
     audit::record(tx, &caller, now, "agent.credential", id, "", id)?;
-    Ok(secret.token)
+    Ok(made.token)
 }

@@ -9,7 +9,7 @@ pub fn new_id(prefix: &str, now_ms: i64) -> String {
 }
 
 /// So many random bytes, in hexadecimal.
-fn random_hex(bytes: usize) -> String {
+pub(crate) fn random_hex(bytes: usize) -> String {
     let mut random = vec![0; bytes];
     rand::rng().fill_bytes(&mut random);
     hex(&random)

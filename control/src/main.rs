@@ -89,7 +89,7 @@ struct Serve {
     /// Authorities (PEM) of agents' certificates: every agent must show one, besides its token or credential.
     #[arg(long, requires = "tls_cert")]
     opamp_client_ca: Option<PathBuf>,
-    /// Days after which an agent gets another credential; 0 is never.
+    /// Days after which an agent gets another credential; the former expires 90 days later. 0 is never.
     #[arg(long, default_value_t = 30)]
     credential_days: u32,
     /// Where own traces are sent, over OTLP/HTTP: `http://localhost:4318`. None are made without.

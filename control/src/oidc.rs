@@ -220,7 +220,12 @@ impl Oidc {
     pub(crate) async fn judge(&self, token: &str, nonce: Option<&str>) -> Result<Vouched> {
         let now = crate::time::now_ms() as f64 / 1000.0;
         let settings = &self.settings;
-        let expected = Expected { issuer: &settings.issuer, audience: Some(&settings.client_id), now };
+        let expected = Expected {
+            issuer: &settings.issuer,
+            audience: Some(&settings.client_id),
+            may_be_endless: false,
+            now,
+        };
         let refused = |error: TokenError| Error::Unauthorized(format!("the ID token: {error}"));
         let read = || Unverified::parse(token.as_bytes()).map_err(refused);
         let claims = match read()?.verify(&self.provider(RENEWAL).await?.keys, expected) {

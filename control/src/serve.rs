@@ -17,8 +17,8 @@ use crate::oidc::{Oidc, OidcSettings};
 use crate::opamp::PublicUrl;
 use crate::principals::Grant;
 use crate::roles::Role;
-use crate::store::{Db, Pooling};
-use crate::time::now_ms;
+use crate::store::{Db, Pooling, Tx};
+use crate::time::{DAY_MS, now_ms};
 use crate::tls::{Peer, TlsFiles, TlsListener};
 use crate::{agents, api, instances, opamp, principals, rollouts};
 
@@ -32,7 +32,6 @@ const BEAT: Duration = Duration::from_secs(3);
 const SAFETY: Duration = Duration::from_secs(30);
 /// Between two hints to other instances.
 const HINTS_APART: Duration = Duration::from_millis(20);
-const DAY_MS: i64 = 24 * 3600 * 1000;
 /// How often credentials that are too old are looked for, and how many agents are sent for a new one at a time.
 const ROTATION: Duration = Duration::from_secs(600);
 const ROTATED_AT_ONCE: usize = 200;
@@ -136,6 +135,7 @@ pub async fn start(options: &Options) -> Result<Running> {
     let (api_listener, api_address) = listen(&options.listen).await?;
     let (opamp_listener, opamp_address) = listen(&options.opamp_listen).await?;
     let first_key = first_key(&db).await?;
+    db.write_at(agents::credential::prepare).await?;
     let acceptor = |with_clients| options.tls.as_ref().map(|files| files.acceptor(with_clients)).transpose();
     let (api_tls, opamp_tls) = (acceptor(false)?, acceptor(true)?);
     let app = App::new(db, settings(options)?);
@@ -265,9 +265,12 @@ async fn reported(app: &App) {
 
 /// Ends the connections of agents here whose credential is too old: they come back, and get another.
 async fn rotate(app: &App) -> Result<()> {
-    let Some(age) = app.credential_age_ms else { return Ok(()) };
-    let before = now_ms() - age;
-    let old = app.db.read(move |tx| agents::with_credentials_before(tx, before)).await?;
+    let age = app.credential_age_ms;
+    let due = move |tx: &mut dyn Tx| {
+        let now = tx.clock()?;
+        agents::with_due_credentials(tx, now, age)
+    };
+    let old = app.db.read(due).await?;
     let here = app.hub.connected();
     for id in old.iter().filter(|id| here.contains(*id)).take(ROTATED_AT_ONCE) {
         app.hub.expel_here(id);
@@ -323,7 +326,7 @@ impl Watch {
             self.leads = app.db.beside(move |tx| instances::beat(tx, &instance)).await?;
             self.beat_at = Some(now);
         }
-        if app.credential_age_ms.is_some() && is_due(self.rotated_at, ROTATION) {
+        if is_due(self.rotated_at, ROTATION) {
             self.rotated_at = Some(now);
             rotate(app).await?;
         }

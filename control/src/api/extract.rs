@@ -55,7 +55,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             Some(declared) if is_json(declared) => {}
             Some(_) => return Err(Error::MediaType("application/json")),
             None => {
-                return Err(Error::BadRequest("send a body, and `Content-Type: application/json`".to_owned()));
+                return Err(Error::BadRequest(
+                    "send a body, and `Content-Type: application/json`".to_owned(),
+                ));
             }
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {

@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::hub::NotWaiting;
 use crate::instances;
+use crate::store::Tx;
 use crate::time::now_ms;
 
 /// Largest message of an agent.
@@ -62,7 +63,11 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
 async fn admit(app: &App, headers: &HeaderMap) -> Result<Admission> {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let secret = shown.strip_prefix("Bearer ").unwrap_or_default().to_owned();
-    let admission = app.db.read(move |tx| agents::admit(tx, now_ms(), &secret)).await?;
+    let admit = move |tx: &mut dyn Tx| {
+        let now = tx.clock()?;
+        agents::admit(tx, now, &secret)
+    };
+    let admission = app.db.read(admit).await?;
     admission.ok_or_else(|| {
         Error::Unauthorized(
             "show an enrolment token, or the agent's own credential, as `Authorization: Bearer …`".to_owned(),

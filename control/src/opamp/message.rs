@@ -119,14 +119,11 @@ async fn answer(
         .db
         .beside(move |tx| {
             let capabilities = Set(said.capabilities);
-            let before = match has_own {
-                // Asked for by somebody where no age is set.
-                true => now - serving.credential_age_ms.unwrap_or(now - 1),
-                false => i64::MAX,
+            let age = serving.credential_age_ms;
+            let gets_credential = is_first && capabilities.has(agent::ACCEPTS_OPAMP_CONNECTION_SETTINGS) && {
+                let clock = tx.clock()?;
+                !has_own || agents::is_credential_due(tx, clock, &owner, age)?
             };
-            let gets_credential = is_first
-                && capabilities.has(agent::ACCEPTS_OPAMP_CONNECTION_SETTINGS)
-                && agents::is_credential_before(tx, &owner, before)?;
             if renewed {
                 agents::confirm_credential(tx, &owner)?;
             }
@@ -139,7 +136,10 @@ async fn answer(
                 serving.hub.expel_elsewhere(&owner);
             }
             let credential = match gets_credential {
-                true => Some(agents::new_credential(tx, now, &owner)?),
+                true => {
+                    let clock = tx.clock()?;
+                    Some(agents::new_credential(tx, clock, &owner, age)?)
+                }
                 false => None,
             };
             let offer = offers::for_agent(&serving, tx, &owner, capabilities)?;

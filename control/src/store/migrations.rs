@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0009_own_telemetry.sql"),
     include_str!("../../migrations/0010_failures_of_gates.sql"),
     include_str!("../../migrations/0011_events_of_a_thing.sql"),
+    include_str!("../../migrations/0012_signed_credentials.sql"),
 ];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {

@@ -92,7 +92,8 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     let token = agents::add_token(tx, &caller, 0, "token", &Labels::new(), None, None)?;
     agents::admit(tx, 1, &token.token)?;
     agents::enrol(tx, 1, "0a", &Admission::Token(token.id))?;
-    let credential = agents::new_credential(tx, 1, "0a")?;
+    let credential = agents::new_credential(tx, 1, "0a", Some(1))?;
+    agents::is_credential_due(tx, 1, "0a", Some(1))?;
     agents::admit(tx, 1, &credential)?;
     agents::rows(tx, "", 100)?;
     agents::row(tx, "0a")?;

@@ -72,6 +72,13 @@ impl Agent {
         Ok(agent)
     }
 
+    /// The credential of its own that an answer brings.
+    pub(crate) fn credential_in(answer: &ServerToAgent) -> Option<String> {
+        let settings = answer.connection_settings.as_ref()?.opamp.as_ref()?;
+        let header = settings.headers.as_ref()?.headers.first()?;
+        header.value.strip_prefix("Bearer ").map(str::to_owned)
+    }
+
     pub(crate) fn id(&self) -> String {
         self.uid.iter().map(|byte| format!("{byte:02x}")).collect()
     }

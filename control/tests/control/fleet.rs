@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Kind};
 use crate::rig::{GOOD, Rig, options};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use phoenix_opamp::{RemoteConfigStatuses, ServerErrorResponseType, server_flags};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,10 +54,9 @@ async fn an_agent_enrols_tells_and_comes_back_with_its_own_credential() {
         let mut agent = Agent::connect(&rig, kind, 1, &token).await.expect("let in");
         let first = agent.say_all().await;
         assert_ne!(first.capabilities, 0);
+        let own = Agent::credential_in(&first).expect("a credential");
         let settings = first.connection_settings.expect("settings").opamp.expect("of OpAMP");
         assert_eq!(settings.heartbeat_interval_seconds, 1);
-        let header = settings.headers.expect("a credential").headers.remove(0);
-        let own = header.value.strip_prefix("Bearer ").expect("a bearer").to_owned();
         let told = rig.get(&format!("/agents/{}", agent.id())).await.body;
         assert_eq!(
             (told["connected"].as_bool(), told["healthy"].as_bool()),
@@ -77,14 +78,74 @@ async fn an_agent_enrols_tells_and_comes_back_with_its_own_credential() {
         let mut other = Agent::connect(&rig, kind, 2, &own).await.expect("the credential is good");
         let refused = other.say_all().await.error_response.expect("refused");
         assert_eq!(refused.r#type, i32::from(ServerErrorResponseType::BadRequest));
+        // Nor does what nobody has signed.
+        for forged in forgeries(&own) {
+            assert_eq!(Agent::connect(&rig, kind, 1, &forged).await.err(), Some(401), "{forged}");
+        }
+        // The service starts again, and still knows what it signed.
+        let rig = rig.restart().await;
         let mut back = Agent::connect(&rig, kind, 1, &own).await.expect("let in");
         assert!(back.say_all().await.error_response.is_none());
+        // Withdrawn, it counts no more at once, and the token brings another.
+        let path = format!("/agents/{}/credential", back.id());
+        assert_eq!(rig.request("DELETE", &path, &rig.key, &[], None).await.status, 204);
+        assert_eq!(Agent::connect(&rig, kind, 1, &own).await.err(), Some(401));
+        let mut back = Agent::connect(&rig, kind, 1, &token).await.expect("let in");
+        let own = Agent::credential_in(&back.say_all().await).expect("another");
         // Locked out, it stays out.
         let path = format!("/agents/{}/revoke", back.id());
         assert_eq!(rig.post(&path, json!({})).await.status, 204);
         assert!(Agent::connect(&rig, kind, 1, &own).await.is_err(), "401");
         rig.stop().await;
     }
+}
+
+/// What somebody might make of a credential without the key that signed it.
+fn forgeries(token: &str) -> Vec<String> {
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else {
+        panic!("no JSON Web Token: {token}");
+    };
+    let read = |part: &str| -> Value {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
+    };
+    let write = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    assert_eq!(read(header)["alg"], "EdDSA");
+    assert_eq!(read(claims)["sub"], "01".repeat(16));
+    let with = |part: &str, name: &str, value: Value| {
+        let mut changed = read(part);
+        changed[name] = value;
+        write(&changed)
+    };
+    let mut bytes = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    bytes[63] ^= 1;
+    let none = with(header, "alg", json!("none"));
+    vec![
+        format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(bytes)),
+        format!("{header}.{claims}."),
+        format!("{none}.{claims}."),
+        format!("{none}.{claims}.{signature}"),
+        format!("{header}.{}.{signature}", with(claims, "sub", json!("02".repeat(16)))),
+        format!("{header}.{}.{signature}", with(claims, "jti", json!("0"))),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_are_not_in_the_log() {
+    let rig = Rig::start_process_with(None, &["--log-level=debug"]);
+    let token = rig.token().await;
+    let mut agent = Agent::connect(&rig, Kind::WebSocket, 1, &token).await.expect("let in");
+    let own = Agent::credential_in(&agent.say_all().await).expect("a credential");
+    let mut back = Agent::connect(&rig, Kind::WebSocket, 1, &own).await.expect("let in");
+    assert!(back.say_all().await.error_response.is_none());
+    for forged in forgeries(&own) {
+        assert_eq!(Agent::connect(&rig, Kind::Http, 1, &forged).await.err(), Some(401));
+    }
+    let log = rig.log();
+    assert!(log.contains("a new connection of an agent"), "{log}");
+    for part in own.split('.').chain([&*token]) {
+        assert!(!log.contains(part), "{part} is in the log");
+    }
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,9 +155,7 @@ async fn a_credential_is_replaced_and_the_former_ends_once_the_new_one_was_shown
         let token = rig.token().await;
         let offered = async |token: &str| {
             let mut agent = Agent::connect(&rig, kind, 1, token).await.expect("let in");
-            let settings = agent.say_all().await.connection_settings.and_then(|offers| offers.opamp);
-            let header = settings.and_then(|opamp| opamp.headers)?.headers.remove(0);
-            header.value.strip_prefix("Bearer ").map(str::to_owned)
+            Agent::credential_in(&agent.say_all().await)
         };
         let first = offered(&token).await.expect("a credential");
         assert_eq!(offered(&first).await, None, "it is fresh");
@@ -366,16 +425,15 @@ async fn instances_share_a_fleet_and_one_goes_on_for_another() {
     agent.say_all().await;
     // Locked out by one, an agent of the other is put out.
     let mut other = Agent::connect(&two, Kind::WebSocket, 2, &token).await.expect("let in");
-    other.say_all().await;
+    let own = Agent::credential_in(&other.say_all().await).expect("a credential");
     let path = format!("/agents/{}", other.id());
     assert_eq!(one.post(&format!("{path}/revoke"), json!({})).await.status, 204);
+    assert_eq!(Agent::connect(&two, Kind::WebSocket, 2, &own).await.err(), Some(401));
     two.until(&path, |agent| agent["connected"] == false).await;
     // One that comes to another instance is let go by the former.
     let mut third = Agent::connect(&two, Kind::WebSocket, 3, &token).await.expect("let in");
-    let settings = third.say_all().await.connection_settings.and_then(|offers| offers.opamp);
-    let header = settings.and_then(|opamp| opamp.headers).expect("a credential").headers.remove(0);
-    let own = header.value.strip_prefix("Bearer ").expect("a bearer");
-    let mut moved = Agent::connect(&one, Kind::WebSocket, 3, own).await.expect("let in");
+    let own = Agent::credential_in(&third.say_all().await).expect("a credential");
+    let mut moved = Agent::connect(&one, Kind::WebSocket, 3, &own).await.expect("let in");
     assert!(moved.say_all().await.error_response.is_none());
     let ended = async { while third.receive().await.is_some() {} };
     tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the former connection ends");

@@ -69,6 +69,8 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// Whom it is meant for; none for anybody.
     pub audience: Option<&'a str>,
+    /// Whether it may be valid for ever; otherwise it must say until when.
+    pub may_be_endless: bool,
     /// Seconds since 1970.
     pub now: f64,
 }
@@ -142,7 +144,9 @@ fn check(claims: &Map<String, Value>, expected: Expected<'_>) -> Result<(), Toke
             return Err(TokenError::Audience);
         }
     }
-    if expiry(claims).ok_or(TokenError::Claim("exp"))? <= expected.now {
+    if !(expected.may_be_endless && claims.get("exp").is_none())
+        && expiry(claims).ok_or(TokenError::Claim("exp"))? <= expected.now
+    {
         return Err(TokenError::Expired);
     }
     if let Some(not_before) = claims.get("nbf").filter(|value| !value.is_null()) {

@@ -106,7 +106,7 @@ impl Provider {
     ) -> Result<Arc<Identity>, TokenError> {
         let settings = &self.settings;
         let audience = Some(settings.audience.as_str()).filter(|_| !settings.ignore_audience);
-        let expected = Expected { issuer: &settings.issuer_url, audience, now };
+        let expected = Expected { issuer: &settings.issuer_url, audience, may_be_endless: false, now };
         let claims = Unverified::parse(token)?.verify(keys, expected)?;
         let expires = expiry(&claims).unwrap_or_default();
         let identity = Arc::new(self.identity(token, claims)?);

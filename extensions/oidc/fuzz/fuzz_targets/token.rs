@@ -7,7 +7,12 @@ use libfuzzer_sys::fuzz_target;
 use phoenix_extension_oidc::jwks::KeySet;
 use phoenix_extension_oidc::jwt::{Expected, Unverified};
 
-const ISSUER: Expected<'static> = Expected { issuer: "https://issuer.example", audience: Some("collector"), now: 1.8e9 };
+const ISSUER: Expected<'static> = Expected {
+    issuer: "https://issuer.example",
+    audience: Some("collector"),
+    may_be_endless: true,
+    now: 1.8e9,
+};
 
 /// The point of the curve's own generator: a key whose secret everybody knows, and no input can sign with.
 static KEYS: LazyLock<KeySet> = LazyLock::new(|| {

@@ -51,7 +51,11 @@ pub(crate) fn key_set(keys: &[Value]) -> KeySet {
 }
 
 fn verify(token: &str, keys: &KeySet) -> Result<Map<String, Value>, TokenError> {
-    let expected = Expected { issuer: ISSUER, audience: Some("collector"), now: NOW };
+    verify_as(token, keys, false)
+}
+
+fn verify_as(token: &str, keys: &KeySet, may_be_endless: bool) -> Result<Map<String, Value>, TokenError> {
+    let expected = Expected { issuer: ISSUER, audience: Some("collector"), may_be_endless, now: NOW };
     Unverified::parse(token.as_bytes())?.verify(keys, expected)
 }
 
@@ -84,6 +88,27 @@ fn claims_are_held_against_what_is_expected() {
             claims[name] = value.clone();
         }
         assert_eq!(verify(&signer.sign(&claims), &keys).err(), expected, "{changes}");
+    }
+}
+
+#[test]
+fn a_token_is_endless_only_where_that_is_expected_and_it_does_not_say_otherwise() {
+    let signer = Signer::new("a");
+    let keys = key_set(&[signer.jwk()]);
+    let judged =
+        |claims: &Value, may_be_endless| verify_as(&signer.sign(claims), &keys, may_be_endless).err();
+    let endless = json!({"iss": ISSUER, "aud": "collector"});
+    assert_eq!(judged(&endless, true), None);
+    assert_eq!(judged(&endless, false), Some(TokenError::Claim("exp")));
+    for (exp, expected) in [
+        (json!(NOW + 1.0), None),
+        (json!(NOW), Some(TokenError::Expired)),
+        (json!(null), Some(TokenError::Claim("exp"))),
+        (json!("never"), Some(TokenError::Claim("exp"))),
+    ] {
+        let mut claims = endless.clone();
+        claims["exp"] = exp;
+        assert_eq!(judged(&claims, true), expected, "{claims}");
     }
 }
 

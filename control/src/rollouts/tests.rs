@@ -41,6 +41,15 @@ async fn a_freeze_holds_what_runs_until_it_is_over() {
     }
 }
 
+/// The agent `0a`, and a version for it.
+fn an_agent_and_a_version(tx: &mut dyn Tx, caller: &Caller) -> Result<String> {
+    let token = agents::add_token(tx, caller, 0, "t", &Labels::new(), None, None)?;
+    agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
+    let made = configurations::create(tx, caller, 0, "base", "", None)?;
+    configurations::add_version(tx, caller, 0, &made.id, None, "a: 1", "", None, None)?;
+    Ok(configurations::find_version(tx, &made.id, 1)?.id)
+}
+
 /// What `agent` says of the version with this hash: that it has it, and, where it does, how its data fares.
 fn say(tx: &mut dyn Tx, agent: &str, hash: &str, failed_percent: Option<u64>) -> Result<Option<Vitals>> {
     let sql = "UPDATE agents SET reported_hash = ?2, reported_status = 'applied', healthy = 1, tells_vitals = ?3 WHERE id = ?1";
@@ -120,11 +129,7 @@ async fn an_agent_that_flaps_soaks_anew_each_time_that_it_comes_back() {
     for test in all().await {
         let walked = test.db.write(|tx| {
             let caller = Caller::system();
-            let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), None, None)?;
-            agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
-            let made = configurations::create(tx, &caller, 0, "base", "", None)?;
-            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
-            let version = configurations::find_version(tx, &made.id, 1)?.id;
+            let version = an_agent_and_a_version(tx, &caller)?;
             let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
             let group = groups::create(tx, &caller, 0, "all", "", 0)?;
             let there: BTreeSet<String> = [String::from("0a")].into();
@@ -151,11 +156,7 @@ async fn what_was_not_applied_in_time_has_failed_unless_it_is_after_all() {
     for test in all().await {
         let remembered = test.db.write(|tx| {
             let caller = Caller::system();
-            let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), None, None)?;
-            agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
-            let made = configurations::create(tx, &caller, 0, "base", "", None)?;
-            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
-            let version = configurations::find_version(tx, &made.id, 1)?.id;
+            let version = an_agent_and_a_version(tx, &caller)?;
             let group = groups::create(tx, &caller, 0, "all", "", 0)?;
             let there: BTreeSet<String> = [String::from("0a")].into();
             let stages = [Stage { percent: 100, soak_seconds: 0 }];

@@ -1,15 +1,16 @@
 //! What the catalogs of `configs/` leave of metrics: of a recorded host, of the sample of `examples/optimization`, and of services in
 //! pods. The table is in `docs/optimizer.md`; `UPDATE_EXPECTED=1` writes `recorded/reductions.md`, from where it is copied.
 
+mod shipped;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use phoenix_component::harness::{StageHarness, golden};
-use phoenix_config::decode_text;
 use phoenix_pdata::Signal;
-use phoenix_processor_optimizer::{OptimizerConfig, stage};
+use phoenix_processor_optimizer::stage;
 use phoenix_telemetry::Metrics;
 use serde_json::{Value, json};
 
@@ -139,22 +140,12 @@ fn seconds(request: &Value) -> u64 {
     latest.max().expect("a time") / 1_000_000_000
 }
 
-/// The settings of the optimizer in a configuration, with their indentation.
-fn section(text: &str) -> String {
-    let lines = text.lines().skip_while(|line| *line != "  optimizer:").skip(1);
-    let inside = lines.take_while(|line| line.starts_with("    "));
-    inside.collect::<Vec<_>>().join("\n")
-}
-
 /// Series and bytes.
 type Size = (usize, usize);
 
 /// What there was and what is left, but for the first interval, in which rankings are still made.
 fn run(config: &str, requests: &[Value]) -> (Size, Size) {
-    let text = std::fs::read_to_string(repository().join(format!("configs/{config}.yaml")))
-        .expect("a configuration");
-    let config = decode_text::<OptimizerConfig>(&section(&text))
-        .unwrap_or_else(|problems| panic!("{config}: {problems}"));
+    let config = shipped::settings(config);
     let metrics = Metrics::default();
     let spec = stage(&config, &[], 1, &metrics, "optimizer").expect("no conflicts");
     let mut harness = StageHarness::new(spec);

@@ -1,16 +1,17 @@
 //! `configs/processes-under-load.yaml`: how many programs keep their series follows the load of the host, and no total changes by it.
 
+mod shipped;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use phoenix_component::harness::{StageHarness, golden};
 use phoenix_component::{AdjustmentBook, Capabilities};
-use phoenix_config::{ComponentId, decode_text};
+use phoenix_config::ComponentId;
 use phoenix_pdata::Signal;
-use phoenix_processor_optimizer::{OptimizerConfig, Outside, stage_within};
+use phoenix_processor_optimizer::{Outside, stage_within};
 use phoenix_telemetry::Metrics;
 use serde_json::{Value, json};
 
@@ -21,15 +22,6 @@ const START: u64 = 1_700_000_040;
 
 thread_local! {
     static LOAD: Cell<f64> = const { Cell::new(0.0) };
-}
-
-/// The settings of the optimizer in the configuration.
-fn settings() -> OptimizerConfig {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/processes-under-load.yaml");
-    let text = std::fs::read_to_string(path).expect("the configuration");
-    let lines = text.lines().skip_while(|line| *line != "  optimizer:").skip(1);
-    let inside: Vec<&str> = lines.take_while(|line| line.starts_with("    ")).collect();
-    decode_text(&inside.join("\n")).expect("settings")
 }
 
 fn attributes(pairs: &[(&str, &str)]) -> Value {
@@ -99,7 +91,14 @@ impl Run {
         let (book, offer) = AdjustmentBook::open(&Capabilities::default(), &id);
         let outside =
             Outside { book: Some((book.clone(), offer)), load: || Some(LOAD.get()), ..Outside::default() };
-        let spec = stage_within(&settings(), &[], 1, &Metrics::default(), "optimizer", outside);
+        let spec = stage_within(
+            &shipped::settings("processes-under-load"),
+            &[],
+            1,
+            &Metrics::default(),
+            "optimizer",
+            outside,
+        );
         let mut harness = StageHarness::new(spec.expect("no conflicts"));
         harness.advance(Duration::from_secs(START));
         let first = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [

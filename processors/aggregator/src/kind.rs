@@ -138,8 +138,7 @@ impl Kind {
                 Total => Form::Sum { monotonic, temporality: Temporality::Cumulative },
                 _ => Form::Sum { monotonic, temporality },
             }),
-            (Kind::Counter { .. }, Rate) => Some(Form::Gauge),
-            (Kind::Counter { .. }, RateSum | RateAvg) if !overlaps => Some(Form::Gauge),
+            (Kind::Counter { .. }, Rate | RateSum | RateAvg) => Some(Form::Gauge),
             (Kind::UpDownCounter, Sum) => {
                 Some(Form::Sum { monotonic: false, temporality: Temporality::Cumulative })
             }

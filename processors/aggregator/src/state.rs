@@ -194,12 +194,17 @@ impl Aggregator {
                         _ => Meaning::Levels,
                     }
                 }
-                3 => stream.last = read_sample(field.body)?,
+                3 => {
+                    stream.last = read_sample(field.body)?;
+                    self.pool.share(&mut stream.last.value);
+                }
                 4 => stream.ended = field.scalar != 0,
                 5 => gap.from = field.scalar,
                 6 => gap.to = field.scalar,
                 7 => {
-                    stream.waiting.insert(&mut read_sample(field.body)?);
+                    let mut sample = read_sample(field.body)?;
+                    self.pool.share(&mut sample.value);
+                    stream.waiting.insert(&mut sample);
                 }
                 8 => {
                     let (plan, slot) = read_place(field.body);

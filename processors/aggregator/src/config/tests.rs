@@ -11,7 +11,7 @@ fn keys(settings: &str) -> Vec<String> {
 #[test]
 fn rejects_bad_settings_and_names_the_field() {
     // (settings of one rule, fields that the errors name)
-    let cases: [(&str, &[&str]); 38] = [
+    let cases: [(&str, &[&str]); 40] = [
         (r#"{"id": "a", "dead_band": {"absolute": 0.5, "relative": 0.01}}"#, &[]),
         (r#"{"id": "a", "dead_band": {"absolute": -1.0}}"#, &["rules::0::dead_band::absolute"]),
         (r#"{"id": "a", "dead_band": {"heartbeat": "10s"}}"#, &["rules::0::dead_band::heartbeat"]),
@@ -22,8 +22,13 @@ fn rejects_bad_settings_and_names_the_field() {
             &["rules::0::dead_band::envelope"],
         ),
         (r#"{"id": "a", "dead_band": {"envelope": true}, "name": "x"}"#, &["rules::0::name"]),
-        (r#"{"id": "a", "outputs": ["rate_avg"], "tiers": [{"interval": "2m"}]}"#, &["rules::0::outputs::0"]),
+        (
+            r#"{"id": "a", "outputs": ["rate_avg"], "window": "session", "gap": "30s"}"#,
+            &["rules::0::outputs::0"],
+        ),
         (r#"{"id": "a", "outputs": ["rate_sum", "rate_avg"]}"#, &[]),
+        (r#"{"id": "a", "outputs": ["rate_sum"], "tiers": [{"interval": "5m"}]}"#, &[]),
+        (r#"{"id": "a", "outputs": ["rate_sum"], "window": "sliding", "every": "30s"}"#, &[]),
         (r#"{"id": "a", "exemplars": 65}"#, &["rules::0::exemplars"]),
         (r#"{"id": "a"}"#, &[]),
         (r#"{"id": "a", "late": "correct"}"#, &["rules::0::late", "rules::0::late"]),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::accumulator::Needs;
-use crate::config::{Function, PartialWindows, Rule, WindowKind};
+use crate::config::{Function, Over, PartialWindows, Rule, WindowKind};
 use crate::emission::Naming;
 use crate::glob::Glob;
 use crate::kind::{Form, KINDS, Kind};
@@ -81,7 +81,7 @@ impl Shape {
                 histogram: has(|function| matches!(function, Function::Histogram | Function::Quantile(_))),
                 unique: has(|function| *function == Function::Unique),
                 time_weighted: has(|function| *function == Function::TimeWeightedAvg),
-                rates: has(|function| matches!(function, Function::RateSum | Function::RateAvg)),
+                members: shape.has_members(kind, outputs.iter().map(|(function, _)| *function)),
                 shadow: has(|function| matches!(function, Function::Unique | Function::Quantile(_))),
             };
             shape.outputs[usize::from(kind.number())] = outputs;
@@ -107,9 +107,23 @@ impl Shape {
         functions.into_iter().filter_map(form).collect()
     }
 
-    /// Whether each stream counts by itself.
-    pub(crate) fn has_rates(&self) -> bool {
-        self.needs.iter().any(|needs| needs.rates)
+    /// Whether windows know what each stream did in them: what is asked for is about how fast each grew, or windows are put
+    /// together of others and it is about each stream once.
+    fn has_members(&self, kind: Kind, mut functions: impl Iterator<Item = Function>) -> bool {
+        let is_put_together = self.overlaps() || !self.tiers.is_empty() || self.gap > 0;
+        let levels = matches!(kind, Kind::Gauge | Kind::UpDownCounter) && !self.carries(kind);
+        functions.any(|function| match function {
+            Function::RateSum | Function::RateAvg => true,
+            Function::Series => is_put_together,
+            Function::Sum => is_put_together && levels,
+            Function::Avg => is_put_together && levels && self.rule.over == Over::Series,
+            _ => false,
+        })
+    }
+
+    /// Whether each stream counts by itself in windows of some kind.
+    pub(crate) fn counts_members(&self) -> bool {
+        self.needs.iter().any(|needs| needs.members)
     }
 
     /// Whether windows end when their series does.

@@ -425,9 +425,12 @@ impl Rule {
                     matches!(output, Function::Sum | Function::Increase | Function::Total | Function::Last)
                 })
         };
+        // Then only what both have has one name.
+        let told_apart =
+            self.name.contains("{output}") && !self.outputs.is_empty() && !other.outputs.is_empty();
         let outputs = self.outputs == other.outputs
             || self.outputs.iter().any(|output| other.outputs.contains(output))
-            || natural(self) && natural(other);
+            || natural(self) && natural(other) && !told_apart;
         self.matches.surely_meets(&other.matches)
             && (&self.by, &self.without, &self.levels, &self.labels)
                 == (&other.by, &other.without, &other.levels, &other.labels)

@@ -120,6 +120,9 @@ fn two_rules_that_write_one_series_are_refused() {
     assert_eq!(two(x, &format!(r#"{x}, "name": "{{name}}:1m""#)), [""; 0]);
     assert_eq!(two(x, r#""match": {"names": ["y"]}, "by": ["pod"]"#), [""; 0]);
     assert_eq!(keys(r#"{"rules": [{"id": "a"}, {"id": "a", "name": "{rule}"}]}"#), ["rules::1::id"]);
+    let output = |output: &str| format!(r#"{x}, "name": "{{name}}:{{output}}", "outputs": ["{output}"]"#);
+    assert_eq!(two(&output("increase"), &output("total")), [""; 0]);
+    assert_eq!(two(&output("increase"), &output("increase")), ["rules::1"]);
     // Matches that differ may meet nevertheless.
     let by = r#""by": ["pod"]"#;
     let named = |names: &str| format!(r#""match": {names}, {by}"#);

@@ -426,7 +426,7 @@ fn evaluate(
         (Series, _) => Some(Number::Int(window.streams() as i64)),
         (RateSum, _) => double(window.members.as_ref()?.rates()?.0),
         (RateAvg, _) => window.members.as_ref()?.rates().and_then(|(sum, all)| double(sum / all as f64)),
-        (Sum | Increase | Total, Accumulator::Counter(total)) => Some(total.value()),
+        (Sum | Increase | SumSamples | Total, Accumulator::Counter(total)) => Some(total.value()),
         (Rate, Accumulator::Counter(total)) => double(as_double(total.value()) / seconds),
         (Avg, Accumulator::Explicit(histogram)) => double(histogram.sum? / histogram.count as f64),
         (Avg, Accumulator::Exponential(histogram)) => double(histogram.sum? / histogram.count as f64),
@@ -449,6 +449,7 @@ fn evaluate(
                 Min => extent.map(|extent| extent.min),
                 Max => extent.map(|extent| extent.max),
                 Avg if over == Over::Series && series > 0 => double(as_double(sum.value()) / series as f64),
+                SumSamples => moments.filter(|moments| moments.count > 0).map(|moments| moments.sum.value()),
                 Avg => double(moments?.mean()?),
                 TimeWeightedAvg => moments.filter(|moments| moments.weight > 0.0).map_or_else(
                     || extent.map(|extent| extent.last.1),

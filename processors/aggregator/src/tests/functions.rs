@@ -92,6 +92,7 @@ fn increments(points: &[In]) -> Vec<Grown> {
 
 /// What a function gives in a window; none where there is nothing.
 fn expected(function: &str, told: &[Vec<In>], span: Span, session: bool) -> Option<f64> {
+    let is_gauge = told[0][0].of == Of::Gauge;
     let inside = |time: u64| time > span.start && time <= span.end;
     let mut values: Vec<(u64, f64)> = Vec::new();
     let (mut series, mut latest, mut total) = (0_u32, 0.0, 0.0);
@@ -150,7 +151,8 @@ fn expected(function: &str, told: &[Vec<In>], span: Span, session: bool) -> Opti
     Some(match function {
         "count" => count,
         "series" => f64::from(series),
-        "increase" => total,
+        "sum_samples" if is_gauge => numbers().sum(),
+        "increase" | "sum_samples" => total,
         "rate" => total / (span.end - span.start) as f64,
         "rate_sum" => return rate(1.0),
         "rate_avg" => return rate(rates.len() as f64),
@@ -177,8 +179,9 @@ fn numbers_at(values: &[(u64, f64)], time: u64) -> impl Iterator<Item = f64> {
     values.iter().filter(move |(at, _)| *at == time).map(|(_, value)| *value)
 }
 
-const OF_COUNTERS: [&str; 6] = ["count", "series", "increase", "rate", "rate_sum", "rate_avg"];
-const OF_GAUGES: [&str; 14] = [
+const OF_COUNTERS: [&str; 7] = ["count", "series", "increase", "sum_samples", "rate", "rate_sum", "rate_avg"];
+const OF_GAUGES: [&str; 15] = [
+    "sum_samples",
     "count",
     "series",
     "sum",

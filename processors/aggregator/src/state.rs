@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::kind::Kind;
 use crate::plan::Plan;
-use crate::replicas::Lead;
+use crate::replicas::{Lead, Standby};
 use crate::route::{Pending, Route};
 use crate::series::Head;
 use crate::stage::Aggregator;
@@ -46,6 +46,8 @@ const STREAMS: u32 = 11;
 const ROUTE: u32 = 12;
 /// Which replica of a cluster leads.
 const LEAD: u32 = 13;
+/// What waits of another one.
+const STANDBY: u32 = 14;
 
 fn put_key(out: &mut Vec<u8>, field: u32, key: Fingerprint) {
     put_bytes(out, field, &u128::from(key).to_le_bytes());
@@ -60,7 +62,7 @@ impl Aggregator {
     #[cfg(test)]
     pub(crate) fn write_state(&mut self) -> Vec<u8> {
         let mut capture = Capture::begin(self);
-        while !capture.go_on(self, usize::MAX) {}
+        while !self.collect(&mut capture, usize::MAX) {}
         capture.finish()
     }
 
@@ -127,6 +129,17 @@ impl Aggregator {
         self.align();
         for field in fields().filter(|field| field.number() == STREAM) {
             self.read_stream(field.body, &plans, &places, is_same)?;
+        }
+        for field in fields().filter(|field| field.number() == STANDBY) {
+            let (cluster, mut standby) = read_standby(field.body)?;
+            self.pool.share(&mut standby.sample.value);
+            let resource = standby.resource;
+            let last = self.replicas.as_mut().and_then(|replicas| replicas.restore_standby(cluster, standby));
+            if let Some(last) = last {
+                // Windows wait for it as before.
+                let partition = self.watermark.partition(resource);
+                self.watermark.observe(partition, last, now.monotonic);
+            }
         }
         self.count_series();
         Some(())
@@ -262,6 +275,28 @@ fn read_lead(body: &[u8]) -> Read<Lead> {
         }
     }
     Some(lead)
+}
+
+fn put_standby(out: &mut Vec<u8>, cluster: Fingerprint, standby: &Standby) {
+    put_key(out, 1, cluster);
+    put_key(out, 2, standby.replica);
+    put_key(out, 3, standby.stream);
+    put_key(out, 4, standby.resource);
+    put_message(out, 5, |out| put_sample(out, &standby.sample));
+}
+
+fn read_standby(body: &[u8]) -> Read<(Fingerprint, Standby)> {
+    let mut keys = [Fingerprint::default(); 4];
+    let mut sample = None;
+    for field in Fields::new(body) {
+        match field.number() {
+            number @ 1..=4 => keys[number as usize - 1] = read_key(&field)?,
+            5 => sample = Some(read_sample(field.body)?),
+            _ => {}
+        }
+    }
+    let [cluster, replica, stream, resource] = keys;
+    Some((cluster, Standby { number: 0, replica, stream, resource, sample: sample? }))
 }
 
 /// Plan and slot of a series: fields that begin a series and the target of a stream.

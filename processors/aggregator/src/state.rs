@@ -48,6 +48,8 @@ const ROUTE: u32 = 12;
 const LEAD: u32 = 13;
 /// What waits of another one.
 const STANDBY: u32 = 14;
+/// How far the time of a resource has come that holds the watermark.
+const CLOCK: u32 = 15;
 
 fn put_key(out: &mut Vec<u8>, field: u32, key: Fingerprint) {
     put_bytes(out, field, &u128::from(key).to_le_bytes());
@@ -93,6 +95,10 @@ impl Aggregator {
             }
         }
         self.watermark.resume(current, newest, now.monotonic);
+        for field in fields().filter(|field| field.number() == CLOCK) {
+            let (resource, newest) = read_clock(field.body)?;
+            self.watermark.resume_clock(resource, newest, now.monotonic);
+        }
         let kept = plans.iter().flatten().count();
         let is_same = kept == plans.len() && kept == self.plans.len();
         for plan in self.plans.iter_mut().filter(|plan| plan.next_end == 0 && current > 0) {
@@ -133,12 +139,8 @@ impl Aggregator {
         for field in fields().filter(|field| field.number() == STANDBY) {
             let (cluster, mut standby) = read_standby(field.body)?;
             self.pool.share(&mut standby.sample.value);
-            let resource = standby.resource;
-            let last = self.replicas.as_mut().and_then(|replicas| replicas.restore_standby(cluster, standby));
-            if let Some(last) = last {
-                // Windows wait for it as before.
-                let partition = self.watermark.partition(resource);
-                self.watermark.observe(partition, last, now.monotonic);
+            if let Some(replicas) = &mut self.replicas {
+                replicas.keep(cluster, standby);
             }
         }
         self.count_series();
@@ -275,6 +277,16 @@ fn read_lead(body: &[u8]) -> Read<Lead> {
         }
     }
     Some(lead)
+}
+
+fn put_clock(out: &mut Vec<u8>, resource: Fingerprint, newest: u64) {
+    put_key(out, 1, resource);
+    put_fixed64(out, 2, newest);
+}
+
+fn read_clock(body: &[u8]) -> Read<(Fingerprint, u64)> {
+    let mut fields = Fields::new(body);
+    Some((read_key(&fields.next()?)?, fields.next()?.scalar))
 }
 
 fn put_standby(out: &mut Vec<u8>, cluster: Fingerprint, standby: &Standby) {

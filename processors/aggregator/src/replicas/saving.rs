@@ -77,13 +77,6 @@ impl Replicas {
         }
         false
     }
-
-    /// Takes what a state says that waited. Tells up to when the leader of its cluster has covered, if it is there.
-    pub(crate) fn restore_standby(&mut self, cluster: Fingerprint, standby: Standby) -> Option<u64> {
-        let last = self.clusters.get(&cluster)?.last;
-        self.keep(cluster, standby);
-        Some(last)
-    }
 }
 
 #[cfg(test)]

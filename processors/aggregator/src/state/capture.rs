@@ -7,8 +7,8 @@ use phoenix_pdata::write::{put_fixed64, put_message, put_uint};
 use phoenix_series::{Fingerprint, Slot, Table};
 
 use super::{
-    BEGUN, CURRENT, HEAD, HORIZON, LEAD, NEWEST, PLAN, REQUEST, ROUTE, SEED, SERIES, STANDBY, STREAM,
-    STREAMS, put_head, put_lead, put_plan, put_route, put_series, put_standby, put_stream,
+    BEGUN, CLOCK, CURRENT, HEAD, HORIZON, LEAD, NEWEST, PLAN, REQUEST, ROUTE, SEED, SERIES, STANDBY, STREAM,
+    STREAMS, put_clock, put_head, put_lead, put_plan, put_route, put_series, put_standby, put_stream,
 };
 use crate::replicas::{Replicas, Standby};
 use crate::route::Route;
@@ -71,6 +71,9 @@ impl Capture {
         put_uint(&mut out, STREAMS, aggregator.streams.len() as u64);
         for lead in aggregator.replicas.iter().flat_map(|replicas| replicas.leads()) {
             put_message(&mut out, LEAD, |out| put_lead(out, lead));
+        }
+        for (resource, newest) in aggregator.watermark.clocks() {
+            put_message(&mut out, CLOCK, |out| put_clock(out, resource, newest));
         }
         for plan in &aggregator.plans {
             put_message(&mut out, PLAN, |out| put_plan(out, plan));

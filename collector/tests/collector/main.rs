@@ -4,6 +4,7 @@
 
 mod accounting;
 mod admin;
+mod aggregation;
 mod analyze;
 mod auth;
 mod backend;

@@ -295,3 +295,90 @@ proptest! {
         prop_assert!(strange.is_none(), "{:?}", strange);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// However late data comes, and whoever takes over in between: what was taken as increments comes out of each tier and of
+    /// each kind of window, or is counted as dropped.
+    #[test]
+    fn increments_are_conserved_however_late_they_are(
+        windows in prop::sample::select(vec![Windows::Tumbling, Windows::Tiers, Windows::Session]),
+        late in prop::sample::select(vec!["", r#", "late": "correct""#]),
+        lateness in prop::sample::select(vec![0_u64, 15, 200]),
+        stories in stories(),
+        jitter in prop::collection::vec(0u64..90, 1..80),
+        cuts in prop::collection::vec(1usize..8, 1..40),
+        swaps in prop::collection::vec(prop::bool::weighted(0.15), 1..40),
+    ) {
+        let stories: Vec<Story> = stories
+            .iter()
+            .map(|story| story.told_as(if story.is_delta() { DELTA } else { CUMULATIVE }))
+            .collect();
+        let told: Vec<Vec<In>> = PODS.iter().zip(&stories).map(|(pod, story)| tell(pod, story)).collect();
+        let mut arrivals: Vec<(u64, In)> = told
+            .iter()
+            .flatten()
+            .zip(jitter.iter().cycle())
+            .map(|(point, jitter)| (point.time + jitter, point.clone()))
+            .collect();
+        arrivals.sort_by_key(|(at, _)| *at);
+        let arrivals: Vec<In> = arrivals.into_iter().map(|(_, point)| point).collect();
+        let late = if lateness > 0 && matches!(windows, Windows::Tumbling) { late } else { "" };
+        let settings = rule(
+            &format!(
+                r#"{}, "by": [], "outputs": ["increase"], "temporality": "delta", "name": "i@{{interval}}"{late}"#,
+                windows.rule()
+            ),
+            &format!(
+                r#""watermark": {{"out_of_order": "5s", "partition": "none", "allowed_lateness": "{lateness}s"}}, "flush_on_shutdown": true"#
+            ),
+        );
+        let place = place();
+        let mut tested = Bare::new(&settings, &place);
+        let mut rest = arrivals.as_slice();
+        let mut turn = 0;
+        while !rest.is_empty() {
+            let (request, behind) = rest.split_at(cuts[turn % cuts.len()].min(rest.len()));
+            tested.send(request);
+            if swaps[turn % swaps.len()] {
+                let mut next = Bare::new(&settings, &place);
+                if turn % 2 == 0 {
+                    next.aggregator.adopt_from(&mut tested.aggregator);
+                    next.tick();
+                } else {
+                    let state = tested.aggregator.write_state();
+                    next.aggregator.restore_from(&state, tested.now);
+                }
+                next.found.extend(tested.take());
+                tested = next;
+            }
+            rest = behind;
+            turn += 1;
+        }
+        let mut found = tested.take();
+        found.extend(tested.drain());
+        let Number::Int(taken) = tested.aggregator.plans[0].books.taken.value() else { panic!("whole numbers") };
+        let Number::Int(let_out) = tested.aggregator.plans[0].books.let_out.value() else { panic!("whole numbers") };
+        let Number::Int(dropped) = tested.aggregator.plans[0].books.dropped.value() else { panic!("whole numbers") };
+        prop_assert_eq!(taken, let_out + dropped);
+        let mut tiers: BTreeMap<String, i64> = BTreeMap::new();
+        for out in found.iter().filter(|out| out.name.starts_with("i@")) {
+            let Value::Int(value) = out.value else { panic!("{out:?}") };
+            prop_assert!(out.start < out.time, "{:?}", out);
+            *tiers.entry(out.name.clone()).or_default() += value;
+        }
+        prop_assert!(tiers.values().all(|value| *value == let_out), "{:?}, {} let out", tiers, let_out);
+        if lateness == 200 {
+            prop_assert_eq!(dropped, 0, "nothing was that late");
+        }
+        if late.is_empty() && !matches!(windows, Windows::Session) {
+            // One writer: the times of the data points of a series follow each other.
+            let mut spans: Vec<(&str, f64, f64)> =
+                found.iter().map(|out| (out.name.as_str(), out.start, out.time)).collect();
+            spans.sort_by(|a, b| a.partial_cmp(b).expect("no NaN"));
+            let lie_across = spans.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[1].1 < pair[0].2);
+            prop_assert!(lie_across.is_none(), "{:?}", lie_across);
+        }
+    }
+}

@@ -234,7 +234,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     ),
     load(
         "aggregate-remote-write",
-        "100,000 series over OTLP/HTTP, one rule by two labels in windows of a minute, by remote write with snappy, as vmagent does it; the null relay stays on gRPC",
+        "100,000 series over OTLP/HTTP, all aggregated by two labels in windows of a minute and sent by remote write with snappy, as vmagent does it; the null relay stays on gRPC",
         &[variant("", "aggregate-remote-write", METRICS_100K_HTTP, &[Null, Phoenix, Vmagent])],
     ),
     load(

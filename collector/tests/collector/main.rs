@@ -36,3 +36,4 @@ mod sdk;
 mod secrets;
 mod signals;
 mod swaps;
+mod victoria_metrics;

@@ -216,7 +216,10 @@ impl Window {
                 return Ok(());
             }
         }
-        self.series += u32::from(frame.before == 0 || frame.before <= frame.window_start);
+        // A late one that is folded in is of an earlier window, and its stream counts with the first one of this.
+        let is_of_window = frame.gap > 0 || time > frame.window_start;
+        let is_first = frame.before == 0 || frame.before <= frame.window_start;
+        self.series += u32::from(is_of_window && is_first);
         let from = match change {
             // In a session no further back than it reaches, in a correction than a window does.
             Change::Increment { from, .. } if *from != 0 => {

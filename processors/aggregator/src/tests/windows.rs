@@ -84,6 +84,22 @@ fn functions_of_counters_and_histograms() {
 }
 
 #[test]
+fn a_stream_counts_once_in_a_window_that_late_data_is_folded_into() {
+    let settings = rule(
+        r#""outputs": ["increase", "series"], "name": "{output}""#,
+        r#""watermark": {"out_of_order": "0s", "partition": "none"}"#,
+    );
+    let mut tested = Tested::new(&settings);
+    tested.send(&[point("a", CUMULATIVE, 0, 10, 1), point("b", CUMULATIVE, 0, 61, 1)]);
+    // Of the window that was let out, and then of this one.
+    tested.send(&[point("a", CUMULATIVE, 0, 50, 5), point("a", CUMULATIVE, 0, 90, 9)]);
+    let found = tested.send(&[point("b", CUMULATIVE, 0, 121, 1)]);
+    let of_a: Vec<_> = found.iter().filter(|out| out.labels.contains("pod=a") && out.time == 120.0).collect();
+    let of_a: Vec<_> = of_a.iter().map(|out| (out.name.as_str(), &out.value)).collect();
+    assert_eq!(of_a, [("increase", &Value::Int(8)), ("series", &Value::Int(1))]);
+}
+
+#[test]
 fn a_histogram_of_gauges_goes_on_where_it_is_to_be_cumulative() {
     let settings = rule(r#""outputs": ["histogram"], "temporality": "cumulative", "name": "h""#, NO_WAIT);
     let mut tested = Bare::new(&settings, &place());

@@ -102,21 +102,23 @@ impl LabelSet {
         self.encoded.len() - (to - from) + own + added
     }
 
-    /// Appends the labels with the name `name` and `suffix`, and with `extra`, in their order. Where `extra` begins in
-    /// `out`, and where it ends.
-    pub fn put(&self, out: &mut Vec<u8>, name: &str, suffix: &str, extra: Extra<'_>) -> (usize, usize) {
-        let name_at = self.name_at as usize;
-        let (from, to) = self.place_of(extra);
-        out.extend_from_slice(&self.encoded[..name_at]);
+    /// Appends the labels with the name `name` and `suffix`, and with `extra`, in their order.
+    pub fn put(&self, out: &mut Vec<u8>, name: &str, suffix: &str, extra: Extra<'_>) {
+        let [before, between, behind] = self.parts(extra);
+        out.extend_from_slice(before);
         put_label(out, "__name__", name, suffix);
-        out.extend_from_slice(&self.encoded[name_at..from]);
-        let start = out.len();
+        out.extend_from_slice(between);
         if let Some((key, value)) = extra.label() {
             put_label(out, key, value, "");
         }
-        let end = out.len();
-        out.extend_from_slice(&self.encoded[to..]);
-        (start, end)
+        out.extend_from_slice(behind);
+    }
+
+    /// What stands before the name, between that and `extra`, and behind it.
+    pub fn parts(&self, extra: Extra<'_>) -> [&[u8]; 3] {
+        let (from, to) = self.place_of(extra);
+        let (before, _) = self.encoded.split_at(self.name_at as usize);
+        [before, &self.encoded[before.len()..from], &self.encoded[to..]]
     }
 
     /// The labels that `extra` takes the place of.

@@ -30,14 +30,19 @@ pub(crate) struct Alike {
 #[derive(Debug)]
 struct Placed {
     labels: LabelSet,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Form {
     suffix: &'static str,
     /// The name of the label that it has besides, and how long its value is.
     extra: Option<(&'static str, usize)>,
     /// The length that its message says.
     len: usize,
-    at: At,
     /// How many bytes its labels have.
     of_labels: usize,
+    at: At,
 }
 
 impl Alike {
@@ -68,22 +73,18 @@ impl Alike {
         len: usize,
     ) {
         self.tail.clear();
-        self.place(name, labels, (suffix, None, len, At::First(at), of_labels));
+        self.place(name, labels, Form { suffix, extra: None, len, of_labels, at: At::First(at) });
     }
 
-    fn place(
-        &mut self,
-        name: &str,
-        labels: &LabelSet,
-        (suffix, extra, len, at, of_labels): (&'static str, Option<(&'static str, usize)>, usize, At, usize),
-    ) {
+    fn place(&mut self, name: &str, labels: &LabelSet, form: Form) {
         if self.name != name {
             self.name.clear();
             self.name.push_str(name);
         }
-        let kept = self.last.take().map(|last| last.labels).filter(|kept| kept.is(labels));
-        let labels = kept.unwrap_or_else(|| labels.clone());
-        self.last = Some(Placed { labels, suffix, extra, len, at, of_labels });
+        match &mut self.last {
+            Some(last) if last.labels.is(labels) => last.form = form,
+            last => *last = Some(Placed { labels: labels.clone(), form }),
+        }
     }
 
     /// Appends a series: its labels, which have `of_labels` bytes, and `tail`.
@@ -98,29 +99,40 @@ impl Alike {
     ) {
         let at = At::Here(self.elements.len());
         let len = of_labels + tail.len();
-        let last = self.last.as_ref().filter(|last| last.is_like(labels, extra) && self.name == name);
-        match last {
+        let extra_len = extra.label().map(|(key, value)| (key, value.len()));
+        let form = Form { suffix, extra: extra_len, len, of_labels, at };
+        let elements = &mut self.elements;
+        match self.last.as_mut().filter(|last| last.is_like(labels, extra) && self.name == name) {
             Some(last) => {
-                let elements = &mut self.elements;
-                last.put_like(elements, (name, suffix, extra), len, &mut self.label);
-                match (last.at, self.tail.len() == tail.len()) {
-                    (At::Here(_), true) => put_tail(elements, last.tail_at(), &self.tail, tail),
+                last.put_like(elements, name, extra, &form, &mut self.label);
+                match (last.form.at, self.tail.len() == tail.len()) {
+                    (At::Here(_), true) => put_tail(elements, last.form.tail_at(), &self.tail, tail),
                     _ => elements.literal(tail),
                 }
+                last.form = form;
             }
             None => {
                 let label = &mut self.label;
                 label.clear();
                 put_header(label, len);
                 labels.put(label, name, suffix, extra);
-                self.elements.literal(label);
-                self.elements.literal(tail);
+                elements.literal(label);
+                elements.literal(tail);
+                self.place(name, labels, form);
             }
         }
         self.tail.clear();
         self.tail.extend_from_slice(tail);
-        let extra = extra.label().map(|(key, value)| (key, value.len()));
-        self.place(name, labels, (suffix, extra, len, at, of_labels));
+    }
+}
+
+impl Form {
+    fn labels_at(&self) -> At {
+        self.at.plus(1 + varint_len(self.len as u64))
+    }
+
+    fn tail_at(&self) -> At {
+        self.labels_at().plus(self.of_labels)
     }
 }
 
@@ -129,44 +141,39 @@ impl Placed {
     /// out where `extra` takes its place, so that it has to be the same that does.
     fn is_like(&self, labels: &LabelSet, extra: Extra<'_>) -> bool {
         let key = extra.label().map(|(key, _)| key);
-        self.labels.is(labels) && self.extra.is_none_or(|(own, _)| Some(own) == key)
-    }
-
-    fn labels_at(&self) -> At {
-        self.at.plus(1 + varint_len(self.len as u64))
-    }
-
-    fn tail_at(&self) -> At {
-        self.labels_at().plus(self.of_labels)
+        self.labels.is(labels) && self.form.extra.is_none_or(|(own, _)| Some(own) == key)
     }
 
     /// Appends all of a series with the same labels but its tail.
     fn put_like(
         &self,
         elements: &mut Elements,
-        (name, suffix, extra): (&str, &'static str, Extra<'_>),
-        len: usize,
+        name: &str,
+        extra: Extra<'_>,
+        form: &Form,
         label: &mut Vec<u8>,
     ) {
+        let last = &self.form;
+        let (suffix, len) = (form.suffix, form.len);
         let [before, between, behind] = self.labels.parts(extra);
-        let name_len = label_len(NAME.len(), name.len() + self.suffix.len());
-        let name_at = self.labels_at().plus(before.len());
+        let name_len = label_len(NAME.len(), name.len() + last.suffix.len());
+        let name_at = last.labels_at().plus(before.len());
         let between_at = name_at.plus(name_len);
-        if len == self.len {
-            elements.copy(self.at, 1 + varint_len(len as u64));
+        if len == last.len {
+            elements.copy(last.at, 1 + varint_len(len as u64));
         } else {
             label.clear();
             put_header(label, len);
             elements.literal(label);
         }
-        elements.again(self.labels_at(), before);
-        if suffix == self.suffix {
+        elements.again(last.labels_at(), before);
+        if suffix == last.suffix {
             elements.copy(name_at, name_len);
         } else {
             label.clear();
             put_label(label, NAME, name, suffix);
             elements.literal(&label[..label.len() - name.len() - suffix.len()]);
-            elements.again(name_at.plus(name_len - name.len() - self.suffix.len()), name.as_bytes());
+            elements.again(name_at.plus(name_len - name.len() - last.suffix.len()), name.as_bytes());
             elements.literal(suffix.as_bytes());
         }
         elements.again(between_at, between);
@@ -174,14 +181,14 @@ impl Placed {
             label.clear();
             put_label(label, key, value, "");
             let head = label.len() - value.len();
-            if self.extra == Some((key, value.len())) {
+            if last.extra == Some((key, value.len())) {
                 elements.again(between_at.plus(between.len()), &label[..head]);
                 elements.literal(value.as_bytes());
             } else {
                 elements.literal(label);
             }
         }
-        elements.again(self.labels_at().plus(self.of_labels - behind.len()), behind);
+        elements.again(last.labels_at().plus(last.of_labels - behind.len()), behind);
     }
 }
 

@@ -11,6 +11,9 @@ use phoenix_prometheus::{Exemplar, Extra, Family, Kind, LabelSet, Native, Sample
 
 use crate::alike::Alike;
 
+/// A field of a double with its key.
+const DOUBLE_BYTES: usize = 9;
+
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -42,6 +45,8 @@ pub(crate) struct Writer {
     alike: Alike,
     /// What stands in a series behind its labels.
     tail: Vec<u8>,
+    /// A time, in Unix milliseconds, and its field.
+    time: (i64, Vec<u8>),
     /// The labels of a series of version 2.
     labels: Vec<u8>,
     symbols: Symbols,
@@ -89,6 +94,7 @@ impl Writer {
             current: Written { body, ..Written::default() },
             alike: Alike::with_capacity(usual.1.min(max_bytes)),
             tail: Vec::new(),
+            time: (0, vec![0x10, 0]),
             labels: Vec::new(),
             symbols: Symbols::default(),
             told: HashSet::new(),
@@ -187,6 +193,28 @@ impl Writer {
         }
     }
 
+    /// Appends a sample to `tail`. Most samples of a request are of the same time.
+    fn put_sample(&mut self, sample: Sample, has_start: bool) {
+        let (of, time) = &mut self.time;
+        if *of != sample.time_ms {
+            *of = sample.time_ms;
+            time.clear();
+            put_uint(time, 2, sample.time_ms as u64);
+        }
+        let tail = &mut self.tail;
+        if has_start {
+            return put_message(tail, 2, |out| {
+                put_double(out, 1, sample.value);
+                out.extend_from_slice(time);
+                put_uint(out, 3, sample.start_ms as u64);
+            });
+        }
+        put_key(tail, 2, Wire::Len);
+        put_varint(tail, (DOUBLE_BYTES + time.len()) as u64);
+        put_double(tail, 1, sample.value);
+        tail.extend_from_slice(time);
+    }
+
     fn put_exemplars(&mut self, exemplars: &[Exemplar]) {
         for exemplar in exemplars {
             match self.version {
@@ -224,13 +252,7 @@ impl Sink for Writer {
         }
         self.tail.clear();
         let has_start = self.version == Version::Two && sample.start_ms != 0 && family.kind != Kind::Gauge;
-        put_message(&mut self.tail, 2, |out| {
-            put_double(out, 1, sample.value);
-            put_uint(out, 2, sample.time_ms as u64);
-            if has_start {
-                put_uint(out, 3, sample.start_ms as u64);
-            }
-        });
+        self.put_sample(sample, has_start);
         self.put_exemplars(exemplars);
         self.series(family, suffix, labels, extra);
     }

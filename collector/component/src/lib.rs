@@ -22,6 +22,7 @@ mod change;
 mod collector;
 mod contracts;
 mod cores;
+pub mod cpu;
 mod decisions;
 mod factories;
 pub mod factory;

@@ -51,8 +51,8 @@ pub use problems::{Diagnostic, Problems, Readings, Severity};
 pub use provider::{EnvProvider, FileProvider, Provider, ProviderError, Retrieved, YamlProvider};
 pub use resolve::{Missing, Resolved, Resolver};
 pub use schema::{
-    ComponentShape, Described, Document, IgnoredType, Key, Page, Section, Shape, Status, Word, Written,
-    reference_page, written_section,
+    Capability, ComponentShape, Described, Document, IgnoredType, Key, Page, Reference, Section, Shape,
+    Status, Word, Written, reference_page, written_section,
 };
 pub use source::{Location, Source};
 pub use suggest::nearest;

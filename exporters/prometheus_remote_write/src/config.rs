@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phoenix_component::Touch;
-use phoenix_config::{Block, ComponentId, Described, GoDuration, OpaqueMap, Problems, Settings};
+use phoenix_config::{Block, Capability, ComponentId, Described, GoDuration, OpaqueMap, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings};
 use phoenix_prometheus::{Naming, Options, Strategy};
 use phoenix_transport::compression::Encoding;
@@ -128,6 +128,7 @@ pub struct RemoteWriteQueue {
     #[described(min = 1)]
     pub num_consumers: i64,
     /// The extension that keeps it on disk. Not in otelcol.
+    #[described(names = Capability::Storage)]
     pub storage: Option<ComponentId>,
 }
 

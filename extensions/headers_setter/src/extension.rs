@@ -47,9 +47,6 @@ impl HeadersSetter {
             "" => None,
             id => Some(ComponentId::parse(id).map_err(StartError::because)?),
         };
-        if additional.as_ref() == Some(cx.id) {
-            return Err(StartError::new("additional_auth: the extension cannot go before itself"));
-        }
         let auth =
             Arc::new(Auth { headers: headers.map_err(StartError::new)?, additional, first: OnceLock::new() });
         let publication = AuthPublication::new(cx, None, Some(auth.clone()));
@@ -61,9 +58,8 @@ impl Extension for HeadersSetter {
     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async move {
             if let Some(additional) = &self.auth.additional {
-                let first = host.capabilities.client_auth(additional).map_err(|error| {
-                    StartError::new(format!("additional_auth: {error}; name it before this extension"))
-                })?;
+                let first = host.capabilities.client_auth(additional);
+                let first = first.map_err(|error| StartError::new(format!("additional_auth: {error}")))?;
                 self.auth.first.get_or_init(|| first);
             }
             let files = self.auth.files();

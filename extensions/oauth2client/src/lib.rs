@@ -2,6 +2,7 @@
 
 mod config;
 mod extension;
+mod metrics;
 mod token;
 mod token_source;
 

@@ -23,6 +23,7 @@ mod collector;
 mod contracts;
 mod cores;
 mod decisions;
+pub mod exporter_counts;
 mod factories;
 pub mod factory;
 pub mod files;

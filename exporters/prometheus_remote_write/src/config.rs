@@ -370,22 +370,14 @@ impl RemoteWriteConfig {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_config::{EnvProvider, KeyPath, Location, Resolver, YamlProvider, decode_checked};
+    use phoenix_component::harness::settings_of_example;
 
     use super::*;
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../README.md");
-        let yaml =
-            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
-        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-        let path = KeyPath::parse("exporters::prometheus_remote_write");
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        let config = decode_checked::<RemoteWriteConfig>(section, &mut problems).expect("valid settings");
-        assert!(problems.is_empty(), "{problems}");
+        let config: RemoteWriteConfig =
+            settings_of_example(include_str!("../README.md"), "exporters::prometheus_remote_write");
         let options = config.translation();
         assert!(options.resource_labels && options.scope_labels && options.target_info);
         assert_eq!(options.external_labels, [("cluster".to_owned(), "eu-1".to_owned())]);

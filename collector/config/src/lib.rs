@@ -32,6 +32,7 @@ mod schema;
 mod source;
 mod suggest;
 mod url_password;
+mod word;
 mod yaml;
 
 pub use block::{Block, PresentBlock};
@@ -56,3 +57,4 @@ pub use schema::{
 };
 pub use source::{Location, Source};
 pub use suggest::nearest;
+pub use word::read_word;

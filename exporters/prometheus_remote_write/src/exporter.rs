@@ -14,7 +14,7 @@ use phoenix_prometheus::Translator;
 use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::encode_snappy;
 use phoenix_transport::endpoint::http_url;
-use phoenix_transport::http::client::{Client, Destination, SendError};
+use phoenix_transport::http::client::{self, Client, Destination, SendError};
 use phoenix_transport::settings::AuthSettings;
 use phoenix_transport::trace;
 
@@ -118,7 +118,7 @@ impl RemoteWrite {
         let body = body.map_err(|error| refusal(SendError::Compress(error)))?;
         let response = self.client.post_for(&self.destination, headers, body, client).await;
         self.metrics.sent_batches.add(1);
-        let response = response.map_err(refusal)?;
+        let response = response.map_err(SendError::into_refusal)?;
         let told = written(&response.headers);
         let is_unknown = response.status == StatusCode::UNSUPPORTED_MEDIA_TYPE
             || (response.status.is_success() && told.is_none());
@@ -195,7 +195,7 @@ impl Push for RemoteWrite {
     }
 
     fn timed_out(&self) -> Refusal {
-        Refusal::retryable("timeout", "failed to make an HTTP request: context deadline exceeded")
+        client::timed_out()
     }
 }
 
@@ -208,17 +208,4 @@ fn headers_of(version: Version) -> HeaderMap {
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (HeaderName::from_static("x-prometheus-remote-write-version"), HeaderValue::from_static(number)),
     ])
-}
-
-/// Whatever kept the backend from answering may pass.
-fn refusal(error: SendError) -> Refusal {
-    let reason = match &error {
-        SendError::Timeout { .. } => "timeout",
-        SendError::Connect { .. } => "connect",
-        SendError::Exchange { .. } => "exchange",
-        SendError::Redirect { .. } => "redirect",
-        SendError::Unauthorized(refusal) => return refusal.clone(),
-        SendError::Compress(_) => return Refusal::permanent("compress", error.to_string()),
-    };
-    Refusal::retryable(reason, error.to_string())
 }

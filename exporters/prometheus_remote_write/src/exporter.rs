@@ -115,7 +115,7 @@ impl RemoteWrite {
         let charged = |bytes: Vec<u8>| self.budget.charge_reserve(bytes.capacity()).attach(bytes);
         let (body, elements) = (charged(request.body), charged(request.elements));
         let body = encode_snappy(body, elements, request.stand_for, &self.budget).await;
-        let body = body.map_err(|error| refusal(SendError::Compress(error)))?;
+        let body = body.map_err(|error| SendError::Compress(error).into_refusal())?;
         let response = self.client.post_for(&self.destination, headers, body, client).await;
         self.metrics.sent_batches.add(1);
         let response = response.map_err(SendError::into_refusal)?;

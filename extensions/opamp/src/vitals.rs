@@ -162,6 +162,7 @@ fn fullest_outside(text: &str) -> f64 {
 pub(crate) struct Monitor {
     meter: Meter,
     readings: VecDeque<Reading>,
+    looked_at: Option<Instant>,
     /// Whether the last reading showed what the one before had.
     is_still: bool,
     change: Option<Change>,
@@ -180,9 +181,9 @@ struct Change {
 impl Monitor {
     /// When it is time to read again, or to tell of a young configuration.
     pub(crate) fn due_at(&self, now: Instant) -> Instant {
-        let Some(last) = self.readings.back() else { return now };
+        let Some(looked) = self.looked_at else { return now };
         let is_told_of = self.change.as_ref().is_some_and(|change| now < change.at + YOUNG);
-        last.at + if self.is_still && !is_told_of { APART_AT_REST } else { APART }
+        looked + if self.is_still && !is_told_of { APART_AT_REST } else { APART }
     }
 
     /// Whether nothing goes through the collector.
@@ -191,6 +192,8 @@ impl Monitor {
     }
 
     pub(crate) fn read(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
+        // Also where there is nothing to read, since another process is not there.
+        self.looked_at = Some(now);
         if collector.is_this_process() {
             let cpu = cpu::own_time().unwrap_or_default();
             self.note(&samples(&host.metrics), host.memory.resident(), cpu, now);
@@ -222,6 +225,7 @@ impl Monitor {
         while self.readings.len() >= KEPT || self.readings.front().is_some_and(is_old) {
             self.readings.pop_front();
         }
+        self.looked_at = Some(reading.at);
         self.readings.push_back(reading);
     }
 

@@ -92,7 +92,9 @@ fn increments(points: &[In]) -> Vec<Grown> {
 
 /// What a function gives in a window; none where there is nothing.
 fn expected(function: &str, told: &[Vec<In>], span: Span, session: bool) -> Option<f64> {
-    let is_gauge = told[0][0].of == Of::Gauge;
+    let is_level = matches!(told[0][0].of, Of::Gauge | Of::UpDown);
+    // They stay until they are replaced.
+    let carries = told[0][0].of == Of::UpDown && !session;
     let inside = |time: u64| time > span.start && time <= span.end;
     let mut values: Vec<(u64, f64)> = Vec::new();
     let (mut series, mut latest, mut total) = (0_u32, 0.0, 0.0);
@@ -116,9 +118,11 @@ fn expected(function: &str, told: &[Vec<In>], span: Span, session: bool) -> Opti
             let Says::Int(value) = point.says else { unreachable!("numbers") };
             mine.push((point.time, value as f64));
         }
-        if let Some((_, last)) = mine.last() {
-            series += 1;
-            latest += last;
+        series += u32::from(!mine.is_empty());
+        let counts = |time: u64| if carries { time <= span.end } else { inside(time) };
+        if let Some(point) = points.iter().rfind(|point| counts(point.time)) {
+            let Says::Int(value) = point.says else { unreachable!("numbers") };
+            latest += value as f64;
         }
         // Each value for as long as it held in the window, from the point before on.
         for (index, point) in points.iter().enumerate() {
@@ -151,7 +155,7 @@ fn expected(function: &str, told: &[Vec<In>], span: Span, session: bool) -> Opti
     Some(match function {
         "count" => count,
         "series" => f64::from(series),
-        "sum_samples" if is_gauge => numbers().sum(),
+        "sum_samples" if is_level => numbers().sum(),
         "increase" | "sum_samples" => total,
         "rate" => total / (span.end - span.start) as f64,
         "rate_sum" => return rate(1.0),
@@ -206,21 +210,18 @@ proptest! {
         windows in prop::sample::select(vec![
             Windows::Tumbling, Windows::Tiers, Windows::Hopping, Windows::Sliding, Windows::Session,
         ]),
-        is_gauge in any::<bool>(),
+        kind in prop::sample::select(vec![Of::Gauge, Of::UpDown, CUMULATIVE]),
         stories in stories(),
         jitter in prop::collection::vec(0u64..1000, 1..80),
         cuts in prop::collection::vec(1usize..8, 1..40),
         swaps in prop::collection::vec(prop::bool::weighted(0.15), 1..40),
     ) {
-        let of = |story: &Story| match (is_gauge, story.is_delta()) {
-            (true, _) => Of::Gauge,
-            (false, true) => DELTA,
-            (false, false) => CUMULATIVE,
-        };
+        let is_level = kind != CUMULATIVE;
+        let of = |story: &Story| if !is_level && story.is_delta() { DELTA } else { kind };
         let stories: Vec<Story> = stories.iter().map(|story| story.told_as(of(story))).collect();
         let told: Vec<Vec<In>> = PODS.iter().zip(&stories).map(|(pod, story)| tell(pod, story)).collect();
         let session = matches!(windows, Windows::Session);
-        let functions: Vec<&str> = match is_gauge {
+        let functions: Vec<&str> = match is_level {
             true => OF_GAUGES.to_vec(),
             false => OF_COUNTERS.into_iter().filter(|name| !session || !name.starts_with("rate_")).collect(),
         };

@@ -41,7 +41,7 @@ exporters:
   load_balancing:
     routing_key: attributes
     routing_attributes: [service.name]
-    protocol: {{otlp: {{tls: {{insecure: true}}, timeout: 5s}}}}
+    protocol: {{otlp: {{tls: {{insecure: true}}, timeout: 60s}}}}
     resolver: {{static: {{hostnames: ['127.0.0.1:{a}', '127.0.0.1:{b}']}}}}
     sending_queue: {{queue_size: 1000}}
 service: {{pipelines: {{metrics: {{receivers: [otlp], processors: [resource, aggregator], exporters: [load_balancing]}}}}}}

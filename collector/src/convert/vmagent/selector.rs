@@ -64,11 +64,13 @@ impl Matching {
 pub(super) fn translate(selectors: &[String]) -> Result<Matching, String> {
     let mut found: Option<Matching> = None;
     for text in selectors {
-        let one = matching(&parse(text)?).map_err(|why| format!("match {text}: {why}"))?;
-        found = Some(match found {
-            None => one,
-            Some(before) => either(before, one)?,
-        });
+        for matchers in parse(text)? {
+            let one = matching(&matchers).map_err(|why| format!("match {text}: {why}"))?;
+            found = Some(match found {
+                None => one,
+                Some(before) => either(before, one)?,
+            });
+        }
     }
     Ok(found.unwrap_or_default())
 }
@@ -163,11 +165,11 @@ fn globs(regex: &str) -> Result<Vec<String>, String> {
     Ok(patterns)
 }
 
-/// Reads a selector.
+/// Reads a selector: the alternatives between which `or` stands, each with its conditions.
 ///
 /// # Errors
 /// Where it is none.
-pub(super) fn parse(text: &str) -> Result<Vec<Matcher>, String> {
+pub(super) fn parse(text: &str) -> Result<Vec<Vec<Matcher>>, String> {
     let wrong = |what: &str| format!("{text:?} is no selector: {what}");
     let text_trimmed = text.trim();
     let (name, rest) = match text_trimmed.find('{') {
@@ -181,11 +183,18 @@ pub(super) fn parse(text: &str) -> Result<Vec<Matcher>, String> {
         }
         matchers.push(Matcher { label: "__name__".into(), operator: Operator::Is, value: name.into() });
     }
+    // The name before the braces is a condition of all of them.
+    let (named, mut alternatives) = (matchers.clone(), Vec::new());
     let mut rest = rest.trim_start();
     loop {
         if let Some(behind) = rest.strip_prefix('}') {
             let is_end = behind.trim().is_empty() && !matchers.is_empty();
-            return if is_end { Ok(matchers) } else { Err(wrong("it ends with }, and chooses something")) };
+            alternatives.push(matchers);
+            return if is_end {
+                Ok(alternatives)
+            } else {
+                Err(wrong("it ends with }, and chooses something"))
+            };
         }
         let end = rest.find(['=', '!']).ok_or_else(|| wrong("a label without = != =~ or !~"))?;
         let label = rest[..end].trim();
@@ -207,6 +216,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Matcher>, String> {
         match rest.strip_prefix(',') {
             Some(behind) => rest = behind.trim_start(),
             None if rest.starts_with('}') => {}
+            None if rest.get(..3).is_some_and(|word| word.eq_ignore_ascii_case("or ")) => {
+                rest = rest[3..].trim_start();
+                alternatives.push(std::mem::replace(&mut matchers, named.clone()));
+            }
             None => return Err(wrong("a comma or } behind a value")),
         }
     }

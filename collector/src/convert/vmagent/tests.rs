@@ -112,7 +112,13 @@ fn selectors_choose_the_same() {
         assert_eq!(matching(&[text]).as_deref(), Ok(expected), "{text}");
     }
     assert_eq!(matching(&["a{x='1'}", "b{x='1'}"]), matching(&["{__name__=~'a|b',x='1'}"]));
-    let not_expressed: [&[&str]; 8] = [
+    assert_eq!(matching(&["{__name__='a' or __name__='b'}"]), matching(&["{__name__=~'a|b'}"]));
+    assert_eq!(
+        matching(&["{__name__='a',x='1' or __name__=~'b_.+',x='1'}"]),
+        matching(&["{__name__=~'a|b_.+',x='1'}"])
+    );
+    let not_expressed: [&[&str]; 9] = [
+        &["m{x='1' or y='2'}"],
         &["a{x='1'}", "b{x='2'}"],
         &["{__name__=~'a', __name__=~'b'}"],
         &["{a=~'[xy]'}"],
@@ -181,6 +187,7 @@ fn what_is_no_such_file_is_refused_and_said_where() {
         ("[{interval: 1m, outputs: ['quantiles(2)']}]", "0::outputs::0"),
         ("[{interval: 1m, outputs: [max], by: [a], without: [b]}]", "0::without"),
         ("[{interval: 1m, outputs: [max], match: '{a'}]", "0::match"),
+        ("[{interval: 1m, outputs: [max], match: '{a=\"1\" or }'}]", "0::match"),
         ("[{interval: 1m, outputs: [max], match: [up, '{}']}]", "0::match::1"),
         ("[{interval: 1m, outputs: [max], unknown: 1}]", "0::unknown"),
     ];

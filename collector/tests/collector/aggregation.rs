@@ -1,9 +1,11 @@
-//! Two levels of aggregators with two gateways behind a balancer, one of which is killed and comes again: what both let out
-//! together is what was sent.
+//! Aggregators that are killed: two gateways behind a balancer, of which what both let out together is what was sent, and one
+//! whose replicas stand in for each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
@@ -36,7 +38,7 @@ processors:
   resource: {{attributes: [{{key: edge, value: {name}, action: upsert}}]}}
   aggregator:
     rules: [{{id: parts, interval: 10s, by: [edge, service.name], temporality: delta}}]
-    watermark: {{out_of_order: 1s}}
+    watermark: {{out_of_order: 1s, idle_timeout: 10m}}
 exporters:
   load_balancing:
     routing_key: attributes
@@ -50,7 +52,7 @@ service: {{pipelines: {{metrics: {{receivers: [otlp], processors: [resource, agg
 }
 
 /// A gateway: minutes of all sidecars, of which nothing that was answered is lost.
-fn gateway(folder: &Path, name: &str, port: u16) -> PathBuf {
+fn gateway(folder: &Path, name: &str, port: u16, more: &str) -> PathBuf {
     let (config, folder) = (folder.join(format!("{name}.yaml")), folder.display());
     let text = format!(
         "
@@ -63,8 +65,9 @@ processors:
     durable: true
     flush_on_shutdown: true
     checkpoint: {{interval: 1s}}
+    {more}
     rules: [{{id: whole, interval: 1m, by: [service.name], temporality: delta}}]
-    watermark: {{out_of_order: 30s}}
+    watermark: {{out_of_order: 30s, idle_timeout: 10m}}
 exporters: {{file: {{path: '{folder}/{name}.json', append: true}}}}
 service:
   extensions: [file_storage]
@@ -93,7 +96,7 @@ fn grew(service: u64, pod: u64, second: u64) -> i64 {
     ((service * 31 + pod * 7 + second) % 100 + 1) as i64
 }
 
-fn request(service: u64, second: u64) -> ExportMetricsServiceRequest {
+fn request(service: u64, second: u64, replica: Option<&str>) -> ExportMetricsServiceRequest {
     let of_pod = |pod| {
         let point = NumberDataPoint {
             start_time_unix_nano: BASE + (second - 5) * SECOND,
@@ -104,8 +107,9 @@ fn request(service: u64, second: u64) -> ExportMetricsServiceRequest {
         let sum = Sum { data_points: vec![point], aggregation_temporality: 1, is_monotonic: true };
         let data = Some(metric::Data::Sum(sum));
         let metric = Metric { name: "requests".into(), data, ..Default::default() };
-        let attributes =
+        let mut attributes =
             vec![attribute("service.name", format!("service-{service}")), attribute("pod", pod.to_string())];
+        attributes.extend(replica.map(|replica| attribute("__replica__", replica.to_owned())));
         ResourceMetrics {
             resource: Some(Resource { attributes, ..Default::default() }),
             scope_metrics: vec![ScopeMetrics { metrics: vec![metric], ..Default::default() }],
@@ -126,7 +130,7 @@ async fn send(
     for second in seconds.step_by(5).map(|second| second + 5) {
         for client in &mut *clients {
             for service in 0..SERVICES {
-                client.export(request(service, second)).await.expect("it is taken");
+                client.export(request(service, second, None)).await.expect("it is taken");
                 let grew: i64 = (0..PODS).map(|pod| grew(service, pod, second)).sum();
                 *sent.entry(format!("service-{service}")).or_default() += grew;
             }
@@ -172,7 +176,7 @@ async fn what_two_gateways_let_out_is_what_was_sent_though_one_is_killed() {
     let folder = tempfile::tempdir().expect("made");
     let ports = [free_port(), free_port()];
     let entries = [free_port(), free_port()];
-    let configs = [gateway(folder.path(), "a", ports[0]), gateway(folder.path(), "b", ports[1])];
+    let configs = [gateway(folder.path(), "a", ports[0], ""), gateway(folder.path(), "b", ports[1], "")];
     let killed = start(&configs[0]).await;
     let stays = start(&configs[1]).await;
     let edges = [
@@ -210,4 +214,60 @@ async fn what_two_gateways_let_out_is_what_was_sent_though_one_is_killed() {
         b.iter().any(|(service, value)| !a.contains_key(service) && *value == sent[service]),
         "each has its share"
     );
+}
+
+/// How many checkpoints a collector has written.
+fn checkpoints(port: u16) -> u64 {
+    let mut page = String::new();
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return 0 };
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").expect("written");
+    stream.read_to_string(&mut page).expect("a page");
+    let is_it = |line: &&str| {
+        line.starts_with("phoenix_processor_aggregator_checkpoints") && line.contains("\"written\"")
+    };
+    page.lines().find(is_it).and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_sent_that_did_not_count_lasts_over_a_kill() {
+    let folder = tempfile::tempdir().expect("made");
+    let (port, metrics) = (free_port(), free_port());
+    let config = gateway(folder.path(), "a", port, "ha: {failover_timeout: 2m}");
+    let own = format!("{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {metrics}}}}}}}}}");
+    let start = || {
+        let command = collector()
+            .arg(format!("--config={}", config.display()))
+            .arg(format!("--set=service.telemetry.metrics.readers=[{own}]"));
+        tokio::task::spawn_blocking(|| command.start_with_metrics())
+    };
+    let connect = || MetricsServiceClient::connect(format!("http://127.0.0.1:{port}"));
+    let killed = start().await.expect("ready");
+    let mut client = connect().await.expect("connected");
+    let mut sent = 0;
+    for second in (5..=100).step_by(5) {
+        if second <= 40 {
+            client.export(request(0, second, Some("first"))).await.expect("it is taken");
+        }
+        client.export(request(0, second, Some("second"))).await.expect("it is taken");
+        sent += (0..PODS).map(|pod| grew(0, pod, second)).sum::<i64>();
+    }
+    // A checkpoint that begins after the last request, so that the journal has none of them any more.
+    let before = checkpoints(metrics);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while checkpoints(metrics) < before + 2 {
+        assert!(Instant::now() < deadline, "no checkpoints are written");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    killed.signal("KILL");
+    tokio::task::spawn_blocking(|| killed.exit_code()).await.expect("it is gone");
+
+    let again = start().await.expect("ready");
+    let mut client = connect().await.expect("connected");
+    // The first one is gone for good. The second takes its place once it is two minutes ahead.
+    for second in (105..=200).step_by(5) {
+        client.export(request(0, second, Some("second"))).await.expect("it is taken");
+        sent += (0..PODS).map(|pod| grew(0, pod, second)).sum::<i64>();
+    }
+    assert_eq!(tokio::task::spawn_blocking(|| again.terminate()).await.expect("stopped"), 0);
+    assert_eq!(let_out(folder.path(), "a"), BTreeMap::from([("service-0".to_owned(), sent)]));
 }

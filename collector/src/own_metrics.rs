@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use phoenix_component::{Budget, Cores, Host, ListenerLease};
 use phoenix_telemetry::{Counter, Description};
 use phoenix_transport::http::server::{self, Options, Reconfigure};
-use phoenix_transport::{Server, ServerMetrics};
+use phoenix_transport::{Server, ServerMetrics, WhenFull};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -226,6 +226,7 @@ fn http_options() -> Options {
         write_timeout: Some(WRITE_TIMEOUT),
         idle_timeout: Some(IDLE_TIMEOUT),
         max_connections: CONNECTIONS,
+        when_full: WhenFull::Evict,
         body_idle_timeout: READ_TIMEOUT,
         ..Options::default()
     }

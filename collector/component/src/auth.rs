@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
 use crate::factory::CreateContext;
+use crate::files::{self, Fingerprint, LOOK_INTERVAL, Watched};
 use crate::{BoxFuture, Capabilities, ClientInfo, Host, Publication, Refusal, Slot};
 
 /// What a request shows of who sends it.
@@ -187,6 +189,8 @@ struct Slots {
 pub struct AuthPublication {
     server: Option<Publication<dyn ServerAuth>>,
     client: Option<Publication<dyn ClientAuth>>,
+    /// The files that the credentials came from.
+    watched: Mutex<Vec<Watched>>,
 }
 
 impl AuthPublication {
@@ -200,6 +204,21 @@ impl AuthPublication {
         AuthPublication {
             server: server.map(|server| Publication::new(cx.id, slots.server.clone(), server)),
             client: client.map(|client| Publication::new(cx.id, slots.client.clone(), client)),
+            watched: Mutex::default(),
+        }
+    }
+
+    /// Calls `reread` whenever `files` differ from what they were when `seen`, until it is stopped. For none, nothing.
+    pub fn watch(
+        &self,
+        host: &Host,
+        files: Vec<PathBuf>,
+        seen: Fingerprint,
+        reread: impl Fn() + Send + Sync + 'static,
+    ) {
+        if !files.is_empty() {
+            let watched = files::watch(&host.control, files, seen, LOOK_INTERVAL, reread);
+            self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
         }
     }
 
@@ -219,6 +238,7 @@ impl AuthPublication {
     pub fn stop(&self) {
         self.server.iter().for_each(Publication::stop);
         self.client.iter().for_each(Publication::stop);
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

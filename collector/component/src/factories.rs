@@ -14,7 +14,7 @@
 //! ```
 //!
 //! `aliases: ["former"]`, `touches: |config| …` (what the component would reach out to), `lacks: |config, signal| …` (what is missing for
-//! a signal), `section: |section, problems| …` (what only the section can say, before it is parsed) and `files: |section, problems| …` (what the
+//! a signal), `offers: |config| …` (what an extension does for others, with these settings or, without any, at all), `section: |section, problems| …` (what only the section can say, before it is parsed) and `files: |section, problems| …` (what the
 //! files that it names say) may stand where needed, in this order.
 
 /// Defines a factory: its name, settings, signals, and what a change of the settings does. How it creates is for its kind.
@@ -28,6 +28,7 @@ macro_rules! factory {
         change: $change:expr
         $(, touches: $touches:expr)?
         $(, lacks: $lacks:expr)?
+        $(, offers: $offers:expr)?
         $(, pipelines: $pipelines:expr)?
         $(, section: $section:expr)?
         $(, files: $files:expr)?
@@ -99,6 +100,16 @@ macro_rules! factory {
             )?
 
             $(
+                fn offers(
+                    &self,
+                    settings: Option<&dyn $crate::factory::AnySettings>,
+                ) -> Vec<::phoenix_config::Capability> {
+                    let offers: fn(Option<&$settings>) -> Vec<::phoenix_config::Capability> = $offers;
+                    offers(settings.map($crate::factory::settings_of))
+                }
+            )?
+
+            $(
                 fn pipelines(&self, settings: &dyn $crate::factory::AnySettings) -> Vec<(String, String)> {
                     let pipelines: fn(&$settings) -> Vec<(String, String)> = $pipelines;
                     pipelines($crate::factory::settings_of(settings))
@@ -158,12 +169,12 @@ macro_rules! exporter_factory {
 
 /// Defines the factory of an extension; `create` is a function of settings and context.
 ///
-/// The short form `Factory: "name", Settings => Extension` is for extensions that others ask (for a token, for a client, for
+/// The short form `Factory: "name", Settings => Extension, |settings| capabilities` is for extensions that others ask (for a token, for a client, for
 /// headers), made by `new(&settings, &context)`: whoever asks keeps the way to it over a change, so every change is one
 /// without state.
 #[macro_export]
 macro_rules! extension_factory {
-    ($(#[$doc:meta])* $factory:ident: $name:literal, $settings:ty => $extension:ty) => {
+    ($(#[$doc:meta])* $factory:ident: $name:literal, $settings:ty => $extension:ty, $offers:expr) => {
         $crate::extension_factory! {
             $(#[$doc])*
             $factory: $name, $settings;
@@ -171,6 +182,7 @@ macro_rules! extension_factory {
             signals: [],
             change: |_, _| $crate::Change::stateless(),
             touches: <$settings>::touches,
+            offers: $offers,
         }
     };
     ($(#[$doc:meta])* $factory:ident: $name:literal, $settings:ty; create: $create:expr, $($rest:tt)*) => {

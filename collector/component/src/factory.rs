@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use phoenix_config::{Catalog, ComponentId, Kind, Known, Node, PipelineId, Problems, Shape};
+use phoenix_config::{Capability, Catalog, ComponentId, Kind, Known, Node, PipelineId, Problems, Shape};
 use phoenix_pdata::Signal;
 
 use crate::legacy;
@@ -147,6 +147,12 @@ pub trait Factory: Send + Sync {
 
     /// The pipelines that a connector's settings name, each behind its key: they must list it among their receivers.
     fn pipelines(&self, settings: &dyn AnySettings) -> Vec<(String, String)> {
+        let _ = settings;
+        Vec::new()
+    }
+
+    /// What an extension with these settings does for those that name it; without settings, what any of this type may do.
+    fn offers(&self, settings: Option<&dyn AnySettings>) -> Vec<Capability> {
         let _ = settings;
         Vec::new()
     }

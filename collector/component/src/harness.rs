@@ -7,7 +7,9 @@ pub mod golden;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use phoenix_config::{ComponentId, KeyPath, Kind, Location, Problems, Resolver, YamlProvider};
+use phoenix_config::{
+    ComponentId, EnvProvider, KeyPath, Kind, Location, Node, Problems, Resolver, YamlProvider,
+};
 
 use crate::factory::{CreateContext, Factory, Shared};
 use crate::{
@@ -266,18 +268,38 @@ pub fn with_context<R>(kind: Kind, id: &str, create: impl FnOnce(CreateContext<'
     create(CreateContext { id: &id, host: &host, status, shared: &shared })
 }
 
+/// The section at a path in the first YAML example of a README, whose variables are not set, and a report of its own.
+///
+/// # Panics
+/// If there is no such example or section.
+fn example(readme: &str, section: &str) -> (Node, Problems) {
+    let yaml =
+        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
+    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
+    let path = KeyPath::parse(section);
+    let section = root.at(&path).expect("the section").clone();
+    let problems = Problems::in_section(path, &section, &Location::nowhere());
+    (section, problems)
+}
+
 /// Asserts that a factory takes its section of the first YAML example in a README.
 ///
 /// # Panics
 /// If there is no such example or section, or what the factory says of it.
 pub fn assert_example_is_valid(factory: &dyn Factory, readme: &str, section: &str) {
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-    let path = KeyPath::parse(section);
-    let section = root.at(&path).expect("the section");
-    let mut problems = Problems::in_section(path, section, &Location::nowhere());
-    assert!(factory.parse(section, &mut problems).is_some(), "{problems}");
+    let (section, mut problems) = example(readme, section);
+    assert!(factory.parse(&section, &mut problems).is_some(), "{problems}");
     assert!(problems.is_empty(), "{problems}");
+}
+
+/// The settings in a section of the first YAML example in a README.
+///
+/// # Panics
+/// If there is no such example or section, or what is wrong with it.
+pub fn settings_of_example<T: phoenix_config::Settings>(readme: &str, section: &str) -> T {
+    let (section, mut problems) = example(readme, section);
+    let settings = phoenix_config::decode_checked(&section, &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    settings.expect("settings")
 }

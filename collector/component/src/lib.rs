@@ -24,6 +24,7 @@ mod contracts;
 mod cores;
 pub mod cpu;
 mod decisions;
+pub mod exporter_counts;
 mod factories;
 pub mod factory;
 pub mod files;

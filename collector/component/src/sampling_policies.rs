@@ -7,7 +7,8 @@
 //! Spans are not kept for a policy to read again: it sees each as it comes, and notes one number for the trace, with
 //! which it decides when the trace is due.
 //!
-//! An extension whose policies keep the traces of some customers:
+//! An extension whose policies keep the traces of some customers; its factory says
+//! `offers: |_| vec![Capability::SamplingPolicies]`:
 //!
 //! ```
 //! use std::any::Any;

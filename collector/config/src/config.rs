@@ -20,6 +20,7 @@ use crate::source::Location;
 pub struct Config {
     components: [Vec<Component>; Kind::ALL.len()],
     service: Service,
+    defined: read::Defined,
 }
 
 /// A component that is configured, whether or not a pipeline uses it.
@@ -84,6 +85,16 @@ impl Config {
     /// The component of a kind with this id.
     pub fn component(&self, kind: Kind, id: &ComponentId) -> Option<&Component> {
         self.components(kind).iter().find(|component| component.id == *id)
+    }
+
+    /// Whether there is a component of a kind with this id, or may be: also where its section cannot be read.
+    pub fn may_have(&self, kind: Kind, id: &ComponentId) -> bool {
+        self.defined.has(kind, id)
+    }
+
+    /// What may have been meant by an id of a kind that is not there.
+    pub fn help_for_missing(&self, kind: Kind, id: &ComponentId) -> Option<String> {
+        read::help_for_reference(id, &[kind], &self.defined)
     }
 
     /// What runs.

@@ -1,6 +1,7 @@
 //! How much is said: by own metrics, by the `debug` exporter.
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use crate::word::read_word;
+use serde::de::{Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -43,28 +44,39 @@ impl Serialize for Level {
 
 impl<'de> Deserialize<'de> for Level {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
-        deserializer.deserialize_str(LevelVisitor)
-    }
-}
-
-struct LevelVisitor;
-
-impl Visitor<'_> for LevelVisitor {
-    type Value = Level;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a level")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Level, E> {
-        let known = Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(text));
-        known.ok_or_else(|| E::unknown_variant(text, Level::NAMES))
+        let known = |text: &str| Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(text));
+        read_word(deserializer, Level::NAMES, known)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Level;
+
+    #[test]
+    fn nothing_keeps_the_default() {
+        #[derive(serde::Deserialize)]
+        #[serde(default)]
+        struct Holder {
+            level: Level,
+        }
+        impl Default for Holder {
+            fn default() -> Holder {
+                Holder { level: Level::Detailed }
+            }
+        }
+        impl crate::Settings for Holder {}
+        for (settings, level) in [
+            ("{level: }", Some(Level::Detailed)),
+            ("{level: '${env:PHOENIX_TEST_IS_NOT_SET:-}'}", None),
+            ("{level: BASIC}", Some(Level::Basic)),
+            ("{level: ''}", None),
+            ("{level: 5}", None),
+        ] {
+            let read = crate::decode_text::<Holder>(settings).ok().map(|holder| holder.level);
+            assert_eq!(read, level, "{settings}");
+        }
+    }
 
     #[test]
     fn reads_any_case() {

@@ -32,6 +32,7 @@ mod schema;
 mod source;
 mod suggest;
 mod url_password;
+mod word;
 mod yaml;
 
 pub use block::{Block, PresentBlock};
@@ -51,8 +52,9 @@ pub use problems::{Diagnostic, Problems, Readings, Severity};
 pub use provider::{EnvProvider, FileProvider, Provider, ProviderError, Retrieved, YamlProvider};
 pub use resolve::{Missing, Resolved, Resolver};
 pub use schema::{
-    ComponentShape, Described, Document, IgnoredType, Key, Page, Section, Shape, Status, Word, Written,
-    reference_page, written_section,
+    Capability, ComponentShape, Described, Document, IgnoredType, Key, Page, Reference, Section, Shape,
+    Status, Word, Written, reference_page, written_section,
 };
 pub use source::{Location, Source};
 pub use suggest::nearest;
+pub use word::read_word;

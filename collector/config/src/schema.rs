@@ -6,6 +6,7 @@
 mod described;
 mod json;
 mod reference;
+mod references;
 mod shape;
 
 #[cfg(test)]
@@ -14,4 +15,5 @@ mod tests;
 pub use described::{Described, Written, written_section};
 pub use json::{ComponentShape, Document, IgnoredType};
 pub use reference::{Page, reference_page};
+pub use references::{Capability, Reference};
 pub use shape::{Key, Section, Shape, Status, Word};

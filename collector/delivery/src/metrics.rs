@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use phoenix_component::{ComponentKey, Refusal};
+use phoenix_component::{ComponentKey, Refusal, exporter_counts};
 use phoenix_pdata::Signal;
 use phoenix_telemetry::{Counter, Description, Gauge, Histogram, Level, Measure, Metrics};
 
@@ -11,40 +11,21 @@ use crate::circuit::Change;
 use crate::queue::Made;
 use crate::retry::SHUTDOWN;
 
-/// What otelcol names by what one item of the signal is called.
-struct PerSignal {
-    sent: Description,
-    send_failed: Description,
-    enqueue_failed: Description,
-}
-
-macro_rules! per_signal {
+macro_rules! enqueue_failed {
     ($items:literal, $unit:literal, $words:literal) => {
-        PerSignal {
-            sent: Description {
-                name: concat!("otelcol_exporter_sent_", $items),
-                unit: $unit,
-                text: concat!("Number of ", $words, " successfully sent to destination."),
-            },
-            send_failed: Description {
-                name: concat!("otelcol_exporter_send_failed_", $items),
-                unit: $unit,
-                text: concat!("Number of ", $words, " in failed attempts to send to destination."),
-            },
-            enqueue_failed: Description {
-                name: concat!("otelcol_exporter_enqueue_failed_", $items),
-                unit: $unit,
-                text: concat!("Number of ", $words, " failed to be added to the sending queue."),
-            },
+        Description {
+            name: concat!("otelcol_exporter_enqueue_failed_", $items),
+            unit: $unit,
+            text: concat!("Number of ", $words, " failed to be added to the sending queue."),
         }
     };
 }
 
 /// By [`Signal::index`].
-const PER_SIGNAL: [PerSignal; 3] = [
-    per_signal!("spans", "{span}", "spans"),
-    per_signal!("metric_points", "{datapoint}", "metric points"),
-    per_signal!("log_records", "{record}", "log records"),
+const ENQUEUE_FAILED: [Description; 3] = [
+    enqueue_failed!("spans", "{span}", "spans"),
+    enqueue_failed!("metric_points", "{datapoint}", "metric points"),
+    enqueue_failed!("log_records", "{record}", "log records"),
 ];
 
 const QUEUE_SIZE: Description = Description {
@@ -195,7 +176,7 @@ impl Meter {
             detailed.histogram(description, &[("exporter", exporter.as_str())], Measure::Count, bounds)
         };
         Meter {
-            sent: metrics.counter(PER_SIGNAL[signal.index()].sent, &of_destination),
+            sent: metrics.counter(exporter_counts::sent(signal), &of_destination),
             enqueue_failed: OnceLock::new(),
             queue: has_queue.then(|| QueueGauges {
                 size: metrics.gauge(QUEUE_SIZE, &of_signal),
@@ -220,7 +201,7 @@ impl Meter {
     /// detailed otelcol also says why.
     pub(crate) fn failed(&self, cause: Cause, items: u64) {
         let exporter = ("exporter", self.exporter.as_str());
-        let description = PER_SIGNAL[self.signal.index()].send_failed;
+        let description = exporter_counts::send_failed(self.signal);
         let permanent = if cause.permanent { "true" } else { "false" };
         let why = [exporter, ("error.type", cause.error_type), ("error.permanent", permanent)];
         let attributes = if self.metrics.allows(Level::Detailed) { &why[..] } else { &why[..1] };
@@ -265,7 +246,7 @@ impl Meter {
 
     pub(crate) fn enqueue_failed(&self, items: u64) {
         let attributes = [("exporter", self.exporter.as_str())];
-        let description = PER_SIGNAL[self.signal.index()].enqueue_failed;
+        let description = ENQUEUE_FAILED[self.signal.index()];
         self.enqueue_failed.get_or_init(|| self.metrics.counter(description, &attributes)).add(items);
     }
 

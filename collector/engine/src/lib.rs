@@ -28,6 +28,7 @@ mod helper_meter;
 mod meter;
 mod phase;
 mod plan;
+mod references;
 mod spans;
 mod stage_node;
 mod timing;

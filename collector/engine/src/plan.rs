@@ -1,5 +1,6 @@
 //! A configuration as the graph that it describes, checked as far as that is possible without making
-//! anything: every component parsed, every signal supported, every connector used on both sides, no cycle.
+//! anything: every component parsed, every signal supported, every connector used on both sides, every extension that is named
+//! there, no cycle.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,11 +8,14 @@ use phoenix_component::factory::{Descriptor, Registry, SharedSettings};
 use phoenix_config::{ComponentId, Config, Kind, Pipeline, PipelineId, Problems};
 use phoenix_pdata::Signal;
 
+use crate::references;
+
 /// A checked graph, ready to be built. The default is a graph without anything.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Pipelines, those that feed others first.
     pub(crate) pipelines: Vec<PlannedPipeline>,
+    /// Extensions, those that others name first.
     pub(crate) extensions: Vec<ComponentId>,
     settings: HashMap<(Kind, ComponentId), SharedSettings>,
 }
@@ -63,7 +67,8 @@ impl Plan {
                 return None;
             }
         }
-        let extensions = config.service().extensions.clone();
+        references::check(config, &settings, registry, problems);
+        let extensions = references::order(config, &settings, registry, problems);
         (complete && !config.service().is_open && !problems.has_errors()).then_some(Plan {
             pipelines,
             extensions,

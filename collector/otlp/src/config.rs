@@ -71,22 +71,17 @@ fn read_code(text: &str) -> Option<Code> {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_config::{EnvProvider, KeyPath, Location, Opaque, Resolver, YamlProvider, decode_checked};
+    use phoenix_component::harness::settings_of_example;
+    use phoenix_config::Opaque;
 
     use super::*;
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../../../exporters/otlp_grpc/README.md");
-        let yaml =
-            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
-        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-        let path = KeyPath::parse("exporters::otlp_grpc");
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        let config = decode_checked::<OtlpGrpcConfig>(section, &mut problems).expect("valid settings");
-        assert!(problems.is_empty(), "{problems}");
+        let config: OtlpGrpcConfig = settings_of_example(
+            include_str!("../../../exporters/otlp_grpc/README.md"),
+            "exporters::otlp_grpc",
+        );
         assert_eq!(config.headers.get("x-tenant").map(Opaque::reveal), Some("default"));
         assert_eq!(config.sending_queue.get().map(|queue| queue.num_consumers), Some(10));
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use prost::Message as _;
 
-use crate::binary::free_port;
+use crate::binary::{collector, free_port};
 use crate::inside::Inside;
 use crate::load;
 
@@ -332,6 +332,46 @@ async fn changed_bytes_harm_nobody_else() {
     }
     serves(&inside, &ports, "everything");
     quiet(&inside).await;
+}
+
+/// Metrics, pages and health are asked for while somebody keeps 200 connections at each that say nothing, or ask and
+/// never read.
+#[test]
+fn silent_connections_keep_nobody_from_metrics_pages_and_health() {
+    let [metrics, zpages, health, otlp] = [(); 4].map(|()| free_port());
+    let yaml = format!(
+        "
+receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{otlp}'}}}}}}}}
+exporters: {{nop: }}
+extensions:
+  zpages: {{endpoint: '127.0.0.1:{zpages}'}}
+  health_check: {{endpoint: '127.0.0.1:{health}'}}
+service:
+  extensions: [zpages, health_check]
+  telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {metrics}}}}}}}}}]}}}}
+  pipelines: {{traces: {{receivers: [otlp], exporters: [nop]}}}}
+"
+    );
+    let running = collector().arg(format!("--config=yaml:{yaml}")).start_with_metrics();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes();
+    let mut open = Vec::new();
+    for (port, path) in [(metrics, "/metrics"), (zpages, "/debug/servicez"), (health, "/")] {
+        for beginning in [Vec::new(), b"GET / HT".to_vec(), get(path), get("/").repeat(50)] {
+            for _ in 0..50 {
+                let mut stream = connect(port, Duration::from_secs(20));
+                let _ = stream.write_all(&beginning);
+                open.push(stream);
+            }
+        }
+        let answer = ask(port, &get(path), b"\r\n\r\n");
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}: {}", String::from_utf8_lossy(&answer));
+    }
+    let scraped = ask(metrics, &get("/metrics"), b"reason=\"evicted\",receiver=\"zpages\"");
+    let scraped = String::from_utf8_lossy(&scraped);
+    let evicted = scraped.lines().find(|line| line.contains("reason=\"evicted\",receiver=\"zpages\""));
+    assert!(evicted.is_some(), "{scraped}");
+    drop(open);
+    assert_eq!(running.terminate(), 0);
 }
 
 /// Waits until nothing is left charged.

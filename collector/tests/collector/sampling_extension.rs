@@ -9,7 +9,7 @@ use phoenix_component::{
     BoxFuture, Change, Extension, Host, Lost, ObservedSpan, ObservedTrace, Publication, SamplingPolicies,
     SamplingPolicy, SamplingVote, Slot, StartError,
 };
-use phoenix_config::{Described, Kind, Settings};
+use phoenix_config::{Capability, Described, Kind, Settings};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -39,6 +39,7 @@ phoenix_component::extension_factory! {
     },
     signals: [],
     change: |_, _| Change::stateless(),
+    offers: |_| vec![Capability::SamplingPolicies],
 }
 
 struct Busy(Publication<dyn SamplingPolicies>);
@@ -124,13 +125,18 @@ async fn an_extension_of_ones_own_decides_and_its_settings_change() {
 
     // What nobody offers, or not like that, comes to nothing, and the rest goes on.
     for (policy, said) in [
-        ("type: bussy, bussy: {least: 5}", "unknown sampling policy type bussy"),
+        (
+            "type: bussy, bussy: {least: 5}",
+            "failed to resolve sampling policy type \"bussy\": no extension of that name",
+        ),
         ("type: busy, busy: {}", "unable to load extension busy: least must be a number"),
     ] {
-        match inside.apply(&configuration(port, &backend, 0, policy)).await {
-            Err(Ok(error)) => assert!(format!("{error:?}").contains(said), "{error:?}"),
-            other => panic!("{policy}: {other:?}"),
-        }
+        let error = match inside.apply(&configuration(port, &backend, 0, policy)).await {
+            Err(Ok(error)) => format!("{error:?}"),
+            Err(Err(problems)) => problems.to_string(),
+            Ok(_) => panic!("{policy}: taken"),
+        };
+        assert!(error.contains(said), "{error}");
     }
     decide(&inside, &mut client, 1).await;
 

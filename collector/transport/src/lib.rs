@@ -18,6 +18,7 @@ mod payload;
 pub mod probe;
 pub mod proxy;
 mod running;
+mod seats;
 pub mod settings;
 mod socket;
 pub mod tls;
@@ -30,6 +31,7 @@ pub use listen::{Aborted, Server};
 pub use metrics::{CONNECTIONS, REFUSED, ServerMetrics};
 pub use payload::Payload;
 pub use running::Reconfigure;
+pub use seats::WhenFull;
 pub use socket::Peer;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Notify, watch};
 
 use crate::metrics::ServerMetrics;
+use crate::seats::{AtWork, Seat, Seats, WhenFull};
 use crate::socket::{Peer, Plain, Socket};
 use crate::tls::TlsAcceptor;
 
@@ -47,11 +48,14 @@ pub(crate) enum Phase {
 pub(crate) struct Drain {
     phase: watch::Receiver<Phase>,
     live: Arc<Live>,
+    /// The connection's place, where connections make room for each other.
+    seat: Option<Arc<Seat>>,
 }
 
 #[derive(Default)]
 struct Live {
     connections: AtomicUsize,
+    seats: Arc<Seats>,
     requests: AtomicUsize,
     changed: Notify,
 }
@@ -60,10 +64,14 @@ struct Live {
 pub(crate) struct LiveGuard {
     live: Arc<Live>,
     request: bool,
+    seat: Option<Arc<Seat>>,
 }
 
 impl Drop for LiveGuard {
     fn drop(&mut self) {
+        if let Some(seat) = &self.seat {
+            seat.mark();
+        }
         if self.request {
             self.live.requests.fetch_sub(1, Relaxed);
         } else if self.live.connections.fetch_sub(1, Relaxed) == 1 {
@@ -88,12 +96,20 @@ impl Drain {
 
     pub(crate) fn request(&self) -> LiveGuard {
         self.live.requests.fetch_add(1, Relaxed);
-        LiveGuard { live: self.live.clone(), request: true }
+        if let Some(seat) = &self.seat {
+            seat.mark();
+        }
+        LiveGuard { live: self.live.clone(), request: true, seat: self.seat.clone() }
+    }
+
+    /// Notes, until dropped, that the server works on a request instead of waiting for the peer.
+    pub(crate) fn at_work(&self) -> Option<AtWork> {
+        self.seat.as_ref().map(Seat::work)
     }
 
     fn connection(&self) -> LiveGuard {
         self.live.connections.fetch_add(1, Relaxed);
-        LiveGuard { live: self.live.clone(), request: false }
+        LiveGuard { live: self.live.clone(), request: false, seat: None }
     }
 }
 
@@ -207,6 +223,8 @@ pub(crate) struct Listen {
     pub(crate) tls: Option<TlsAcceptor>,
     /// Connections open at a time.
     pub(crate) max_connections: usize,
+    /// What becomes of those beyond.
+    pub(crate) when_full: WhenFull,
     pub(crate) metrics: ServerMetrics,
 }
 
@@ -218,7 +236,7 @@ pub(crate) fn start<P: Protocol>(
 ) -> io::Result<Server> {
     let acceptor = lease.acceptor()?;
     let (phase, receiver) = watch::channel(Phase::Serving);
-    let drain = Drain { phase: receiver, live: Arc::default() };
+    let drain = Drain { phase: receiver, live: Arc::default(), seat: None };
     let core = listen.cores.iter().next().expect("there is at least one core");
     let accepting = core.spawn(accept_all(acceptor, listen.clone_for_accepting(), protocol, drain.clone()));
     Ok(Server { phase, drain, local_addr: lease.local_addr(), accepting })
@@ -230,6 +248,7 @@ impl Listen {
             cores: self.cores.clone(),
             tls: self.tls.clone(),
             max_connections: self.max_connections,
+            when_full: self.when_full,
             metrics: self.metrics.clone(),
         })
     }
@@ -360,35 +379,57 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 }
 
 fn deal<P: Protocol>(accepted: Accepted, listen: &Arc<Listen>, protocol: &Arc<P>, drain: &Drain) {
-    if drain.live.connections.load(Relaxed) >= listen.max_connections {
+    let place = match listen.when_full {
+        WhenFull::Refuse => {
+            (drain.live.connections.load(Relaxed) < listen.max_connections).then_some((None, false))
+        }
+        WhenFull::Evict => {
+            let taken = drain.live.seats.take(listen.max_connections);
+            taken.map(|(seated, evicted)| (Some(seated), evicted))
+        }
+    };
+    let Some((seated, evicted)) = place else {
         // Closing at once tells the client sooner than silence.
         listen.metrics.refused("connections");
         return;
+    };
+    if evicted {
+        listen.metrics.refused("evicted");
     }
     listen.metrics.connections.add(1);
-    let (live, drain, protocol, listen) =
-        (drain.connection(), drain.clone(), protocol.clone(), listen.clone());
+    let seat = seated.as_ref().map(|seated| seated.seat.clone());
+    let (live, protocol, listen) = (drain.connection(), protocol.clone(), listen.clone());
+    let drain = Drain { seat: seat.clone(), ..drain.clone() };
     let cores = listen.cores.clone();
     let core = cores.least_connections();
     let on_core = core.connection();
     core.spawn(async move {
-        let _guards = (live, on_core);
+        let _guards = (live, on_core, seated);
         let Ok((plain, peer)) = accepted.on_this_runtime() else { return };
-        let socket = match &listen.tls {
-            None => Socket::Plain(plain),
-            Some(tls) => match secure(tls, plain, &drain).await {
-                Ok(socket) => socket,
-                Err(reason) => {
-                    listen.metrics.refused("tls");
-                    tracing::debug!(%peer, reason, "tls handshake failed");
-                    return;
-                }
-            },
+        let serve = async {
+            let socket = match &listen.tls {
+                None => Socket::Plain(plain),
+                Some(tls) => match secure(tls, plain, &drain).await {
+                    Ok(socket) => socket,
+                    Err(reason) => {
+                        listen.metrics.refused("tls");
+                        tracing::debug!(%peer, reason, "tls handshake failed");
+                        return;
+                    }
+                },
+            };
+            let aborted = drain.clone();
+            tokio::select! {
+                () = protocol.serve(socket, peer, drain) => {}
+                () = aborted.reaches(Phase::Aborting) => {}
+            }
         };
-        let aborted = drain.clone();
-        tokio::select! {
-            () = protocol.serve(socket, peer, drain) => {}
-            () = aborted.reaches(Phase::Aborting) => {}
+        match seat {
+            None => serve.await,
+            Some(seat) => tokio::select! {
+                () = serve => {}
+                () = seat.is_evicted() => {}
+            },
         }
     });
 }

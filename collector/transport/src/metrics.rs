@@ -20,8 +20,9 @@ pub const REFUSED: Description = Description {
     text: "Requests and connections refused by the transport, by reason.",
 };
 
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 19] = [
     "connections",
+    "evicted",
     "tls",
     "handshake",
     "pings",

@@ -8,6 +8,7 @@ use phoenix_component::{Budget, Cores, ListenerLease};
 
 use crate::listen::{self, Listen, Protocol, Server};
 use crate::metrics::ServerMetrics;
+use crate::seats::WhenFull;
 use crate::tls::TlsAcceptor;
 
 /// What a server shares with all of its connections.
@@ -42,11 +43,12 @@ impl<S, O> Reconfigure<S, O> {
     }
 }
 
-/// Starts to serve on `lease`, with at most `max_connections` open at a time.
+/// Starts to serve on `lease`, with at most `max_connections` open at a time; `when_full` says what becomes of
+/// those beyond.
 pub(crate) fn start<S, O>(
     lease: &ListenerLease,
     tls: Option<TlsAcceptor>,
-    max_connections: usize,
+    (max_connections, when_full): (usize, WhenFull),
     shared: Shared<S, O>,
 ) -> io::Result<(Server, Reconfigure<S, O>)>
 where
@@ -54,6 +56,6 @@ where
 {
     let (cores, metrics) = (shared.cores.clone(), shared.metrics.clone());
     let current = Arc::new(Current(ArcSwap::from_pointee(shared)));
-    let listen = Listen { cores, tls, max_connections, metrics };
+    let listen = Listen { cores, tls, max_connections, when_full, metrics };
     Ok((listen::start(lease, listen, current.clone())?, Reconfigure(current)))
 }

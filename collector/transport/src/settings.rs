@@ -22,7 +22,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use phoenix_config::{OpaqueMap, Problems};
 use serde::de::IgnoredAny;
 
-pub use auth::{AuthSettings, HttpAuthSettings};
+pub use auth::{AuthSettings, GrpcAuthSettings, HttpAuthSettings};
 pub use compression::{Compression, CompressionParams};
 pub use grpc::{Dialer, GrpcClientBlock, GrpcServerSettings, validate_grpc_client};
 pub use http::{Cookies, Cors, HttpClientBlock, HttpServerSettings, validate_http_client};

@@ -1,10 +1,9 @@
 use phoenix_component::Touch;
-use phoenix_config::{Described, PresentBlock, Problems, Settings};
-use serde::Deserialize;
+use phoenix_config::{Described, PresentBlock, Problems, Settings, read_word};
+use serde::{Deserialize, Deserializer};
 
 /// How much is written of each request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Described)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Described)]
 #[described(rename_all = "lowercase", any_case)]
 pub enum Verbosity {
     /// One line of counts.
@@ -16,16 +15,15 @@ pub enum Verbosity {
     Detailed,
 }
 
-impl TryFrom<String> for Verbosity {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Verbosity, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "basic" => Ok(Verbosity::Basic),
-            "normal" => Ok(Verbosity::Normal),
-            "detailed" => Ok(Verbosity::Detailed),
-            _ => Err(format!("verbosity {text:?} is not known: one of basic, normal, detailed")),
-        }
+impl<'de> Deserialize<'de> for Verbosity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Verbosity, D::Error> {
+        let known = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "basic" => Some(Verbosity::Basic),
+            "normal" => Some(Verbosity::Normal),
+            "detailed" => Some(Verbosity::Detailed),
+            _ => None,
+        };
+        read_word(deserializer, &["basic", "normal", "detailed"], known)
     }
 }
 

@@ -2,13 +2,13 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use phoenix_component::exporter_counts::ExporterCounts;
 use phoenix_component::{Batch, BoxFuture, Exporter, Host, Lost, Refusal, StartError};
 use phoenix_pdata::Signal;
 use phoenix_telemetry::Metrics;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::metrics::DebugMetrics;
 use crate::output::{self, Target};
 use crate::sampler::Sampler;
 use crate::{DebugConfig, Verbosity};
@@ -27,7 +27,7 @@ pub struct Debug {
     turn: Arc<Semaphore>,
     sampler: Mutex<Sampler>,
     epoch: Instant,
-    metrics: DebugMetrics,
+    metrics: ExporterCounts,
 }
 
 impl Debug {
@@ -43,7 +43,7 @@ impl Debug {
             turn: Arc::new(Semaphore::new(1)),
             sampler: Mutex::new(Sampler::new(config.sampling_initial, config.sampling_thereafter)),
             epoch: Instant::now(),
-            metrics: DebugMetrics::new(metrics, id, signal),
+            metrics: ExporterCounts::new(metrics, id, signal),
         }
     }
 

@@ -7,7 +7,6 @@ mod config;
 mod detailed;
 mod exporter;
 mod go;
-mod metrics;
 mod normal;
 mod output;
 mod sampler;

@@ -169,7 +169,7 @@ impl Work {
             let mut records = Vec::with_capacity(groups.len());
             for group in groups.iter() {
                 let bytes = layout.record(batch.signal, &group.payload).map_err(|error| {
-                    self.metrics.failed(batch.items);
+                    self.metrics.items.failed(batch.items);
                     Refusal::permanent("encode", format!("the request cannot be written: {error}"))
                 })?;
                 records.push(Record { path: group.path.clone(), bytes });
@@ -181,9 +181,9 @@ impl Work {
                     self.works();
                     self.metrics.written_bytes.add(written.bytes);
                     self.metrics.rotations.add(written.rotations);
-                    self.metrics.sent.add(groups.iter().map(|group| group.items).sum());
+                    self.metrics.items.sent.add(groups.iter().map(|group| group.items).sum());
                     if *nameless > 0 {
-                        self.metrics.failed(*nameless);
+                        self.metrics.items.failed(*nameless);
                     }
                     return Ok(());
                 }
@@ -194,7 +194,7 @@ impl Work {
                     self.drop_group(groups, &bad, &error);
                 }
                 Err(error) => {
-                    self.metrics.failed(batch.items);
+                    self.metrics.items.failed(batch.items);
                     self.metrics.refused_requests.add(1);
                     self.failed(&error);
                     return Err(Refusal::retryable("file", error.to_string()).after(RETRY_AFTER));
@@ -236,7 +236,7 @@ impl Work {
             false => group.path == bad || !group.path.starts_with(bad),
         });
         let after: u64 = groups.iter().map(|group| group.items).sum();
-        self.metrics.failed(before - after);
+        self.metrics.items.failed(before - after);
         tracing::warn!(exporter = self.id, items = before - after, %error, "an attribute names no possible file; its data is dropped");
     }
 

@@ -1,3 +1,4 @@
+use phoenix_component::exporter_counts::ExporterCounts;
 use phoenix_pdata::Signal;
 use phoenix_telemetry::{Counter, Description, Metrics};
 
@@ -17,49 +18,20 @@ const REFUSALS: Description = Description {
 /// What the exporter of one signal counts.
 #[derive(Clone, Debug)]
 pub(crate) struct FileMetrics {
-    pub(crate) sent: Counter,
+    pub(crate) items: ExporterCounts,
     pub(crate) written_bytes: Counter,
     pub(crate) rotations: Counter,
     pub(crate) refused_requests: Counter,
-    metrics: Metrics,
-    id: String,
-    failed: Description,
 }
 
 impl FileMetrics {
     pub(crate) fn new(metrics: &Metrics, id: &str, signal: Signal) -> FileMetrics {
-        let (sent, failed) = descriptions(signal);
         let attributes = [("exporter", id)];
         FileMetrics {
-            sent: metrics.counter(sent, &attributes),
+            items: ExporterCounts::new(metrics, id, signal),
             written_bytes: metrics.counter(WRITTEN, &attributes),
             rotations: metrics.counter(ROTATIONS, &attributes),
             refused_requests: metrics.counter(REFUSALS, &attributes),
-            metrics: metrics.clone(),
-            id: id.to_owned(),
-            failed,
         }
     }
-
-    /// Rare: the counter comes into being with the first failure, as in otelcol.
-    pub(crate) fn failed(&self, items: u64) {
-        self.metrics.counter(self.failed, &[("exporter", &self.id)]).add(items);
-    }
-}
-
-const fn descriptions(signal: Signal) -> (Description, Description) {
-    const SENT: &str = "Items that were written.";
-    const FAILED: &str = "Items in failed attempts to write them.";
-    let (sent, failed, unit) = match signal {
-        Signal::Traces => ("otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans", "{span}"),
-        Signal::Metrics => (
-            "otelcol_exporter_sent_metric_points",
-            "otelcol_exporter_send_failed_metric_points",
-            "{datapoint}",
-        ),
-        Signal::Logs => {
-            ("otelcol_exporter_sent_log_records", "otelcol_exporter_send_failed_log_records", "{record}")
-        }
-    };
-    (Description { name: sent, unit, text: SENT }, Description { name: failed, unit, text: FAILED })
 }

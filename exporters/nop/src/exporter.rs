@@ -1,8 +1,8 @@
 use std::any::Any;
 
-use phoenix_component::{Batch, BoxFuture, Exporter, Lost, Refusal};
+use phoenix_component::{Batch, BoxFuture, Exporter, Lost, Refusal, exporter_counts};
 use phoenix_pdata::Signal;
-use phoenix_telemetry::{Counter, Description, Metrics};
+use phoenix_telemetry::{Counter, Metrics};
 use tokio::time::Instant;
 
 /// An exporter that takes everything and sends nothing.
@@ -13,28 +13,7 @@ pub struct Nop {
 impl Nop {
     /// The exporter of one signal, which counts what it takes as sent.
     pub fn new(metrics: &Metrics, id: &str, signal: Signal) -> Nop {
-        Nop { sent: metrics.counter(sent(signal), &[("exporter", id)]) }
-    }
-}
-
-/// otelcol's own name for what an exporter has sent.
-const fn sent(signal: Signal) -> Description {
-    match signal {
-        Signal::Traces => Description {
-            name: "otelcol_exporter_sent_spans",
-            unit: "{span}",
-            text: "Number of spans successfully sent to destination.",
-        },
-        Signal::Metrics => Description {
-            name: "otelcol_exporter_sent_metric_points",
-            unit: "{datapoint}",
-            text: "Number of metric points successfully sent to destination.",
-        },
-        Signal::Logs => Description {
-            name: "otelcol_exporter_sent_log_records",
-            unit: "{record}",
-            text: "Number of log record successfully sent to destination.",
-        },
+        Nop { sent: metrics.counter(exporter_counts::sent(signal), &[("exporter", id)]) }
     }
 }
 

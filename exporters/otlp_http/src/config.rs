@@ -158,22 +158,14 @@ pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_config::{EnvProvider, KeyPath, Location, Resolver, YamlProvider, decode_checked};
+    use phoenix_component::harness::settings_of_example;
 
     use super::*;
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../README.md");
-        let yaml =
-            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
-        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-        let path = KeyPath::parse("exporters::otlp_http");
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        let config = decode_checked::<OtlpHttpConfig>(section, &mut problems).expect("valid settings");
-        assert!(problems.is_empty(), "{problems}");
+        let config: OtlpHttpConfig =
+            settings_of_example(include_str!("../README.md"), "exporters::otlp_http");
         assert_eq!(config.url(Signal::Logs).as_deref(), Some("https://backend.example/otlp/v1/logs"));
     }
 

@@ -10,7 +10,7 @@ use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, P
 use phoenix_pdata::{Codings, Signal};
 use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
-use phoenix_transport::http::client::{Client, Destination, SendError};
+use phoenix_transport::http::client::{self, Client, Destination};
 use phoenix_transport::instrumentation::{HttpKey, HttpMetrics};
 use phoenix_transport::settings::AuthSettings;
 use phoenix_transport::trace;
@@ -119,7 +119,7 @@ impl Push for HttpPush {
         }
         let response = response.map_err(|error| {
             trace::failed(&mut attempt, &error);
-            refusal(error)
+            error.into_refusal()
         })?;
         if !response.status.is_success() {
             trace::failed(&mut attempt, &response.status);
@@ -139,19 +139,6 @@ impl Push for HttpPush {
     }
 
     fn timed_out(&self) -> Refusal {
-        Refusal::retryable("timeout", "failed to make an HTTP request: context deadline exceeded")
+        client::timed_out()
     }
-}
-
-/// Whatever kept the backend from answering may pass.
-fn refusal(error: SendError) -> Refusal {
-    let reason = match &error {
-        SendError::Timeout { .. } => "timeout",
-        SendError::Connect { .. } => "connect",
-        SendError::Exchange { .. } => "exchange",
-        SendError::Redirect { .. } => "redirect",
-        SendError::Unauthorized(refusal) => return refusal.clone(),
-        SendError::Compress(_) => return Refusal::permanent("compress", error.to_string()),
-    };
-    Refusal::retryable(reason, error.to_string())
 }

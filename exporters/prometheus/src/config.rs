@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use phoenix_component::{Action, Leases, Touch};
+use phoenix_component::Touch;
 use phoenix_config::{Described, GoDuration, Problems, Settings};
 use phoenix_prometheus::{Naming, Options, Strategy};
+use phoenix_transport::probe;
 use phoenix_transport::settings::{NotYet, refuse};
 use phoenix_transport::side_server_settings;
 use serde::Deserialize;
@@ -91,12 +92,7 @@ impl Settings for PrometheusConfig {
 impl PrometheusConfig {
     /// What a start would reach out to: its listener.
     pub(crate) fn touches(&self) -> Vec<Touch> {
-        let http = self.http();
-        let probe = move || async move {
-            let leased = http.listen(&Leases::default());
-            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
-        };
-        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
+        vec![probe::listen("endpoint", self.transport, &self.endpoint)]
     }
 
     /// How metrics are translated.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phoenix_component::Touch;
-use phoenix_config::{Block, ComponentId, Described, GoDuration, OpaqueMap, Problems, Settings};
+use phoenix_config::{Block, Capability, ComponentId, Described, GoDuration, OpaqueMap, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings};
 use phoenix_prometheus::{Naming, Options, Strategy};
 use phoenix_transport::compression::Encoding;
@@ -128,6 +128,7 @@ pub struct RemoteWriteQueue {
     #[described(min = 1)]
     pub num_consumers: i64,
     /// The extension that keeps it on disk. Not in otelcol.
+    #[described(names = Capability::Storage)]
     pub storage: Option<ComponentId>,
 }
 
@@ -369,22 +370,14 @@ impl RemoteWriteConfig {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_config::{EnvProvider, KeyPath, Location, Resolver, YamlProvider, decode_checked};
+    use phoenix_component::harness::settings_of_example;
 
     use super::*;
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../README.md");
-        let yaml =
-            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
-        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-        let path = KeyPath::parse("exporters::prometheus_remote_write");
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        let config = decode_checked::<RemoteWriteConfig>(section, &mut problems).expect("valid settings");
-        assert!(problems.is_empty(), "{problems}");
+        let config: RemoteWriteConfig =
+            settings_of_example(include_str!("../README.md"), "exporters::prometheus_remote_write");
         let options = config.translation();
         assert!(options.resource_labels && options.scope_labels && options.target_info);
         assert_eq!(options.external_labels, [("cluster".to_owned(), "eu-1".to_owned())]);

@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 
-use phoenix_component::{Action, AdminEndpoint, Leases, Touch};
+use phoenix_component::{AdminEndpoint, Touch};
 use phoenix_config::{Described, Opaque, Problems, Settings};
+use phoenix_transport::probe;
+use phoenix_transport::settings::Transport;
 use serde::Deserialize;
 
 /// Settings of the `admin` extension.
@@ -34,16 +36,15 @@ pub(crate) fn is_local(address: Option<SocketAddr>) -> bool {
 impl AdminConfig {
     /// What a start would reach out to: its listeners.
     pub(crate) fn touches(&self) -> Vec<Touch> {
-        let endpoint = self.endpoint.clone();
-        let probe = move || async move {
-            let leases = Leases::default();
-            let leased = match AdminEndpoint::parse(&endpoint)? {
-                AdminEndpoint::Unix(path) => leases.listen_unix(&path),
-                AdminEndpoint::Loopback(address) => leases.listen_tcp(&address),
-            };
-            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
+        let listen = match AdminEndpoint::parse(&self.endpoint) {
+            Ok(AdminEndpoint::Unix(path)) => {
+                probe::listen("endpoint", Transport::Unix, &path.display().to_string())
+            }
+            Ok(AdminEndpoint::Loopback(address)) => probe::listen("endpoint", Transport::Tcp, &address),
+            // It was refused when it was read.
+            Err(_) => return Vec::new(),
         };
-        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
+        vec![listen]
     }
 }
 

@@ -2,8 +2,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use phoenix_component::harness::assert_example_is_valid;
 use phoenix_component::*;
-use phoenix_config::{KeyPath, Location, Opaque, Resolver, YamlProvider};
+use phoenix_config::Opaque;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -285,16 +286,7 @@ async fn a_collector_that_is_not_up_says_so_and_a_bad_endpoint_stops_the_start()
 
 #[test]
 fn the_example_of_the_readme_is_valid() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-    let path = KeyPath::parse("extensions::admin");
-    let section = root.at(&path).expect("the section");
-    let mut problems = Problems::in_section(path, section, &Location::nowhere());
-    assert!(AdminFactory.parse(section, &mut problems).is_some(), "{problems}");
-    assert!(problems.is_empty(), "{problems}");
+    assert_example_is_valid(&AdminFactory, include_str!("../README.md"), "extensions::admin");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use phoenix_component::auth::{AuthPublication, ClientAuth};
 use phoenix_component::factory::CreateContext;
-use phoenix_component::files::{self, Fingerprint, LOOK_INTERVAL, Watched};
+use phoenix_component::files::{self, Fingerprint};
 use phoenix_component::{BoxFuture, ClientInfo, Extension, Host, Refusal, StartError};
 use tokio::time::Instant;
 
@@ -20,7 +20,6 @@ pub struct BasicAuth {
     seen: Fingerprint,
     id: String,
     publication: AuthPublication,
-    watched: Mutex<Option<Watched>>,
 }
 
 #[derive(Clone)]
@@ -97,16 +96,16 @@ impl BasicAuth {
             }
             (None, None) => return Err(StartError::new("no credential source provided")),
         };
-        Ok(BasicAuth { side, files, seen, id: cx.id.to_string(), publication, watched: Mutex::default() })
+        Ok(BasicAuth { side, files, seen, id: cx.id.to_string(), publication })
     }
 }
 
 impl Extension for BasicAuth {
     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async move {
-            if !self.files.is_empty() {
-                let (side, id) = (self.side.clone(), self.id.clone());
-                let reread = move || match side.read_again() {
+            let (side, id) = (self.side.clone(), self.id.clone());
+            self.publication.watch(host, self.files.clone(), self.seen.clone(), move || {
+                match side.read_again() {
                     Ok(()) => tracing::info!(extension = id, "credentials were read again"),
                     Err(error) => {
                         tracing::error!(
@@ -115,11 +114,8 @@ impl Extension for BasicAuth {
                             "credentials could not be read again, those before stay"
                         );
                     }
-                };
-                let seen = self.seen.clone();
-                let watched = files::watch(&host.control, self.files.clone(), seen, LOOK_INTERVAL, reread);
-                *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
-            }
+                }
+            });
             self.publication.start(host);
             Ok(())
         })
@@ -131,7 +127,6 @@ impl Extension for BasicAuth {
 
     fn stop(&self, _deadline: Instant) -> BoxFuture<'_, ()> {
         self.publication.stop();
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async {})
     }
 }

@@ -10,12 +10,18 @@ pub mod htpasswd;
 mod server;
 mod sha_crypt;
 
+use phoenix_config::Capability;
+
 pub use config::{BasicAuthConfig, ClientAuthSettings, HtpasswdSettings};
 pub use extension::BasicAuth;
 
 phoenix_component::extension_factory! {
     /// Makes `basicauth` extensions.
-    BasicAuthFactory: "basicauth", BasicAuthConfig => BasicAuth
+    BasicAuthFactory: "basicauth", BasicAuthConfig => BasicAuth, |config| match config {
+        None => vec![Capability::ServerAuth, Capability::ClientAuth],
+        Some(config) if config.htpasswd.get().is_some() => vec![Capability::ServerAuth],
+        Some(_) => vec![Capability::ClientAuth],
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName};
@@ -8,7 +8,7 @@ use phoenix_component::auth::{
     AuthPublication, ClientAuth, Decision, Denied, DeniedBecause, Identity, Presented, ServerAuth,
 };
 use phoenix_component::factory::CreateContext;
-use phoenix_component::files::{self, Fingerprint, LOOK_INTERVAL, Watched};
+use phoenix_component::files::{self, Fingerprint};
 use phoenix_component::{BoxFuture, ClientInfo, Extension, Host, Refusal, StartError};
 use tokio::time::Instant;
 
@@ -21,7 +21,6 @@ pub struct BearerTokenAuth {
     file: Option<(PathBuf, Fingerprint)>,
     id: String,
     publication: AuthPublication,
-    watched: Mutex<Option<Watched>>,
 }
 
 struct Auth {
@@ -64,7 +63,6 @@ impl BearerTokenAuth {
             auth,
             file,
             id: cx.id.to_string(),
-            watched: Mutex::default(),
         })
     }
 }
@@ -98,8 +96,7 @@ impl Extension for BearerTokenAuth {
                         );
                     }
                 };
-                let watched = files::watch(&host.control, vec![file], seen, LOOK_INTERVAL, reread);
-                *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
+                self.publication.watch(host, vec![file], seen, reread);
             }
             self.publication.start(host);
             Ok(())
@@ -112,7 +109,6 @@ impl Extension for BearerTokenAuth {
 
     fn stop(&self, _deadline: Instant) -> BoxFuture<'_, ()> {
         self.publication.stop();
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async {})
     }
 }
@@ -149,6 +145,7 @@ impl ClientAuth for Auth {
 mod tests {
     use phoenix_component::StatusReporter;
     use phoenix_component::factory::Shared;
+    use phoenix_component::files::LOOK_INTERVAL;
     use phoenix_config::{ComponentId, Kind};
 
     use super::*;

@@ -7,12 +7,15 @@ mod config;
 mod extension;
 mod tokens;
 
+use phoenix_config::Capability;
+
 pub use config::BearerTokenAuthConfig;
 pub use extension::BearerTokenAuth;
 
 phoenix_component::extension_factory! {
     /// Makes `bearertokenauth` extensions.
-    BearerTokenAuthFactory: "bearertokenauth", BearerTokenAuthConfig => BearerTokenAuth
+    BearerTokenAuthFactory: "bearertokenauth", BearerTokenAuthConfig => BearerTokenAuth,
+    |_| vec![Capability::ServerAuth, Capability::ClientAuth]
 }
 
 #[cfg(test)]

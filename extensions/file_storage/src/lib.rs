@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use phoenix_component::factory::{Stability, Support};
 use phoenix_component::{Change, StateFate};
+use phoenix_config::Capability;
 
 pub use config::{Compaction, FileStorageConfig};
 pub use extension::FileStorage;
@@ -30,6 +31,7 @@ phoenix_component::extension_factory! {
         ))),
     },
     touches: FileStorageConfig::touches,
+    offers: |_| vec![Capability::Storage],
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use http::{HeaderName, HeaderValue};
 use phoenix_component::Touch;
-use phoenix_config::{ComponentId, Described, Opaque, Problems, Settings};
+use phoenix_config::{Capability, ComponentId, Described, Opaque, Problems, Settings};
 use serde::Deserialize;
 
 /// Settings of the `headers_setter` extension: otelcol's keys.
@@ -11,6 +11,7 @@ pub struct HeadersSetterConfig {
     #[described(required)]
     pub headers: Vec<HeaderSettings>,
     /// An authenticator of clients that goes first.
+    #[described(names = Capability::ClientAuth)]
     pub additional_auth: String,
 }
 

@@ -1,10 +1,10 @@
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use phoenix_component::auth::{AuthPublication, ClientAuth};
 use phoenix_component::factory::CreateContext;
-use phoenix_component::files::{self, Fingerprint, LOOK_INTERVAL, Watched};
+use phoenix_component::files::{self, Fingerprint};
 use phoenix_component::{BoxFuture, ClientInfo, Extension, Host, Refusal, Slot, StartError};
 use phoenix_config::ComponentId;
 use tokio::time::Instant;
@@ -18,7 +18,6 @@ pub struct HeadersSetter {
     seen: Fingerprint,
     id: String,
     publication: AuthPublication,
-    watched: Mutex<Option<Watched>>,
 }
 
 struct Auth {
@@ -47,13 +46,10 @@ impl HeadersSetter {
             "" => None,
             id => Some(ComponentId::parse(id).map_err(StartError::because)?),
         };
-        if additional.as_ref() == Some(cx.id) {
-            return Err(StartError::new("additional_auth: the extension cannot go before itself"));
-        }
         let auth =
             Arc::new(Auth { headers: headers.map_err(StartError::new)?, additional, first: OnceLock::new() });
         let publication = AuthPublication::new(cx, None, Some(auth.clone()));
-        Ok(HeadersSetter { auth, seen, id: cx.id.to_string(), publication, watched: Mutex::default() })
+        Ok(HeadersSetter { auth, seen, id: cx.id.to_string(), publication })
     }
 }
 
@@ -61,26 +57,20 @@ impl Extension for HeadersSetter {
     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async move {
             if let Some(additional) = &self.auth.additional {
-                let first = host.capabilities.client_auth(additional).map_err(|error| {
-                    StartError::new(format!("additional_auth: {error}; name it before this extension"))
-                })?;
+                let first = host.capabilities.client_auth(additional);
+                let first = first.map_err(|error| StartError::new(format!("additional_auth: {error}")))?;
                 self.auth.first.get_or_init(|| first);
             }
-            let files = self.auth.files();
-            if !files.is_empty() {
-                let (auth, id) = (self.auth.clone(), self.id.clone());
-                let reread = move || {
-                    for error in auth.headers.iter().filter_map(|header| header.read_again().err()) {
-                        tracing::error!(
-                            extension = id,
-                            error,
-                            "a value could not be read again, the one before stays"
-                        );
-                    }
-                };
-                let watched = files::watch(&host.control, files, self.seen.clone(), LOOK_INTERVAL, reread);
-                *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
-            }
+            let (auth, id) = (self.auth.clone(), self.id.clone());
+            self.publication.watch(host, self.auth.files(), self.seen.clone(), move || {
+                for error in auth.headers.iter().filter_map(|header| header.read_again().err()) {
+                    tracing::error!(
+                        extension = id,
+                        error,
+                        "a value could not be read again, the one before stays"
+                    );
+                }
+            });
             self.publication.start(host);
             Ok(())
         })
@@ -92,7 +82,6 @@ impl Extension for HeadersSetter {
 
     fn stop(&self, _deadline: Instant) -> BoxFuture<'_, ()> {
         self.publication.stop();
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async {})
     }
 }

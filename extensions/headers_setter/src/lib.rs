@@ -5,12 +5,14 @@ mod config;
 mod extension;
 mod headers;
 
+use phoenix_config::Capability;
+
 pub use config::{ActionKind, HeaderSettings, HeadersSetterConfig};
 pub use extension::HeadersSetter;
 
 phoenix_component::extension_factory! {
     /// Makes `headers_setter` extensions.
-    HeadersSetterFactory: "headers_setter", HeadersSetterConfig => HeadersSetter
+    HeadersSetterFactory: "headers_setter", HeadersSetterConfig => HeadersSetter, |_| vec![Capability::ClientAuth]
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-use phoenix_component::{Action, Leases, Touch};
+use phoenix_component::Touch;
 use phoenix_config::{Block, Described, GoDuration, PresentBlock, Problems, Settings};
+use phoenix_transport::probe;
 use phoenix_transport::settings::{
     GrpcServerSettings, NO_LIMITER, NotYet, ServerKeepalive, TlsServerSettings, Transport, refuse,
     refuse_limiters,
@@ -281,16 +282,7 @@ impl HealthCheckConfig {
     pub(crate) fn touches(&self) -> Vec<Touch> {
         let touch = |(protocol, endpoint, transport, _): (&str, String, Transport, _)| {
             let key = if self.use_v2 { format!("{protocol}::endpoint") } else { "endpoint".to_owned() };
-            let listener = endpoint.clone();
-            let probe = move || async move {
-                let leases = Leases::default();
-                let leased = match transport {
-                    Transport::Tcp => leases.listen_tcp(&listener),
-                    Transport::Unix => leases.listen_unix(listener.as_ref()),
-                };
-                leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
-            };
-            Touch::new(&key, Action::Listen, &endpoint, probe)
+            probe::listen(&key, transport, &endpoint)
         };
         self.listeners().into_iter().map(touch).collect()
     }

@@ -8,7 +8,7 @@ use http::{Response, request};
 use phoenix_component::{BoxFuture, Budget, Cores, Extension, Host, StartError};
 use phoenix_transport::http::server::{HttpService, Request};
 use phoenix_transport::http::side::SideServer;
-use phoenix_transport::{Server, ServerMetrics, grpc};
+use phoenix_transport::{Server, ServerMetrics, WhenFull, grpc};
 
 use crate::HealthCheckConfig;
 use crate::answer::{Up, answer};
@@ -109,7 +109,11 @@ impl HealthCheck {
         if let Some(settings) = self.config.grpc.get().map(crate::StatusGrpc::grpc) {
             let lease = settings.listen(&host.leases).map_err(StartError::because)?;
             let tls = settings.tls().map_err(StartError::because)?;
-            let options = grpc::server::Options { max_connections: GRPC_CONNECTIONS, ..settings.options() };
+            let options = grpc::server::Options {
+                max_connections: GRPC_CONNECTIONS,
+                when_full: WhenFull::Evict,
+                ..settings.options()
+            };
             let metrics = ServerMetrics::new(&host.metrics, &self.id, "grpc");
             let (cores, budget) = (Cores::of(host.control.clone()), Budget::new(GRPC_BUDGET_BYTES));
             let service = HealthService(source);

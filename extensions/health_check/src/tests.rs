@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use phoenix_component::harness::assert_example_is_valid;
 use phoenix_component::{
     ApplyAnswer, ApplyConditions, BoxFuture, ChangeError, Collector, ComponentBook, ComponentKey,
     ConfigRequest, Cores, EffectiveConfig, FeatureGate, Host, LogLevel, LogLevelState, PipelineStatus,
@@ -136,11 +137,7 @@ fn parse(yaml: &str) -> Problems {
 
 #[test]
 fn the_example_of_the_readme_is_valid() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let problems = parse(yaml);
-    assert!(problems.is_empty(), "{problems}");
+    assert_example_is_valid(&HealthCheckFactory, include_str!("../README.md"), "extensions::health_check");
 }
 
 #[test]

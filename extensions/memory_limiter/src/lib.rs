@@ -11,6 +11,7 @@ use std::sync::Arc;
 use phoenix_component::Change;
 use phoenix_component::factory::{Stability, Support};
 use phoenix_component::limiter::MemoryLimiterConfig;
+use phoenix_config::Capability;
 
 pub use extension::MemoryLimiter;
 
@@ -20,6 +21,7 @@ phoenix_component::extension_factory! {
     create: |config, cx| Ok(Arc::new(MemoryLimiter::new(config, cx))),
     signals: Support::all(Stability::Beta),
     change: |_, _| Change::stateless(),
+    offers: |_| vec![Capability::Middleware],
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ impl OAuth2Client {
     /// # Errors
     /// None: what can be wrong shows at its start.
     pub fn new(config: &OAuth2ClientConfig, cx: &CreateContext<'_>) -> Result<OAuth2Client, StartError> {
-        let source = Arc::new(TokenSource::new(config.clone()));
+        let source = Arc::new(TokenSource::new(config.clone(), &cx.host.metrics, &cx.id.to_string()));
         Ok(OAuth2Client { publication: AuthPublication::new(cx, None, Some(source.clone())), source })
     }
 }

@@ -2,15 +2,18 @@
 
 mod config;
 mod extension;
+mod metrics;
 mod token;
 mod token_source;
+
+use phoenix_config::Capability;
 
 pub use config::OAuth2ClientConfig;
 pub use extension::OAuth2Client;
 
 phoenix_component::extension_factory! {
     /// Makes `oauth2client` extensions.
-    OAuth2ClientFactory: "oauth2client", OAuth2ClientConfig => OAuth2Client
+    OAuth2ClientFactory: "oauth2client", OAuth2ClientConfig => OAuth2Client, |_| vec![Capability::ClientAuth]
 }
 
 #[cfg(test)]

@@ -1,19 +1,23 @@
 //! Fetches tokens: one request at a time, whoever waits for it.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::StatusCode;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use phoenix_component::auth::ClientAuth;
 use phoenix_component::{BoxFuture, ClientInfo, Host, Refusal, StartError};
+use phoenix_telemetry::Metrics;
 use phoenix_transport::compression::Encoding;
-use phoenix_transport::http::client::{Client, Destination};
+use phoenix_transport::http::client::{Client, Destination, Response};
+use phoenix_transport::http::retry_after;
 use phoenix_transport::settings::{Compression, HttpClientBlock};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::OAuth2ClientConfig;
+use crate::metrics::TokenRequests;
 use crate::token::{Token, failure};
 
 /// For a request for a token, where the settings say nothing.
@@ -21,11 +25,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Rest after a request that failed, doubled with each that follows, up to the second.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(30);
+/// Longest rest that a server may ask for by `Retry-After`.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// Where tokens come from.
 pub(crate) struct TokenSource {
     config: OAuth2ClientConfig,
     client: OnceLock<(Client, Destination)>,
+    requests: TokenRequests,
     current: std::sync::Mutex<Option<Arc<Token>>>,
     fetching: Mutex<Fetching>,
 }
@@ -38,6 +45,37 @@ struct Fetching {
     rest: Option<(Instant, String)>,
 }
 
+/// Why there is no token.
+#[derive(Debug)]
+struct Failed {
+    reason: String,
+    /// The server has too much to do: it is not to be asked in another way at once.
+    throttled: bool,
+    /// The rest that it asks for.
+    rest: Option<Duration>,
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Failed {
+        Failed { reason, throttled: false, rest: None }
+    }
+}
+
+impl Failed {
+    /// What an answer without a token says that came at `now`.
+    fn of(answer: &Response, now: SystemTime) -> Failed {
+        let code = failure(&answer.body).map(|code| format!(" ({code})")).unwrap_or_default();
+        let throttled =
+            matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let rest = answer.headers.get(RETRY_AFTER).filter(|_| throttled);
+        Failed {
+            reason: format!("the server answered {}{code}", answer.status.as_u16()),
+            throttled,
+            rest: rest.and_then(|value| retry_after(value, now)),
+        }
+    }
+}
+
 /// How the client shows its identifier and secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
@@ -48,10 +86,11 @@ enum Style {
 }
 
 impl TokenSource {
-    pub(crate) fn new(config: OAuth2ClientConfig) -> TokenSource {
+    pub(crate) fn new(config: OAuth2ClientConfig, metrics: &Metrics, extension: &str) -> TokenSource {
         TokenSource {
             config,
             client: OnceLock::new(),
+            requests: TokenRequests::new(metrics, extension),
             current: Default::default(),
             fetching: Mutex::default(),
         }
@@ -105,7 +144,8 @@ impl TokenSource {
                 let refusal = Refusal::retryable("auth", text);
                 let left =
                     fetching.rest.as_ref().map(|(end, _)| end.saturating_duration_since(Instant::now()));
-                Err(left.map_or(refusal.clone(), |left| refusal.after(left)))
+                // Whoever waits is not told to wait for longer than it may keep its data: to come again costs nothing.
+                Err(left.map_or(refusal.clone(), |left| refusal.after(left.min(LONGEST_REST))))
             }
         }
     }
@@ -121,25 +161,36 @@ impl TokenSource {
             Some(style) => vec![style],
             None => vec![Style::Header, Style::Parameters],
         };
-        let mut reason = String::new();
+        let mut failed = Failed::from(String::new());
         for style in styles {
             match self.ask(style).await {
                 Ok(token) => {
+                    self.requests.granted.add(1);
                     *fetching = Fetching { style: Some(style), ..Fetching::default() };
                     return Ok(Arc::new(token));
                 }
-                Err(error) => reason = error,
+                Err(error) => failed = error,
+            }
+            match failed.throttled {
+                true => self.requests.throttled.add(1),
+                false => self.requests.failed.add(1),
+            }
+            if failed.throttled {
+                break;
             }
         }
-        let rest = FIRST_REST.saturating_mul(1 << fetching.failures.min(10)).min(LONGEST_REST);
+        let Failed { reason, rest, .. } = failed;
+        let own = FIRST_REST.saturating_mul(1 << fetching.failures.min(10)).min(LONGEST_REST);
+        let rest = rest.map_or(own, |asked| asked.clamp(own, LONGEST_ASKED));
         fetching.failures += 1;
         fetching.rest = Some((Instant::now() + rest, reason.clone()));
         tracing::warn!(token_url = self.config.token_url, reason, "cannot get a token");
         Err(reason)
     }
 
-    async fn ask(&self, style: Style) -> Result<Token, String> {
-        let (client, destination) = self.client.get().ok_or("the extension has not started")?;
+    async fn ask(&self, style: Style) -> Result<Token, Failed> {
+        let started = self.client.get();
+        let (client, destination) = started.ok_or_else(|| "the extension has not started".to_owned())?;
         let config = self.config.clone();
         let credentials = tokio::task::spawn_blocking(move || credentials(&config)).await;
         let (id, secret) = credentials.map_err(|error| error.to_string())??;
@@ -147,10 +198,9 @@ impl TokenSource {
         let answer = client.post(destination, &headers, Bytes::from(body).into()).await;
         let answer = answer.map_err(|error| error.to_string())?;
         if !answer.status.is_success() {
-            let code = failure(&answer.body).map(|code| format!(" ({code})")).unwrap_or_default();
-            return Err(format!("the server answered {}{code}", answer.status.as_u16()));
+            return Err(Failed::of(&answer, SystemTime::now()));
         }
-        Token::parse(&answer.body, Instant::now(), self.config.expiry_buffer.as_duration())
+        Ok(Token::parse(&answer.body, Instant::now(), self.config.expiry_buffer.as_duration())?)
     }
 }
 

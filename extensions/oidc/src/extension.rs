@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use phoenix_component::auth::AuthPublication;
 use phoenix_component::factory::CreateContext;
-use phoenix_component::files::{self, Fingerprint, LOOK_INTERVAL, Watched};
+use phoenix_component::files::{self, Fingerprint};
 use phoenix_component::{BoxFuture, Extension, Host, StartError, StatusReporter};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -25,21 +25,15 @@ pub struct Oidc {
     id: String,
     status: StatusReporter,
     publication: AuthPublication,
-    work: Mutex<Vec<Work>>,
+    fetches: Mutex<Vec<Fetches>>,
 }
 
-/// What goes on beside the requests.
-enum Work {
-    Fetches(JoinHandle<()>),
-    /// Held for its end.
-    Watches(#[allow(dead_code)] Watched),
-}
+/// Fetches keys until it is dropped.
+struct Fetches(JoinHandle<()>);
 
-impl Drop for Work {
+impl Drop for Fetches {
     fn drop(&mut self) {
-        if let Work::Fetches(task) = self {
-            task.abort();
-        }
+        self.0.abort();
     }
 }
 
@@ -69,7 +63,7 @@ impl Oidc {
             id: cx.id.to_string(),
             status: cx.status.clone(),
             publication: AuthPublication::new(cx, Some(auth), None),
-            work: Mutex::default(),
+            fetches: Mutex::default(),
         })
     }
 }
@@ -87,11 +81,11 @@ fn read(file: &Path) -> Result<KeySet, String> {
 impl Extension for Oidc {
     fn start<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async move {
-            let mut work = Vec::new();
+            let mut fetches = Vec::new();
             for ((settings, keys), seen) in self.providers.iter().zip(&self.seen) {
                 let Some(seen) = seen else {
                     let fetcher = Fetcher::new(settings, keys.clone(), self.status.clone(), host)?;
-                    work.push(Work::Fetches(host.control.spawn(fetcher.run())));
+                    fetches.push(Fetches(host.control.spawn(fetcher.run())));
                     continue;
                 };
                 let file = PathBuf::from(&settings.public_keys_file);
@@ -106,10 +100,9 @@ impl Extension for Oidc {
                         );
                     }
                 };
-                let watched = files::watch(&host.control, vec![file], seen.clone(), LOOK_INTERVAL, reread);
-                work.push(Work::Watches(watched));
+                self.publication.watch(host, vec![file], seen.clone(), reread);
             }
-            *self.work.lock().unwrap_or_else(PoisonError::into_inner) = work;
+            *self.fetches.lock().unwrap_or_else(PoisonError::into_inner) = fetches;
             self.publication.start(host);
             Ok(())
         })
@@ -121,7 +114,7 @@ impl Extension for Oidc {
 
     fn stop(&self, _deadline: Instant) -> BoxFuture<'_, ()> {
         self.publication.stop();
-        self.work.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.fetches.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Box::pin(async {})
     }
 }

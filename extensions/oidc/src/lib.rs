@@ -11,12 +11,14 @@ mod keys;
 mod provider;
 mod server;
 
+use phoenix_config::Capability;
+
 pub use config::{OidcConfig, ProviderSettings};
 pub use extension::Oidc;
 
 phoenix_component::extension_factory! {
     /// Makes `oidc` extensions.
-    OidcFactory: "oidc", OidcConfig => Oidc
+    OidcFactory: "oidc", OidcConfig => Oidc, |_| vec![Capability::ServerAuth]
 }
 
 #[cfg(test)]

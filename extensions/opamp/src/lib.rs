@@ -69,21 +69,13 @@ impl ExtensionFactory for OpampFactory {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
+    use phoenix_component::harness::assert_example_is_valid;
 
     use super::*;
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../README.md");
-        let yaml = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
-        let yaml = yaml.expect("an example").replace("${env:PHOENIX_ENROLMENT_TOKEN}", "token");
-        let root =
-            Resolver::new().with(YamlProvider).resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-        let path = KeyPath::parse("extensions::opamp");
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        assert!(OpampFactory.parse(section, &mut problems).is_some(), "{problems}");
-        assert!(problems.is_empty(), "{problems}");
+        let readme = include_str!("../README.md").replace("${env:PHOENIX_ENROLMENT_TOKEN}", "token");
+        assert_example_is_valid(&OpampFactory, &readme, "extensions::opamp");
     }
 }

@@ -1,5 +1,7 @@
-use phoenix_component::{Action, Leases, Touch};
+use phoenix_component::Touch;
 use phoenix_config::{Described, GoDuration, Problems, Settings};
+use phoenix_transport::probe;
+use phoenix_transport::settings::Transport;
 use serde::Deserialize;
 
 /// Settings of the `pprof` extension: otelcol's keys.
@@ -41,12 +43,7 @@ impl Default for PprofConfig {
 impl PprofConfig {
     /// What a start would reach out to: its listeners.
     pub(crate) fn touches(&self) -> Vec<Touch> {
-        let endpoint = self.endpoint.clone();
-        let probe = move || async move {
-            let leased = Leases::default().listen_tcp(&endpoint);
-            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
-        };
-        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
+        vec![probe::listen("endpoint", Transport::Tcp, &self.endpoint)]
     }
 }
 

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use phoenix_component::Host;
-use phoenix_config::{KeyPath, Location, Resolver, YamlProvider};
+use phoenix_component::harness::assert_example_is_valid;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -208,15 +208,7 @@ async fn a_file_that_cannot_be_written_stops_the_start() {
 
 #[test]
 fn the_example_of_the_readme_is_valid_and_bad_settings_are_not() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-    let path = KeyPath::parse("extensions::pprof");
-    let section = root.at(&path).expect("the section");
-    let mut problems = Problems::in_section(path, section, &Location::nowhere());
-    assert!(PprofFactory.parse(section, &mut problems).is_some(), "{problems}");
+    assert_example_is_valid(&PprofFactory, include_str!("../README.md"), "extensions::pprof");
     for bad in ["{endpoint: ''}", "{block_profile_fraction: x}", "{tls: {}}"] {
         assert!(phoenix_config::decode_text::<PprofConfig>(bad).is_err(), "{bad}");
     }

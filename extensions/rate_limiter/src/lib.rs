@@ -11,6 +11,7 @@ mod key;
 use std::sync::Arc;
 
 use phoenix_component::Change;
+use phoenix_config::Capability;
 
 pub use config::{KeySource, RateLimiterConfig};
 pub use extension::RateLimiter;
@@ -21,6 +22,7 @@ phoenix_component::extension_factory! {
     create: |config, cx| Ok(Arc::new(RateLimiter::new(config, cx))),
     signals: [],
     change: |_, _| Change::stateless(),
+    offers: |_| vec![Capability::Middleware],
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-use phoenix_component::{Action, Leases, Touch};
+use phoenix_component::Touch;
 use phoenix_config::{Described, Problems, Settings};
+use phoenix_transport::probe;
 use phoenix_transport::side_server_settings;
 use serde::Deserialize;
 
@@ -22,12 +23,7 @@ pub struct Expvar {
 impl ZpagesConfig {
     /// What a start would reach out to: its listeners.
     pub(crate) fn touches(&self) -> Vec<Touch> {
-        let http = self.http();
-        let probe = move || async move {
-            let leased = http.listen(&Leases::default());
-            leased.map(|_| "free".to_owned()).map_err(|error| error.to_string())
-        };
-        vec![Touch::new("endpoint", Action::Listen, &self.endpoint, probe)]
+        vec![probe::listen("endpoint", self.transport, &self.endpoint)]
     }
 }
 

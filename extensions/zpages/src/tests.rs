@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use phoenix_component::harness::assert_example_is_valid;
 use phoenix_component::*;
-use phoenix_config::{ComponentId, KeyPath, Kind, Location, Resolver, YamlProvider};
+use phoenix_config::{ComponentId, Kind};
 use phoenix_telemetry::Description;
 use phoenix_telemetry::traces::Kind as Side;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -158,15 +159,7 @@ async fn pages_are_there_before_the_collector_is_and_expvar_is_off() {
 
 #[test]
 fn the_example_of_the_readme_is_valid_and_bad_settings_are_not() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-    let path = KeyPath::parse("extensions::zpages");
-    let section = root.at(&path).expect("the section");
-    let mut problems = Problems::in_section(path, section, &Location::nowhere());
-    assert!(ZpagesFactory.parse(section, &mut problems).is_some(), "{problems}");
+    assert_example_is_valid(&ZpagesFactory, include_str!("../README.md"), "extensions::zpages");
     for bad in ["{endpoint: ''}", "{auth: {authentikator: x}}", "{expvars: {}}"] {
         assert!(phoenix_config::decode_text::<ZpagesConfig>(bad).is_err(), "{bad}");
     }

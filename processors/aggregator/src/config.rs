@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use phoenix_config::{ComponentId, Described, GoDuration, Problems, Settings};
+use phoenix_config::{Capability, ComponentId, Described, GoDuration, Problems, Settings};
 use serde::Deserialize;
 
 pub use dead_band::DeadBand;
@@ -49,6 +49,7 @@ pub struct AggregatorConfig {
     /// State that lasts over restarts.
     pub checkpoint: CheckpointConfig,
     /// The extension that keeps the state on disk, for example `file_storage`; in the place of `checkpoint::directory`.
+    #[described(names = Capability::Storage)]
     pub storage: Option<ComponentId>,
     /// Whether a request is only answered once it is on the disk of `storage`, so that a crash loses nothing of it.
     pub durable: bool,

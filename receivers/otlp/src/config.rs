@@ -128,7 +128,7 @@ fn is_escaped(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use phoenix_config::{EnvProvider, KeyPath, Location, Resolver, YamlProvider, decode_checked};
+    use phoenix_component::harness::settings_of_example;
 
     use super::*;
 
@@ -141,16 +141,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_readme_is_valid() {
-        let readme = include_str!("../README.md");
-        let yaml =
-            readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-        let resolver = Resolver::with_environment(EnvProvider::new(|_| None)).with(YamlProvider);
-        let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-        let path = KeyPath::parse("receivers::otlp");
-        let section = root.at(&path).expect("the section");
-        let mut problems = Problems::in_section(path, section, &Location::nowhere());
-        let config = decode_checked::<OtlpReceiverConfig>(section, &mut problems).expect("valid settings");
-        assert!(problems.is_empty(), "{problems}");
+        let config: OtlpReceiverConfig = settings_of_example(include_str!("../README.md"), "receivers::otlp");
         let grpc = config.protocols.grpc.get().expect("on");
         assert_eq!(grpc.options().max_message_bytes, 16 << 20);
         let http = config.protocols.http.get().expect("on");

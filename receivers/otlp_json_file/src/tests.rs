@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use phoenix_component::factory::{CreateContext, Shared};
+use phoenix_component::harness::assert_example_is_valid;
 use phoenix_component::{Batch, BoxFuture, Budget, Consumer, Host, Outlets, Refusal, StatusReporter};
-use phoenix_config::{ComponentId, KeyPath, Kind, Location, Resolver, YamlProvider};
+use phoenix_config::{ComponentId, Kind};
 use phoenix_pdata::Signal;
 use phoenix_pdata::view::AnyValue;
 use phoenix_telemetry::Metrics;
@@ -387,14 +388,5 @@ async fn a_successor_goes_on_where_the_former_receiver_was() {
 
 #[test]
 fn the_example_of_the_readme_is_valid() {
-    let readme = include_str!("../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let resolver = Resolver::new().with(YamlProvider);
-    let root = resolver.resolve(&[format!("yaml:{yaml}")], &[]).expect("YAML").root;
-    let path = KeyPath::parse("receivers::otlp_json_file");
-    let section = root.at(&path).expect("the section");
-    let mut problems = Problems::in_section(path, section, &Location::nowhere());
-    assert!(OtlpJsonFileFactory.parse(section, &mut problems).is_some(), "{problems}");
-    assert!(problems.is_empty(), "{problems}");
+    assert_example_is_valid(&OtlpJsonFileFactory, include_str!("../README.md"), "receivers::otlp_json_file");
 }

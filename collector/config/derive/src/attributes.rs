@@ -91,6 +91,7 @@ pub(crate) struct Item {
     pub(crate) words: Vec<Expr>,
     pub(crate) shape: Option<Expr>,
     pub(crate) unsupported: Option<Expr>,
+    pub(crate) names: Option<Expr>,
     pub(crate) no_effect: Option<Expr>,
     pub(crate) deprecated: Option<Expr>,
 }
@@ -144,6 +145,7 @@ impl Item {
             ("min", &mut self.min),
             ("max", &mut self.max),
             ("shape", &mut self.shape),
+            ("names", &mut self.names),
             ("unsupported", &mut self.unsupported),
             ("no_effect", &mut self.no_effect),
             ("deprecated", &mut self.deprecated),

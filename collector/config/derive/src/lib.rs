@@ -5,7 +5,8 @@
 //! a compile error. What the types cannot say is said in `#[described(…)]`:
 //!
 //! - on a field: `required`, `min = N`, `max = N`, `words("a", "b")` for a text that is one of these,
-//!   `unsupported = "why"`, `no_effect = "why"`, `deprecated = "what instead"`, `shape = expr`, `skip`.
+//!   `unsupported = "why"`, `no_effect = "why"`, `deprecated = "what instead"`, `shape = expr`, `skip`,
+//!   `names = Capability::…` where it names an extension.
 //! - on an enum with a `Deserialize` of its own: `rename_all = "…"`, `any_case`, `default = Variant`.
 
 mod attributes;

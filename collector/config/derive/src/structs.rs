@@ -52,6 +52,7 @@ fn key(field: &Field, ident: &Ident, item: &Item, case: Case, defaults: Option<&
         key = quote!(#key.required());
     }
     for (method, reason) in [
+        (quote!(naming), &item.names),
         (quote!(unsupported), &item.unsupported),
         (quote!(no_effect), &item.no_effect),
         (quote!(deprecated), &item.deprecated),

@@ -15,6 +15,7 @@ const SERVICE_KEYS: [&str; 3] = ["extensions", "pipelines", "telemetry"];
 const TELEMETRY_KEYS: [&str; 4] = ["logs", "metrics", "traces", "resource"];
 
 /// The ids that each section has, those with mistakes included: what refers to them has no mistake of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Defined {
     ids: [HashSet<ComponentId>; Kind::ALL.len()],
     /// Sections that cannot be read: nothing can be said about what is missing there.
@@ -49,8 +50,7 @@ pub(super) fn read(
     let known: Vec<&str> = Kind::ALL.map(Kind::section).into_iter().chain([SERVICE]).collect();
     reader.keys(&KeyPath::root(), root, &known);
     let mut config = Config::default();
-    let mut defined =
-        Defined { ids: Default::default(), unclear: Default::default(), ignored: HashSet::new() };
+    let mut defined = Defined::default();
     let mut entries = 0;
     for kind in Kind::ALL {
         entries += reader.section(kind, &mut config, &mut defined);
@@ -58,6 +58,7 @@ pub(super) fn read(
     reader.what_is_missing(entries, &defined);
     reader.clashes(&config, &defined);
     config.service = reader.service(&defined);
+    config.defined = defined;
     config
 }
 

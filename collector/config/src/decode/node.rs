@@ -128,8 +128,10 @@ impl<'a> NodeDeserializer<'a> {
     /// Hands over the pair (enabled, settings).
     fn block<'v, V: Visitor<'v>>(self, null_is_on: bool, visitor: V) -> Result<V::Value, Error> {
         self.context.is_block();
+        // What a substitution left empty is nothing, as in otelcol, and no key that was written by itself.
+        let is_on = null_is_on && !matches!(self.node.value(), Value::Expanded(_));
         match self.value()? {
-            Value::Null if !null_is_on => self.null_is_empty()?,
+            Value::Null if !is_on => self.null_is_empty()?,
             Value::Null | Value::Map(_) => {}
             _ => return Err(self.mismatch("a map")),
         }

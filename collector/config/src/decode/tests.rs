@@ -187,6 +187,8 @@ fn blocks_have_three_states() {
     reads("{grpc: }", |x| x.grpc = PresentBlock::on(Inner::default()));
     reads("{grpc: {}}", |x| x.grpc = PresentBlock::on(Inner::default()));
     reads("{grpc: {enabled: false}}", |_| {});
+    // A key that somebody wrote is on; what a substitution left empty is nothing.
+    reads("{grpc: '${NONE}'}", |_| {});
     reads("{queue: {size: 3}}", |x| x.queue = Block::on(inner("localhost", 3)));
     reads("{queue: {enabled: false}}", |x| x.queue = Block::off());
     let (_, problems) =

@@ -1,6 +1,7 @@
 //! What may stand at a place of the configuration.
 
 use super::described::{Described, Written};
+use super::references::Capability;
 
 /// What may stand at a place. Beside it, a `${…}` may always stand for a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +112,8 @@ pub struct Key {
     pub default: Option<Written>,
     /// It must be there.
     pub required: bool,
+    /// It names an extension that does this, unless what stands there is one of its words.
+    pub names: Option<Capability>,
     /// How far it is offered.
     pub status: Status,
 }
@@ -212,6 +215,11 @@ impl Word {
     pub fn new(name: &'static str, docs: &[&str], aliases: &[&'static str]) -> Word {
         Word { name, description: prose(docs), aliases: aliases.to_vec() }
     }
+
+    /// All words for it.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
 }
 
 impl Section {
@@ -236,6 +244,7 @@ impl Key {
             shape,
             default: None,
             required: false,
+            names: None,
             status: Status::Offered,
         }
     }
@@ -259,6 +268,13 @@ impl Key {
     pub fn required(mut self) -> Key {
         self.required = true;
         self.default = None;
+        self
+    }
+
+    /// It names an extension that does this.
+    #[must_use]
+    pub fn naming(mut self, capability: Capability) -> Key {
+        self.names = Some(capability);
         self
     }
 

@@ -3,7 +3,9 @@ use std::fmt;
 use std::time::Duration;
 
 use phoenix_component::Batch;
-use phoenix_config::{ComponentId, Described, GoDuration, PresentBlock, Problems, Shape, Word, Written};
+use phoenix_config::{
+    Capability, ComponentId, Described, GoDuration, PresentBlock, Problems, Shape, Word, Written,
+};
 use phoenix_storage::Weight;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -132,6 +134,7 @@ pub struct QueueSettings {
     /// Whether a sender waits for the delivery and hears how it ended.
     pub wait_for_result: bool,
     /// The extension that keeps the queue on disk, for example `file_storage`.
+    #[described(names = Capability::Storage)]
     pub storage: Option<ComponentId>,
     /// Batching in the queue.
     pub batch: PresentBlock<QueueBatchSettings>,

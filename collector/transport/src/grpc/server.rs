@@ -21,6 +21,7 @@ use crate::encoded::EncodedBody;
 use crate::listen::{Drain, Protocol, Server};
 use crate::metrics::ServerMetrics;
 use crate::running;
+use crate::seats::WhenFull;
 use crate::socket::{Peer, Socket};
 use crate::tls::TlsAcceptor;
 use crate::{Charged, Gate};
@@ -89,6 +90,8 @@ pub struct Options {
     pub max_header_list_bytes: u32,
     /// Connections at a time.
     pub max_connections: usize,
+    /// What becomes of those beyond.
+    pub when_full: WhenFull,
     /// A connection without streams is told to go after this time.
     pub max_connection_idle: Option<Duration>,
     /// Every connection is told to go after this time, give or take a tenth.
@@ -119,6 +122,7 @@ impl Default for Options {
             max_concurrent_streams: 10_000,
             max_header_list_bytes: 16 << 10,
             max_connections: 16_384,
+            when_full: WhenFull::Refuse,
             max_connection_idle: None,
             max_connection_age: None,
             max_connection_age_grace: None,
@@ -167,7 +171,8 @@ pub fn start_reconfigurable<S: UnaryService>(
     budget: &Budget,
     metrics: ServerMetrics,
 ) -> io::Result<(Server, Reconfigure<S>)> {
-    let (cores, budget, most) = (cores.clone(), budget.clone(), options.max_connections);
+    let (cores, budget) = (cores.clone(), budget.clone());
+    let most = (options.max_connections, options.when_full);
     running::start(lease, tls, most, Shared { service: Arc::new(service), options, budget, cores, metrics })
 }
 

@@ -169,6 +169,26 @@ pub enum SendError {
     Compress(#[source] std::io::Error),
 }
 
+impl SendError {
+    /// What the sender of the data is told: whatever kept the server from answering may pass.
+    pub fn into_refusal(self) -> Refusal {
+        let reason = match &self {
+            SendError::Timeout { .. } => "timeout",
+            SendError::Connect { .. } => "connect",
+            SendError::Exchange { .. } => "exchange",
+            SendError::Redirect { .. } => "redirect",
+            SendError::Unauthorized(refusal) => return refusal.clone(),
+            SendError::Compress(_) => return Refusal::permanent("compress", self.to_string()),
+        };
+        Refusal::retryable(reason, self.to_string())
+    }
+}
+
+/// What the sender of data is told whose delivery took longer than it may, in otelcol's words.
+pub fn timed_out() -> Refusal {
+    Refusal::retryable("timeout", "failed to make an HTTP request: context deadline exceeded")
+}
+
 /// An answer.
 #[derive(Debug)]
 pub struct Response {

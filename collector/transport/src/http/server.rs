@@ -22,6 +22,7 @@ use crate::encoded::{EncodedBody, Undecodable};
 use crate::listen::{Drain, Protocol, Server};
 use crate::metrics::ServerMetrics;
 use crate::running;
+use crate::seats::WhenFull;
 use crate::socket::{Peer, Socket};
 use crate::tls::TlsAcceptor;
 use crate::{Charged, Gate};
@@ -160,6 +161,8 @@ pub struct Options {
     pub keep_alives: bool,
     /// Connections at a time.
     pub max_connections: usize,
+    /// What becomes of those beyond.
+    pub when_full: WhenFull,
     /// A request whose body does not go on for this long is refused, whatever the other times say.
     pub body_idle_timeout: Duration,
     /// The delay that clients hear when the budget is exhausted, or a limiter refuses.
@@ -182,6 +185,7 @@ impl Default for Options {
             idle_timeout: None,
             keep_alives: true,
             max_connections: 16_384,
+            when_full: WhenFull::Refuse,
             body_idle_timeout: Duration::from_secs(30),
             over_budget_delay: Duration::from_secs(1),
             gate: Gate::default(),
@@ -226,7 +230,8 @@ pub fn start_reconfigurable<S: HttpService>(
     if let Some(http) = &metrics.http {
         http.set_secure(tls.is_some());
     }
-    let (cores, budget, most) = (cores.clone(), budget.clone(), options.max_connections);
+    let (cores, budget) = (cores.clone(), budget.clone());
+    let most = (options.max_connections, options.when_full);
     running::start(lease, tls, most, Shared { service: Arc::new(service), options, budget, cores, metrics })
 }
 

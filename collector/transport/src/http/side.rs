@@ -1,7 +1,8 @@
 //! Servers beside the data path: health, administration, diagnostics.
 //!
 //! They run on the control runtime's thread, with few connections, small bodies and a budget of their own,
-//! so that they answer while the data path is busy or its budget is exhausted.
+//! so that they answer while the data path is busy or its budget is exhausted. Where all connections are taken, the one
+//! that has kept the server waiting for longest makes room: whoever asks is answered, however many are silent.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use super::server::{self, HttpService, Options, Request};
 use crate::listen::Server;
 use crate::metrics::ServerMetrics;
+use crate::seats::WhenFull;
 use crate::settings::HttpServerSettings;
 use crate::tls::TlsAcceptor;
 
@@ -77,6 +79,7 @@ impl SideServer {
         let options = settings.options();
         Options {
             max_connections: MAX_CONNECTIONS,
+            when_full: WhenFull::Evict,
             read_header_timeout: options.read_header_timeout.or(Some(HEADER_TIMEOUT)),
             write_timeout: options.write_timeout.or(Some(WRITE_TIMEOUT)),
             ..options

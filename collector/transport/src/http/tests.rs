@@ -11,7 +11,7 @@ use super::client::{self, Client};
 use super::server::{self, BodyError, HttpService, Request};
 use super::*;
 use crate::compression::{Compressor, Encoding};
-use crate::{Aborted, Server, ServerMetrics};
+use crate::{Aborted, Server, ServerMetrics, WhenFull};
 
 struct Echo;
 
@@ -144,6 +144,68 @@ fn a_body_that_stops_is_refused() {
     let answer = running.raw(request);
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert_eq!((running.metrics.refusals("timeout"), running.budget.used()), (1, 0));
+}
+
+#[test]
+fn whoever_asks_is_answered_however_many_are_silent() {
+    const MOST: usize = 16;
+    let options = server::Options { max_connections: MOST, when_full: WhenFull::Evict, ..Default::default() };
+    let running = serve(options, Budget::unlimited(), None);
+    let address = running.server.local_addr().unwrap();
+    let large = vec![b'x'; 8 << 20];
+    let head = |length: usize| format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    let ask = || {
+        let request = format!("{}x", head(1).replace("host: x", "host: x\r\nconnection: close"));
+        let answer = running.raw(request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nx"), "{answer}");
+    };
+    // Those that never read what they asked for, those that say nothing, that begin and do not go on, that keep a
+    // connection after a request, and those that speak HTTP/2.
+    let mut open = Vec::new();
+    let mut connect = |first: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        // It may have to leave before all of it was taken.
+        let _ = stream.write_all(first);
+        open.push(stream);
+    };
+    // Half of them, so that the server does not work for all at a moment.
+    for _ in 0..MOST / 2 {
+        connect(&[head(large.len()).as_bytes(), &large].concat());
+    }
+    ask();
+    for beginning in
+        ["", "POST / HT", &head(5), &format!("{}abc", head(3)), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
+        for _ in 0..40 {
+            connect(beginning.as_bytes());
+        }
+        ask();
+    }
+    let evicted = running.metrics.refusals("evicted");
+    assert!(evicted >= (5 * 40 - MOST) as u64, "{evicted}");
+    assert_eq!(running.metrics.refusals("connections"), 0);
+    drop(open);
+
+    // Whoever the server works for keeps the place.
+    let running = serve(
+        server::Options { max_connections: 1, when_full: WhenFull::Evict, ..Default::default() },
+        Budget::unlimited(),
+        None,
+    );
+    let mut served = std::net::TcpStream::connect(running.server.local_addr().unwrap()).unwrap();
+    served.write_all(format!("{}never", head(5)).as_bytes()).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while running.metrics.refusals("connections") == 0 {
+        assert!(std::time::Instant::now() < deadline, "it is not refused");
+        // Until the request has come, a newcomer takes the place.
+        let mut other = std::net::TcpStream::connect(running.server.local_addr().unwrap()).unwrap();
+        if running.metrics.refusals("evicted") > 0 {
+            served = std::net::TcpStream::connect(running.server.local_addr().unwrap()).unwrap();
+            let _ = served.write_all(format!("{}never", head(5)).as_bytes());
+        }
+        other.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        let _ = other.read(&mut [0]);
+    }
 }
 
 /// Reads one request whose body is `x`.

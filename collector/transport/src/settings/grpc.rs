@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{
-    AuthSettings, ClientKeepalive, Compression, Middleware, ServerKeepalive, TlsClientSettings,
-    TlsServerSettings,
+    AuthSettings, ClientKeepalive, Compression, GrpcAuthSettings, Middleware, ServerKeepalive,
+    TlsClientSettings, TlsServerSettings,
 };
 use super::{Transport, WITH_EXTENSIONS, refuse_any};
 use crate::Gate;
@@ -59,7 +59,7 @@ pub struct GrpcServerSettings {
     /// Answers `grpc.health.v1.Health/Check` on the listener, for whoever looks there. Not in otelcol.
     pub health: bool,
     /// The extension that checks credentials.
-    pub auth: Block<AuthSettings>,
+    pub auth: Block<GrpcAuthSettings>,
     /// Limiters that are asked before a request is read.
     pub middlewares: Vec<Middleware>,
 }

@@ -1,6 +1,6 @@
 use phoenix_component::limiter::Limiter;
 use phoenix_component::{Capabilities, RequestLimiter, Slot, StartError};
-use phoenix_config::{ComponentId, Described, Problems};
+use phoenix_config::{Capability, ComponentId, Described, Problems};
 use serde::Deserialize;
 
 use crate::Gate;
@@ -13,6 +13,7 @@ const TYPES: [&str; 2] = ["memory_limiter", "rate_limiter"];
 #[serde(deny_unknown_fields)]
 pub struct Middleware {
     /// The extension: a `memory_limiter` or a `rate_limiter`.
+    #[described(names = Capability::Middleware)]
     pub id: String,
 }
 

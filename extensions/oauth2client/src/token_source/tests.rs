@@ -12,6 +12,17 @@ use super::*;
 async fn serve(
     answer: impl Fn(&str, &str, usize) -> (u16, String) + Send + Sync + 'static,
 ) -> (String, Arc<AtomicUsize>) {
+    serve_with_headers(move |head, body, number| {
+        let (status, json) = answer(head, body, number);
+        (status, "", json)
+    })
+    .await
+}
+
+/// The same, with more lines of the answer's head.
+async fn serve_with_headers(
+    answer: impl Fn(&str, &str, usize) -> (u16, &'static str, String) + Send + Sync + 'static,
+) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let url = format!("http://{}/token", listener.local_addr().expect("bound"));
     let requests = Arc::new(AtomicUsize::new(0));
@@ -30,8 +41,9 @@ async fn serve(
                     break (head.to_owned(), body.to_owned());
                 }
             };
-            let (status, json) = answer(&text.0, &text.1, count.fetch_add(1, SeqCst) + 1);
-            let response = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{json}", json.len());
+            let (status, lines, json) = answer(&text.0, &text.1, count.fetch_add(1, SeqCst) + 1);
+            let length = json.len();
+            let response = format!("HTTP/1.1 {status} x\r\n{lines}content-length: {length}\r\n\r\n{json}");
             stream.write_all(response.as_bytes()).await.expect("written");
         }
     });
@@ -39,6 +51,10 @@ async fn serve(
 }
 
 fn source(url: &str, more: impl FnOnce(&mut OAuth2ClientConfig)) -> TokenSource {
+    source_on(&Host::for_tests(), url, more)
+}
+
+fn source_on(host: &Host, url: &str, more: impl FnOnce(&mut OAuth2ClientConfig)) -> TokenSource {
     let mut config = OAuth2ClientConfig {
         client_id: "me+you".to_owned(),
         client_secret: Opaque::new("hush hush"),
@@ -46,8 +62,8 @@ fn source(url: &str, more: impl FnOnce(&mut OAuth2ClientConfig)) -> TokenSource 
         ..OAuth2ClientConfig::default()
     };
     more(&mut config);
-    let source = TokenSource::new(config);
-    source.start(&Host::for_tests()).expect("started");
+    let source = TokenSource::new(config, &host.metrics, "oauth2client");
+    source.start(host).expect("started");
     source
 }
 
@@ -109,7 +125,6 @@ async fn failures_are_told_retried_after_a_rest_and_name_no_secret() {
     // (what the server answers, part of what is told)
     for (status, body, told) in [
         (400, r#"{"error":"invalid_client","error_description":"hush"}"#, "400 (invalid_client)"),
-        (429, "", "answered 429"),
         (500, "<html>hush</html>", "answered 500"),
         (200, "hush", "not JSON"),
         (200, r#"{"access_token":"","expires_in":"hush"}"#, "no access_token"),
@@ -137,6 +152,64 @@ async fn failures_are_told_retried_after_a_rest_and_name_no_secret() {
         pass(LONGEST_REST).await;
         source.token().await.expect("a token");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_asks() {
+    let seconds = Duration::from_secs;
+    // (status, lines of the head, the rest)
+    for (status, lines, rest) in [
+        (429, "", FIRST_REST),
+        (429, "retry-after: 100\r\n", seconds(100)),
+        (503, "retry-after: 40\r\n", seconds(40)),
+        (429, "retry-after: 0\r\n", FIRST_REST),
+        (429, "retry-after: soon\r\n", FIRST_REST),
+        (429, "retry-after: 4000000000\r\n", LONGEST_ASKED),
+        (503, "retry-after: Fri, 31 Dec 9999 23:59:59 GMT\r\n", LONGEST_ASKED),
+    ] {
+        let (url, requests) = serve_with_headers(move |_, _, number| match number {
+            1 => (status, lines, String::new()),
+            _ => (200, "", r#"{"access_token":"t"}"#.to_owned()),
+        })
+        .await;
+        let host = Host::for_tests();
+        let source = source_on(&host, &url, |_| {});
+        let refusal = source.token().await.err().expect("refused");
+        assert!(refusal.is_retryable(), "{refusal:?}");
+        let delay = refusal.delay().expect("a delay");
+        assert!(delay <= LONGEST_REST, "{lines}: data is kept for as long as an exporter says: {delay:?}");
+        assert_eq!(requests.load(SeqCst), 1, "{lines}: nor asked in another way");
+        // What is left of the rest is less than it was when the server answered.
+        let end = source.fetching.lock().await.rest.as_ref().expect("a rest").0;
+        let left = end - Instant::now();
+        assert!(left <= rest && left > rest.saturating_sub(seconds(60)), "{lines}: {left:?}");
+        if rest > seconds(61) {
+            pass(rest - seconds(60) - seconds(1)).await;
+            assert!(source.token().await.is_err(), "{lines}: it rests");
+            assert_eq!(requests.load(SeqCst), 1, "{lines}");
+        }
+        pass(rest).await;
+        source.token().await.expect("a token");
+        let outcomes = ["granted", "throttled", "failed"].map(|outcome| {
+            let attributes = [("extension", "oauth2client"), ("outcome", outcome)];
+            host.metrics.sum("phoenix_oauth2client_token_requests", &attributes)
+        });
+        assert_eq!(outcomes, [1, 1, 0], "{lines}");
+    }
+}
+
+/// Where time is real, so that the machine may be slow: only the answers that have no time in them count.
+#[tokio::test]
+async fn only_answers_that_tell_of_load_are_asked_for_a_time() {
+    let (url, requests) =
+        serve_with_headers(|_, _, _| (400, "retry-after: 100\r\n", r#"{"error":"invalid_client"}"#.into()))
+            .await;
+    let source = source(&url, |_| {});
+    assert!(source.token().await.is_err());
+    assert_eq!(requests.load(SeqCst), 2, "in both ways");
+    pass(FIRST_REST).await;
+    assert!(source.token().await.is_err());
+    assert_eq!(requests.load(SeqCst), 4, "after its own rest");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Policies as they are written.
 
-use phoenix_config::{Described, Foreign, Shape, read_with_foreign};
+use phoenix_config::{Capability, Described, Foreign, Shape, read_with_foreign};
 use phoenix_statements::ErrorMode;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer as _};
@@ -22,7 +22,7 @@ pub struct PolicyConfig {
     /// What kind of policy it is. An extension that offers policies is one too, by its identifier, where its settings stand
     /// below that.
     #[serde(rename = "type")]
-    #[described(required)]
+    #[described(required, names = Capability::SamplingPolicies)]
     pub kind: PolicyType,
     /// Ask it and count what it says, and decide as if it were not there. Only for policies of the first level.
     pub shadow: bool,

@@ -1,6 +1,6 @@
 //! `buffer::spill` as it is written.
 
-use phoenix_config::{ComponentId, Described, Problems};
+use phoenix_config::{Capability, ComponentId, Described, Problems};
 use serde::Deserialize;
 
 /// Spans on disk, where memory is too small for all that waits.
@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct SpillConfig {
     /// The extension that keeps them, for example `file_storage`.
-    #[described(required)]
+    #[described(required, names = Capability::Storage)]
     pub storage: Option<ComponentId>,
     /// The most bytes on disk, over all shards; compressed, as they are there. Beyond that memory is the limit.
     #[described(min = 1048576)]

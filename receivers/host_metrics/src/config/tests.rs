@@ -1,3 +1,4 @@
+use phoenix_component::harness::settings_of_example;
 use phoenix_config::decode_text;
 
 use super::*;
@@ -73,24 +74,6 @@ fn unknown_keys_are_refused_at_every_level() {
 
 #[test]
 fn the_example_of_the_readme_is_valid() {
-    let readme = include_str!("../../README.md");
-    let yaml =
-        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let root: serde_json::Value =
-        decode_text::<Any>(yaml).unwrap_or_else(|problems| panic!("{problems}")).receivers.host_metrics;
-    let config: HostMetricsConfig = serde_json::from_value(root).expect("settings");
-    assert!(Problems::of(|p| config.validate(p)).is_empty());
+    let _: HostMetricsConfig =
+        settings_of_example(include_str!("../../README.md"), "receivers::host_metrics");
 }
-
-/// Any settings.
-#[derive(Deserialize)]
-struct Any {
-    receivers: AnyReceivers,
-}
-
-#[derive(Deserialize)]
-struct AnyReceivers {
-    host_metrics: serde_json::Value,
-}
-
-impl Settings for Any {}

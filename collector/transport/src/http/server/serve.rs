@@ -73,10 +73,10 @@ pub(super) async fn answer<S: HttpService>(
     let preflight = options.cors.as_ref().and_then(|cors| cors.preflight(&request));
     let mut response = match (preflight, &options.cors) {
         (Some(answer), _) => answer,
-        (None, None) => inner(&shared, request, peer).await,
+        (None, None) => inner(&shared, request, peer, &drain).await,
         (None, Some(cors)) => {
             let (method, origin) = (request.method().clone(), request.headers().get(ORIGIN).cloned());
-            let mut response = inner(&shared, request, peer).await;
+            let mut response = inner(&shared, request, peer, &drain).await;
             cors.decorate(&method, origin.as_ref(), response.headers_mut());
             response
         }
@@ -97,6 +97,7 @@ async fn inner<S: HttpService>(
     shared: &Arc<Shared<S>>,
     request: http::Request<Incoming>,
     peer: Peer,
+    drain: &Drain,
 ) -> Response<Bytes> {
     let (mut head, mut incoming) = request.into_parts();
     let passed = match shared.options.gate.ask(&head, &peer).await {
@@ -122,6 +123,7 @@ async fn inner<S: HttpService>(
     }
     passed.received(wire.as_ref().map_or(0, |(_, wire)| wire.len()));
     drop(incoming);
+    let _at_work = drain.at_work();
     let work = {
         let shared = shared.clone();
         async move {

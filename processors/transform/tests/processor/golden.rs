@@ -8,5 +8,5 @@ use phoenix_processor_transform::TransformFactory;
 #[tokio::test]
 async fn requests_become_what_otelcol_makes_of_them() {
     let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../collector/pdata/tests/data/otelcol");
-    assert_eq!(golden::run_cases(&TransformFactory, include_str!("data/otelcol.json"), &inputs), 8);
+    assert_eq!(golden::run_cases(&TransformFactory, include_str!("../data/otelcol.json"), &inputs), 8);
 }

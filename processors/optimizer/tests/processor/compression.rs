@@ -1,5 +1,5 @@
 //! How much smaller histograms become, and with what error, through the whole processor. The figures in `docs/optimizer.md`:
-//! `cargo test -p phoenix-processor-optimizer --test compression -- --nocapture`.
+//! `cargo test -p phoenix-processor-optimizer --test processor compression -- --nocapture`.
 
 #![allow(clippy::print_stdout, reason = "the figures are what this is run for")]
 

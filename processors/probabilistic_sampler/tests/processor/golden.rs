@@ -21,7 +21,8 @@ fn spans(request: &Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn the_spans_that_otelcol_keeps_are_kept_and_say_the_same() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("data/otelcol.json")).expect("a list of cases");
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../data/otelcol.json")).expect("a list of cases");
     for case in &cases {
         let name = case["case"].as_str().expect("a name");
         let settings = case["processors"]["probabilistic_sampler"].to_string();
@@ -29,7 +30,7 @@ async fn the_spans_that_otelcol_keeps_are_kept_and_say_the_same() {
         let mut sampler =
             golden::processor(&SamplerFactory, &settings, Signal::Traces, &host).expect("a processor");
         let mut kept = Vec::new();
-        for input in [include_str!("data/input-1.json"), include_str!("data/input-2.json")] {
+        for input in [include_str!("../data/input-1.json"), include_str!("../data/input-2.json")] {
             let result = sampler.apply(golden::batch(Signal::Traces, input)).expect("never refused");
             kept.extend(result.iter().map(golden::to_json).flat_map(|request| spans(&request)));
         }

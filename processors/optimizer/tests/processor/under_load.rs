@@ -1,7 +1,5 @@
 //! `configs/processes-under-load.yaml`: how many programs keep their series follows the load of the host, and no total changes by it.
 
-mod shipped;
-
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +90,7 @@ impl Run {
         let outside =
             Outside { book: Some((book.clone(), offer)), load: || Some(LOAD.get()), ..Outside::default() };
         let spec = stage_within(
-            &shipped::settings("processes-under-load"),
+            &crate::shipped::settings("processes-under-load"),
             &[],
             1,
             &Metrics::default(),

@@ -1,5 +1,5 @@
-//! What a tracked series takes, as the processor itself tells it: `cargo test -p phoenix-processor-optimizer --test memory --
-//! --nocapture` prints it.
+//! What a tracked series takes, as the processor itself tells it: `cargo test -p phoenix-processor-optimizer --test processor
+//! memory -- --nocapture` prints it.
 
 #![allow(clippy::print_stdout, reason = "the figures are what this is run for")]
 

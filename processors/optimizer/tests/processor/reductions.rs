@@ -1,8 +1,6 @@
 //! What the catalogs of `configs/` leave of metrics: of a recorded host, of the sample of `examples/optimization`, and of services in
 //! pods. The table is in `docs/optimizer.md`; `UPDATE_EXPECTED=1` writes `recorded/reductions.md`, from where it is copied.
 
-mod shipped;
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -145,7 +143,7 @@ type Size = (usize, usize);
 
 /// What there was and what is left, but for the first interval, in which rankings are still made.
 fn run(config: &str, requests: &[Value]) -> (Size, Size) {
-    let config = shipped::settings(config);
+    let config = crate::shipped::settings(config);
     let metrics = Metrics::default();
     let spec = stage(&config, &[], 1, &metrics, "optimizer").expect("no conflicts");
     let mut harness = StageHarness::new(spec);

@@ -1,0 +1,4 @@
+//! The whole processor: requests in, requests out.
+
+mod filter;
+mod golden;

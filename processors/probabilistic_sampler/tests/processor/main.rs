@@ -1,0 +1,4 @@
+//! The whole processor: requests in, requests out.
+
+mod golden;
+mod logs;

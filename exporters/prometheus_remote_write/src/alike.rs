@@ -154,41 +154,46 @@ impl Placed {
         label: &mut Vec<u8>,
     ) {
         let last = &self.form;
-        let (suffix, len) = (form.suffix, form.len);
         let [before, between, behind] = self.labels.parts(extra);
-        let name_len = label_len(NAME.len(), name.len() + last.suffix.len());
-        let name_at = last.labels_at().plus(before.len());
-        let between_at = name_at.plus(name_len);
-        if len == last.len {
-            elements.copy(last.at, 1 + varint_len(len as u64));
+        let behind_at = last.of_labels - behind.len();
+        if form.len == last.len {
+            elements.copy(last.at, 1 + varint_len(last.len as u64));
         } else {
             label.clear();
-            put_header(label, len);
+            put_header(label, form.len);
             elements.literal(label);
         }
-        elements.again(last.labels_at(), before);
-        if suffix == last.suffix {
-            elements.copy(name_at, name_len);
-        } else {
-            label.clear();
-            put_label(label, NAME, name, suffix);
-            elements.literal(&label[..label.len() - name.len() - suffix.len()]);
-            elements.again(name_at.plus(name_len - name.len() - last.suffix.len()), name.as_bytes());
-            elements.literal(suffix.as_bytes());
-        }
-        elements.again(between_at, between);
-        if let Some((key, value)) = extra.label() {
-            label.clear();
-            put_label(label, key, value, "");
-            let head = label.len() - value.len();
-            if last.extra == Some((key, value.len())) {
-                elements.again(between_at.plus(between.len()), &label[..head]);
+        let labels_at = last.labels_at();
+        if let (Some((own, own_len)), Some((key, value))) = (last.extra, extra.label())
+            && form.suffix == last.suffix
+        {
+            let extra_len = label_len(own.len(), own_len);
+            if value.len() == own_len {
+                elements.copy(labels_at, behind_at - own_len);
                 elements.literal(value.as_bytes());
             } else {
+                elements.copy(labels_at, behind_at - extra_len);
+                label.clear();
+                put_label(label, key, value, "");
+                elements.literal(label);
+            }
+        } else {
+            elements.again(labels_at, before);
+            label.clear();
+            put_label(label, NAME, name, form.suffix);
+            let name_len = label_len(NAME.len(), name.len() + last.suffix.len());
+            let between_at = labels_at.plus(before.len() + name_len);
+            elements.literal(&label[..label.len() - name.len() - form.suffix.len()]);
+            elements.again(between_at.minus(name.len() + last.suffix.len()), name.as_bytes());
+            elements.literal(form.suffix.as_bytes());
+            elements.again(between_at, between);
+            if let Some((key, value)) = extra.label() {
+                label.clear();
+                put_label(label, key, value, "");
                 elements.literal(label);
             }
         }
-        elements.again(last.labels_at().plus(last.of_labels - behind.len()), behind);
+        elements.again(labels_at.plus(behind_at), behind);
     }
 }
 

@@ -28,6 +28,14 @@ impl At {
             At::Here(at) => At::Here(at + more),
         }
     }
+
+    /// The place `less` bytes before.
+    pub(crate) fn minus(self, less: usize) -> At {
+        match self {
+            At::First(at) => At::First(at - less),
+            At::Here(at) => At::Here(at - less),
+        }
+    }
 }
 
 /// Elements of which the last one may still grow.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use phoenix_config::GoDuration;
 
+use crate::manifest::Stage;
+
 /// Changes the configurations of a fleet of collectors, and tells how they are.
 #[derive(Debug, Parser)]
 #[command(
@@ -258,9 +260,10 @@ pub(crate) enum Rollout {
         /// Its version; the latest without.
         #[arg(long, value_name = "NUMBER")]
         version: Option<i64>,
-        /// The stages, as `percent` or `percent:soak`, for example `10:10m,100`.
+        /// The stages, as `percent` or `percent:soak`, for example `10:10m,100`; `ring=canary@100:1h` is of agents with
+        /// that label.
         #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "100", value_parser = stage)]
-        stages: Vec<(i64, i64)>,
+        stages: Vec<Stage>,
         /// A gate, as the API calls it: `max_failed=1`, `max_send_failed_percent=none`. May be repeated.
         #[arg(long = "gate", value_name = "KEY=VALUE", value_parser = label)]
         gates: Vec<(String, String)>,
@@ -385,11 +388,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     if parsed.is_negative() { Err("must not be negative".to_owned()) } else { Ok(parsed.as_duration()) }
 }
 
-fn stage(text: &str) -> Result<(i64, i64), String> {
-    let (percent, soak) = text.split_once(':').unwrap_or((text, "0s"));
+fn stage(text: &str) -> Result<Stage, String> {
+    // A label may have an `@` or a colon, a share has none.
+    let (selector, share) = text.rsplit_once('@').unwrap_or(("", text));
+    let (percent, soak) = share.split_once(':').unwrap_or((share, "0s"));
     let percent = percent.trim_end_matches('%').parse().map_err(|_| "the percentage must be a number")?;
     let soak = duration(soak)?.as_secs();
-    Ok((percent, i64::try_from(soak).map_err(|_| "the soak is too long")?))
+    let soak_seconds = i64::try_from(soak).map_err(|_| "the soak is too long")?;
+    Ok(Stage { percent, soak_seconds, selector: selector.to_owned() })
 }
 
 #[cfg(test)]
@@ -401,8 +407,10 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
-        assert_eq!(stage("10%:10m"), Ok((10, 600)));
-        assert_eq!(stage("100"), Ok((100, 0)));
+        let read = |text: &str| stage(text).map(|stage| (stage.selector, stage.percent, stage.soak_seconds));
+        assert_eq!(read("10%:10m"), Ok((String::new(), 10, 600)));
+        assert_eq!(read("100"), Ok((String::new(), 100, 0)));
+        assert_eq!(read("team=a@b:c@50:1h"), Ok(("team=a@b:c".to_owned(), 50, 3600)));
         assert!(stage("ten").is_err() && stage("10:never").is_err());
     }
 }

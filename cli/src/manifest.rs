@@ -60,9 +60,12 @@ pub(crate) struct Group {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stage {
-    percent: i64,
+    pub(crate) percent: i64,
     #[serde(default)]
-    soak_seconds: i64,
+    pub(crate) soak_seconds: i64,
+    /// Of which agents that is the share; of all without.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) selector: String,
 }
 
 /// What there is to be.
@@ -168,14 +171,15 @@ mod tests {
   a: {file: a.yaml, parent: z}
   z: {file: z.yaml, parent: elsewhere, description: base}
 groups:
-  prod: {selector: env=prod, configuration: a, stages: [{percent: 10, soak_seconds: 60}, {percent: 100}], gates: {max_failed: 1}}
+  prod: {selector: env=prod, configuration: a, stages: [{selector: ring=canary, percent: 100}, {percent: 10, soak_seconds: 60}, {percent: 100}], gates: {max_failed: 1}}
 ";
         let (configurations, groups) = of(text).expect("right");
         let names: Vec<&str> = configurations.iter().map(|made| made.name.as_str()).collect();
         assert_eq!(names, ["z", "a"]);
         assert_eq!(configurations[1].text, "# a.yaml\n");
         let group = &groups["prod"];
-        assert_eq!((group.stages.len(), group.priority), (2, 0));
+        assert_eq!((group.stages.len(), group.priority), (3, 0));
+        assert_eq!(group.stages[0].selector, "ring=canary");
         assert_eq!(serde_json::json!(group.gates), serde_json::json!({"max_failed": 1}));
     }
 

@@ -30,10 +30,6 @@ pub(crate) fn run(client: &Client, asked: &Rollout, out: &Output) -> anyhow::Res
             let Some(number) = number else { anyhow::bail!("the configuration has no version yet") };
             let id = configuration["id"].as_str().unwrap_or_default();
             let version = client.get(&format!("/configurations/{id}/versions/{number}"))?;
-            let stages: Vec<Value> = stages
-                .iter()
-                .map(|(percent, soak)| json!({"percent": percent, "soak_seconds": soak}))
-                .collect();
             let mut new = json!({"group_id": group["id"], "version_id": version["id"], "stages": stages});
             for (key, value) in gates {
                 // What is not limited is null, and none to people.

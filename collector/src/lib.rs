@@ -42,6 +42,8 @@ pub use distribution::{Distribution, Provider};
 pub use phoenix_component::BuildInfo;
 pub use phoenix_component::TelemetryDestination;
 pub use phoenix_component::factory::Registry;
+/// What the kernel says of processes.
+pub use phoenix_component::{MemoryReader, SystemMemory, cpu};
 pub use service_telemetry::SpanExport;
 
 /// Tokens of OpenID Connect as the extension `oidc` judges them, for services that let people in by them.

@@ -57,6 +57,44 @@ pub struct Agent {
     pub revision: i64,
 }
 
+/// What an agent is to run, against what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Desired {
+    /// The group that it belongs to.
+    pub group_id: Option<String>,
+    /// The version that it is to have now; none where it is offered nothing.
+    pub version_id: Option<String>,
+    /// By what it knows that version.
+    pub hash: Option<String>,
+    /// `applied`, `applying` or `failed` where it said so of that version; `differs` where it has another or has not said
+    /// anything; `unmanaged` where it takes none; `none` where there is none.
+    pub state: &'static str,
+}
+
+impl Desired {
+    /// Of an agent that said this, and on which these versions failed; `hash` is that of the version.
+    pub(crate) fn new(
+        agent: &Agent,
+        failures: &BTreeMap<String, String>,
+        [group_id, version_id, hash]: [Option<String>; 3],
+    ) -> Desired {
+        let takes = agent.capabilities.contains(&"accepts_remote_config");
+        let state = match (&hash, agent.reported_status.as_deref()) {
+            (None, _) => "none",
+            (Some(_), _) if !takes => "unmanaged",
+            (Some(hash), _) if failures.contains_key(hash) => "failed",
+            (Some(hash), said) if agent.reported_hash.as_ref() == Some(hash) => match said {
+                Some("applied") => "applied",
+                Some("applying") => "applying",
+                Some("failed") => "failed",
+                _ => "differs",
+            },
+            (Some(_), _) => "differs",
+        };
+        Desired { group_id, version_id, hash, state }
+    }
+}
+
 /// What an agent is asked for one by one.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct AgentDetails {
@@ -65,6 +103,8 @@ pub struct AgentDetails {
     pub agent: Agent,
     /// Those of its labels that operators added.
     pub operator_labels: Labels,
+    /// What it is to run, and whether it does.
+    pub desired: Desired,
     /// How its components are.
     pub health: serde_json::Value,
     /// What it runs with, as it says; secrets hidden by the agent.

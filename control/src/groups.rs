@@ -15,6 +15,7 @@ use crate::ids::new_id;
 use crate::own_telemetry::OwnTelemetry;
 use crate::principals::{check_name, snapshot};
 use crate::roles::Permission;
+use crate::rollouts::Stage;
 use crate::selector::{Labels, Selector};
 use crate::store::record::{Record, find, find_seen, taken};
 use crate::store::{Row, Tx};
@@ -252,9 +253,8 @@ impl Assignment {
         let mut rollouts = BTreeMap::new();
         let sql = "SELECT id, group_id, to_version_id, stages, stage FROM rollouts WHERE state IN ('running', 'paused')";
         for row in tx.query(sql, &[])? {
-            let stages = row.json(3);
-            let percent = stages[row.int(4) as usize]["percent"].as_i64().unwrap_or_default();
-            let everybody = percent >= 100;
+            let stages: Vec<Stage> = serde_json::from_str(&row.text(3)).unwrap_or_default();
+            let everybody = stages.get(row.int(4) as usize).is_some_and(Stage::is_everybody);
             let sql = "SELECT agent_id FROM rollout_agents WHERE rollout_id = ?1";
             let rows = match agent_id {
                 _ if everybody => Vec::new(),

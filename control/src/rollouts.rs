@@ -6,6 +6,7 @@
 mod gates;
 pub mod machine;
 mod progress;
+mod stages;
 
 use std::collections::BTreeSet;
 
@@ -18,12 +19,13 @@ use crate::agents;
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::configurations::Version;
-use crate::error::{Error, FieldProblem, Result};
+use crate::error::{Error, Result};
 use crate::etags::Seen;
 use crate::freezes;
 use crate::groups::{self, Assignment, Group};
 use crate::ids::{new_id, sha256};
 use crate::principals::snapshot;
+use crate::selector::{Labels, Selector};
 use crate::store::record::{Record, find};
 use crate::store::{Row, Tx, Value};
 use crate::time::rfc3339;
@@ -31,22 +33,10 @@ pub use gates::Gates;
 use machine::Decision;
 pub use progress::Progress;
 pub(crate) use progress::observe;
+pub use stages::Stage;
 
-/// Most stages of a rollout.
-const MAX_STAGES: usize = 20;
 /// Longest soak, and longest patience, in seconds.
 const LONGEST: i64 = 7 * 24 * 3600;
-
-/// A step of a rollout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Stage {
-    /// The share of the group's agents that have the version by the end of this stage, 1 to 100.
-    pub percent: i64,
-    /// How long they must be well before the next stage, in seconds.
-    #[serde(default)]
-    pub soak_seconds: i64,
-}
 
 /// A rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -126,21 +116,7 @@ impl Record for Rollout {
 
 fn check(stages: &[Stage], gates: &Gates) -> Result<()> {
     let mut problems = Vec::new();
-    let mut require = |holds: bool, field: String, message: &str| {
-        if !holds {
-            problems.push(FieldProblem::new(field, message));
-        }
-    };
-    require((1..=MAX_STAGES).contains(&stages.len()), "stages".into(), "must be 1 to 20");
-    let mut last = 0;
-    for (index, stage) in stages.iter().enumerate() {
-        let fits = stage.percent > last && stage.percent <= 100;
-        require(fits, format!("stages.{index}.percent"), "must be 1 to 100, and grow from stage to stage");
-        let fits = (0..=LONGEST).contains(&stage.soak_seconds);
-        require(fits, format!("stages.{index}.soak_seconds"), "must be 0 to 604800");
-        last = stage.percent;
-    }
-    require(last == 100, "stages".into(), "the last one must be of 100 percent");
+    stages::check(stages, &mut problems);
     gates.check(&mut problems);
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
@@ -171,6 +147,7 @@ pub(crate) fn start(
         return Err(Error::Conflict("the group has this version already".to_owned()));
     }
     group.require_thawed(now)?;
+    stages::require_somebody(tx, group_id, stages)?;
     let state = if group.requires_approval { "waiting" } else { "running" };
     let id = new_id("rol", now);
     tx.execute(
@@ -197,21 +174,26 @@ pub(crate) fn start(
     Ok(made)
 }
 
-/// The agents of the rollout's group, in an order that is the rollout's own: those that are connected come first, so
-/// that a stage does not wait for who is away.
-fn members(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> Result<Vec<String>> {
-    let assignment = Assignment::load(tx)?;
-    let mut members = agents::meant(tx, |labels| assignment.means(labels, &rollout.group_id))?;
+/// The agents of the rollout's group that a stage is about, in an order that is the rollout's own: those that are
+/// connected come first, so that a stage does not wait for who is away.
+fn members(
+    tx: &mut dyn Tx,
+    rollout: &Rollout,
+    stage: &Stage,
+    connected: &BTreeSet<String>,
+) -> Result<Vec<String>> {
+    let (assignment, selector) = (Assignment::load(tx)?, Selector::parse(&stage.selector)?);
+    let means = |labels: &Labels| assignment.means(labels, &rollout.group_id) && selector.matches(labels);
+    let mut members = agents::meant(tx, means)?;
     members.sort_by_cached_key(|id| (!connected.contains(id), sha256(format!("{} {id}", rollout.id))));
     Ok(members)
 }
 
 /// Puts as many agents on the new version as the stage says, at least one.
 fn expose(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> Result<()> {
-    let members = members(tx, rollout, connected)?;
-    let stage = rollout.stage;
-    let percent = rollout.stages[stage as usize].percent as usize;
-    let wanted = (members.len() * percent).div_ceil(100);
+    let stage = rollout.now();
+    let members = members(tx, rollout, stage, connected)?;
+    let wanted = (members.len() * stage.percent as usize).div_ceil(100);
     let sql = "SELECT agent_id FROM rollout_agents WHERE rollout_id = ?1";
     let exposed: BTreeSet<String> =
         tx.query(sql, args![&rollout.id])?.iter().map(|row| row.text(0)).collect();
@@ -221,7 +203,7 @@ fn expose(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> R
     for agent in members.iter().filter(|id| !exposed.contains(*id)).take(missing) {
         tx.execute(
             "INSERT INTO rollout_agents (rollout_id, agent_id, stage) VALUES (?1, ?2, ?3)",
-            args![&rollout.id, agent, stage],
+            args![&rollout.id, agent, rollout.stage],
         )?;
     }
     Ok(())
@@ -457,8 +439,13 @@ impl Rollout {
         find::<Group>(tx, &self.group_id)?.is_seen(caller)
     }
 
+    /// The stage that it is in.
+    fn now(&self) -> &Stage {
+        &self.stages[(self.stage as usize).min(self.stages.len() - 1)]
+    }
+
     fn position(&self) -> machine::Position {
-        let stage = &self.stages[(self.stage as usize).min(self.stages.len() - 1)];
+        let stage = self.now();
         machine::Position {
             is_last: self.stage as usize + 1 >= self.stages.len(),
             since: self.since_ms,

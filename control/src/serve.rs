@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const REPORTS_APART: Duration = Duration::from_millis(200);
 /// How often an instance says that it is there: a third of its lease.
 const BEAT: Duration = Duration::from_secs(3);
-/// How often it looks whether there was a change that it was not told of.
+/// How often it looks whether there was a change that it was not told of, and whether agents have what they are to have.
 const SAFETY: Duration = Duration::from_secs(30);
 /// Between two hints to other instances.
 const HINTS_APART: Duration = Duration::from_millis(20);
@@ -379,8 +379,10 @@ impl Watch {
         if advanced {
             app.hub.changed();
         }
-        if is_news || last != self.seen_change {
-            opamp::reconcile(app).await?;
+        let is_changed = is_news || last != self.seen_change;
+        if is_changed || is_safety {
+            // Where nothing changed, an offer may have been lost all the same, or what was said to it.
+            opamp::reconcile(app, !is_changed).await?;
             self.seen_change = last;
         }
         Ok(())
@@ -394,6 +396,60 @@ impl Running {
         while self.tasks.join_next().await.is_some() {}
         if let Some(spans) = self.spans {
             spans.stop().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phoenix_opamp::{agent, server_flags};
+
+    use super::*;
+    use crate::agents::Admission;
+    use crate::args;
+    use crate::etags::Seen;
+    use crate::selector::Labels;
+    use crate::store::rig::all;
+    use crate::{configurations, groups};
+
+    /// An agent that is to have a version and says that it has another.
+    fn behind(tx: &mut dyn Tx) -> Result<()> {
+        let caller = Caller::system();
+        let token = agents::add_token(tx, &caller, 0, "t", &Labels::new(), None, None)?;
+        agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
+        let capabilities = agent::ACCEPTS_REMOTE_CONFIG as i64;
+        tx.execute("UPDATE agents SET capabilities = ?1, reported_hash = 'ff'", args![capabilities])?;
+        let made = configurations::create(tx, &caller, 0, "base", "", None)?;
+        configurations::add_version(tx, &caller, 0, &made.id, &Seen::default(), "a: 1", "", None, None)?;
+        let version = configurations::find_version(tx, &made.id, 1)?.id;
+        let group = groups::create(tx, &caller, 0, "all", "", 0)?;
+        groups::set_live(tx, &group.id, &version)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_an_agent_did_not_hear_is_offered_again_after_a_while() {
+        for test in all().await {
+            test.db.write(behind).await.expect("made");
+            let app = App::new(test.db.clone(), Settings::default());
+            let mut session = app.hub.open("0a", now_ms(), None);
+            let (mut watch, begin) = (Watch::default(), Instant::now());
+            // (seconds since the begin, whether there are news, whether it is offered, and asked for all that it knows)
+            for (seconds, is_news, offered) in [
+                (0, true, Some(false)),
+                (1, false, None),
+                (29, false, None),
+                (30, false, Some(true)),
+                (31, false, None),
+                (32, true, Some(false)),
+                (62, false, Some(true)),
+            ] {
+                let now = begin + Duration::from_secs(seconds);
+                watch.step(&app, is_news, now).await.expect("looked");
+                let heard = session.inbox.try_recv().ok();
+                let anew = heard.as_ref().map(|message| message.flags & server_flags::REPORT_FULL_STATE != 0);
+                assert_eq!(anew, offered, "after {seconds} s");
+                assert!(heard.is_none_or(|message| message.remote_config.is_some()));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
-use phoenix_collector::{BuildInfo, SpanExport, TelemetryDestination};
+use phoenix_collector::{BuildInfo, MemoryReader as _, SpanExport, SystemMemory, TelemetryDestination, cpu};
 use phoenix_telemetry::prometheus::{self, Options};
 use phoenix_telemetry::traces::Tracer;
 use phoenix_telemetry::{Description, InstrumentKind, Measure, Metrics, Resource, Value};
@@ -31,6 +31,10 @@ const fn describe(name: &'static str, unit: &'static str, text: &'static str) ->
 }
 
 const BUILD: Description = describe("phoenix_control_build_info", "", "Of which build this process is.");
+const CPU: Description =
+    describe("phoenix_control_process_cpu", "s", "CPU time of this process, user and system.");
+const MEMORY: Description =
+    describe("phoenix_control_process_memory_rss", "By", "Resident memory of this process.");
 const REQUESTS: Description = describe("phoenix_control_requests", "{request}", "Answers of the API.");
 const DURATION: Description =
     describe("phoenix_control_request_duration", "s", "How long requests of the API took.");
@@ -86,6 +90,7 @@ impl Telemetry {
         let metrics = Metrics::default();
         let of = [("arch", std::env::consts::ARCH), ("os", std::env::consts::OS), ("version", VERSION)];
         metrics.gauge(BUILD, &of).set(1);
+        show_process(&metrics);
         show_agents(&metrics, hub);
         show_database(&metrics, db);
         let attributes = [
@@ -176,6 +181,15 @@ pub(crate) fn count(tx: &mut dyn Tx) -> Result<Counts> {
         counts.insert((ROLLOUTS.name, row.text(0)), row.int(1));
     }
     Ok(counts)
+}
+
+fn show_process(metrics: &Metrics) {
+    metrics.observe(CPU, InstrumentKind::Counter, &[], || {
+        cpu::own_time().map(|time| Value::Float(time.as_secs_f64()))
+    });
+    metrics.observe(MEMORY, InstrumentKind::Gauge, &[], || {
+        Some(Value::Int(i64::try_from(SystemMemory.resident()).unwrap_or(i64::MAX)))
+    });
 }
 
 fn show_agents(metrics: &Metrics, hub: &Hub) {

@@ -4,11 +4,11 @@ use axum::http::StatusCode;
 
 use super::extract::{Body, IfMatch, Path, Query, Tagged};
 use super::page::{FIRST, Page, Paging, gather};
-use crate::agents::{self, Agent, AgentDetails};
+use crate::agents::{self, Agent, AgentDetails, Desired};
 use crate::app::App;
 use crate::audit::Caller;
 use crate::error::Result;
-use crate::groups;
+use crate::groups::{self, Assignment};
 use crate::hub::EVERY_CONNECTION;
 use crate::roles::Permission;
 use crate::selector::Labels;
@@ -34,11 +34,21 @@ pub(crate) async fn list(
 }
 
 async fn details(app: &App, caller: Caller, id: String) -> Result<Tagged<AgentDetails>> {
-    let (row, failures, now) = app
+    let serving = app.clone();
+    let (row, failures, desired, now) = app
         .db
-        .read(move |tx| Ok((agents::row_for(tx, &caller, &id)?, agents::failures(tx, &id)?, tx.clock()?)))
+        .read(move |tx| {
+            let row = agents::row_for(tx, &caller, &id)?;
+            let (assignment, labels) = (Assignment::load_for(tx, &id)?, agents::labels_of(&row, [2, 14, 3]));
+            let version = assignment.version_of(&id, &labels);
+            let hash = version.as_ref().map(|version| serving.offer(tx, version)).transpose()?;
+            let group = assignment.group_of(&labels).map(|group| group.id.clone());
+            let desired = [group, version, hash.map(|offer| (*offer.hash).to_owned())];
+            Ok((row, agents::failures(tx, &id)?, desired, tx.clock()?))
+        })
         .await?;
     let agent = agents::agent(&row, app.hub.seen(&row.text(0)), now);
+    let desired = Desired::new(&agent, &failures, desired);
     let (health, components, connection_settings) = (row.json(16), row.json(18), row.json(19));
     let effective_config = row.maybe_text(17);
     let operator_labels = agents::labels_of(&row, [3, usize::MAX, usize::MAX]);
@@ -46,6 +56,7 @@ async fn details(app: &App, caller: Caller, id: String) -> Result<Tagged<AgentDe
     let details = AgentDetails {
         agent,
         operator_labels,
+        desired,
         health,
         effective_config,
         connection_settings,

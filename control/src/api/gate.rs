@@ -90,7 +90,12 @@ async fn identify(app: &App, method: &Method, headers: &HeaderMap) -> Result<Opt
         }
         Shown::Nothing => return Ok(None),
     };
-    let found = app.db.read(move |tx| principals::identify(tx, now_ms(), &token)).await?;
+    let found = app.db.read(move |tx| {
+        // By the clock that sessions and keys were made by.
+        let now = tx.clock()?;
+        principals::identify(tx, now, &token)
+    });
+    let found = found.await?;
     let Identity { actor, role, scope } =
         found.ok_or_else(|| Error::Unauthorized("the credentials are not valid".to_owned()))?;
     Ok(Some(Caller { actor, role, scope, request_id: String::new(), once: None }))

@@ -145,7 +145,7 @@ fn again(status: u16, body: String, tag: Option<String>) -> Response {
     response
 }
 
-/// Keeps an answer that counts. After any other the key is free again, so that the client may try.
+/// Keeps an answer that counts. After any other the key is free again, so that the client may try, unless it was done.
 async fn keep(app: &App, who: String, key: String, status: StatusCode, body: &Bytes, tag: Option<String>) {
     let text = String::from_utf8_lossy(body).into_owned();
     let kept = app.db.write(move |tx| {
@@ -156,7 +156,11 @@ async fn keep(app: &App, who: String, key: String, status: StatusCode, body: &By
             let sql = "UPDATE idempotency SET status = 409, body = '' WHERE principal = ?1 AND key = ?2";
             tx.execute(sql, args![&who, &key])
         } else {
-            tx.execute("DELETE FROM idempotency WHERE principal = ?1 AND key = ?2", args![&who, &key])
+            // It may have been done all the same: the database said so, and nobody heard it.
+            let done = "UPDATE idempotency SET body = '' WHERE principal = ?1 AND key = ?2 AND status = 409";
+            tx.execute(done, args![&who, &key])?;
+            let free = "DELETE FROM idempotency WHERE principal = ?1 AND key = ?2 AND status IS NULL";
+            tx.execute(free, args![&who, &key])
         }
     });
     if let Err(error) = kept.await {

@@ -55,10 +55,9 @@ fn sent_to(url: &str) -> Result<Response> {
 
 /// Opens a session for whom the provider vouches.
 async fn open(app: &App, who: Vouched, request_id: String) -> Result<(Session, HeaderValue)> {
-    let now = now_ms();
     let caller = Caller { request_id: request_id.clone(), ..Caller::system() };
-    let user = app.db.write(move |tx| principals::vouched_user(tx, &caller, now, &who)).await?;
-    opened(app, user, request_id, now).await
+    let user = app.db.write_at(move |tx, now| principals::vouched_user(tx, &caller, now, &who)).await?;
+    opened(app, user, request_id).await
 }
 
 /// Sends a browser to the provider, where people log in.

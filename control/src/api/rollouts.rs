@@ -35,7 +35,7 @@ pub(crate) struct NewRollout {
 }
 
 fn at_once() -> Vec<Stage> {
-    vec![Stage { percent: 100, soak_seconds: 0 }]
+    vec![Stage::of_all(100, 0)]
 }
 
 /// A rollout, and how its agents are.

@@ -40,8 +40,7 @@ pub(crate) struct Session {
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = Login, security(()),
     responses((status = 201, body = Session)))]
 pub(crate) async fn open(State(app): State<App>, request: Request) -> Result<Response> {
-    let now = now_ms();
-    let allowance = app.login_limiter.take(&address(&request), now);
+    let allowance = app.login_limiter.take(&address(&request), now_ms());
     if !allowance.is_allowed {
         return Err(Error::TooMany(allowance.reset_seconds));
     }
@@ -55,19 +54,14 @@ pub(crate) async fn open(State(app): State<App>, request: Request) -> Result<Res
         tracing::warn!(name = login.name, "a login failed");
         return Err(Error::Unauthorized("name or password are wrong".to_owned()));
     };
-    let (session, cookie) = opened(&app, user, request_id, now).await?;
+    let (session, cookie) = opened(&app, user, request_id).await?;
     let mut response = (StatusCode::CREATED, Json(session)).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }
 
 /// Opens a session, and makes the cookie that browsers have it as.
-pub(super) async fn opened(
-    app: &App,
-    user: User,
-    request_id: String,
-    now: i64,
-) -> Result<(Session, HeaderValue)> {
+pub(super) async fn opened(app: &App, user: User, request_id: String) -> Result<(Session, HeaderValue)> {
     let caller = Caller {
         actor: format!("user:{}", user.name),
         role: user.role,
@@ -75,7 +69,9 @@ pub(super) async fn opened(
         request_id,
         once: None,
     };
-    let secret = app.db.write(move |tx| principals::open_session(tx, &caller, now, &user)).await?;
+    let opened =
+        app.db.write_at(move |tx, now| Ok((principals::open_session(tx, &caller, now, &user)?, now)));
+    let (secret, now) = opened.await?;
     let cookie = format!(
         "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{}",
         secret.token,

@@ -431,6 +431,7 @@ async fn answer_poll(
         && answer.error_response.is_none()
         && let Some(waiting) = app.hub.waiting(&id)
     {
+        answer.flags |= waiting.flags;
         answer.custom_message = waiting.custom_message;
         answer.remote_config = answer.remote_config.or(waiting.remote_config);
         answer.connection_settings = answer.connection_settings.or(waiting.connection_settings);

@@ -83,7 +83,8 @@ async fn answer(
     if heard == Heard::Replaced {
         return Err(Error::Forbidden("another connection of this agent came since".to_owned()));
     }
-    if is_first {
+    // Who polls may begin anew while the service still has its session, and knows nothing of it then.
+    if is_first || message.custom_capabilities.is_some() {
         answer.capabilities = CAPABILITIES;
         answer.custom_capabilities =
             Some(CustomCapabilities { capabilities: vec![TASKS.to_owned(), VITALS.to_owned()] });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use phoenix_opamp::{
     AgentConfigFile, AgentRemoteConfig, ConnectionSettingsOffers, CustomMessage, ServerToAgent, Set, TASKS,
-    agent,
+    agent, server_flags,
 };
 use phoenix_telemetry::traces::Kind;
 use serde_json::json;
@@ -90,8 +90,9 @@ fn offer(
     Ok(Some(AgentRemoteConfig { config: Some((*offer.files).clone()), config_hash }))
 }
 
-/// Offers every connected agent what it is to have, where it has something else.
-pub(crate) async fn reconcile(app: &App) -> Result<()> {
+/// Offers every connected agent what it is to have, where it has something else. `anew` asks it to tell everything again,
+/// too: it may have said long ago what became of that, and nobody heard it.
+pub(crate) async fn reconcile(app: &App, anew: bool) -> Result<()> {
     let connected = app.hub.connected();
     let mut after = String::new();
     loop {
@@ -121,6 +122,7 @@ pub(crate) async fn reconcile(app: &App) -> Result<()> {
             let instance_uid = unhex(&id).unwrap_or_default();
             let message = ServerToAgent {
                 instance_uid,
+                flags: if anew { server_flags::REPORT_FULL_STATE } else { 0 },
                 remote_config,
                 connection_settings,
                 ..ServerToAgent::default()

@@ -3,7 +3,6 @@ use crate::agents::{self, Admission};
 use crate::configurations;
 use crate::freezes::Freeze;
 use crate::groups::GroupChange;
-use crate::selector::Labels;
 use crate::store::rig::all;
 use crate::validation;
 
@@ -20,7 +19,7 @@ async fn a_freeze_holds_what_runs_until_it_is_over() {
             configurations::add_version(tx, &caller, 0, &made.id, &Seen::default(), "a: 1", "", None, None)?;
             let version = configurations::find_version(tx, &made.id, 1)?.id;
             let group = groups::create(tx, &caller, 0, "all", "", 0)?;
-            let stages = [50, 100].map(|percent| Stage { percent, soak_seconds: 0 });
+            let stages = [50, 100].map(|percent| Stage::of_all(percent, 0));
             let nobody = BTreeSet::new();
             let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &nobody)?;
             let freezes = Some(vec![freeze(1_000, 100_000)]);
@@ -93,7 +92,7 @@ async fn an_agent_whose_data_fares_badly_stops_a_rollout() {
                 let version = configurations::find_version(tx, &made.id, 1)?.id;
                 let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
                 let group = groups::create(tx, &caller, 0, case, "", 0)?;
-                let stages = [Stage { percent: 100, soak_seconds: 10 }];
+                let stages = [Stage::of_all(100, 10)];
                 let rollout =
                     start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &connected)?;
                 let mut told = Vec::new();
@@ -145,7 +144,7 @@ async fn an_agent_that_flaps_soaks_anew_each_time_that_it_comes_back() {
             let group = groups::create(tx, &caller, 0, "all", "", 0)?;
             let there: BTreeSet<String> = [String::from("0a")].into();
             let away = BTreeSet::new();
-            let stages = [Stage { percent: 100, soak_seconds: 10 }];
+            let stages = [Stage::of_all(100, 10)];
             let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &there)?;
             say(tx, "0a", &hash, None)?;
             let mut walked = Vec::new();
@@ -159,6 +158,61 @@ async fn an_agent_that_flaps_soaks_anew_each_time_that_it_comes_back() {
         });
         let walked = walked.await.expect("walked");
         assert_eq!(walked, ["running", "running", "running", "running", "succeeded"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stages_go_by_labels_and_shares() {
+    for test in all().await {
+        let walked = test.db.write(|tx| {
+            let caller = Caller::system();
+            let version = an_agent_and_a_version(tx, &caller)?;
+            let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
+            let token = agents::add_token(tx, &caller, 0, "u", &Labels::new(), None, None)?;
+            let mut there: BTreeSet<String> = ["0a".to_owned()].into();
+            for number in 1..10 {
+                let agent = format!("1{number}");
+                agents::enrol(tx, 0, &agent, &Admission::Token(token.id.clone()))?;
+                there.insert(agent);
+            }
+            for agent in ["13", "14"] {
+                let canary = Labels::from([("ring".to_owned(), "canary".to_owned())]);
+                agents::label(tx, &caller, 0, agent, &Seen::default(), &canary)?;
+            }
+            let group = groups::create(tx, &caller, 0, "all", "", 0)?;
+            let canaries =
+                |percent| Stage { selector: "ring=canary".to_owned(), ..Stage::of_all(percent, 0) };
+            let wrong = Stage { selector: "rnig=canary".to_owned(), ..Stage::of_all(50, 0) };
+            let (gates, all) = (Gates::default(), Stage::of_all(100, 0));
+            let slip = start(tx, &caller, 0, &group.id, &version, &[wrong, all.clone()], &gates, &there);
+            assert!(
+                matches!(&slip, Err(Error::Invalid(why)) if why[0].field == "stages.0.selector"),
+                "{slip:?}"
+            );
+            let stages = [canaries(50), canaries(100), Stage::of_all(25, 0), all];
+            let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &gates, &there)?;
+            let exposed = |tx: &mut dyn Tx| -> Result<Vec<String>> {
+                let sql = "SELECT agent_id FROM rollout_agents ORDER BY agent_id";
+                Ok(tx.query(sql, &[])?.iter().map(|row| row.text(0)).collect())
+            };
+            let mut walked = Vec::new();
+            for now in 1..=4 {
+                let met = exposed(tx)?;
+                let canaries = met.iter().filter(|agent| ["13", "14"].contains(&agent.as_str())).count();
+                let offered = Assignment::load(tx)?;
+                let offered =
+                    there.iter().filter(|agent| offered.version_of(agent, &Labels::new()).is_some());
+                walked.push((met.len(), canaries, offered.count()));
+                for agent in &met {
+                    say(tx, agent, &hash, None)?;
+                }
+                advance(tx, now, &there)?;
+            }
+            Ok((walked, find::<Rollout>(tx, &rollout.id)?.state))
+        });
+        // One of two, both, a quarter of all that has both among it, all: and only they are offered it.
+        let expected = vec![(1, 1, 1), (2, 2, 2), (3, 2, 3), (10, 2, 10)];
+        assert_eq!(walked.await.expect("walked"), (expected, "succeeded".to_owned()));
     }
 }
 
@@ -178,7 +232,7 @@ async fn an_agent_that_leaves_the_group_is_not_waited_for() {
                 }
                 let group = groups::create(tx, &caller, 0, "both", "tier", 0)?;
                 let there: BTreeSet<String> = ["0a", "0b"].map(str::to_owned).into();
-                let stages = [50, 100].map(|percent| Stage { percent, soak_seconds: 0 });
+                let stages = [50, 100].map(|percent| Stage::of_all(percent, 0));
                 let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &there)?;
                 let first = tx.one("SELECT agent_id FROM rollout_agents", &[])?.expect("one of two").text(0);
                 let other = if first == "0a" { "0b" } else { "0a" };
@@ -220,7 +274,7 @@ async fn what_was_not_applied_in_time_has_failed_unless_it_is_after_all() {
             let version = an_agent_and_a_version(tx, &caller)?;
             let group = groups::create(tx, &caller, 0, "all", "", 0)?;
             let there: BTreeSet<String> = [String::from("0a")].into();
-            let stages = [Stage { percent: 100, soak_seconds: 0 }];
+            let stages = [Stage::of_all(100, 0)];
             let mut seen = Vec::new();
             // The first is given up by somebody, the second by itself.
             for order_at in [Some(5_000), None] {

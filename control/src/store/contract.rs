@@ -121,7 +121,13 @@ async fn enrolled(test: &TestDb, agents: &'static [&'static str]) {
 async fn agents_of_an_instance_that_died_are_gone() {
     for test in all().await {
         enrolled(&test, &["0a", "0b"]).await;
-        let connected = || test.db.read(|tx| instances::connected(tx, "one", &["0b".to_owned()].into()));
+        // Asked while `alive` surely is, however slow the machine.
+        let connected = |alive: &'static str| {
+            test.db.beside(move |tx| {
+                instances::beat(tx, alive)?;
+                instances::connected(tx, "one", &["0b".to_owned()].into())
+            })
+        };
         let attached = test
             .db
             .beside(|tx| {
@@ -131,10 +137,10 @@ async fn agents_of_an_instance_that_died_are_gone() {
             .await
             .expect("attached");
         let first = Attached { connection: 1, is_elsewhere: false };
-        assert_eq!((attached, connected().await.expect("read").len()), (first, 2));
+        assert_eq!((attached, connected("two").await.expect("read").len()), (first, 2));
         let sql = "UPDATE instances SET seen_at = seen_at - ?1";
         test.db.write(move |tx| tx.execute(sql, args![LEASE_MS + 1])).await.expect("aged");
-        assert_eq!(connected().await, Ok(["0b".to_owned()].into()));
+        assert_eq!(connected("one").await, Ok(["0b".to_owned()].into()));
         // It comes to another, and what the former one says of it later counts no more.
         let gone = |connection| Gone { agent: "0a".to_owned(), connection, seen: 5 };
         let (first, second, third) = (gone(1), gone(2), gone(3));
@@ -148,11 +154,12 @@ async fn agents_of_an_instance_that_died_are_gone() {
             })
             .await;
         assert_eq!(attached, Ok(Attached { connection: 2, is_elsewhere: false }));
-        assert_eq!(connected().await.expect("read").len(), 2);
+        assert_eq!(connected("three").await.expect("read").len(), 2);
         // Nor does what the same instance says of a connection that another one followed, to whatever instance.
         let attached = test
             .db
             .beside(move |tx| {
+                instances::beat(tx, "three")?;
                 let attached = instances::attach(tx, "two", "0a")?;
                 instances::beat(tx, "two")?;
                 instances::attach(tx, "three", "0a")?;
@@ -161,15 +168,15 @@ async fn agents_of_an_instance_that_died_are_gone() {
             })
             .await;
         assert_eq!(attached, Ok(Attached { connection: 3, is_elsewhere: true }));
-        assert_eq!(connected().await.expect("read").len(), 2);
+        assert_eq!(connected("three").await.expect("read").len(), 2);
         test.db
             .beside(move |tx| instances::detach(tx, "three", &third))
             .await
             .expect("it has another by now");
-        assert_eq!(connected().await.expect("read").len(), 2);
+        assert_eq!(connected("three").await.expect("read").len(), 2);
         let last = gone(4);
         test.db.beside(move |tx| instances::detach(tx, "three", &last)).await.expect("detached");
-        assert_eq!(connected().await, Ok(["0b".to_owned()].into()));
+        assert_eq!(connected("three").await, Ok(["0b".to_owned()].into()));
         // Who is locked out attaches no more, however far it has come.
         test.db.write(|tx| agents::revoke(tx, &Caller::system(), 0, "0a")).await.expect("locked out");
         let late = test.db.beside(|tx| instances::attach(tx, "two", "0a")).await;

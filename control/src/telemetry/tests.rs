@@ -33,6 +33,13 @@ async fn what_the_database_knows_is_looked_up_now_and_then() {
         let telemetry = Telemetry::new("one", &test.db, &Hub::default());
         let begin = Instant::now();
         assert!(!telemetry.text().contains("phoenix_control_tasks{"), "nobody looked yet");
+        let number = |name: &str| -> f64 {
+            let text = telemetry.text();
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the line").to_owned();
+            line.trim().parse().expect("a number")
+        };
+        assert!(number("phoenix_control_process_memory_rss_bytes ") > 1e6);
+        assert!(number("phoenix_control_process_cpu_seconds_total ") >= 0.0);
         telemetry.look(&test.db, begin).await;
         let shows = |line: &str| {
             let text = telemetry.text();

@@ -1,5 +1,7 @@
 //! A collector whose way to the server has its credentials from an extension.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::collector::{base, start, until};
@@ -20,7 +22,9 @@ async fn an_extension_adds_the_credentials_over_each_transport() {
         let made = rig.post("/enrolment-tokens", json!({"name": over})).await.body;
         let token = made["token"].as_str().expect("a token");
         let config = rig.folder.path().join(format!("{over}.yaml"));
-        let text = with_extension(&rig, over, token, "!append [bearertokenauth/way, opamp]");
+        // In either order.
+        let listed = if over == "http" { "opamp, bearertokenauth/way" } else { "bearertokenauth/way, opamp" };
+        let text = with_extension(&rig, over, token, &format!("!append [{listed}]"));
         assert!(text.contains("auth: bearertokenauth/way") && !text.contains("headers"), "{text}");
         std::fs::write(&config, text).expect("written");
         let _collector = start(&config);
@@ -52,17 +56,27 @@ async fn an_extension_adds_the_credentials_over_each_transport() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_extension_that_is_not_there_yet_stops_the_start() {
+async fn an_extension_that_is_not_there_is_named_at_its_key() {
     let rig = Rig::start().await;
-    for extensions in ["!append [opamp, bearertokenauth/way]", "!append [opamp]"] {
-        let config = rig.folder.path().join("base.yaml");
-        std::fs::write(&config, with_extension(&rig, "ws", "x", extensions)).expect("written");
+    let config = rig.folder.path().join("base.yaml");
+    let log = config.with_extension("log");
+    for over in ["ws", "http", "long_poll"] {
+        std::fs::write(&config, with_extension(&rig, over, "x", "!append [opamp]")).expect("written");
         let mut collector = start(&config);
         let ended =
             tokio::task::spawn_blocking(move || collector.0.wait()).await.expect("waited").expect("ended");
-        assert!(!ended.success(), "{extensions}");
-        let log = std::fs::read_to_string(config.with_extension("log")).expect("read");
-        assert!(log.contains("bearertokenauth/way") && log.contains("before this extension"), "{log}");
+        let told = std::fs::read_to_string(&log).expect("read");
+        assert!(
+            !ended.success() && told.contains("failed to resolve authenticator \"bearertokenauth/way\""),
+            "{told}"
+        );
+        // A check that starts nothing says the same.
+        let mut check = Command::new(env!("CARGO_BIN_EXE_phoenix-control"));
+        let checked =
+            check.args(["collector", "validate", "--config"]).arg(&config).output().expect("it runs");
+        let told =
+            String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
+        assert!(!checked.status.success() && told.contains(&format!("server::{over}::auth")), "{told}");
     }
     rig.stop().await;
 }

@@ -79,6 +79,15 @@ async fn leases_rollouts_and_schedules_go_by_the_databases_clock() {
     let waits = one.get(&format!("/tasks/{}", later["id"].as_str().expect("an id"))).await.body;
     assert_eq!(waits["state"], "ready", "{waits}");
 
+    // A key that expires within the hours that the database is ahead has expired; one after them is good on both.
+    let key = |hours| json!({"name": "k", "role": "viewer", "expires_at": hours_from_now(hours)});
+    assert_eq!(one.post("/api-keys", key(4)).await.status, 422);
+    let made = one.post("/api-keys", key(6)).await.body;
+    for rig in [&one, &two] {
+        let asked = rig.request("GET", "/me", made["token"].as_str().expect("a token"), &[], None).await;
+        assert_eq!(asked.status, 200, "{}", asked.body);
+    }
+
     // A schedule is due next by the same clock.
     let new = json!({"name": "often", "cron": "* * * * *", "selector": "env=test", "kind": "diagnostics"});
     let next = one.post("/schedules", new).await.body["next_at"].as_str().expect("a time").to_owned();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, free_address};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -20,8 +20,7 @@ impl Drop for Collector {
 }
 
 pub(crate) fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
-    socket.local_addr().expect("an address").port()
+    free_address().port()
 }
 
 /// What stands in the collector's own file: how it reaches the service, and one pipeline that stays.

@@ -22,7 +22,7 @@ impl Rig {
     }
 
     pub(crate) async fn roll_out(&self, group: &str, version: &str, stages: Value) -> String {
-        let new = json!({"group_id": group, "version_id": version, "stages": stages, "gates": {"patience_seconds": 20}});
+        let new = json!({"group_id": group, "version_id": version, "stages": stages, "gates": {"patience_seconds": 120}});
         let started = self.post("/rollouts", new).await;
         assert_eq!(started.status, 202, "{}", started.body);
         started.body["id"].as_str().expect("an id").to_owned()

@@ -77,10 +77,19 @@ async fn a_configuration_that_is_healthy_but_loses_data_is_taken_back() {
     assert_eq!(first["state"], "succeeded", "{first}");
     assert_eq!((&first["progress"]["applied"], &first["progress"]["unmeasured"]), (&json!(1), &json!(0)));
 
-    // What it is sent to never answers: no component is unwell, but nothing arrives any more. That stops the rollout, and
-    // somebody decides.
+    // One that may use no CPU at all is taken back as soon as it says how much it uses.
     let configuration =
         rig.get("/configurations").await.body["items"][0]["id"].as_str().expect("an id").to_owned();
+    let busy = rig.next_version(&configuration, &format!("# busy\n{}", to(takes))).await;
+    let idle = roll_out(&busy, json!({"min_items": 5, "max_cpu_percent": 0})).await;
+    assert_eq!(idle["state"], "rolled_back", "{idle}");
+    assert!(
+        idle["reason"].as_str().is_some_and(|why| why.contains("% of its cores, and may use 0 %")),
+        "{idle}"
+    );
+
+    // What it is sent to never answers: no component is unwell, but nothing arrives any more. That stops the rollout, and
+    // somebody decides.
     let lossy = rig.next_version(&configuration, &to(is_silent)).await;
     let agent = rig.get("/agents").await.body["items"][0]["id"].as_str().expect("an id").to_owned();
     let agent = format!("/agents/{agent}");

@@ -52,3 +52,24 @@ async fn the_newest_connection_stays_however_fast_an_agent_hops() {
     one.stop().await;
     two.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_begins_anew_hears_again_what_the_service_takes() {
+    for kind in [Kind::WebSocket, Kind::Http] {
+        let rig = Rig::start().await;
+        let token = rig.post("/enrolment-tokens", json!({"name": "t"})).await.body["token"].clone();
+        let mut shows = token.as_str().expect("a token").to_owned();
+        for _ in 0..3 {
+            // At once, so that whoever polls still has a session.
+            let mut agent = Agent::connect(&rig, kind, 1, &shows).await.expect("let in");
+            let answer = agent.say_all().await;
+            let takes = answer.custom_capabilities.clone().unwrap_or_default().capabilities;
+            assert!(takes.iter().any(|name| name == "io.phoenix.vitals/v1"), "{answer:?}");
+            assert_ne!(answer.capabilities, 0);
+            shows = Agent::credential_in(&answer).unwrap_or(shows);
+            // A heartbeat is answered with nothing of that.
+            assert_eq!(agent.beat().await.custom_capabilities, None);
+        }
+        rig.stop().await;
+    }
+}

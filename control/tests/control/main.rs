@@ -9,6 +9,7 @@ mod clocks;
 mod collector;
 mod conditions;
 mod conformance;
+mod desired;
 mod faults;
 mod fleet;
 mod gates;

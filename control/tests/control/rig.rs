@@ -87,9 +87,15 @@ pub(crate) async fn on_server(server: &str, statements: &str) {
     client.batch_execute(statements).await.expect("done");
 }
 
+/// An address that nobody listens at, below the ports that systems give to outgoing connections: one of those must not
+/// take it while what listens there starts again.
 pub(crate) fn free_address() -> SocketAddr {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
-    socket.local_addr().expect("an address")
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(10_000..32_000)));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Starts the binary, and returns once it says where it is.
@@ -117,7 +123,10 @@ fn spawn(
     let mut out = BufReader::new(process.0.stdout.take().expect("piped"));
     loop {
         let before = greeting.len();
-        assert!(out.read_line(&mut greeting).expect("read") > 0, "it ended: {greeting}");
+        if out.read_line(&mut greeting).expect("read") == 0 {
+            let log = std::fs::read_to_string(folder.join("control.log")).unwrap_or_default();
+            panic!("it ended: {greeting}\n{log}");
+        }
         let line = greeting[before..].trim();
         // The last line is the key, the first time, and the address for agents else.
         if line.starts_with("phx_key_") || (!is_first && line.starts_with("OpAMP:")) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::collector::{free_port, listens, send_logs, until, until_nobody_listens, wrapper};
 use crate::gates::backend;
@@ -68,14 +68,15 @@ service:
 "
         )
     };
-    let roll_out = async |version: &str| {
-        let new = json!({"group_id": group, "version_id": version, "gates": {"min_items": 5},
+    let roll_out_with = async |version: &str, gates: Value| {
+        let new = json!({"group_id": group, "version_id": version, "gates": gates,
             "stages": [{"percent": 100, "soak_seconds": 20}]});
         let started = rig.post("/rollouts", new).await;
         assert_eq!(started.status, 202, "{}", started.body);
         let path = format!("/rollouts/{}", started.body["id"].as_str().expect("an id"));
         until(&rig, &path, &log, |rollout| rollout["state"] != "running").await
     };
+    let roll_out = async |version: &str| roll_out_with(version, json!({"min_items": 5})).await;
     let good = rig.version("edge", &text(takes)).await;
     let sending = tokio::spawn(send_logs(listen));
     let first = roll_out(&good).await;
@@ -84,9 +85,16 @@ service:
     assert_eq!((&progress["applied"], &progress["unmeasured"]), (&json!(1), &json!(0)), "{first}");
     assert!(listens(listen).await);
 
-    // Nothing of the child is unwell, but what comes does not arrive.
+    // What CPU time the child uses is the child's.
     let configuration =
         rig.get("/configurations").await.body["items"][0]["id"].as_str().expect("an id").to_owned();
+    let busy = rig.next_version(&configuration, &format!("# busy\n{}", text(takes))).await;
+    let idle = roll_out_with(&busy, json!({"min_items": 5, "max_cpu_percent": 0})).await;
+    assert_eq!(idle["state"], "rolled_back", "{idle}");
+    assert!(idle["reason"].as_str().is_some_and(|why| why.contains("of its cores")), "{idle}");
+    until(&rig, &agent, &log, |told| told["desired"]["state"] == "applied").await;
+
+    // Nothing of the child is unwell, but what comes does not arrive.
     let lossy = rig.next_version(&configuration, &text(is_silent)).await;
     let second = roll_out(&lossy).await;
     assert_eq!(second["state"], "rolled_back", "{second}");
@@ -96,7 +104,7 @@ service:
         effective.contains(&format!(":{takes}'")) && told["reported_status"] == "applied"
     })
     .await;
-    assert_eq!(told["failures"].as_object().map(serde_json::Map::len), Some(1), "{told}");
+    assert_eq!(told["failures"].as_object().map(serde_json::Map::len), Some(2), "{told}");
     sending.abort();
 
     // What the child itself calls wrong stops nothing.

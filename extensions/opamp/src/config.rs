@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use http::Uri;
-use phoenix_config::{ComponentId, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
+use phoenix_config::{
+    Capability, ComponentId, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings,
+};
 use phoenix_transport::settings::TlsClientSettings;
 use serde::Deserialize;
 
@@ -64,7 +66,8 @@ pub struct LongPollServer {
     pub tls: TlsClientSettings,
     /// What is sent with each request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    /// The extension that adds credentials to each request; it must be named in `service::extensions` too.
+    #[described(names = Capability::ClientAuth)]
     pub auth: String,
     /// How long a request waits at the server; what is between cuts off later than this.
     pub wait: GoDuration,
@@ -92,7 +95,8 @@ pub struct WebSocketServer {
     pub tls: TlsClientSettings,
     /// What is sent with the request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    /// The extension that adds credentials to each request; it must be named in `service::extensions` too.
+    #[described(names = Capability::ClientAuth)]
     pub auth: String,
 }
 
@@ -106,7 +110,8 @@ pub struct HttpServer {
     pub tls: TlsClientSettings,
     /// What is sent with each request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    /// The extension that adds credentials to each request; it must be named in `service::extensions` too.
+    #[described(names = Capability::ClientAuth)]
     pub auth: String,
     /// How often to ask.
     pub polling_interval: GoDuration,

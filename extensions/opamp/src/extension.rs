@@ -181,10 +181,7 @@ fn authenticator(id: &str, host: &Host) -> Result<Option<Arc<Slot<dyn ClientAuth
         return Ok(None);
     }
     let id = ComponentId::parse(id).map_err(StartError::because)?;
-    let found = host.capabilities.client_auth(&id);
-    found
-        .map(Some)
-        .map_err(|error| StartError::new(format!("server auth: {error}; name it before this extension")))
+    host.capabilities.client_auth(&id).map(Some).map_err(StartError::because)
 }
 
 impl Extension for Opamp {

@@ -35,6 +35,8 @@ struct Inner {
     telemetry: OwnTelemetry,
     started: SystemTime,
     running: Mutex<RunningConfig>,
+    /// Counts what was put there.
+    config_changes: tokio::sync::watch::Sender<u64>,
     /// Where own telemetry goes besides.
     destinations: Mutex<TelemetryDestinations>,
     /// Held while a configuration is applied and noted.
@@ -67,6 +69,7 @@ impl Control {
             telemetry,
             started: SystemTime::now(),
             running: Mutex::default(),
+            config_changes: tokio::sync::watch::Sender::new(0),
             destinations: Mutex::default(),
             turn: tokio::sync::Mutex::new(own_metrics),
             hasher: std::hash::RandomState::new(),
@@ -195,6 +198,8 @@ impl Control {
         if from_sources {
             running.files = loaded.files.clone();
         }
+        drop(running);
+        self.0.config_changes.send_modify(|count| *count += 1);
     }
 
     /// Settings with what is wanted besides. A configuration that forbids that counts more.
@@ -372,6 +377,10 @@ impl Collector for Control {
 
     fn effective_config(&self) -> EffectiveConfig {
         self.running().effective.clone()
+    }
+
+    fn config_changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.config_changes.subscribe()
     }
 
     fn books(&self) -> BoxFuture<'_, Vec<ComponentBook>> {

@@ -24,6 +24,7 @@ use phoenix_component::{
     Host, LogLevel, LogLevelState, OutsideSigns, PipelineStatus, PlanAnswer, Status,
 };
 use phoenix_config::{ComponentId, Kind};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -89,6 +90,8 @@ struct Inner {
     host: Host,
     started: SystemTime,
     running: Mutex<Running>,
+    /// Counts what was put there.
+    config_changes: watch::Sender<u64>,
     /// What the child that runs shows of itself.
     signs: Mutex<Option<OutsideSigns>>,
     /// How often a child was started.
@@ -161,6 +164,7 @@ impl Supervised {
             host: host.clone(),
             started: SystemTime::now(),
             running: Mutex::default(),
+            config_changes: watch::Sender::new(0),
             signs: Mutex::default(),
             lives: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(None),
@@ -210,6 +214,7 @@ impl Supervised {
             since: Some(SystemTime::now()),
         };
         *self.running() = Running { effective, generation };
+        self.0.config_changes.send_modify(|count| *count += 1);
     }
 
     /// Writes the files of a configuration beside those that run.
@@ -448,6 +453,10 @@ impl Collector for Supervised {
 
     fn effective_config(&self) -> EffectiveConfig {
         self.running().effective.clone()
+    }
+
+    fn config_changes(&self) -> watch::Receiver<u64> {
+        self.0.config_changes.subscribe()
     }
 
     fn books(&self) -> BoxFuture<'_, Vec<ComponentBook>> {

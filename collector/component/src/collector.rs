@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use phoenix_config::{Kind, Opaque};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::{BoxFuture, Changes, ComponentKey, Lost, Status};
 
@@ -356,6 +357,11 @@ pub trait Collector: Send + Sync {
 
     /// The configuration that runs, secrets hidden.
     fn effective_config(&self) -> EffectiveConfig;
+
+    /// Counts up whenever that changes. By default it never does.
+    fn config_changes(&self) -> watch::Receiver<u64> {
+        watch::Sender::new(0).subscribe()
+    }
 
     /// The books of every component that holds or changes data.
     fn books(&self) -> BoxFuture<'_, Vec<ComponentBook>>;

@@ -194,6 +194,28 @@ pub(crate) async fn encode(compressor: Compressor, payload: Payload, budget: &Bu
     off_the_runtime(move || compressor.compress(payload, &budget)).await
 }
 
+/// A snappy block of `plain`, compressed, and of `elements`, which are taken as they are and stand for `stand_for`
+/// bytes behind it. Charges what comes of `plain` to the reserve of `budget`.
+///
+/// # Errors
+/// Where the whole is longer than a block can be, 4 GiB.
+pub async fn encode_snappy(
+    plain: Bytes,
+    elements: Bytes,
+    stand_for: usize,
+    budget: &Budget,
+) -> io::Result<Payload> {
+    let len = plain.len();
+    let budget = budget.clone();
+    let work = move || {
+        let mut payload =
+            Payload::encoded(Encoding::Snappy, compress::snappy_head(&plain, stand_for, &budget)?);
+        payload.push(elements);
+        Ok(payload)
+    };
+    if len <= OFFLOAD_PLAIN_BYTES { work() } else { off_the_runtime(work).await }
+}
+
 /// Decompresses once more what [`look`] has seen, charging it to the reserve of a budget.
 ///
 /// # Panics

@@ -12,6 +12,7 @@ use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, P
 use phoenix_pdata::Signal;
 use phoenix_prometheus::Translator;
 use phoenix_telemetry::traces::Tracer;
+use phoenix_transport::compression::encode_snappy;
 use phoenix_transport::endpoint::http_url;
 use phoenix_transport::http::client::{self, Client, Destination, SendError};
 use phoenix_transport::settings::AuthSettings;
@@ -37,7 +38,7 @@ pub(crate) fn create(
         is_one: AtomicBool::new(config.version() != Some(Version::Two)),
         max_bytes: usize::try_from(config.max_batch_size_bytes).unwrap_or(usize::MAX),
         parallelism: config.max_batch_request_parallelism.map_or(1, |number| number.clamp(1, 1024) as usize),
-        usual_bytes: AtomicUsize::new(0),
+        usual: [AtomicUsize::new(0), AtomicUsize::new(0)],
         with_metadata: config.send_metadata,
         translator: Mutex::new(Translator::new(config.translation(), rand::random())),
         metrics: RemoteWriteMetrics::new(&cx.host.metrics, &cx.id.to_string()),
@@ -67,8 +68,8 @@ pub(crate) struct RemoteWrite {
     is_one: AtomicBool,
     max_bytes: usize,
     parallelism: usize,
-    /// How large the first request of the last batch was.
-    usual_bytes: AtomicUsize,
+    /// How many bytes the body and the elements of the last batch's first request had.
+    usual: [AtomicUsize; 2],
     with_metadata: bool,
     /// Held while a batch is translated, and never over a wait.
     translator: Mutex<Translator>,
@@ -86,16 +87,19 @@ impl RemoteWrite {
 
     /// The requests of a batch, and how many of its data points have no translation.
     fn translate(&self, batch: &Batch, version: Version) -> (Vec<Written>, u64) {
-        let mut writer =
-            Writer::new(version, self.max_bytes, self.usual_bytes.load(Relaxed), self.with_metadata);
+        let usual = (self.usual[0].load(Relaxed), self.usual[1].load(Relaxed));
+        let mut writer = Writer::new(version, self.max_bytes, usual, self.with_metadata);
         let mut translator = self.translator.lock().unwrap_or_else(PoisonError::into_inner);
         let before = translator.forgotten();
         let failed = translator.translate(&batch.payload, &mut writer);
         self.metrics.forgotten.add(translator.forgotten() - before);
         drop(translator);
         let requests = writer.finish();
-        let bytes = requests.first().map_or(0, |request| request.body.len());
-        self.usual_bytes.store(bytes + bytes / 8, Relaxed);
+        if let Some(first) = requests.first() {
+            for (usual, bytes) in self.usual.iter().zip([first.body.len(), first.elements.len()]) {
+                usual.store(bytes + bytes / 8, Relaxed);
+            }
+        }
         self.metrics.failed_translations.add(failed);
         self.metrics.translated_series.add(requests.iter().map(|request| request.series).sum());
         (requests, failed)
@@ -103,13 +107,16 @@ impl RemoteWrite {
 
     async fn post(
         &self,
-        request: Vec<u8>,
+        request: Written,
         version: Version,
         headers: &HeaderMap,
         client: Option<&ClientInfo>,
     ) -> Result<(), Refusal> {
-        let body = self.budget.charge_reserve(request.capacity()).attach(request);
-        let response = self.client.post_for(&self.destination, headers, body.into(), client).await;
+        let charged = |bytes: Vec<u8>| self.budget.charge_reserve(bytes.capacity()).attach(bytes);
+        let (body, elements) = (charged(request.body), charged(request.elements));
+        let body = encode_snappy(body, elements, request.stand_for, &self.budget).await;
+        let body = body.map_err(|error| SendError::Compress(error).into_refusal())?;
+        let response = self.client.post_for(&self.destination, headers, body, client).await;
         self.metrics.sent_batches.add(1);
         let response = response.map_err(SendError::into_refusal)?;
         let told = written(&response.headers);
@@ -145,7 +152,7 @@ impl RemoteWrite {
         while requests.peek().is_some() {
             let together = requests.by_ref().take(self.parallelism).map(|request| async move {
                 let items = request.items;
-                (items, self.post(request.body, version, headers, client).await)
+                (items, self.post(request, version, headers, client).await)
             });
             for (items, outcome) in futures_util::future::join_all(together).await {
                 match outcome {

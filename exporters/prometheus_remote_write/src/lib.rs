@@ -4,8 +4,10 @@
 //! Queue, retries and books are `phoenix-delivery`'s, connections `phoenix-transport`'s, names and series
 //! `phoenix-prometheus`'. What is here are the settings, the requests and the meaning of answers.
 
+mod alike;
 mod answer;
 mod config;
+mod elements;
 mod exporter;
 mod factory;
 mod metrics;

@@ -1,12 +1,18 @@
 //! Requests of remote write, cut by their size.
+//!
+//! A request of version 1 has its series in two parts: at first those that an encoder is to compress, then those that
+//! are [`Alike`]. The samples of a series come in their order all the same, since a series is always of the same part.
 
 use std::collections::{HashMap, HashSet};
 
 use phoenix_pdata::wire::Wire;
-use phoenix_pdata::write::{put_bytes, put_double, put_key, put_message, put_uint, put_varint, varint_len};
-use phoenix_prometheus::{
-    Exemplar, Extra, Family, Kind, LabelSet, Native, Sample, Sink, label_len, labels_in, put_label,
-};
+use phoenix_pdata::write::{put_bytes, put_double, put_key, put_message, put_uint, put_varint};
+use phoenix_prometheus::{Exemplar, Extra, Family, Kind, LabelSet, Native, Sample, Sink, labels_in};
+
+use crate::alike::Alike;
+
+/// A field of a double with its key.
+const DOUBLE_BYTES: usize = 9;
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +26,11 @@ pub(crate) enum Version {
 /// A request, and how many data points ended in it.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
+    /// What is to be compressed.
     pub(crate) body: Vec<u8>,
+    /// Snappy elements that follow that, and how many bytes they stand for.
+    pub(crate) elements: Vec<u8>,
+    pub(crate) stand_for: usize,
     pub(crate) items: u64,
     pub(crate) series: u64,
 }
@@ -32,10 +42,11 @@ pub(crate) struct Writer {
     with_metadata: bool,
     done: Vec<Written>,
     current: Written,
-    /// The last series of version 1 in it.
-    last: Option<Last>,
+    alike: Alike,
     /// What stands in a series behind its labels.
     tail: Vec<u8>,
+    /// A time, in Unix milliseconds, and its field.
+    time: (i64, Vec<u8>),
     /// The labels of a series of version 2.
     labels: Vec<u8>,
     symbols: Symbols,
@@ -67,17 +78,23 @@ impl Symbols {
 }
 
 impl Writer {
-    /// `usual_bytes` is how large requests of other batches were: a buffer of that size need not grow.
-    pub(crate) fn new(version: Version, max_bytes: usize, usual_bytes: usize, with_metadata: bool) -> Writer {
-        let body = Vec::with_capacity(usual_bytes.min(max_bytes));
+    /// `usual` is how many bytes the body and the elements of other batches had: buffers of that size need not grow.
+    pub(crate) fn new(
+        version: Version,
+        max_bytes: usize,
+        usual: (usize, usize),
+        with_metadata: bool,
+    ) -> Writer {
+        let body = Vec::with_capacity(usual.0.min(max_bytes));
         Writer {
             version,
             max_bytes,
             with_metadata,
             done: Vec::new(),
             current: Written { body, ..Written::default() },
-            last: None,
+            alike: Alike::with_capacity(usual.1.min(max_bytes)),
             tail: Vec::new(),
+            time: (0, vec![0x10, 0]),
             labels: Vec::new(),
             symbols: Symbols::default(),
             told: HashSet::new(),
@@ -92,12 +109,15 @@ impl Writer {
     }
 
     fn cut(&mut self) {
-        if self.current.body.is_empty() {
+        if self.current.series == 0 {
             return;
         }
         let mut written = std::mem::take(&mut self.current);
         match self.version {
-            Version::One => written.body.append(&mut self.metadata),
+            Version::One => {
+                written.body.append(&mut self.metadata);
+                (written.elements, written.stand_for) = self.alike.finish(written.body.len());
+            }
             Version::Two => {
                 let symbols = std::mem::take(&mut self.symbols).encoded;
                 let mut body = Vec::with_capacity(2 + symbols.len() + written.body.len());
@@ -108,53 +128,41 @@ impl Writer {
             }
         }
         self.told.clear();
-        self.last = None;
         self.done.push(written);
     }
 
     /// Begins a new request where `more` bytes would be too many for this one.
     fn make_room(&mut self, more: usize) {
-        let size = self.current.body.len() + self.metadata.len() + self.symbols.encoded.len() + more;
-        if size > self.max_bytes {
+        let others = self.alike.len() + self.metadata.len() + self.symbols.encoded.len();
+        if self.current.body.len() + others + more > self.max_bytes {
             self.cut();
         }
     }
 
     /// Appends a series with what is in `tail`.
     fn series(&mut self, family: &Family<'_>, suffix: &'static str, labels: &LabelSet, extra: Extra<'_>) {
-        // Those of a histogram's buckets are the same but for one: what the last series has is copied.
-        let last = self.last.as_ref().filter(|last| last.is_like(family.name, suffix, labels, extra));
-        let of_labels = match (last, extra.label()) {
-            (Some(last), Some((key, value))) => last.others() + label_len(key.len(), value.len()),
-            _ => labels.len(family.name, suffix, extra),
-        };
-        let is_like = last.is_some();
         // In version 2 exemplars in `tail` refer to symbols of this request already: room was made before them.
+        let mut of_labels = 0;
         if self.version == Version::One {
+            of_labels = labels.len(family.name, suffix, extra);
             self.make_room(of_labels + self.tail.len() + 16);
         }
         self.current.series += 1;
         match self.version {
             Version::One => {
-                let len = of_labels + self.tail.len();
-                let body = &mut self.current.body;
-                body.reserve(len + 1 + varint_len(len as u64));
-                put_key(body, 1, Wire::Len);
-                put_varint(body, len as u64);
-                let start = body.len();
-                // A new request has none.
-                self.last = match (self.last.take().filter(|_| is_like), extra.label()) {
-                    (Some(last), Some((key, value))) => Some(last.put_again(body, key, value)),
-                    (_, extra_label) => {
-                        let extra_at = labels.put(body, family.name, suffix, extra);
-                        let end = body.len();
-                        extra_label.map(|(kind, _)| {
-                            let (name, labels) = (family.name.into(), labels.clone());
-                            Last { name, suffix, labels, kind, start, extra_at, end }
-                        })
+                if extra.label().is_some() {
+                    self.alike.put(family.name, suffix, labels, extra, of_labels, &self.tail);
+                } else {
+                    let body = &mut self.current.body;
+                    let (at, len) = (body.len(), of_labels + self.tail.len());
+                    put_key(body, 1, Wire::Len);
+                    put_varint(body, len as u64);
+                    labels.put(body, family.name, suffix, extra);
+                    body.extend_from_slice(&self.tail);
+                    if matches!(family.kind, Kind::Histogram | Kind::Summary) {
+                        self.alike.follow(family.name, suffix, labels, at, of_labels, len);
                     }
-                };
-                body.extend_from_slice(&self.tail);
+                }
                 if self.with_metadata && !self.told.contains(family.name) {
                     self.told.insert(family.name.to_owned());
                     put_message(&mut self.metadata, 3, |out| {
@@ -185,6 +193,28 @@ impl Writer {
         }
     }
 
+    /// Appends a sample to `tail`. Most samples of a request are of the same time.
+    fn put_sample(&mut self, sample: Sample, has_start: bool) {
+        let (of, time) = &mut self.time;
+        if *of != sample.time_ms {
+            *of = sample.time_ms;
+            time.clear();
+            put_uint(time, 2, sample.time_ms as u64);
+        }
+        let tail = &mut self.tail;
+        if has_start {
+            return put_message(tail, 2, |out| {
+                put_double(out, 1, sample.value);
+                out.extend_from_slice(time);
+                put_uint(out, 3, sample.start_ms as u64);
+            });
+        }
+        put_key(tail, 2, Wire::Len);
+        put_varint(tail, (DOUBLE_BYTES + time.len()) as u64);
+        put_double(tail, 1, sample.value);
+        tail.extend_from_slice(time);
+    }
+
     fn put_exemplars(&mut self, exemplars: &[Exemplar]) {
         for exemplar in exemplars {
             match self.version {
@@ -206,47 +236,6 @@ impl Writer {
     }
 }
 
-/// A series of version 1, and where its labels are in the body.
-#[derive(Debug)]
-struct Last {
-    name: Box<str>,
-    suffix: &'static str,
-    labels: LabelSet,
-    /// The name of its extra label.
-    kind: &'static str,
-    start: usize,
-    /// Where the extra label begins and ends.
-    extra_at: (usize, usize),
-    end: usize,
-}
-
-impl Last {
-    /// Whether another series has the same labels but for the value of the extra one.
-    fn is_like(&self, name: &str, suffix: &str, labels: &LabelSet, extra: Extra<'_>) -> bool {
-        self.labels.is(labels)
-            && extra.label().is_some_and(|(key, _)| key == self.kind)
-            && self.suffix == suffix
-            && *self.name == *name
-    }
-
-    /// How many bytes its labels have beside the extra one.
-    fn others(&self) -> usize {
-        self.end - self.start - (self.extra_at.1 - self.extra_at.0)
-    }
-
-    /// Appends its labels with another extra one.
-    fn put_again(mut self, body: &mut Vec<u8>, key: &str, value: &str) -> Last {
-        let start = body.len();
-        body.extend_from_within(self.start..self.extra_at.0);
-        let from = body.len();
-        put_label(body, key, value, "");
-        let to = body.len();
-        body.extend_from_within(self.extra_at.1..self.end);
-        (self.start, self.extra_at, self.end) = (start, (from, to), body.len());
-        self
-    }
-}
-
 impl Sink for Writer {
     fn sample(
         &mut self,
@@ -263,13 +252,7 @@ impl Sink for Writer {
         }
         self.tail.clear();
         let has_start = self.version == Version::Two && sample.start_ms != 0 && family.kind != Kind::Gauge;
-        put_message(&mut self.tail, 2, |out| {
-            put_double(out, 1, sample.value);
-            put_uint(out, 2, sample.time_ms as u64);
-            if has_start {
-                put_uint(out, 3, sample.start_ms as u64);
-            }
-        });
+        self.put_sample(sample, has_start);
         self.put_exemplars(exemplars);
         self.series(family, suffix, labels, extra);
     }
@@ -333,6 +316,22 @@ mod tests {
         out
     }
 
+    /// What a receiver reads.
+    fn plain(request: &Written) -> Vec<u8> {
+        let budget = phoenix_component::Budget::unlimited();
+        let (body, elements) = (request.body.clone().into(), request.elements.clone().into());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let made = phoenix_transport::compression::encode_snappy(body, elements, request.stand_for, &budget);
+        let payload = runtime.block_on(made).expect("a block");
+        let block: Vec<u8> = payload.pieces().flat_map(|piece| piece.to_vec()).collect();
+        snap::raw::Decoder::new().decompress_vec(&block).expect("snappy")
+    }
+
+    fn series_in(plain: &[u8]) -> Vec<Vec<u8>> {
+        let fields = phoenix_pdata::wire::Fields::new(plain);
+        fields.filter(|field| field.number() == 1).map(|field| field.body.to_vec()).collect()
+    }
+
     #[test]
     fn series_that_are_like_the_one_before_are_written_as_others() {
         let set = |texts: [&'static str; 3]| {
@@ -361,7 +360,7 @@ mod tests {
         let whole = one_by_one(&series, &tail);
         // In one request, and in some of a few series each.
         for max_bytes in [usize::MAX, 1000] {
-            let mut writer = Writer::new(Version::One, max_bytes, 0, false);
+            let mut writer = Writer::new(Version::One, max_bytes, (0, 0), false);
             for (name, suffix, labels, extra) in &series {
                 let family = Family { name, kind: Kind::Histogram, help: "", unit: "", delta: false };
                 let sample = Sample { value: 5.0, time_ms: 7, start_ms: 0 };
@@ -369,8 +368,47 @@ mod tests {
             }
             let requests = writer.finish();
             assert_eq!(requests.len() > 1, max_bytes < usize::MAX);
-            let bodies: Vec<u8> = requests.iter().flat_map(|request| request.body.clone()).collect();
-            assert_eq!(bodies, whole);
+            let (mut found, mut expected) = (Vec::new(), series_in(&whole));
+            for request in requests {
+                assert!(request.body.len() + request.stand_for <= max_bytes);
+                found.extend(series_in(&plain(&request)));
+            }
+            // Of one series all samples are in one part, in their order; what is in which part does not matter.
+            found.sort();
+            expected.sort();
+            assert!(found == expected, "{max_bytes}");
         }
+    }
+
+    #[test]
+    fn samples_of_a_series_keep_their_order_and_copies_cost_little() {
+        let labels =
+            LabelSet::new(vec![("service".into(), TEXTS[3].into()), ("zone".into(), TEXTS[3].into())]);
+        let mut writer = Writer::new(Version::One, usize::MAX, (0, 0), false);
+        let family = Family { name: "seconds", kind: Kind::Histogram, help: "", unit: "", delta: false };
+        // Bounds that change put a bucket at another place of its point.
+        for (time_ms, bounds) in [(1, ["1", "2", "5"]), (2, ["2", "5", "10"]), (3, ["1", "5", "2"])] {
+            let sample = |value| Sample { value, time_ms, start_ms: 0 };
+            for suffix in ["_sum", "_count"] {
+                writer.sample(&family, suffix, &labels, Extra::None, sample(1.5), &[]);
+            }
+            for (value, bound) in [3.0, 3.0, 4.0].into_iter().zip(bounds) {
+                writer.sample(&family, "_bucket", &labels, Extra::Bucket(bound), sample(value), &[]);
+            }
+        }
+        let requests = writer.finish();
+        let [request] = &*requests else { panic!("{} requests", requests.len()) };
+        // The first of a point has its name and tail anew, the others little more than bound and value.
+        assert!(request.elements.len() < 9 * 60, "{}", request.elements.len());
+        let series = series_in(&plain(request));
+        assert_eq!(series.len(), 15);
+        let mut last = HashMap::new();
+        for series in series {
+            let (time, labels) = series.split_last().expect("a time");
+            let labels = labels[..labels.len() - 12].to_vec();
+            let before = last.insert(labels, *time);
+            assert!(before.is_none_or(|before| before < *time));
+        }
+        assert_eq!(last.len(), 6);
     }
 }

@@ -1,5 +1,6 @@
 //! The agent: connects, tells, obeys, for as long as the extension runs.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use phoenix_opamp::{
     ServerErrorResponse, ServerErrorResponseType, ServerToAgent, Set, TASKS, VITALS, server_flags,
 };
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -33,10 +34,10 @@ const LAST_DELAY: Duration = Duration::from_secs(60);
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 /// Longest that a server can send an agent away for.
 const LONGEST_AWAY: Duration = Duration::from_secs(3600);
-/// After a connection was made, until what that needed is given back.
-const BEFORE_REST: Duration = Duration::from_secs(2);
-/// How often health and configuration are compared with what was told.
-const LOOK: Duration = Duration::from_secs(1);
+/// After the agent had something to do, until what that needed is given back.
+const BEFORE_REST: Duration = Duration::from_secs(1);
+/// Between two looks at health and configuration, however often they change.
+const LOOKS_APART: Duration = Duration::from_secs(1);
 
 /// What goes on in the background and comes back to the agent.
 pub(crate) enum News {
@@ -237,9 +238,6 @@ impl Agent {
 
     /// Looks how the collector is.
     fn look(&mut self, news: &mpsc::Sender<News>) {
-        if let Some(monitor) = &mut self.monitor {
-            monitor.look(&*self.collector, &self.host, Instant::now());
-        }
         let started = report::unix_nanos(self.collector.started());
         let report = self.host.health.report();
         self.state.health = report::health(&report, &self.collector.pipelines(), started);
@@ -271,16 +269,19 @@ impl Agent {
         failures: &mut u32,
     ) -> Ended {
         self.wants_vitals = false;
+        let (mut health, mut config) = (self.host.health.changes(), self.collector.config_changes());
         self.look(news);
         let full = self.reporter.full(&self.state);
         if let Err(error) = link.send(&self.server, &full).await {
             return self.failed_in_session(&error);
         }
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last_sent = Instant::now();
+        // Nothing is done while nothing changes: what wakes brings code to memory that a collector at rest does without.
+        let mut looked = last_sent;
+        let mut looks_at = None;
         let mut rests_at = Some(last_sent + BEFORE_REST);
         loop {
+            let reads_at = self.monitor.as_ref().map(|monitor| monitor.due_at(looked));
             let beat =
                 self.heartbeat.map_or_else(|| last_sent + LONGEST_HEARTBEAT, |every| last_sent + every);
             let mut outgoing: Vec<AgentToServer> = Vec::new();
@@ -313,14 +314,27 @@ impl Agent {
                     }
                     Err(error) => return self.failed_in_session(&error),
                 },
-                _ = looks.tick() => {
+                () = either_changes(&mut health, &mut config), if looks_at.is_none() => {
+                    looks_at = Some(looked + LOOKS_APART);
+                }
+                () = at(looks_at) => {
+                    (looked, looks_at) = (Instant::now(), None);
                     self.look(news);
-                    if rests_at.take_if(|at| Instant::now() >= *at).is_some() {
-                        self.collector.rest();
+                    rests_at = self.rests_at(looked).or(rests_at);
+                }
+                () = at(rests_at) => {
+                    rests_at = None;
+                    self.collector.rest();
+                }
+                () = at(reads_at) => {
+                    let now = Instant::now();
+                    if let Some(monitor) = &mut self.monitor {
+                        monitor.read(&*self.collector, &self.host, now);
+                        if monitor.is_due(now) {
+                            outgoing.extend(self.vitals());
+                        }
                     }
-                    if self.monitor.as_ref().is_some_and(|monitor| monitor.is_due(Instant::now())) {
-                        outgoing.extend(self.vitals());
-                    }
+                    rests_at = self.rests_at(now).or(rests_at);
                 }
                 Some(news_came) = heard.recv() => {
                     if let Some(result) = self.take(news_came, news) {
@@ -331,6 +345,7 @@ impl Agent {
                 () = sleep_until(beat) => {
                     let vitals = self.vitals();
                     outgoing.push(vitals.unwrap_or_else(|| self.reporter.heartbeat()));
+                    rests_at = self.rests_at(Instant::now()).or(rests_at);
                 }
                 () = self.stop.cancelled() => {
                     let mut last = self.reporter.heartbeat();
@@ -354,6 +369,11 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// When memory is given back after something was done at `now`: of a collector that works all of it is needed.
+    fn rests_at(&self, now: Instant) -> Option<Instant> {
+        self.monitor.as_ref().filter(|monitor| monitor.is_still()).map(|_| now + BEFORE_REST)
     }
 
     fn failed_in_session(&mut self, error: &LinkError) -> Ended {
@@ -477,6 +497,23 @@ impl Agent {
             let result = tasks::run(&collector, &host, task).await;
             let _ = news.send(News::Task(result)).await;
         });
+    }
+}
+
+/// Waits until then; for ever where there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Waits until one of them changes; one whose sender is gone never does.
+async fn either_changes(first: &mut watch::Receiver<u64>, second: &mut watch::Receiver<u64>) {
+    tokio::select! {
+        Ok(()) = first.changed() => {}
+        Ok(()) = second.changed() => {}
+        else => pending().await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! How the data of the collector fares: since the remote configuration came, and in the minutes before.
 //!
-//! Every [`APART`] the metrics that count items are read. A series that is new, or starts again, counts from zero, and
+//! Every [`APART`] the metrics that count items are read, and less often while nothing goes through. A series that is new, or starts again, counts from zero, and
 //! one that is gone keeps what it has counted: so exporters that a configuration removes take nothing with them. What
 //! was before is at most [`KEPT`] readings old.
 //!
@@ -19,7 +19,10 @@ use tokio::time::Instant;
 
 /// Between two readings; and how often a server hears of a young configuration.
 const APART: Duration = Duration::from_secs(5);
-/// Readings that are kept: five minutes.
+/// The same while nothing goes through: each reading brings code back to memory that a collector at rest does without.
+const APART_AT_REST: Duration = Duration::from_secs(30);
+/// For how long readings are kept, and how many at most.
+const KEPT_FOR: Duration = Duration::from_secs(300);
 const KEPT: usize = 60;
 /// A configuration is young for so long; then it is told of with heartbeats.
 const YOUNG: Duration = Duration::from_secs(600);
@@ -28,8 +31,9 @@ const QUEUE_SIZE: &str = "otelcol_exporter_queue_size";
 const QUEUE_CAPACITY: &str = "otelcol_exporter_queue_capacity";
 
 /// What one moment shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Reading {
+    at: Instant,
     /// Since the process began.
     items: Items,
     queue: f64,
@@ -126,7 +130,8 @@ fn fullest_outside(text: &str) -> f64 {
 pub(crate) struct Monitor {
     meter: Meter,
     readings: VecDeque<Reading>,
-    read_at: Option<Instant>,
+    /// Whether the last reading showed what the one before had.
+    is_still: bool,
     change: Option<Change>,
     told_at: Option<Instant>,
 }
@@ -139,14 +144,19 @@ struct Change {
 }
 
 impl Monitor {
-    /// Reads, where it is time to.
-    pub(crate) fn look(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
-        if self.read_at.is_none_or(|at| now >= at + APART) {
-            self.read(collector, host, now);
-        }
+    /// When it is time to read again, or to tell of a young configuration.
+    pub(crate) fn due_at(&self, now: Instant) -> Instant {
+        let Some(last) = self.readings.back() else { return now };
+        let is_told_of = self.change.as_ref().is_some_and(|change| now < change.at + YOUNG);
+        last.at + if self.is_still && !is_told_of { APART_AT_REST } else { APART }
     }
 
-    fn read(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
+    /// Whether nothing goes through the collector.
+    pub(crate) fn is_still(&self) -> bool {
+        self.is_still
+    }
+
+    pub(crate) fn read(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
         if collector.is_this_process() {
             self.note(&samples(&host.metrics), host.memory.resident(), now);
         } else if let Some(signs) = collector.outside_signs() {
@@ -155,8 +165,8 @@ impl Monitor {
     }
 
     fn note(&mut self, samples: &[Sample], memory: u64, now: Instant) {
-        let reading = Reading { items: self.meter.read(samples), queue: fullest(samples), memory };
-        self.keep(reading, now);
+        let items = self.meter.read(samples);
+        self.keep(Reading { at: now, items, queue: fullest(samples), memory });
     }
 
     /// The same of another process; one that does not tell its metrics has counted nothing.
@@ -165,15 +175,17 @@ impl Monitor {
             Some(text) => (self.meter.read_outside(text, signs.life), fullest_outside(text)),
             None => (self.meter.items, 0.0),
         };
-        self.keep(Reading { items, queue, memory: signs.memory }, now);
+        self.keep(Reading { at: now, items, queue, memory: signs.memory });
     }
 
-    fn keep(&mut self, reading: Reading, now: Instant) {
-        if self.readings.len() >= KEPT {
+    fn keep(&mut self, reading: Reading) {
+        let seen = self.readings.back().map(|last| (last.items, last.queue));
+        self.is_still = seen == Some((reading.items, reading.queue));
+        let is_old = |first: &Reading| reading.at >= first.at + KEPT_FOR;
+        while self.readings.len() >= KEPT || self.readings.front().is_some_and(is_old) {
             self.readings.pop_front();
         }
         self.readings.push_back(reading);
-        self.read_at = Some(now);
     }
 
     /// Another configuration is about to be applied.
@@ -186,14 +198,16 @@ impl Monitor {
         let items = self.meter.items;
         let first = self.readings.front().map_or(items, |first| first.items);
         let before = Reading {
+            at: now,
             items: items.minus(&first),
             queue: self.readings.iter().map(|reading| reading.queue).fold(0.0, f64::max),
             memory: self.readings.iter().map(|reading| reading.memory).max().unwrap_or(0),
         };
         self.change = Some(Change { at: now, items, before });
+        self.is_still = false;
         // What follows is of another configuration: of the former one only the counts go on.
         self.readings.clear();
-        self.readings.push_back(Reading { items, ..Reading::default() });
+        self.readings.push_back(Reading { at: now, items, queue: 0.0, memory: 0 });
     }
 
     /// What there is to say of `hash` at this moment.
@@ -352,5 +366,27 @@ otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 9
         assert!(monitor.is_due(start), "it was never told of");
         monitor.vitals(&[1], 0, start);
         assert!(!monitor.is_due(after(4)) && monitor.is_due(after(5)) && !monitor.is_due(after(600)));
+    }
+
+    #[test]
+    fn while_nothing_goes_through_it_is_read_less_often() {
+        let (metrics, mut monitor, start) = (Metrics::default(), Monitor::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(monitor.due_at(start), start);
+        let sent = metrics.counter(SENT, &[("exporter", "a")]);
+        let next = |monitor: &mut Monitor, seconds, count| {
+            sent.add(count);
+            monitor.note(&samples(&metrics), 0, after(seconds));
+            (monitor.is_still(), monitor.due_at(after(seconds)))
+        };
+        assert_eq!(next(&mut monitor, 0, 0), (false, after(5)), "nothing to compare with");
+        assert_eq!(next(&mut monitor, 5, 1), (false, after(10)));
+        assert_eq!(next(&mut monitor, 10, 0), (true, after(40)));
+        assert_eq!(next(&mut monitor, 40, 3), (false, after(45)));
+        monitor.mark(after(40));
+        assert_eq!(next(&mut monitor, 45, 0), (true, after(50)), "a young configuration is told of");
+        assert_eq!(next(&mut monitor, 700, 0), (true, after(730)));
+        assert!(next(&mut monitor, 730, 0).0);
+        assert_eq!(monitor.readings.len(), 2, "none is older than five minutes");
     }
 }

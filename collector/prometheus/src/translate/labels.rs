@@ -34,7 +34,9 @@ impl Translator {
 
     /// The labels that are kept under each of these. Each waits for memory, and in a loop of their own they wait together.
     pub(super) fn known_labels(&self, keys: &[Fingerprint]) -> SmallVec<[Option<LabelSet>; AHEAD]> {
-        keys.iter().map(|key| self.labels.find(*key)).collect()
+        let known: SmallVec<_> = keys.iter().map(|key| self.labels.find(*key)).collect();
+        known.iter().flatten().for_each(LabelSet::fetch);
+        known
     }
 
     /// The labels of a point that were not among the known ones.

@@ -11,6 +11,7 @@ use libdeflater::{CompressionLvl, Compressor as Deflate};
 use lz4_flex::frame::{BlockSize, FrameEncoder as Lz4, FrameInfo};
 use phoenix_component::{Budget, buffers};
 use phoenix_pdata::Codings;
+use phoenix_pdata::write::{put_varint, varint_len};
 use snap::write::FrameEncoder as Snappy;
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
 
@@ -188,6 +189,22 @@ fn snappy_block(plain: &[u8], room: &mut Vec<u8>) -> io::Result<usize> {
         room.resize(most, 0);
     }
     Ok(SNAPPY_BLOCK.with_borrow_mut(|encoder| encoder.compress(plain, room))?)
+}
+
+/// The beginning of a block with `more` bytes behind `plain`.
+pub(super) fn snappy_head(plain: &[u8], more: usize, budget: &Budget) -> io::Result<Bytes> {
+    let len =
+        u32::try_from(plain.len() + more).map_err(|_| io::Error::other("too long for a snappy block"))?;
+    scratch::lend_as_it_is(|room| {
+        let written = snappy_block(plain, room)?;
+        // It says how long it is, which is how long the whole is.
+        let elements = &room[varint_len(plain.len() as u64)..written];
+        let capacity = varint_len(len.into()) + elements.len();
+        let mut head = buffers::take(capacity).unwrap_or_else(|| Vec::with_capacity(capacity));
+        put_varint(&mut head, len.into());
+        head.extend_from_slice(elements);
+        Ok(budget.charge_reserve(head.capacity()).attach(head))
+    })
 }
 
 fn snappy(payload: &Payload, out: &mut Vec<u8>) -> io::Result<()> {

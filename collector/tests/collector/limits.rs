@@ -59,8 +59,8 @@ service:
     assert!(answer.to_lowercase().contains("retry-after: 1\r\n"), "{answer}");
 
     match inside.apply(&yaml(4000, "memory_limiter/none")).await {
-        Err(Ok(error)) => {
-            let text = error.to_string();
+        Err(Err(problems)) => {
+            let text = problems.to_string();
             assert!(text.contains("memory_limiter/none") && text.contains("service::extensions"), "{text}");
         }
         _ => panic!("it names an extension that does not run"),

@@ -78,6 +78,8 @@ pub(crate) struct Target {
     pub(crate) frame_size: FrameSize,
     pub(crate) compression: Compression,
     pub(crate) encoding: Encoding,
+    /// What comes before the path over HTTP.
+    pub(crate) http_prefix: String,
     /// Mutual TLS, over gRPC.
     pub(crate) tls: Option<Connector>,
 }
@@ -180,7 +182,8 @@ fn grpc_request(target: &Target, body: Bytes) -> Result<Request<Pieces>> {
 }
 
 fn http_request(target: &Target, body: Bytes) -> Result<Request<Pieces>> {
-    let mut request = Request::post(target.signal.http_path())
+    let path = format!("{}{}", target.http_prefix, target.signal.http_path());
+    let mut request = Request::post(path)
         .header(HOST, &target.address)
         .header(CONTENT_TYPE, target.encoding.content_type());
     if let Some(encoding) = target.compression.header() {

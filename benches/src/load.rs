@@ -67,6 +67,9 @@ pub(crate) struct LoadOptions {
     /// How requests are written; JSON goes over HTTP only.
     #[arg(long, value_enum, default_value = "proto")]
     pub(crate) encoding: Encoding,
+    /// What comes before `/v1/traces` and the like over HTTP.
+    #[arg(long, default_value = "")]
+    pub(crate) http_prefix: String,
     /// Begin so many requests a second at most, evenly spread, rather than each when the one before is answered.
     #[arg(long)]
     pub(crate) rate: Option<u32>,
@@ -257,6 +260,7 @@ impl Shared {
             frame_size: options.frame_size,
             compression: options.compression,
             encoding: options.encoding,
+            http_prefix: options.http_prefix.clone(),
             tls: options.tls_folder.as_deref().map(Connector::new).transpose()?,
         };
         let mut prepared = Vec::with_capacity(options.variants);

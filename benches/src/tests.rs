@@ -31,6 +31,7 @@ use crate::wire;
 
 fn load_options(endpoint: String) -> LoadOptions {
     LoadOptions {
+        http_prefix: String::new(),
         endpoint,
         protocol: Protocol::Grpc,
         signal: Signal::Traces,

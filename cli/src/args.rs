@@ -66,6 +66,13 @@ pub(crate) enum Command {
     /// Lists agents, labels them, and locks them out.
     #[command(subcommand)]
     Agents(Agents),
+    /// Lists the keys that credentials of agents are signed with, and makes the next one before its time.
+    #[command(subcommand)]
+    SigningKeys(SigningKeys),
+    /// Shows what happened to one thing, the latest last.
+    Events(Events),
+    /// Lists the roles of users and keys, and what each may.
+    Roles,
     /// Shows the latest log records of an agent.
     Logs(Logs),
     /// Prints a script that completes this command in a shell.
@@ -106,6 +113,10 @@ pub(crate) enum Kind {
     Keys,
     #[value(name = "enrolment-tokens", aliases = ["tokens", "token"])]
     Tokens,
+    #[value(alias = "signing-key")]
+    SigningKeys,
+    #[value(alias = "role")]
+    Roles,
     Audit,
 }
 
@@ -327,6 +338,32 @@ pub(crate) enum Agents {
     RotateCredential { agent: String },
     /// Offers what failed on one again.
     Forgive { agent: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SigningKeys {
+    /// Lists them, the newest first.
+    List,
+    /// Makes the next one now. Credentials of the former ones go on to count.
+    Replace {
+        /// Sends agents for credentials of the new key, a few at a time.
+        #[arg(long)]
+        renew: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Events {
+    /// What kind of thing.
+    pub(crate) kind: Kind,
+    /// By name or identifier.
+    pub(crate) name: String,
+    /// The latest events at most, 1 to 500.
+    #[arg(short, long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) limit: u16,
+    /// Goes on with each further event, until it is ended.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Args, Debug)]

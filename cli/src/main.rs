@@ -10,6 +10,7 @@ mod changes;
 mod client;
 mod credentials;
 mod drift;
+mod events;
 mod lines;
 mod login;
 mod manifest;
@@ -17,6 +18,7 @@ mod output;
 mod resources;
 mod rollouts;
 mod schedules;
+mod signing_keys;
 mod tasks;
 
 use std::process::ExitCode;
@@ -73,6 +75,9 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Tasks(asked) => tasks::run(&client()?, &asked, &out),
         Command::Schedules(asked) => schedules::run(&client()?, &asked, &out),
         Command::Agents(asked) => agents::run(&client()?, &asked, &out),
+        Command::SigningKeys(asked) => signing_keys::run(&client()?, &asked, &out),
+        Command::Events(asked) => events::run(&client()?, &asked, &out),
+        Command::Roles => resources::roles(&client()?, &out),
         Command::Logs(asked) => tasks::logs(&client()?, &asked, &out),
         Command::Completion { shell } => {
             let mut script = Vec::new();

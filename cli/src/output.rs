@@ -61,6 +61,19 @@ impl Output {
         let rows = items.iter().map(|item| columns.iter().map(|(_, key)| cell(item, key)).collect());
         self.text(&table(columns, rows.collect()))
     }
+
+    /// One item of many that come one after the other: a line for people and as JSON, a document as YAML.
+    pub(crate) fn line(&self, item: &Value, columns: &[Column]) -> anyhow::Result<()> {
+        let text = match self.form {
+            Form::Json => format!("{item}\n"),
+            Form::Yaml => format!("---\n{}", yaml(item)?),
+            Form::Table => {
+                let cells: Vec<String> = columns.iter().map(|(_, key)| cell(item, key)).collect();
+                cells.join("  ") + "\n"
+            }
+        };
+        self.text(&text)
+    }
 }
 
 /// A value as YAML.
@@ -82,6 +95,9 @@ fn cell(item: &Value, key: &str) -> String {
                 None => format!("{key}={value}"),
             });
             pairs.collect::<Vec<_>>().join(",")
+        }
+        Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
         }
         Some(other) => other.to_string(),
     };
@@ -116,6 +132,7 @@ mod tests {
     fn tables_are_aligned_and_long_cells_cut() {
         let item =
             json!({"name": "édge", "labels": {"a": "1", "b": "2"}, "well": true, "why": "x".repeat(99)});
+        assert_eq!(cell(&json!({"may": ["view", "edit"]}), "may"), "view,edit");
         let columns =
             [("NAME", "name"), ("LABELS", "labels"), ("WELL", "well"), ("NONE", "no"), ("WHY", "why")];
         let row = columns.iter().map(|(_, key)| cell(&item, key)).collect();

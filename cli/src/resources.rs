@@ -40,6 +40,9 @@ pub(crate) const TASKS: &[Column] = &[
     ("ERROR", "error"),
 ];
 
+/// What people see of roles.
+const ROLES: &[Column] = &[("NAME", "name"), ("MAY", "permissions")];
+
 /// What people see of schedules.
 pub(crate) const SCHEDULES: &[Column] = &[
     ("NAME", "name"),
@@ -53,7 +56,7 @@ pub(crate) const SCHEDULES: &[Column] = &[
 ];
 
 impl Kind {
-    fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Kind::Configurations => "/configurations",
             Kind::Groups => "/groups",
@@ -65,11 +68,13 @@ impl Kind {
             Kind::Users => "/users",
             Kind::Keys => "/api-keys",
             Kind::Tokens => "/enrolment-tokens",
+            Kind::SigningKeys => "/signing-keys",
+            Kind::Roles => "/roles",
             Kind::Audit => "/audit",
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Kind::Configurations => "configuration",
             Kind::Groups => "group",
@@ -81,6 +86,8 @@ impl Kind {
             Kind::Users => "user",
             Kind::Keys => "API key",
             Kind::Tokens => "enrolment token",
+            Kind::SigningKeys => "signing key",
+            Kind::Roles => "role",
             Kind::Audit => "entry of the audit log",
         }
     }
@@ -121,6 +128,8 @@ impl Kind {
                 ("REVOKED", "revoked_at"),
                 ("ID", "id"),
             ],
+            Kind::SigningKeys => crate::signing_keys::COLUMNS,
+            Kind::Roles => ROLES,
             Kind::Audit => &[
                 ("AT", "at"),
                 ("ACTOR", "actor"),
@@ -179,6 +188,12 @@ fn configuration(client: &Client, asked: &Get, name: &str, out: &Output) -> anyh
         Some(text) if out.is_table() => out.text(text)?,
         _ => out.value(&told)?,
     }
+    Ok(Exit::Fine)
+}
+
+/// `phoenix roles`.
+pub(crate) fn roles(client: &Client, out: &Output) -> anyhow::Result<Exit> {
+    out.items(&client.list(Kind::Roles.path())?, ROLES)?;
     Ok(Exit::Fine)
 }
 

@@ -1,5 +1,6 @@
 //! `agent:NAME`: what only the machine knows that a collector runs on, so that one configuration fits many of them.
 
+use phoenix_component::cpu::cores;
 use phoenix_component::{MemoryReader as _, SystemMemory};
 use phoenix_config::{Provider, ProviderError, Retrieved, nearest};
 
@@ -11,11 +12,6 @@ const NAMES: [&str; 6] = ["cores", "memory_limit_mib", "host_name", "host_id", "
 
 /// Values of this machine; each shows in the effective configuration.
 pub(crate) struct AgentProvider;
-
-/// How many cores this process may use.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
 
 fn line_of(path: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;

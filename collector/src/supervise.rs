@@ -356,7 +356,7 @@ impl Supervised {
                     if let Some(metrics) = metrics {
                         (signs.metrics, scraped_at) = (metrics, Some(Instant::now()));
                     }
-                    signs.memory = process.memory();
+                    (signs.memory, signs.cpu) = (process.memory(), process.cpu());
                     *lock(&self.0.signs) = Some(signs.clone());
                     self.tell(generation, health);
                 }

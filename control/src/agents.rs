@@ -10,11 +10,12 @@ use utoipa::ToSchema;
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
+use crate::etags::Seen;
 use crate::ids::{Secret, new_id, same, sha256};
 use crate::instances;
 use crate::principals::{NewSecret, check_name, snapshot};
 use crate::selector::Labels;
-use crate::store::record::{Record, expect_revision, find};
+use crate::store::record::{Record, find};
 use crate::store::{Row, Tx};
 use crate::time::rfc3339;
 
@@ -172,12 +173,12 @@ pub(crate) fn label(
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: i64,
+    seen: &Seen,
     labels: &Labels,
 ) -> Result<()> {
     check_labels(labels)?;
     let before = row_for(tx, caller, id)?;
-    expect_revision(before.int(13), revision)?;
+    seen.expect(before.int(13))?;
     let mut after = labels_of(&before, [2, 14, usize::MAX]);
     after.extend(labels.clone());
     if !caller.sees(&after) {

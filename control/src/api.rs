@@ -2,6 +2,7 @@
 
 mod agents;
 mod audit;
+mod conditions;
 mod configurations;
 mod docs;
 mod events;
@@ -13,10 +14,12 @@ mod keys;
 mod logins;
 mod metrics;
 mod page;
+mod queries;
 mod roles;
 mod rollouts;
 mod schedules;
 mod sessions;
+mod signing_keys;
 mod tasks;
 mod templates;
 mod users;
@@ -27,9 +30,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi as _;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, PathItem, Ref, RefOr, Response as OpenApiResponse, ResponseBuilder};
+use utoipa::openapi::{
+    ContentBuilder, ObjectBuilder, PathItem, Ref, RefOr, Response as OpenApiResponse, ResponseBuilder,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -43,7 +49,7 @@ pub(crate) const MAX_BODY: usize = 2 * crate::configurations::MAX_TEXT;
 #[openapi(
     info(
         title = "Phoenix control",
-        description = "Configurations, rollouts and agents of a fleet of collectors. Errors are `application/problem+json` (RFC 9457). Lists are paged by `cursor`. What is changed names the state that was seen with `If-Match`. A `POST` with an `Idempotency-Key` is done once, however often it is sent."
+        description = "Configurations, rollouts and agents of a fleet of collectors. Errors are `application/problem+json` (RFC 9457). Lists are paged by `cursor`. What is changed names the state that was seen with `If-Match`; `If-None-Match` is answered as RFC 9110 has it. A `POST` with an `Idempotency-Key` is done once, however often it is sent."
     ),
     security(("bearer" = []), ("session" = [])),
     components(schemas(Problem))
@@ -64,6 +70,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::list_tokens, keys::create_token))
         .routes(routes!(keys::revoke_token))
+        .routes(routes!(signing_keys::list, signing_keys::replace))
         .routes(routes!(configurations::list, configurations::create))
         .routes(routes!(configurations::validate))
         .routes(routes!(configurations::get, configurations::change))
@@ -112,6 +119,9 @@ fn assembled() -> (Router<App>, utoipa::openapi::OpenApi) {
     document.security = whole.security;
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         operation.responses.responses.insert("default".to_owned(), RefOr::T(refusal()));
+        for parameter in operation.parameters.iter_mut().flatten() {
+            describe_tags(parameter);
+        }
     }
     let components = document.components.get_or_insert_default();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
@@ -124,6 +134,18 @@ fn assembled() -> (Router<App>, utoipa::openapi::OpenApi) {
 fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let all = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
     all.into_iter().filter_map(Option::as_mut)
+}
+
+/// Says of `If-Match` what is read of it, which no type does.
+fn describe_tags(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(parameter) = parameter
+        && parameter.name == "If-Match"
+    {
+        parameter.description = Some("`*`, or the `ETag` that was read, or several of them.".to_owned());
+        let tag = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r#"^(\*|"[!#-~]+")$"#));
+        let tag = tag.examples(["\"1\""]);
+        parameter.schema = Some(tag.build().into());
+    }
 }
 
 /// What every answer that refuses looks like.
@@ -151,8 +173,11 @@ async fn ready(axum::extract::State(app): axum::extract::State<App>) -> Response
 /// Everything that is served over HTTP but OpAMP.
 pub fn router(app: App) -> Router {
     let (router, document) = assembled();
+    let queried = queries::Queried::of(&document);
     router
         .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(conditions::conditions))
+        .layer(from_fn_with_state(queried, queries::only_known))
         .layer(from_fn_with_state(app.clone(), idempotency::once))
         .layer(from_fn_with_state(app.clone(), gate::admit))
         .route("/api/v1/openapi.json", get(move || async move { Json(document) }))

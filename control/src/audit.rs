@@ -23,6 +23,8 @@ pub struct Caller {
     pub scope: Selector,
     /// The request.
     pub request_id: String,
+    /// The `Idempotency-Key` under which whatever they change is done once.
+    pub once: Option<String>,
 }
 
 impl Caller {
@@ -38,6 +40,7 @@ impl Caller {
             role: Role::Admin,
             scope: Selector::default(),
             request_id: String::new(),
+            once: None,
         }
     }
 }
@@ -164,6 +167,11 @@ pub(crate) fn record(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         args![seq, now, &caller.actor, action, target, before, after, &caller.request_id, hash],
     )?;
+    if let Some(key) = &caller.once {
+        // In one transaction with the change: whoever is killed before the answer was kept has done it all the same.
+        let sql = "UPDATE idempotency SET status = 409 WHERE principal = ?1 AND key = ?2 AND status IS NULL";
+        tx.execute(sql, args![&caller.actor, key])?;
+    }
     tracing::info!(actor = caller.actor, action, target, request_id = caller.request_id, "audit");
     Ok(())
 }

@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
+use crate::etags::Seen;
 use crate::ids::{new_id, sha256};
 use crate::principals::{check_name, snapshot};
-use crate::store::record::{Record, expect_revision, find, find_seen, taken};
+use crate::store::record::{Record, find, find_seen, taken};
 use crate::store::{Row, Tx};
 use crate::templates::Origin;
 use crate::time::rfc3339;
@@ -44,6 +45,7 @@ pub struct Configuration {
 impl Record for Configuration {
     const TABLE: &'static str = "configurations";
     const NOUN: &'static str = "configuration";
+    const IS_TOLD_BY_REVISION: bool = true;
     const COLUMNS: &'static str = "id, name, description, parent_id, latest, created_at, revision";
 
     fn read(row: &Row) -> Result<Configuration> {
@@ -152,10 +154,10 @@ pub(crate) fn change(
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: i64,
+    seen: &Seen,
     description: &str,
 ) -> Result<Configuration> {
-    let before: Configuration = find_seen(tx, id, revision)?;
+    let before: Configuration = find_seen(tx, id, seen)?;
     tx.execute(
         "UPDATE configurations SET description = ?2, revision = revision + 1 WHERE id = ?1",
         args![id, description],
@@ -219,16 +221,14 @@ pub(crate) fn add_version(
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: Option<i64>,
+    seen: &Seen,
     text: &str,
     message: &str,
     parent_version_id: Option<&String>,
     template: Option<&Origin>,
 ) -> Result<Version> {
     let found: Configuration = find(tx, id)?;
-    if let Some(revision) = revision {
-        expect_revision(found.revision, revision)?;
-    }
+    seen.expect(found.revision)?;
     let (base, _) = base(tx, &found)?;
     if base.as_ref() != parent_version_id {
         return Err(Error::Conflict("the parent has a new version since; try again".to_owned()));

@@ -27,8 +27,8 @@ pub enum Error {
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),
-    /// What is there has changed since the client looked.
-    #[error("it has changed since: its ETag is {0}")]
+    /// What is there is not what the client agrees to: it has changed since.
+    #[error("{0}")]
     Precondition(String),
     /// The client must say which state it has seen.
     #[error("send `If-Match` with the ETag that was read")]

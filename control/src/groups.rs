@@ -9,6 +9,7 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::configurations::Version;
 use crate::error::{Error, Result};
+use crate::etags::Seen;
 use crate::freezes::{self, Freeze};
 use crate::ids::new_id;
 use crate::own_telemetry::OwnTelemetry;
@@ -47,6 +48,7 @@ pub struct Group {
 impl Record for Group {
     const TABLE: &'static str = "agent_groups";
     const NOUN: &'static str = "group";
+    const IS_TOLD_BY_REVISION: bool = true;
     const COLUMNS: &'static str = "id, name, selector, priority, live_version_id, created_at, revision, requires_approval, freezes, own_telemetry";
 
     fn read(row: &Row) -> Result<Group> {
@@ -142,11 +144,11 @@ pub(crate) fn change(
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: i64,
+    seen: &Seen,
     change: &GroupChange,
 ) -> Result<Group> {
     find_for(tx, caller, id)?;
-    let before: Group = find_seen(tx, id, revision)?;
+    let before: Group = find_seen(tx, id, seen)?;
     if change.selector.is_some() || change.priority.is_some() {
         require_moving(tx, caller)?;
     }
@@ -176,10 +178,10 @@ pub(crate) fn change(
     Ok(after)
 }
 
-pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
+pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, seen: &Seen) -> Result<()> {
     require_moving(tx, caller)?;
     find_for(tx, caller, id)?;
-    let before: Group = find_seen(tx, id, revision)?;
+    let before: Group = find_seen(tx, id, seen)?;
     let rollouts = tx.one("SELECT count(*) FROM rollouts WHERE group_id = ?1", args![id])?;
     if rollouts.is_some_and(|row| row.int(0) > 0) {
         return Err(Error::Conflict("the group has a history of rollouts, which is kept".to_owned()));

@@ -16,6 +16,10 @@ const OUTBOX: usize = 16;
 struct Session {
     /// Tells this session from an older one of the same agent.
     number: u64,
+    /// Its number among the connections of the agent to all instances; 0 until the database gave it one.
+    connection: i64,
+    /// The connections below this one are over, heard before this one had a number.
+    ends_below: i64,
     outbox: mpsc::Sender<ServerToAgent>,
     last_seen: i64,
     last_sequence: u64,
@@ -53,7 +57,27 @@ struct Shared {
     told: Notify,
     tells_change: AtomicBool,
     tells_work: AtomicBool,
-    tells_expelled: Mutex<Vec<String>>,
+    /// Of which agents the connections below which number are over.
+    tells_expelled: Mutex<Vec<(String, i64)>>,
+}
+
+/// Above the number of every connection.
+pub(crate) const EVERY_CONNECTION: i64 = i64::MAX;
+
+/// An agent is there no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) agent: String,
+    /// The number of its connection; 0 where it got none.
+    pub(crate) connection: i64,
+    /// When it was last heard of.
+    pub(crate) seen: i64,
+}
+
+impl Session {
+    fn gone(&self, agent: &str) -> Gone {
+        Gone { agent: agent.to_owned(), connection: self.connection, seen: self.last_seen }
+    }
 }
 
 /// What a new session gets.
@@ -77,6 +101,8 @@ impl Hub {
         let number = table.next_number;
         let session = Session {
             number,
+            connection: 0,
+            ends_below: 0,
             outbox,
             last_seen: now,
             last_sequence: 0,
@@ -132,29 +158,48 @@ impl Hub {
         }
     }
 
-    /// The session is over; says when the agent was last heard of, where it was still the one that counts.
-    pub(crate) fn close(&self, agent: &str, number: u64) -> Option<i64> {
+    /// The session is over; says what there is to note of it, where it was still the one that counts.
+    pub(crate) fn close(&self, agent: &str, number: u64) -> Option<Gone> {
         let mut table = self.table();
         let current = table.sessions.get(agent).is_some_and(|session| session.number == number);
-        current.then(|| table.sessions.remove(agent).map(|session| session.last_seen))?
+        current.then(|| table.sessions.remove(agent).map(|session| session.gone(agent)))?
     }
 
-    /// Ends the session of an agent that is locked out, wherever it is connected.
-    pub(crate) fn expel(&self, agent: &str) {
-        self.expel_here(agent);
-        self.expel_elsewhere(agent);
+    /// The database gave a session its number among the connections of its agent. It is over where one with a higher
+    /// number was heard of meanwhile.
+    pub(crate) fn attached(&self, agent: &str, number: u64, connection: i64) {
+        let mut table = self.table();
+        let Some(session) = table.sessions.get_mut(agent).filter(|session| session.number == number) else {
+            return;
+        };
+        session.connection = connection;
+        if connection < session.ends_below {
+            table.sessions.remove(agent);
+        }
     }
 
-    /// Ends the sessions that an agent has with other instances: the newest counts.
-    pub(crate) fn expel_elsewhere(&self, agent: &str) {
+    /// Ends the connections of an agent below a number, wherever they are: [`EVERY_CONNECTION`] where it is locked out.
+    pub(crate) fn expel(&self, agent: &str, below: i64) {
+        self.expel_here(agent, below);
+        self.expel_elsewhere(agent, below);
+    }
+
+    /// Ends those that an agent has with other instances: the newest counts.
+    pub(crate) fn expel_elsewhere(&self, agent: &str, below: i64) {
         let mut told = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner);
-        told.push(agent.to_owned());
+        told.push((agent.to_owned(), below));
         self.0.told.notify_one();
     }
 
-    /// The same, heard of another instance.
-    pub(crate) fn expel_here(&self, agent: &str) {
-        self.table().sessions.remove(agent);
+    /// The same, heard of another instance. The agent may be back by now, with a connection that is newer.
+    pub(crate) fn expel_here(&self, agent: &str, below: i64) {
+        let mut table = self.table();
+        let Some(session) = table.sessions.get_mut(agent) else { return };
+        if session.connection == 0 {
+            session.ends_below = session.ends_below.max(below);
+        } else if session.connection < below {
+            table.sessions.remove(agent);
+        }
     }
 
     /// An agent was heard of. Says whether messages between its last one and this one were lost, and whether the
@@ -237,12 +282,12 @@ impl Hub {
     }
 
     /// Lets agents go that poll and have not for three times as long as they should.
-    pub(crate) fn expire(&self, now: i64) -> Vec<(String, i64)> {
+    pub(crate) fn expire(&self, now: i64) -> Vec<Gone> {
         let mut gone = Vec::new();
         self.table().sessions.retain(|agent, session| {
             let late = session.polls_every_ms.is_some_and(|every| now - session.last_seen > 3 * every);
             if late {
-                gone.push((agent.clone(), session.last_seen));
+                gone.push(session.gone(agent));
             }
             !late
         });
@@ -261,11 +306,12 @@ impl Hub {
         self.0.changed.notify_one();
     }
 
-    /// Waits until other instances are to hear of something: `change`, `work`, or `expel` and an agent.
+    /// Waits until other instances are to hear of something: `change`, `work`, or `expel`, an agent and a number.
     pub(crate) async fn until_told(&self) -> Vec<String> {
         self.0.told.notified().await;
         let expelled = self.0.tells_expelled.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
-        let mut told: Vec<String> = expelled.iter().map(|agent| format!("expel {agent}")).collect();
+        let mut told: Vec<String> =
+            expelled.iter().map(|(agent, below)| format!("expel {agent} {below}")).collect();
         for (flag, what) in [(&self.0.tells_change, "change"), (&self.0.tells_work, "work")] {
             if flag.swap(false, Ordering::AcqRel) {
                 told.push(what.to_owned());
@@ -362,8 +408,39 @@ mod tests {
         assert_eq!(hub.close("a", old.number), None);
         assert!(hub.send("a", ServerToAgent::default()));
         assert!(new.inbox.try_recv().is_ok());
-        assert_eq!(hub.close("a", new.number), Some(4));
+        let gone = hub.close("a", new.number);
+        assert_eq!(gone, Some(Gone { agent: "a".to_owned(), connection: 0, seen: 4 }));
         assert!(!hub.send("a", ServerToAgent::default()));
+    }
+
+    #[test]
+    fn what_ends_a_former_connection_leaves_the_newest() {
+        let hub = Hub::default();
+        let open = |now| hub.open("a", now, None).number;
+        let is_there = || hub.seen("a").is_some();
+        // It came here, went elsewhere (2) and is back (3) before the word of that arrives.
+        let first = open(1);
+        hub.attached("a", first, 1);
+        let back = open(2);
+        hub.attached("a", back, 3);
+        hub.expel_here("a", 2);
+        assert!(is_there(), "the newest stays");
+        hub.expel_here("a", 4);
+        assert!(!is_there(), "a newer one ends it");
+        // The word comes before this one knows its number.
+        for (below, stays) in [(5, true), (6, false), (EVERY_CONNECTION, false)] {
+            let number = open(3);
+            hub.expel_here("a", below);
+            assert!(is_there(), "{below}: nothing is known yet");
+            hub.attached("a", number, 5);
+            assert_eq!(is_there(), stays, "{below}");
+            hub.close("a", number);
+        }
+        // A number that comes late for one that was replaced here is of no account.
+        let (late, newest) = (open(4), open(5));
+        hub.attached("a", late, 9);
+        hub.attached("a", newest, 8);
+        assert_eq!(hub.close("a", newest).map(|gone| gone.connection), Some(8));
     }
 
     #[tokio::test(start_paused = true)]
@@ -401,7 +478,7 @@ mod tests {
         let _poller = hub.open("p", 0, Some(10));
         let _socket = hub.open("s", 0, None);
         assert_eq!(hub.expire(30), []);
-        assert_eq!(hub.expire(31), [("p".to_owned(), 0)]);
+        assert_eq!(hub.expire(31), [Gone { agent: "p".to_owned(), connection: 0, seen: 0 }]);
         assert_eq!(hub.connected().into_iter().collect::<Vec<_>>(), ["s"]);
         let sent = (0..100).filter(|_| hub.send("s", ServerToAgent::default())).count();
         assert_eq!(sent, OUTBOX);

@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::args;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::hub::Gone;
 use crate::store::Tx;
 
 /// How long an instance counts as there after it was heard of.
@@ -43,24 +44,38 @@ pub(crate) fn leave(tx: &mut dyn Tx, instance: &str) -> Result<()> {
     Ok(())
 }
 
-/// An agent is connected to `instance`. Says whether it is so to another one that is there, which is to end that.
-pub(crate) fn attach(tx: &mut dyn Tx, instance: &str, agent: &str) -> Result<bool> {
+/// A connection of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// Its number: each connection of an agent has a higher one than those before it, whichever instance they are to.
+    pub(crate) connection: i64,
+    /// Whether the agent is connected to another instance that is there, which is to end that.
+    pub(crate) is_elsewhere: bool,
+}
+
+/// An agent is connected to `instance`.
+///
+/// # Errors
+/// Where it was locked out meanwhile.
+pub(crate) fn attach(tx: &mut dyn Tx, instance: &str, agent: &str) -> Result<Attached> {
     let since = tx.clock()? - LEASE_MS;
     let sql = "SELECT 1 FROM agents a JOIN instances i ON i.id = a.connected_to
          WHERE a.id = ?1 AND i.id <> ?2 AND i.seen_at > ?3";
     let is_elsewhere = tx.one(sql, args![agent, instance, since])?.is_some();
-    let sql =
-        "UPDATE agents SET connected_to = ?2 WHERE id = ?1 AND (connected_to IS NULL OR connected_to <> ?2)";
-    tx.execute(sql, args![agent, instance])?;
-    Ok(is_elsewhere)
+    let sql = "UPDATE agents SET connected_to = ?2, connection = connection + 1 WHERE id = ?1 AND revoked_at IS NULL";
+    if tx.execute(sql, args![agent, instance])? == 0 {
+        return Err(Error::Forbidden("this agent is locked out".to_owned()));
+    }
+    let row = tx.one("SELECT connection FROM agents WHERE id = ?1", args![agent])?;
+    Ok(Attached { connection: row.map_or(0, |row| row.int(0)), is_elsewhere })
 }
 
-/// An agent was last heard of, and is not connected to `instance` any more.
-pub(crate) fn detach(tx: &mut dyn Tx, instance: &str, agent: &str, seen: i64) -> Result<()> {
+/// The connection of an agent to `instance` is over, which has no others since; one that has no number yet is any.
+pub(crate) fn detach(tx: &mut dyn Tx, instance: &str, gone: &Gone) -> Result<()> {
     let sql = "UPDATE agents SET last_seen_at = ?2 WHERE id = ?1 AND last_seen_at < ?2";
-    tx.execute(sql, args![agent, seen])?;
-    let sql = "UPDATE agents SET connected_to = NULL WHERE id = ?1 AND connected_to = ?2";
-    tx.execute(sql, args![agent, instance])?;
+    tx.execute(sql, args![&gone.agent, gone.seen])?;
+    let sql = "UPDATE agents SET connected_to = NULL WHERE id = ?1 AND connected_to = ?2 AND (?3 = 0 OR connection = ?3)";
+    tx.execute(sql, args![&gone.agent, instance, gone.connection])?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod components;
 pub mod configurations;
 pub mod cron;
 pub mod error;
+mod etags;
 pub mod freezes;
 pub mod groups;
 pub mod hub;

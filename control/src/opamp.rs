@@ -5,7 +5,7 @@ mod message;
 mod offers;
 mod public_url;
 
-pub(crate) use listener::note_seen;
+pub(crate) use listener::note_gone;
 pub use listener::router;
 pub(crate) use offers::{drive_tasks, reconcile};
 pub use public_url::PublicUrl;

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
+use crate::etags::Seen;
 use crate::ids::{Secret, new_id, same, sha256};
 use crate::oidc::Vouched;
 use crate::roles::Role;
@@ -142,20 +143,20 @@ pub(crate) fn add_user(
     Ok(user)
 }
 
-/// Changes a user; a new password or a lock ends their sessions. `revision` is the one that the client has seen.
+/// Changes a user; a new password or a lock ends their sessions. `seen` is what the client agrees to.
 #[allow(clippy::too_many_arguments, reason = "one column each")]
 pub(crate) fn change_user(
     tx: &mut dyn Tx,
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: i64,
+    seen: &Seen,
     role: Option<Role>,
     scope: Option<&String>,
     disabled: Option<bool>,
     password_hash: Option<&String>,
 ) -> Result<User> {
-    let before: User = find_seen(tx, id, revision)?;
+    let before: User = find_seen(tx, id, seen)?;
     let disabled = disabled.unwrap_or(before.disabled);
     let grant = Grant::new(role.unwrap_or(before.role), scope.unwrap_or(&before.scope).clone())?;
     if before.subject.is_some() && password_hash.is_some() {
@@ -171,27 +172,28 @@ pub(crate) fn change_user(
     if disabled || password_hash.is_some() {
         tx.execute("DELETE FROM sessions WHERE user_id = ?1", args![id])?;
     }
-    keep_an_admin(tx)?;
+    keep_an_admin(tx, now)?;
     let after: User = find(tx, id)?;
     audit::record(tx, caller, now, "user.change", id, &snapshot(&before), &snapshot(&after))?;
     Ok(after)
 }
 
-pub(crate) fn remove_user(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
-    let before: User = find_seen(tx, id, revision)?;
+pub(crate) fn remove_user(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, seen: &Seen) -> Result<()> {
+    let before: User = find_seen(tx, id, seen)?;
     tx.execute("DELETE FROM sessions WHERE user_id = ?1", args![id])?;
     tx.execute("DELETE FROM users WHERE id = ?1", args![id])?;
-    keep_an_admin(tx)?;
+    keep_an_admin(tx, now)?;
     audit::record(tx, caller, now, "user.remove", id, &snapshot(&before), "")
 }
 
-/// Nobody locks everybody out.
-fn keep_an_admin(tx: &mut dyn Tx) -> Result<()> {
+/// Nobody locks everybody out: a key that has expired administers no more.
+fn keep_an_admin(tx: &mut dyn Tx, now: i64) -> Result<()> {
     let users =
         tx.one("SELECT count(*) FROM users WHERE role = 'admin' AND scope = '' AND disabled = 0", &[])?;
     let keys = tx.one(
-        "SELECT count(*) FROM api_keys WHERE role = 'admin' AND scope = '' AND revoked_at IS NULL",
-        &[],
+        "SELECT count(*) FROM api_keys WHERE role = 'admin' AND scope = '' AND revoked_at IS NULL
+             AND (expires_at IS NULL OR expires_at > ?1)",
+        args![now],
     )?;
     let left = users.map_or(0, |row| row.int(0)) + keys.map_or(0, |row| row.int(0));
     if left == 0 {
@@ -249,9 +251,13 @@ pub(crate) fn open_session(tx: &mut dyn Tx, caller: &Caller, now: i64, user: &Us
     Ok(secret)
 }
 
-pub(crate) fn close_session(tx: &mut dyn Tx, token: &str) -> Result<()> {
-    tx.execute("DELETE FROM sessions WHERE hash = ?1", args![sha256(token)])?;
-    Ok(())
+pub(crate) fn close_session(tx: &mut dyn Tx, caller: &Caller, now: i64, token: &str) -> Result<()> {
+    let hash = sha256(token);
+    let Some(row) = tx.one("SELECT id, user_id FROM sessions WHERE hash = ?1", args![&hash])? else {
+        return Ok(());
+    };
+    tx.execute("DELETE FROM sessions WHERE hash = ?1", args![hash])?;
+    audit::record(tx, caller, now, "session.close", &row.text(1), &row.text(0), "")
 }
 
 /// What a page of the browser shows besides the cookie, which another site's page cannot know.
@@ -352,7 +358,7 @@ pub(crate) fn revoke_key(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str) -
     if tx.execute(sql, args![id, now])? == 0 {
         return Err(Error::NotFound(format!("API key {id}")));
     }
-    keep_an_admin(tx)?;
+    keep_an_admin(tx, now)?;
     audit::record(tx, caller, now, "api_key.revoke", id, id, "")
 }
 

@@ -19,11 +19,12 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::configurations::Version;
 use crate::error::{Error, FieldProblem, Result};
+use crate::etags::Seen;
 use crate::freezes;
 use crate::groups::{self, Assignment, Group};
 use crate::ids::{new_id, sha256};
 use crate::principals::snapshot;
-use crate::store::record::{Record, expect_revision, find};
+use crate::store::record::{Record, find};
 use crate::store::{Row, Tx, Value};
 use crate::time::rfc3339;
 pub use gates::Gates;
@@ -214,7 +215,9 @@ fn expose(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> R
     let sql = "SELECT agent_id FROM rollout_agents WHERE rollout_id = ?1";
     let exposed: BTreeSet<String> =
         tx.query(sql, args![&rollout.id])?.iter().map(|row| row.text(0)).collect();
-    let missing = wanted.saturating_sub(exposed.len());
+    // Who left the group since takes nobody's place.
+    let have = members.iter().filter(|id| exposed.contains(*id)).count();
+    let missing = wanted.saturating_sub(have);
     for agent in members.iter().filter(|id| !exposed.contains(*id)).take(missing) {
         tx.execute(
             "INSERT INTO rollout_agents (rollout_id, agent_id, stage) VALUES (?1, ?2, ?3)",
@@ -381,14 +384,12 @@ pub(crate) fn order(
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: Option<i64>,
+    seen: &Seen,
     order: Order,
     connected: &BTreeSet<String>,
 ) -> Result<Rollout> {
     let found = find_for(tx, caller, id)?;
-    if let Some(revision) = revision {
-        expect_revision(found.revision, revision)?;
-    }
+    seen.expect(found.revision)?;
     let reason = format!("by {}", caller.actor);
     match (order, found.state.as_str()) {
         (Order::Pause, "running") => set_state(tx, caller, now, &found, "paused", &reason)?,

@@ -11,6 +11,7 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::cron::Cron;
 use crate::error::{Error, Result};
+use crate::etags::Seen;
 use crate::groups::require_scope;
 use crate::ids::new_id;
 use crate::principals::{check_name, snapshot};
@@ -203,11 +204,11 @@ pub(crate) fn change(
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: i64,
+    seen: &Seen,
     change: &ScheduleChange,
 ) -> Result<Schedule> {
     find_for(tx, caller, id)?;
-    let before: Schedule = find_seen(tx, id, revision)?;
+    let before: Schedule = find_seen(tx, id, seen)?;
     let text = change.cron.as_deref().unwrap_or(&before.cron).trim();
     let at = next(&read_cron(text)?, now)?;
     let payload = change.payload.as_ref().unwrap_or(&before.payload);
@@ -221,9 +222,9 @@ pub(crate) fn change(
     Ok(after)
 }
 
-pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
+pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, seen: &Seen) -> Result<()> {
     find_for(tx, caller, id)?;
-    let before: Schedule = find_seen(tx, id, revision)?;
+    let before: Schedule = find_seen(tx, id, seen)?;
     tx.execute("DELETE FROM schedules WHERE id = ?1", args![id])?;
     audit::record(tx, caller, now, "schedule.remove", id, &snapshot(&before), "")
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Settings};
 use crate::audit::Caller;
 use crate::error::{Error, Result};
+use crate::hub::EVERY_CONNECTION;
 use crate::oidc::{Oidc, OidcSettings};
 use crate::opamp::PublicUrl;
 use crate::principals::Grant;
@@ -35,6 +36,8 @@ const HINTS_APART: Duration = Duration::from_millis(20);
 /// How often credentials that are too old are looked for, and how many agents are sent for a new one at a time.
 const ROTATION: Duration = Duration::from_secs(600);
 const ROTATED_AT_ONCE: usize = 200;
+/// How soon the next ones follow where there are more.
+const ROTATIONS_APART: Duration = Duration::from_secs(5);
 /// How long requests under way have at a stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -221,7 +224,11 @@ async fn hear_others(app: App, stop: CancellationToken) {
             return;
         }
         match what.split_once(' ') {
-            Some(("expel", agent)) => app.hub.expel_here(agent),
+            Some(("expel", rest)) => {
+                // An instance of an earlier version names no number.
+                let (agent, below) = rest.split_once(' ').unwrap_or((rest, ""));
+                app.hub.expel_here(agent, below.parse().unwrap_or(EVERY_CONNECTION));
+            }
             _ if what == "work" => app.hub.look_for_work(),
             _ if what == "change" => app.hub.look_at_changes(),
             _ => {
@@ -263,8 +270,9 @@ async fn reported(app: &App) {
     tokio::time::sleep(REPORTS_APART).await;
 }
 
-/// Ends the connections of agents here whose credential is too old: they come back, and get another.
-async fn rotate(app: &App) -> Result<()> {
+/// Ends the connections of agents here whose credential is too old: they come back, and get another. Says whether there
+/// are more.
+async fn rotate(app: &App) -> Result<bool> {
     let age = app.credential_age_ms;
     let due = move |tx: &mut dyn Tx| {
         let now = tx.clock()?;
@@ -272,10 +280,11 @@ async fn rotate(app: &App) -> Result<()> {
     };
     let old = app.db.read(due).await?;
     let here = app.hub.connected();
-    for id in old.iter().filter(|id| here.contains(*id)).take(ROTATED_AT_ONCE) {
-        app.hub.expel_here(id);
+    let mut old = old.iter().filter(|id| here.contains(*id));
+    for id in old.by_ref().take(ROTATED_AT_ONCE) {
+        app.hub.expel_here(id, EVERY_CONNECTION);
     }
-    Ok(())
+    Ok(old.next().is_some())
 }
 
 /// Writes down what agents here have told of their data, where a rollout goes by that.
@@ -306,6 +315,9 @@ struct Watch {
     beat_at: Option<Instant>,
     looked_at: Option<Instant>,
     rotated_at: Option<Instant>,
+    has_more_to_rotate: bool,
+    /// When the newest key for credentials was made.
+    seen_key: i64,
     /// The last change that agents were offered something for.
     seen_change: i64,
     is_rolling: bool,
@@ -316,7 +328,7 @@ impl Watch {
     async fn step(&mut self, app: &App, is_news: bool, now: Instant) -> Result<()> {
         let gone = app.hub.expire(now_ms());
         if !gone.is_empty() {
-            opamp::note_seen(app, gone).await;
+            opamp::note_gone(app, gone).await;
         }
         let is_due = |at: Option<Instant>, every| at.is_none_or(|at| now - at >= every);
         // While there is something to lead, whoever does not looks more often whether it may.
@@ -326,9 +338,9 @@ impl Watch {
             self.leads = app.db.beside(move |tx| instances::beat(tx, &instance)).await?;
             self.beat_at = Some(now);
         }
-        if is_due(self.rotated_at, ROTATION) {
+        if is_due(self.rotated_at, if self.has_more_to_rotate { ROTATIONS_APART } else { ROTATION }) {
             self.rotated_at = Some(now);
-            rotate(app).await?;
+            self.has_more_to_rotate = rotate(app).await?;
         }
         let is_safety = is_due(self.looked_at, SAFETY);
         if !is_news && !is_safety && !self.is_rolling {
@@ -336,9 +348,14 @@ impl Watch {
         }
         // Every change is audited, so the log tells whether there was one.
         let sql =
-            "SELECT (SELECT count(*) FROM rollouts WHERE state = 'running'), (SELECT max(seq) FROM audit)";
+            "SELECT (SELECT count(*) FROM rollouts WHERE state = 'running'), (SELECT max(seq) FROM audit),
+             (SELECT max(created_at) FROM signing_keys)";
         let seen = app.db.read(move |tx| tx.one(sql, &[])).await?;
-        let (rolling, last) = seen.map_or((0, 0), |row| (row.int(0), row.int(1)));
+        let (rolling, last, key) = seen.map_or((0, 0, 0), |row| (row.int(0), row.int(1), row.int(2)));
+        if std::mem::replace(&mut self.seen_key, key) != key {
+            // With another key agents may be wanted to come for another credential.
+            self.rotated_at = None;
+        }
         self.looked_at = Some(now);
         self.is_rolling = rolling > 0;
         let mut advanced = false;

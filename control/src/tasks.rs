@@ -167,7 +167,10 @@ pub(crate) fn three() -> i64 {
 }
 
 pub(crate) fn add(tx: &mut dyn Tx, caller: &Caller, now: i64, agent_id: &str, new: &NewTask) -> Result<Task> {
-    crate::agents::row_for(tx, caller, agent_id)?;
+    let agent = crate::agents::row_for(tx, caller, agent_id)?;
+    if agent.maybe_int(8).is_some() {
+        return Err(Error::Conflict("this agent is locked out, and does no tasks".to_owned()));
+    }
     check(tx, new.kind, &new.payload, new.priority, new.max_attempts)?;
     if new.coalesce.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > MAX_KEY) {
         return Err(Error::field("coalesce", "must have 1 to 100 characters"));

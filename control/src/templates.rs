@@ -14,6 +14,7 @@ use crate::args;
 use crate::audit::{self, Caller};
 use crate::configurations::MAX_TEXT;
 use crate::error::{Error, FieldProblem, Result};
+use crate::etags::Seen;
 use crate::ids::new_id;
 use crate::principals::{check_name, snapshot};
 use crate::store::record::{Record, find, find_seen, taken};
@@ -120,6 +121,7 @@ pub struct Origin {
 impl Record for Template {
     const TABLE: &'static str = "templates";
     const NOUN: &'static str = "template";
+    const IS_TOLD_BY_REVISION: bool = true;
     const COLUMNS: &'static str = "id, name, description, text, parameters, created_at, revision";
 
     fn read(row: &Row) -> Result<Template> {
@@ -149,6 +151,11 @@ fn is_plain(text: &str) -> bool {
         && text.len() <= MAX_VALUE
         && text.chars().all(|c| c.is_alphanumeric() || "._-:/@%+=~".contains(c))
         && !text.ends_with(':')
+}
+
+/// What YAML reads as nothing at all.
+fn is_null(text: &str) -> bool {
+    matches!(text, "~" | "null" | "Null" | "NULL")
 }
 
 fn is_reference(text: &str) -> bool {
@@ -181,7 +188,7 @@ impl Parameter {
                 let is_fine = in_range(number.as_f64().unwrap_or_default());
                 if is_fine { Ok(number.to_string()) } else { Err(range()) }
             }
-            (ParameterType::String, Value::String(text)) if is_plain(text) => Ok(text.clone()),
+            (ParameterType::String, Value::String(text)) if is_plain(text) && !is_null(text) => Ok(text.clone()),
             (ParameterType::Duration, Value::String(text))
                 if text.parse::<phoenix_config::GoDuration>().is_ok() =>
             {
@@ -196,7 +203,7 @@ impl Parameter {
                 Err("must be ${env:NAME}, ${file:PATH} or ${agent:NAME}".to_owned())
             }
             (ParameterType::String, _) => {
-                Err("must be a text of letters, digits and . _ - : / @ % + = ~, without a : at its end"
+                Err("must be a text of letters, digits and . _ - : / @ % + = ~, without a : at its end, and not null or ~"
                     .to_owned())
             }
         }
@@ -321,11 +328,11 @@ pub(crate) fn replace(
     caller: &Caller,
     now: i64,
     id: &str,
-    revision: i64,
+    seen: &Seen,
     new: &NewTemplate,
 ) -> Result<Template> {
     check(new)?;
-    let before: Template = find_seen(tx, id, revision)?;
+    let before: Template = find_seen(tx, id, seen)?;
     tx.execute(
         "UPDATE templates SET name = ?2, description = ?3, text = ?4, parameters = ?5, revision = revision + 1 WHERE id = ?1",
         args![id, &new.name, &new.description, &new.text, snapshot(&new.parameters)],
@@ -336,8 +343,8 @@ pub(crate) fn replace(
     Ok(after)
 }
 
-pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, revision: i64) -> Result<()> {
-    let before: Template = find_seen(tx, id, revision)?;
+pub(crate) fn remove(tx: &mut dyn Tx, caller: &Caller, now: i64, id: &str, seen: &Seen) -> Result<()> {
+    let before: Template = find_seen(tx, id, seen)?;
     tx.execute("DELETE FROM templates WHERE id = ?1", args![id])?;
     audit::record(tx, caller, now, "template.remove", id, &snapshot(&before), "")
 }

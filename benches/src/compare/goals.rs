@@ -142,6 +142,8 @@ pub(crate) const GOALS: &[Goal] = &[
     goal("transform-50", CpuRatio, AtMost(2.0)),
     goal("aggregate-by", CpuRatio, AtMost(1.2)),
     goal("aggregate-tiers", CpuRatio, AtMost(1.8)),
+    goal("aggregate-remote-write", CpuAgainst(Kind::Vmagent), AtMost(1.0 / 5.0)),
+    goal("aggregate-remote-write", PeakAgainst(Kind::Vmagent), AtMost(1.0 / 3.0)),
     goal("interval", CpuAgainst(Kind::Otelcol), AtMost(1.0 / 5.0)),
     goal("interval", PeakAgainst(Kind::Otelcol), AtMost(1.0 / 3.0)),
     goal("remote-write", CpuRatio, AtMost(1.5)),

@@ -115,6 +115,9 @@ fn load_arguments(shape: Shape, requests: u64, endpoint: &str) -> Vec<String> {
     option("frame-size", if shape.frame_size == FrameSize::Peer { "peer" } else { "16k" }.to_owned());
     option("encoding", shape.encoding.name().to_owned());
     option("compression", shape.compression.header().unwrap_or("none").to_owned());
+    if !shape.http_prefix.is_empty() {
+        option("http-prefix", shape.http_prefix.to_owned());
+    }
     if let Some(bytes) = shape.request_bytes {
         option("request-bytes", bytes.to_string());
     }
@@ -143,6 +146,7 @@ mod tests {
             assert_eq!(options.frame_size, variant.shape.frame_size);
             assert_eq!(options.compression, variant.shape.compression);
             assert_eq!((options.rate, options.retry), (variant.shape.rate, variant.shape.retry));
+            assert_eq!(options.http_prefix, variant.shape.http_prefix);
             assert_eq!((options.one_each, options.hold), (variant.shape.one_each, variant.shape.one_each));
         }
     }

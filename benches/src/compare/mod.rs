@@ -62,7 +62,7 @@ pub(crate) struct CompareOptions {
     #[arg(long, default_value_t = 0.25)]
     peer_scale: f64,
     /// Who takes part; those who are not on the machine are left out.
-    #[arg(long, value_delimiter = ',', default_value = "null,phoenix,otelcol,rotel")]
+    #[arg(long, value_delimiter = ',', default_value = "null,phoenix,otelcol,rotel,vmagent")]
     subjects: Vec<Kind>,
     /// Count instructions per request too, where the machine can.
     #[arg(long)]

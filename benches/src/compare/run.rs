@@ -278,10 +278,11 @@ fn stop_sink(sink: &mut Process) -> Result<SinkReport> {
     process::read_json(&mut output)
 }
 
-/// The null relay speaks gRPC only, and no TLS.
+/// The null relay speaks gRPC only, and no TLS; vmagent takes OTLP under a path of its own.
 pub(crate) fn shape_for(kind: Kind, shape: Shape) -> Shape {
     match kind {
         Kind::Null => Shape { protocol: Protocol::Grpc, tls: false, ..shape },
+        Kind::Vmagent => Shape { http_prefix: "/opentelemetry", ..shape },
         _ => shape,
     }
 }

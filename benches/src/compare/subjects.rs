@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Phoenix,
     Otelcol,
     Rotel,
+    Vmagent,
 }
 
 impl Kind {
@@ -28,19 +29,22 @@ impl Kind {
             Kind::Phoenix => "phoenix",
             Kind::Otelcol => "otelcol",
             Kind::Rotel => "rotel",
+            Kind::Vmagent => "vmagent",
         }
     }
 
     /// Whether it is somebody else's collector, there for comparison only.
     pub(crate) fn is_peer(self) -> bool {
-        matches!(self, Kind::Otelcol | Kind::Rotel)
+        matches!(self, Kind::Otelcol | Kind::Rotel | Kind::Vmagent)
     }
 }
 
-/// The configuration with which a subject does the work of `config`: otelcol does some of it by other components.
+/// The configuration with which a subject does the work of `config`: otelcol does some of it by other components,
+/// and vmagent reads rules of its own.
 pub(crate) fn config_for(config: &'static str, kind: Kind) -> &'static str {
     match (config, kind) {
         ("optimizer-chain", Kind::Otelcol) => "optimizer-chain-otelcol",
+        ("aggregate-remote-write", Kind::Vmagent) => "aggregate-remote-write-vmagent",
         _ => config,
     }
 }
@@ -66,6 +70,7 @@ impl Subject {
                 Kind::Phoenix => Some(collector.to_owned()).filter(|path| path.is_file()),
                 Kind::Otelcol => peer("OTELCOL", &["otelcol", "otelcol-contrib", "otelcol-peer"]),
                 Kind::Rotel => peer("ROTEL", &["rotel-agent", "rotel"]),
+                Kind::Vmagent => peer("VMAGENT", &["vmagent", "vmagent-prod"]),
             };
             match program {
                 Some(program) => found.push(Subject { kind: *kind, program }),
@@ -114,6 +119,18 @@ impl Subject {
                     arguments.push("--disable-batching".to_owned());
                 }
                 Some(arguments.into_iter().map(OsString::from).collect())
+            }
+            Kind::Vmagent => {
+                let options = [
+                    ("httpListenAddr", ports.http_listen()),
+                    ("remoteWrite.url", format!("http://{}/api/v1/write", ports.http_target())),
+                    // Snappy, as everybody takes it, in the place of its own zstd.
+                    ("remoteWrite.forcePromProto", "true".to_owned()),
+                    ("remoteWrite.streamAggr.config", file.display().to_string()),
+                    ("remoteWrite.tmpDataPath", ports.storage().display().to_string()),
+                ];
+                let option = |(name, value): &(&str, String)| OsString::from(format!("-{name}={value}"));
+                (config == "aggregate-remote-write").then(|| options.iter().map(option).collect())
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What is run, as data.
 
 use crate::client::{Encoding, FrameSize, Protocol};
-use crate::compare::subjects::Kind::{self, Null, Otelcol, Phoenix, Rotel};
+use crate::compare::subjects::Kind::{self, Null, Otelcol, Phoenix, Rotel, Vmagent};
 use crate::compression::Compression;
 use crate::signal::Signal::{self, Logs, Metrics, Traces};
 
@@ -95,6 +95,8 @@ pub(crate) struct Shape {
     pub(crate) series: bool,
     /// Send each request under so many names.
     pub(crate) series_copies: u64,
+    /// What comes before the path over HTTP.
+    pub(crate) http_prefix: &'static str,
 }
 
 const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
@@ -119,6 +121,7 @@ const fn shape(signal: Signal, items: usize, requests: u64) -> Shape {
         waits_ms: None,
         series: false,
         series_copies: 1,
+        http_prefix: "",
     }
 }
 
@@ -171,6 +174,9 @@ const SPREAD_FLOOD: Shape = Shape { retry: true, ..SPREAD };
 /// 100,000 series that report every ten seconds of their own time, thirty times, ten times as fast: 100,000 data points a second.
 const METRICS_100K: Shape =
     Shape { rate: Some(1000), retry: true, series: true, prepared: 1000, ..METRICS_100 };
+
+/// The same over HTTP/1.1.
+const METRICS_100K_HTTP: Shape = Shape { protocol: Protocol::Http, ..METRICS_100K };
 
 /// A million series that arrive within ten seconds, and report twice more.
 const METRICS_1M: Shape = Shape { prepared: 100, series_copies: 100, ..METRICS_100K };
@@ -225,6 +231,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         "aggregate-tiers",
         "100,000 series, ten rules that each take them all, in three tiers; what is aggregated counts as lost",
         &[variant("", "aggregate-tiers", METRICS_100K, &[Null, Phoenix])],
+    ),
+    load(
+        "aggregate-remote-write",
+        "100,000 series over OTLP/HTTP, one rule by two labels in windows of a minute, by remote write with snappy, as vmagent does it; the null relay stays on gRPC",
+        &[variant("", "aggregate-remote-write", METRICS_100K_HTTP, &[Null, Phoenix, Vmagent])],
     ),
     load(
         "interval",
@@ -437,6 +448,8 @@ pub(crate) fn config_text(name: &str) -> Option<&'static str> {
         "tail-buffer" => include_str!("../../configs/tail-buffer.yaml"),
         "tail-overload" => include_str!("../../configs/tail-overload.yaml"),
         "aggregate-by" => include_str!("../../configs/aggregate-by.yaml"),
+        "aggregate-remote-write" => include_str!("../../configs/aggregate-remote-write.yaml"),
+        "aggregate-remote-write-vmagent" => include_str!("../../vmagent/aggregate-remote-write.yaml"),
         "aggregate-tiers" => include_str!("../../configs/aggregate-tiers.yaml"),
         "interval" => include_str!("../../configs/interval.yaml"),
         "remote-write" => include_str!("../../configs/remote-write.yaml"),

@@ -32,7 +32,7 @@ async fn filled() -> (Rig, tokio::task::JoinHandle<()>) {
 async fn each_list_is_a_table_json_and_yaml() {
     let (rig, agent) = filled().await;
     // (command, titles of the table, a key of each item, what one of them says there)
-    let cases: [(&[&str], &str, &str, &str); 15] = [
+    let cases: [(&[&str], &str, &str, &str); 20] = [
         (&["get", "configurations"], "NAME LATEST DESCRIPTION ID", "name", "base"),
         (&["get", "config", "base", "--versions"], "VERSION CREATED AUTHOR MESSAGE", "author", "key:"),
         (&["get", "groups"], "NAME SELECTOR PRIORITY LIVE VERSION ID", "selector", "env=prod"),
@@ -58,6 +58,11 @@ async fn each_list_is_a_table_json_and_yaml() {
         (&["get", "keys"], "NAME ROLE SCOPE EXPIRES REVOKED ID", "name", "ci"),
         (&["get", "tokens"], "NAME LABELS USES MOST REVOKED ID", "name", "test"),
         (&["get", "audit"], "AT ACTOR ACTION TARGET REQUEST", "action", "schedule.create"),
+        (&["roles"], "NAME MAY", "name", "deployer"),
+        (&["get", "roles"], "NAME MAY", "name", "admin"),
+        (&["signing-keys", "list"], "ID SIGNS CREATED NEEDED UNTIL PUBLIC KEY", "id", "sig_"),
+        (&["events", "group", "g"], "AT ACTOR ACTION TARGET REQUEST", "action", "group.create"),
+        (&["events", "agent", "host-1"], "AT ACTOR ACTION TARGET REQUEST", "action", "agent.enrol"),
     ];
     for (command, titles, key, value) in cases {
         let table = rig.run(command).await.code(0);

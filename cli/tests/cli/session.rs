@@ -56,7 +56,10 @@ async fn what_is_told_comes_in_three_forms() {
     let away = away.await;
     assert!(away.code == 1 && away.err.contains("no control service answers"), "{}", away.err);
     for shell in ["bash", "zsh", "fish"] {
-        assert!(rig.bare(&["completion", shell], &[], "").await.code(0).contains("rollout"), "{shell}");
+        let script = rig.bare(&["completion", shell], &[], "").await.code(0);
+        for word in ["rollout", "events", "roles", "signing-keys", "follow", "renew"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
     rig.stop().await;
 }

@@ -345,6 +345,8 @@ pub struct OutsideSigns {
     pub metrics: Option<Arc<str>>,
     /// Resident memory, in bytes.
     pub memory: u64,
+    /// CPU time in this life.
+    pub cpu: Duration,
 }
 
 /// The running collector.

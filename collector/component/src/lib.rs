@@ -22,6 +22,7 @@ mod change;
 mod collector;
 mod contracts;
 mod cores;
+pub mod cpu;
 mod decisions;
 pub mod exporter_counts;
 mod factories;

@@ -32,6 +32,12 @@ pub struct Vitals {
     pub memory_before: u64,
     /// What the process may use at most, in bytes.
     pub memory_limit: u64,
+    /// CPU time per second since it came, of the last five minutes: in cores.
+    pub cpu: f64,
+    /// The same in the minutes before it.
+    pub cpu_before: f64,
+    /// The cores that the process may use; 0 where it does not say.
+    pub cores: f64,
 }
 
 /// Spans, data points and log records.

@@ -23,8 +23,8 @@ impl<T: Clone> Cache<T> {
     }
 
     /// The entry of `key`, if it was used lately.
-    pub(crate) fn find(&self, key: Fingerprint) -> Option<T> {
-        self.young.get(&key).cloned()
+    pub(crate) fn find(&self, key: Fingerprint) -> Option<&T> {
+        self.young.get(&key)
     }
 
     /// The entry of `key`, made if it is not there.
@@ -61,7 +61,7 @@ mod tests {
                     made += 1;
                     key
                 });
-                assert_eq!((entry, cache.find(u128::from(key).into())), (key, Some(key)));
+                assert_eq!((entry, cache.find(u128::from(key).into())), (key, Some(&key)));
             }
             assert!(cache.young.len() + cache.old.len() <= 20);
         }

@@ -1,5 +1,6 @@
 //! Histograms with explicit bounds.
 
+mod bounds;
 mod choice;
 mod convert;
 #[cfg(test)]
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use phoenix_pdata::view::HistogramPoint;
 
+pub use bounds::KnownBounds;
 pub use choice::{QuantileBudget, needed_bounds};
 pub use convert::Placement;
 
@@ -39,14 +41,26 @@ impl Explicit {
     /// Reads a point into this one's buffers. False where it is no histogram: bounds that do not grow or are not finite,
     /// counts that do not fit them or do not add up, a sum that is not finite.
     pub fn read(&mut self, point: &HistogramPoint<'_>) -> bool {
+        if !self.bounds.iter().copied().eq(point.explicit_bounds()) {
+            self.bounds = point.explicit_bounds().into_iter().collect();
+        }
+        self.read_counts(point)
+    }
+
+    /// The same; its bounds are those of others that have the same.
+    pub fn read_shared(&mut self, point: &HistogramPoint<'_>, known: &mut KnownBounds) -> bool {
+        if !self.bounds.iter().copied().eq(point.explicit_bounds()) {
+            self.bounds = known.find(point.explicit_bounds().into_iter());
+        }
+        self.read_counts(point)
+    }
+
+    fn read_counts(&mut self, point: &HistogramPoint<'_>) -> bool {
         self.counts.clear();
         self.counts.extend(point.bucket_counts());
         self.count = point.count();
         self.sum = point.sum();
         (self.min, self.max) = (point.min(), point.max());
-        if !self.bounds.iter().copied().eq(point.explicit_bounds()) {
-            self.bounds = point.explicit_bounds().into_iter().collect();
-        }
         let grow = self.bounds.windows(2).all(|pair| pair[0] < pair[1]);
         let finite = self.bounds.iter().all(|bound| bound.is_finite());
         let fits =

@@ -18,7 +18,7 @@ mod total;
 
 pub use chart::{Point, lttb, m4};
 pub use distinct::Distinct;
-pub use explicit::{Explicit, Mismatch, Placement, QuantileBudget, needed_bounds};
+pub use explicit::{Explicit, KnownBounds, Mismatch, Placement, QuantileBudget, needed_bounds};
 pub use exponential::{Buckets, Exponential, MAX_BUCKETS};
 pub use identity::{BuildThrough, Fingerprint, FingerprintMap, Hasher};
 pub use mapping::{base, index_of, least_scale, lower_bound, relative_error};

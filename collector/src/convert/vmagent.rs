@@ -10,6 +10,8 @@ mod selector;
 
 // They ask the processor, too.
 #[cfg(all(test, feature = "distribution"))]
+mod recorded;
+#[cfg(all(test, feature = "distribution"))]
 mod tests;
 
 use std::collections::{BTreeSet, HashSet};
@@ -19,7 +21,7 @@ use phoenix_config::{KeyPath, Problems};
 use super::Converted;
 use super::policies::quoted;
 use entry::{Duration, Entries, Entry};
-use outputs::Translated;
+use outputs::{Shape, Translated};
 use selector::Matching;
 
 /// How a file for stream aggregation is read.
@@ -100,10 +102,10 @@ impl Translation<'_> {
             .iter()
             .filter(|output| !output.functions.is_empty())
             .partition(|output| output.is_alike());
-        let mut groups: Vec<Vec<&Translated>> = others.into_iter().map(|output| vec![output]).collect();
-        if !alike.is_empty() {
-            groups.insert(0, alike);
-        }
+        let (each, running) = alike.into_iter().partition(|output| output.shape() == Shape::Each);
+        let mut groups: Vec<Vec<&Translated>> = vec![each, running];
+        groups.extend(others.into_iter().map(|output| vec![output]));
+        groups.retain(|group| !group.is_empty());
         let single = groups.len() == 1;
         for group in groups {
             let id = if single { id.to_owned() } else { format!("{id} {}", group[0].original) };
@@ -164,6 +166,14 @@ impl Translation<'_> {
         let mut lines = vec![format!("id: {}", quoted(id))];
         lines.extend(matching.lines());
         lines.push(format!("interval: {}", entry.interval.duration.written()));
+        if outputs.iter().any(|output| output.adds_up()) {
+            // As gauges: remote write knows no deltas.
+            lines.push("window: hopping".into());
+            lines.push(format!("every: {}", entry.interval.duration.written()));
+        }
+        if outputs.iter().any(|output| output.base == "histogram_bucket") {
+            lines.push("temporality: cumulative".into());
+        }
         if !entry.drop_input_labels.is_empty() {
             lines.push("labels:".into());
             let dropped = entry.drop_input_labels.iter().map(|label| quoted(attribute(label)));
@@ -209,6 +219,7 @@ impl Translation<'_> {
     fn finish(self, name: &str, entries: &[Entry]) -> Converted {
         let mut yaml = format!("# Translated from the stream aggregation in {name}.\n");
         yaml += "# Windows follow the times of data points. An output applies to the kinds of metrics that it means something for.\n";
+        yaml += "# Increases and counts are gauges, as remote write knows no deltas: of hopping windows that do not overlap.\n";
         yaml += "# The labels job and instance are the attributes service.name and service.instance.id.\n";
         if !self.left_out.is_empty() {
             yaml += "#\n# Without equivalent, or different:\n";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use phoenix_component::Host;
+use phoenix_component::{Host, cpu};
 use phoenix_telemetry::{Description, InstrumentKind, Value};
 
 const fn describe(name: &'static str, unit: &'static str, text: &'static str) -> Description {
@@ -39,7 +39,9 @@ pub(super) fn register(host: &Host) {
     metrics.observe(UPTIME, InstrumentKind::Counter, &[], move || {
         Some(Value::Float(started.elapsed().as_secs_f64()))
     });
-    metrics.observe(CPU, InstrumentKind::Counter, &[], || cpu_seconds().map(Value::Float));
+    metrics.observe(CPU, InstrumentKind::Counter, &[], || {
+        cpu::own_time().map(|time| Value::Float(time.as_secs_f64()))
+    });
     let memory = Arc::clone(&host.memory);
     metrics.observe(RSS, InstrumentKind::Gauge, &[], move || int(memory.resident()));
     for (description, key) in [(HEAP, "RssAnon:"), (SYSTEM, "VmData:"), (PEAK, "VmHWM:")] {
@@ -64,31 +66,14 @@ fn status_bytes(key: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// User and system time so far, all threads that have ended included.
-fn cpu_seconds() -> Option<f64> {
-    cpu_of(&std::fs::read_to_string("/proc/self/stat").ok()?)
-}
-
-/// Ticks are hundredths of a second wherever Linux runs (`USER_HZ`).
-fn cpu_of(stat: &str) -> Option<f64> {
-    // The name of the command is in parentheses and may contain anything.
-    let after = &stat[stat.rfind(')')? + 1..];
-    let mut fields = after.split_whitespace().skip(11);
-    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some((user + system) as f64 / 100.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_time_and_memory() {
-        assert!(cpu_seconds().is_some());
+    fn the_kernel_tells_memory() {
         for key in ["RssAnon:", "VmData:", "VmHWM:"] {
             assert!(status_bytes(key).is_some_and(|bytes| bytes > 0), "{key}");
         }
-        let stat = "7 (a) b) S 1 1 1 0 -1 4194560 100 0 0 0 250 51 0 0 20 0 1 0 100 1000 10";
-        assert_eq!(cpu_of(stat), Some(3.01));
     }
 }

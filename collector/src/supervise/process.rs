@@ -52,6 +52,11 @@ impl Process {
         kib.unwrap_or(0) << 10
     }
 
+    /// The CPU time that it has used so far; 0 where it has ended.
+    pub(super) fn cpu(&self) -> Duration {
+        phoenix_component::cpu::time_of(self.child.id()).unwrap_or_default()
+    }
+
     /// Waits for its end; may be dropped and asked again.
     pub(super) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         let mut children = signal(SignalKind::child())?;

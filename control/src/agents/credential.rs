@@ -2,7 +2,8 @@
 //!
 //! - The signature says whose a credential is and until when. Whether it still counts, the agent's record says, by its
 //!   hash: so one can be withdrawn at once, and a copy of the database, which holds the keys, lets nobody in.
-//! - Instances share the keys, by the database. One signs for [`KEY_AGE_MS`]; then the next one is made, and it goes
+//! - Instances share the keys, by the database. One signs for [`KEY_AGE_MS`], or until somebody
+//!   wants another; then the next one is made, and it goes
 //!   once the last credential that it signed has expired.
 //! - All times are the database's.
 
@@ -12,14 +13,16 @@ use phoenix_collector::tokens::jwks::KeySet;
 use phoenix_collector::tokens::jwt::{Expected, TokenError, Unverified};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::args;
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{hex, new_id, random_hex, unhex};
-use crate::store::Tx;
-use crate::time::DAY_MS;
+use crate::store::{Row, Tx};
+use crate::time::{DAY_MS, rfc3339};
 
 const ISSUER: &str = "phoenix-control";
 const AUDIENCE: &str = "phoenix-control/opamp";
@@ -30,8 +33,8 @@ pub(crate) const GRACE_MS: i64 = 90 * DAY_MS;
 /// How long a key signs.
 const KEY_AGE_MS: i64 = 90 * DAY_MS;
 
-/// A key, with the name that credentials know it by.
-struct SigningKey {
+/// What signs, with the name that credentials know it by.
+struct Signer {
     id: String,
     pair: Ed25519KeyPair,
 }
@@ -97,17 +100,70 @@ fn refused(error: TokenError) -> Error {
     Error::Unauthorized(format!("the agent's credential: {error}{help}"))
 }
 
+/// A key that credentials are signed with, without its secret half.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct SigningKey {
+    /// Identifier: `kid` in the credentials that it signed.
+    pub(crate) id: String,
+    /// The public half: Ed25519, as base64url.
+    pub(crate) public_key: String,
+    /// Whether it signs what is signed from now on.
+    pub(crate) signs: bool,
+    /// When it was made.
+    pub(crate) created_at: String,
+    /// When the last credential expires that it signed, and it goes; none where one never does.
+    pub(crate) needed_until: Option<String>,
+}
+
+/// Every key, the newest first.
+pub(crate) fn keys(tx: &mut dyn Tx, now: i64) -> Result<Vec<SigningKey>> {
+    let sql =
+        "SELECT id, public_key, created_at, needed_until FROM signing_keys ORDER BY created_at DESC, id DESC";
+    let rows = tx.query(sql, &[])?;
+    let read = |(place, row): (usize, &Row)| SigningKey {
+        id: row.text(0),
+        public_key: row.text(1),
+        signs: place == 0 && row.int(2) > now - KEY_AGE_MS,
+        created_at: rfc3339(row.int(2)),
+        needed_until: Some(row.int(3)).filter(|until| *until < i64::MAX).map(rfc3339),
+    };
+    Ok(rows.iter().enumerate().map(read).collect())
+}
+
+/// Makes the next key before its time, for all instances. Credentials that the former ones signed go on to count; where
+/// they are to be `renewed`, every agent gets another with its next connection.
+pub(crate) fn replace_key(tx: &mut dyn Tx, caller: &Caller, now: i64, renewed: bool) -> Result<SigningKey> {
+    tx.alone()?;
+    let newest = tx.one("SELECT max(created_at) FROM signing_keys", &[])?.map_or(0, |row| row.int(0));
+    // The newest signs, however fast they follow each other.
+    make_key(tx, caller, now.max(newest + 1))?;
+    if renewed {
+        // The beginning of time is before whatever is too old.
+        let agents =
+            tx.execute("UPDATE agents SET credential_at = 0 WHERE credential_hash IS NOT NULL", &[])?;
+        let count = agents.to_string();
+        audit::record(tx, caller, now, "agent.rotate_credentials", "agents", "", &count)?;
+    }
+    let made = keys(tx, now)?.into_iter().next();
+    made.ok_or_else(|| broken("it is gone"))
+}
+
 /// The key that signs now.
-fn signing_key(tx: &mut dyn Tx, now: i64) -> Result<SigningKey> {
+fn signing_key(tx: &mut dyn Tx, now: i64) -> Result<Signer> {
     let sql = "SELECT id, private_key FROM signing_keys WHERE created_at > ?1 ORDER BY created_at DESC, id DESC LIMIT 1";
     if let Some(row) = tx.one(sql, args![now - KEY_AGE_MS])? {
         let document = unhex(&row.text(1)).unwrap_or_default();
         let pair = Ed25519KeyPair::from_pkcs8(&document).map_err(broken)?;
-        return Ok(SigningKey { id: row.text(0), pair });
+        return Ok(Signer { id: row.text(0), pair });
     }
+    make_key(tx, &Caller::system(), now)
+}
+
+/// Makes a key, and forgets those that no credential needs any more.
+fn make_key(tx: &mut dyn Tx, caller: &Caller, now: i64) -> Result<Signer> {
     for row in tx.query("SELECT id FROM signing_keys WHERE needed_until < ?1 ORDER BY id", args![now])? {
         tx.execute("DELETE FROM signing_keys WHERE id = ?1", args![row.text(0)])?;
-        audit::record(tx, &Caller::system(), now, "signing_key.remove", &row.text(0), &row.text(0), "")?;
+        audit::record(tx, caller, now, "signing_key.remove", &row.text(0), &row.text(0), "")?;
     }
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(broken)?;
     let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(broken)?;
@@ -116,8 +172,8 @@ fn signing_key(tx: &mut dyn Tx, now: i64) -> Result<SigningKey> {
         "INSERT INTO signing_keys (id, public_key, private_key, created_at, needed_until) VALUES (?1, ?2, ?3, ?4, ?4)",
         args![&id, &public, hex(document.as_ref()), now],
     )?;
-    audit::record(tx, &Caller::system(), now, "signing_key.create", &id, "", &public)?;
-    Ok(SigningKey { id, pair })
+    audit::record(tx, caller, now, "signing_key.create", &id, "", &public)?;
+    Ok(Signer { id, pair })
 }
 
 /// The compact form (RFC 7515).

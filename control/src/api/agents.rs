@@ -9,10 +9,10 @@ use crate::app::App;
 use crate::audit::Caller;
 use crate::error::Result;
 use crate::groups;
+use crate::hub::EVERY_CONNECTION;
 use crate::roles::Permission;
 use crate::selector::Labels;
 use crate::store::{Row, Tx};
-use crate::time::now_ms;
 
 /// Lists agents.
 #[utoipa::path(get, path = "/agents", tag = "agents", params(Paging), responses((status = 200, body = Page<Agent>)))]
@@ -52,7 +52,7 @@ async fn details(app: &App, caller: Caller, id: String) -> Result<Tagged<AgentDe
         components,
         failures,
     };
-    Ok(Tagged(StatusCode::OK, revision, details))
+    Ok(Tagged::more(revision, details))
 }
 
 /// Tells of an agent: health, effective configuration, components, failures.
@@ -78,17 +78,17 @@ pub(crate) async fn label(
     Body(labels): Body<Labels>,
 ) -> Result<Tagged<AgentDetails>> {
     caller.require(Permission::Deploy)?;
-    let (revision, of, who) = (seen.required()?, id.clone(), caller.clone());
-    let labelled = app.db.write(move |tx| {
+    let (seen, of, who) = (seen.required()?, id.clone(), caller.clone());
+    let labelled = app.db.write_at(move |tx, now| {
         groups::require_moving(tx, &caller)?;
-        agents::label(tx, &caller, now_ms(), &of, revision, &labels)
+        agents::label(tx, &caller, now, &of, &seen, &labels)
     });
     labelled.await?;
     app.hub.changed();
     details(&app, who, id).await
 }
 
-/// Changes what an agent is let in with, and ends its connection.
+/// Changes what an agent is let in with, and ends its connection, be it one that is about to be.
 async fn change_and_expel(
     app: &App,
     caller: Caller,
@@ -97,8 +97,8 @@ async fn change_and_expel(
 ) -> Result<()> {
     caller.require(Permission::Administer)?;
     let of = id.clone();
-    app.db.write(move |tx| change(tx, &caller, now_ms(), &of)).await?;
-    app.hub.expel(&id);
+    app.db.write_at(move |tx, now| change(tx, &caller, now, &of)).await?;
+    app.hub.expel(&id, EVERY_CONNECTION);
     Ok(())
 }
 
@@ -145,7 +145,7 @@ pub(crate) async fn forgive(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     caller.require(Permission::Deploy)?;
-    app.db.write(move |tx| agents::forgive(tx, &caller, now_ms(), &id)).await?;
+    app.db.write_at(move |tx, now| agents::forgive(tx, &caller, now, &id)).await?;
     app.hub.changed();
     Ok(StatusCode::NO_CONTENT)
 }

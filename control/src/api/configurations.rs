@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::roles::Permission;
 use crate::store::record::find;
 use crate::templates::{Origin, Template};
-use crate::time::now_ms;
 use crate::validation::{self, Difference, Layer, Provenance, Validation};
 
 /// A configuration as it is asked for.
@@ -73,8 +72,8 @@ pub(crate) async fn create(
     check_description(&new.description)?;
     let made = app
         .db
-        .write(move |tx| {
-            configurations::create(tx, &caller, now_ms(), &new.name, &new.description, new.parent_id.as_ref())
+        .write_at(move |tx, now| {
+            configurations::create(tx, &caller, now, &new.name, &new.description, new.parent_id.as_ref())
         })
         .await?;
     Ok(Tagged::created(made))
@@ -105,11 +104,11 @@ pub(crate) async fn change(
     Body(change): Body<ConfigurationChange>,
 ) -> Result<Tagged<Configuration>> {
     caller.require(Permission::Edit)?;
-    let revision = seen.required()?;
+    let seen = seen.required()?;
     check_description(&change.description)?;
     let after = app
         .db
-        .write(move |tx| configurations::change(tx, &caller, now_ms(), &id, revision, &change.description))
+        .write_at(move |tx, now| configurations::change(tx, &caller, now, &id, &seen, &change.description))
         .await?;
     Ok(Tagged::ok(after))
 }
@@ -269,23 +268,13 @@ pub(crate) async fn add_version(
     if run.dry_run {
         return Ok((StatusCode::OK, Json(AddedVersion { version: None, validation })));
     }
-    let revision = seen.given();
+    let seen = seen.given();
     let version = app
         .db
-        .write(move |tx| {
+        .write_at(move |tx, now| {
             let parent = parent_version.as_ref();
             let (message, template) = (&new.message, template.as_ref());
-            configurations::add_version(
-                tx,
-                &caller,
-                now_ms(),
-                &id,
-                revision,
-                &text,
-                message,
-                parent,
-                template,
-            )
+            configurations::add_version(tx, &caller, now, &id, &seen, &text, message, parent, template)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(AddedVersion { version: Some(version), validation })))

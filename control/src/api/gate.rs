@@ -93,7 +93,7 @@ async fn identify(app: &App, method: &Method, headers: &HeaderMap) -> Result<Opt
     let found = app.db.read(move |tx| principals::identify(tx, now_ms(), &token)).await?;
     let Identity { actor, role, scope } =
         found.ok_or_else(|| Error::Unauthorized("the credentials are not valid".to_owned()))?;
-    Ok(Some(Caller { actor, role, scope, request_id: String::new() }))
+    Ok(Some(Caller { actor, role, scope, request_id: String::new(), once: None }))
 }
 
 fn told(mut response: Response, allowance: Allowance) -> Response {

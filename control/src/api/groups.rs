@@ -15,7 +15,6 @@ use crate::configurations::layers;
 use crate::error::{Error, Result};
 use crate::groups::{self, Assignment, Group, GroupChange};
 use crate::roles::Permission;
-use crate::time::now_ms;
 use crate::validation;
 
 /// A group as it is asked for.
@@ -54,7 +53,7 @@ pub(crate) async fn create(
     caller.require(Permission::Deploy)?;
     let made = app
         .db
-        .write(move |tx| groups::create(tx, &caller, now_ms(), &new.name, &new.selector, new.priority))
+        .write_at(move |tx, now| groups::create(tx, &caller, now, &new.name, &new.selector, new.priority))
         .await?;
     app.hub.changed();
     Ok(Tagged::created(made))
@@ -83,8 +82,8 @@ pub(crate) async fn change(
     Body(change): Body<GroupChange>,
 ) -> Result<Tagged<Group>> {
     caller.require(Permission::Deploy)?;
-    let revision = seen.required()?;
-    let after = app.db.write(move |tx| groups::change(tx, &caller, now_ms(), &id, revision, &change)).await?;
+    let seen = seen.required()?;
+    let after = app.db.write_at(move |tx, now| groups::change(tx, &caller, now, &id, &seen, &change)).await?;
     app.hub.changed();
     Ok(Tagged::ok(after))
 }
@@ -99,8 +98,8 @@ pub(crate) async fn remove(
     seen: IfMatch,
 ) -> Result<StatusCode> {
     caller.require(Permission::Deploy)?;
-    let revision = seen.required()?;
-    app.db.write(move |tx| groups::remove(tx, &caller, now_ms(), &id, revision)).await?;
+    let seen = seen.required()?;
+    app.db.write_at(move |tx, now| groups::remove(tx, &caller, now, &id, &seen)).await?;
     app.hub.changed();
     Ok(StatusCode::NO_CONTENT)
 }

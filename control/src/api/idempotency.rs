@@ -1,7 +1,11 @@
 //! A POST with an `Idempotency-Key` is done once: a repetition hears what the first one heard.
+//!
+//! That it was done is noted in the transaction that does it, with its entry in the audit log; the answer is kept after
+//! that. So a service that is killed in between does nothing twice, and a client that goes away finds the answer later.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -12,7 +16,6 @@ use crate::args;
 use crate::audit::Caller;
 use crate::error::{Error, Result};
 use crate::ids::sha256;
-use crate::time::now_ms;
 
 const KEY: &str = "idempotency-key";
 /// How long answers are kept.
@@ -33,30 +36,41 @@ enum Known {
 pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
     let key = request.headers().get(KEY).cloned();
     let caller = request.extensions().get::<Caller>().cloned();
-    // Answers with secrets are not kept: a path that makes some says so by being listed.
     match (key, caller) {
         (Some(key), Some(caller)) if request.method() == Method::POST => {
-            repeat_or_run(&app, &key, &caller, request, next)
-                .await
-                .unwrap_or_else(|error| error.into_response())
+            let served = served(app, key, caller, request, next);
+            served.await.unwrap_or_else(|error| error.into_response())
         }
         _ => next.run(request).await,
     }
 }
 
-async fn repeat_or_run(
-    app: &App,
-    key: &HeaderValue,
-    caller: &Caller,
+async fn served(
+    app: App,
+    key: HeaderValue,
+    caller: Caller,
     request: Request,
     next: Next,
 ) -> Result<Response> {
-    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())).map(str::to_owned);
     let key = key.ok_or_else(|| Error::field("Idempotency-Key", "must have 1 to 255 visible characters"))?;
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| Error::TooLarge(MAX_BODY))?;
-    let request_hash = sha256([parts.uri.to_string().as_bytes(), b"\n", &body].concat());
-    let (who, key, hash) = (caller.actor.clone(), key.to_owned(), request_hash);
+    // Goes on where the client goes away: what is done once is to have an answer.
+    let running = tokio::spawn(repeat_or_run(app, key, caller, parts, body, next));
+    running.await.map_err(|panic| Error::Internal(format!("a request was not served: {panic}")))?
+}
+
+async fn repeat_or_run(
+    app: App,
+    key: String,
+    caller: Caller,
+    mut parts: Parts,
+    body: Bytes,
+    next: Next,
+) -> Result<Response> {
+    let hash = sha256([parts.uri.to_string().as_bytes(), b"\n", &body].concat());
+    let who = caller.actor.clone();
     let known = {
         let (who, key) = (who.clone(), key.clone());
         app.db.write(move |tx| look(tx, &who, &key, &hash)).await?
@@ -71,25 +85,27 @@ async fn repeat_or_run(
         }
         Known::New => {}
     }
+    parts.extensions.insert(Caller { once: Some(key.clone()), ..caller });
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     let (head, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX)
         .await
         .map_err(|error| Error::Internal(format!("an answer could not be read: {error}")))?;
     let tag = head.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-    keep(app, who, key, head.status, &body, tag).await;
+    keep(&app, who, key, head.status, &body, tag).await;
     Ok(Response::from_parts(head, Body::from(body)))
 }
 
 fn look(tx: &mut dyn crate::store::Tx, who: &str, key: &str, hash: &str) -> Result<Known> {
-    let now = now_ms();
+    // The database's: instances whose clocks are apart must not take a request that is under way for an abandoned one.
+    let now = tx.clock()?;
     tx.execute("DELETE FROM idempotency WHERE created_at < ?1", args![now - KEPT_MS])?;
     // Whoever did not answer within that time never will: the client went away, or the service was killed.
     tx.execute(
         "DELETE FROM idempotency WHERE status IS NULL AND created_at < ?1",
         args![now - ABANDONED_MS],
     )?;
-    let sql = "SELECT request_hash, status, body, headers FROM idempotency WHERE principal = ?1 AND key = ?2";
+    let sql = "SELECT request_hash, status, body, headers, created_at FROM idempotency WHERE principal = ?1 AND key = ?2";
     let Some(row) = tx.one(sql, args![who, key])? else {
         tx.execute(
             "INSERT INTO idempotency (principal, key, request_hash, created_at) VALUES (?1, ?2, ?3, ?4)",
@@ -100,7 +116,9 @@ fn look(tx: &mut dyn crate::store::Tx, who: &str, key: &str, hash: &str) -> Resu
     if row.text(0) != hash {
         return Ok(Known::Other);
     }
-    Ok(match row.maybe_int(1) {
+    // Done, and still without an answer.
+    let is_being_answered = row.maybe_text(2).is_none() && now - row.int(4) < ABANDONED_MS;
+    Ok(match row.maybe_int(1).filter(|_| !is_being_answered) {
         Some(status) => Known::Answered { status: status as u16, body: row.text(2), tag: row.maybe_text(3) },
         None => Known::UnderWay,
     })
@@ -109,9 +127,9 @@ fn look(tx: &mut dyn crate::store::Tx, who: &str, key: &str, hash: &str) -> Resu
 fn again(status: u16, body: String, tag: Option<String>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let mut response = match status {
-        // What was done is not done again, and the secret in the answer was not kept either.
+        // What was done is not done again. The answer held a secret, or nobody was left to keep it.
         StatusCode::CONFLICT => {
-            let text = "this was done; its answer held a secret and is not kept";
+            let text = "this was done, and its answer was not kept; the audit log tells what was done";
             Error::Conflict(text.to_owned()).into_response()
         }
         status => {
@@ -143,5 +161,50 @@ async fn keep(app: &App, who: String, key: String, status: StatusCode, body: &By
     });
     if let Err(error) = kept.await {
         tracing::error!(%error, "an answer could not be kept for its repetition");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit;
+    use crate::store::rig::all;
+
+    fn name(known: &Known) -> (&'static str, u16) {
+        match known {
+            Known::New => ("new", 0),
+            Known::Answered { status, .. } => ("answered", *status),
+            Known::UnderWay => ("under way", 0),
+            Known::Other => ("other", 0),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_done_is_not_done_again_though_nobody_kept_the_answer() {
+        for test in all().await {
+            let looked = test.db.write(|tx| {
+                let mut seen = Vec::new();
+                for is_done in [false, true] {
+                    let key = format!("{is_done}");
+                    let look = |tx: &mut dyn crate::store::Tx| {
+                        look(tx, "system", &key, "hash").map(|known| name(&known))
+                    };
+                    seen.push(look(tx)?);
+                    if is_done {
+                        let caller = Caller { once: Some(key.clone()), ..Caller::system() };
+                        audit::record(tx, &caller, 0, "group.create", "grp_1", "", "x")?;
+                    }
+                    seen.push(look(tx)?);
+                    // The service is killed, and somebody asks again much later.
+                    let sql = "UPDATE idempotency SET created_at = created_at - ?1";
+                    tx.execute(sql, args![ABANDONED_MS + 1])?;
+                    seen.push(look(tx)?);
+                }
+                Ok(seen)
+            });
+            let expected =
+                [("new", 0), ("under way", 0), ("new", 0), ("new", 0), ("under way", 0), ("answered", 409)];
+            assert_eq!(looked.await.expect("looked"), expected);
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::principals::{self, ApiKey, Grant, NewSecret};
 use crate::roles::{Permission, Role};
 use crate::selector::Labels;
-use crate::time::{now_ms, parse_rfc3339};
+use crate::time::parse_rfc3339;
 
 /// A key as it is asked for.
 #[derive(Deserialize, ToSchema)]
@@ -81,7 +81,7 @@ pub(crate) async fn create(
     let (expires_at, grant) = (moment(new.expires_at.as_ref())?, Grant::new(new.role, new.scope)?);
     let made = app
         .db
-        .write(move |tx| principals::add_key(tx, &caller, now_ms(), &new.name, &grant, expires_at))
+        .write_at(move |tx, now| principals::add_key(tx, &caller, now, &new.name, &grant, expires_at))
         .await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -95,7 +95,7 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     caller.require_everywhere(Permission::Administer)?;
-    app.db.write(move |tx| principals::revoke_key(tx, &caller, now_ms(), &id)).await?;
+    app.db.write_at(move |tx, now| principals::revoke_key(tx, &caller, now, &id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -123,8 +123,8 @@ pub(crate) async fn create_token(
     let expires_at = moment(new.expires_at.as_ref())?;
     let made = app
         .db
-        .write(move |tx| {
-            agents::add_token(tx, &caller, now_ms(), &new.name, &new.labels, expires_at, new.max_uses)
+        .write_at(move |tx, now| {
+            agents::add_token(tx, &caller, now, &new.name, &new.labels, expires_at, new.max_uses)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(made)))
@@ -139,6 +139,6 @@ pub(crate) async fn revoke_token(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     caller.require(Permission::Administer)?;
-    app.db.write(move |tx| agents::revoke_token(tx, &caller, now_ms(), &id)).await?;
+    app.db.write_at(move |tx, now| agents::revoke_token(tx, &caller, now, &id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -91,6 +91,21 @@ impl<T> Page<T> {
     }
 }
 
+/// A page of a list that is there as a whole.
+pub(crate) fn page_of<T>(
+    all: Vec<T>,
+    paging: &Paging,
+    place: impl Fn(&T) -> String,
+) -> Result<Json<Page<T>>> {
+    let (limit, after) = (paging.limit()?, paging.cursor(FIRST)?);
+    let from = match after.as_str() {
+        FIRST => 0,
+        after => all.iter().position(|one| place(one) == after).map_or(all.len(), |last| last + 1),
+    };
+    let count = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(Json(Page::new(all.into_iter().skip(from).take(count).collect(), limit, place)))
+}
+
 /// A page of records, the oldest first.
 pub(crate) async fn page<T: Record + Send + 'static>(app: &App, paging: &Paging) -> Result<Json<Page<T>>> {
     page_where(app, paging, |_, _: &T| Ok(true)).await

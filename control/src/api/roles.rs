@@ -4,7 +4,8 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::page::Page;
+use super::extract::Query;
+use super::page::{Page, Paging, page_of};
 use crate::audit::Caller;
 use crate::error::Result;
 use crate::roles::{Permission, Role};
@@ -19,12 +20,12 @@ pub(crate) struct RoleDetails {
 }
 
 /// Lists the roles and what each may.
-#[utoipa::path(get, path = "/roles", tag = "users", responses((status = 200, body = Page<RoleDetails>)))]
-pub(crate) async fn list(caller: Caller) -> Result<Json<Page<RoleDetails>>> {
+#[utoipa::path(get, path = "/roles", tag = "users", params(Paging), responses((status = 200, body = Page<RoleDetails>)))]
+pub(crate) async fn list(caller: Caller, Query(paging): Query<Paging>) -> Result<Json<Page<RoleDetails>>> {
     caller.require(Permission::View)?;
     let details = |name: Role| RoleDetails {
         name,
         permissions: Permission::ALL.into_iter().filter(|permission| name.may(*permission)).collect(),
     };
-    Ok(Json(Page::new(Role::ALL.map(details).to_vec(), i64::MAX, |_| String::new())))
+    page_of(Role::ALL.map(details).to_vec(), &paging, |role| role.name.name().to_owned())
 }

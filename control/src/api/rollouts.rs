@@ -1,6 +1,5 @@
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -118,7 +117,7 @@ pub(crate) async fn get(
             Ok((rollout, seen.progress))
         })
         .await?;
-    Ok(Tagged(StatusCode::OK, rollout.revision, RolloutDetails { rollout, progress }))
+    Ok(Tagged::more(rollout.revision, RolloutDetails { rollout, progress }))
 }
 
 /// What is to become of a rollout.
@@ -141,13 +140,13 @@ pub(crate) async fn order(
     Body(asked): Body<NewOrder>,
 ) -> Result<Tagged<Rollout>> {
     caller.require(Permission::Deploy)?;
-    let revision = seen.given();
+    let seen = seen.given();
     let (instance, here) = (app.instance.clone(), app.hub.connected());
     let after = app
         .db
         .write_at(move |tx, now| {
             let connected = instances::connected(tx, &instance, &here)?;
-            rollouts::order(tx, &caller, now, &id, revision, asked.order, &connected)
+            rollouts::order(tx, &caller, now, &id, &seen, asked.order, &connected)
         })
         .await?;
     app.hub.changed();

@@ -58,9 +58,9 @@ pub(crate) async fn change(
     Body(change): Body<ScheduleChange>,
 ) -> Result<Tagged<Schedule>> {
     caller.require(Permission::Deploy)?;
-    let revision = seen.required()?;
+    let seen = seen.required()?;
     let after =
-        app.db.write_at(move |tx, now| schedules::change(tx, &caller, now, &id, revision, &change)).await?;
+        app.db.write_at(move |tx, now| schedules::change(tx, &caller, now, &id, &seen, &change)).await?;
     app.hub.work_came();
     Ok(Tagged::ok(after))
 }
@@ -75,7 +75,7 @@ pub(crate) async fn remove(
     seen: IfMatch,
 ) -> Result<StatusCode> {
     caller.require(Permission::Deploy)?;
-    let revision = seen.required()?;
-    app.db.write_at(move |tx, now| schedules::remove(tx, &caller, now, &id, revision)).await?;
+    let seen = seen.required()?;
+    app.db.write_at(move |tx, now| schedules::remove(tx, &caller, now, &id, &seen)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -73,6 +73,7 @@ pub(super) async fn opened(
         role: user.role,
         scope: Selector::default(),
         request_id,
+        once: None,
     };
     let secret = app.db.write(move |tx| principals::open_session(tx, &caller, now, &user)).await?;
     let cookie = format!(
@@ -93,11 +94,11 @@ pub(super) async fn opened(
 /// Logs out.
 #[utoipa::path(delete, path = "/sessions/current", tag = "sessions",
     responses((status = 204)))]
-pub(crate) async fn close(State(app): State<App>, _caller: Caller, headers: HeaderMap) -> Result<Response> {
+pub(crate) async fn close(State(app): State<App>, caller: Caller, headers: HeaderMap) -> Result<Response> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
     let token = bearer.or_else(|| session_of(&headers)).unwrap_or_default();
-    app.db.write(move |tx| principals::close_session(tx, &token)).await?;
+    app.db.write_at(move |tx, now| principals::close_session(tx, &caller, now, &token)).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     let gone = HeaderValue::from_static("phoenix_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     response.headers_mut().insert(header::SET_COOKIE, gone);

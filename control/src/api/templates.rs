@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::roles::Permission;
 use crate::store::record::find;
 use crate::templates::{self, NewTemplate, Origin, Template};
-use crate::time::now_ms;
 use crate::validation::{self, Layer, Validation};
 
 /// Lists templates.
@@ -37,7 +36,7 @@ pub(crate) async fn create(
     Body(new): Body<NewTemplate>,
 ) -> Result<Tagged<Template>> {
     caller.require(Permission::Edit)?;
-    Ok(Tagged::created(app.db.write(move |tx| templates::create(tx, &caller, now_ms(), &new)).await?))
+    Ok(Tagged::created(app.db.write_at(move |tx, now| templates::create(tx, &caller, now, &new)).await?))
 }
 
 /// Tells of a template.
@@ -63,8 +62,8 @@ pub(crate) async fn replace(
     Body(new): Body<NewTemplate>,
 ) -> Result<Tagged<Template>> {
     caller.require(Permission::Edit)?;
-    let revision = seen.required()?;
-    let after = app.db.write(move |tx| templates::replace(tx, &caller, now_ms(), &id, revision, &new));
+    let seen = seen.required()?;
+    let after = app.db.write_at(move |tx, now| templates::replace(tx, &caller, now, &id, &seen, &new));
     Ok(Tagged::ok(after.await?))
 }
 
@@ -78,8 +77,8 @@ pub(crate) async fn remove(
     seen: IfMatch,
 ) -> Result<StatusCode> {
     caller.require(Permission::Edit)?;
-    let revision = seen.required()?;
-    app.db.write(move |tx| templates::remove(tx, &caller, now_ms(), &id, revision)).await?;
+    let seen = seen.required()?;
+    app.db.write_at(move |tx, now| templates::remove(tx, &caller, now, &id, &seen)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

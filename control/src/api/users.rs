@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::principals::{self, Grant, User};
 use crate::roles::{Permission, Role};
 use crate::store::record::find;
-use crate::time::now_ms;
 
 /// A user as an administrator makes one.
 #[derive(Deserialize, ToSchema)]
@@ -69,8 +68,10 @@ pub(crate) async fn create(
     caller.require_everywhere(Permission::Administer)?;
     let grant = Grant::new(new.role, new.scope)?;
     let hash = app.passwords.hash(new.password).await?;
-    let user =
-        app.db.write(move |tx| principals::add_user(tx, &caller, now_ms(), &new.name, &grant, &hash)).await?;
+    let user = app
+        .db
+        .write_at(move |tx, now| principals::add_user(tx, &caller, now, &new.name, &grant, &hash))
+        .await?;
     Ok(Tagged::created(user))
 }
 
@@ -98,7 +99,7 @@ pub(crate) async fn change(
     Body(change): Body<UserChange>,
 ) -> Result<Tagged<User>> {
     caller.require_everywhere(Permission::Administer)?;
-    let revision = seen.required()?;
+    let seen = seen.required()?;
     let hash = match change.password {
         Some(password) => Some(app.passwords.hash(password).await?),
         None => None,
@@ -106,9 +107,9 @@ pub(crate) async fn change(
     let (role, scope, disabled) = (change.role, change.scope, change.disabled);
     let user = app
         .db
-        .write(move |tx| {
+        .write_at(move |tx, now| {
             let (scope, hash) = (scope.as_ref(), hash.as_ref());
-            principals::change_user(tx, &caller, now_ms(), &id, revision, role, scope, disabled, hash)
+            principals::change_user(tx, &caller, now, &id, &seen, role, scope, disabled, hash)
         })
         .await?;
     Ok(Tagged::ok(user))
@@ -124,7 +125,7 @@ pub(crate) async fn remove(
     seen: IfMatch,
 ) -> Result<StatusCode> {
     caller.require_everywhere(Permission::Administer)?;
-    let revision = seen.required()?;
-    app.db.write(move |tx| principals::remove_user(tx, &caller, now_ms(), &id, revision)).await?;
+    let seen = seen.required()?;
+    app.db.write_at(move |tx, now| principals::remove_user(tx, &caller, now, &id, &seen)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

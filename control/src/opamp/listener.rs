@@ -22,7 +22,7 @@ use super::message::{agent_id, refused, serve};
 use crate::agents::{self, Admission};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::hub::NotWaiting;
+use crate::hub::{Gone, NotWaiting};
 use crate::instances;
 use crate::store::Tx;
 use crate::time::now_ms;
@@ -242,8 +242,8 @@ async fn talk(listener: Listener, mut socket: WebSocket, admission: Admission) {
         }
     };
     close(socket, code, reason).await;
-    if let Some(seen) = app.hub.close(&id, session.number) {
-        note_seen(app, vec![(id, seen)]).await;
+    if let Some(gone) = app.hub.close(&id, session.number) {
+        note_gone(app, vec![gone]).await;
     }
 }
 
@@ -269,11 +269,11 @@ fn refusal(uid: &[u8], cause: &Error) -> ServerToAgent {
 }
 
 /// Writes down when agents that are gone were last heard of.
-pub(crate) async fn note_seen(app: &App, gone: Vec<(String, i64)>) {
+pub(crate) async fn note_gone(app: &App, gone: Vec<Gone>) {
     let instance = app.instance.clone();
     let noted = app.db.beside(move |tx| {
-        for (id, seen) in &gone {
-            instances::detach(tx, &instance, id, *seen)?;
+        for one in &gone {
+            instances::detach(tx, &instance, one)?;
         }
         Ok(())
     });
@@ -422,8 +422,8 @@ async fn answer_poll(
         Err(error) => refusal(&uid, &error),
     };
     if leaves {
-        if let Some(seen) = app.hub.close(&id, number) {
-            note_seen(app, vec![(id, seen)]).await;
+        if let Some(gone) = app.hub.close(&id, number) {
+            note_gone(app, vec![gone]).await;
         }
         return Ok(answer);
     }

@@ -18,7 +18,7 @@ use crate::args;
 use crate::error::{Error, Result};
 use crate::hub::Heard;
 use crate::ids::{hex, sha256};
-use crate::instances;
+use crate::instances::{self, Attached};
 use crate::selector::Labels;
 use crate::store::Tx;
 use crate::tasks::{self, Outcome};
@@ -115,7 +115,7 @@ async fn answer(
     let (owner, has_own) = (id.to_owned(), renewed || matches!(admission, Admission::Own(_)));
     let serving = app.clone();
     let said = message.clone();
-    let (offer, credential, wants_components, telemetry) = app
+    let (attached, offer, credential, wants_components, telemetry) = app
         .db
         .beside(move |tx| {
             let capabilities = Set(said.capabilities);
@@ -132,9 +132,10 @@ async fn answer(
                 tx.alone()?;
             }
             note(tx, now, &owner, &said)?;
-            if is_first && instances::attach(tx, &serving.instance, &owner)? {
-                serving.hub.expel_elsewhere(&owner);
-            }
+            let attached = match is_first {
+                true => Some(instances::attach(tx, &serving.instance, &owner)?),
+                false => None,
+            };
             let credential = match gets_credential {
                 true => {
                     let clock = tx.clock()?;
@@ -147,9 +148,15 @@ async fn answer(
                 true => offers::telemetry_for(tx, &owner, capabilities)?,
                 false => None,
             };
-            Ok((offer, credential, lacks_components(tx, &owner, &said)?, telemetry))
+            Ok((attached, offer, credential, lacks_components(tx, &owner, &said)?, telemetry))
         })
         .await?;
+    if let Some(Attached { connection, is_elsewhere }) = attached {
+        app.hub.attached(id, session, connection);
+        if is_elsewhere {
+            app.hub.expel_elsewhere(id, connection);
+        }
+    }
     if message.remote_config_status.is_some() || message.health.is_some() {
         app.hub.reported();
     }

@@ -32,6 +32,10 @@ pub struct Gates {
     pub max_memory_growth_percent: Option<f64>,
     /// How much of the memory that it may use an agent's process may take, in percent.
     pub max_memory_percent: Option<f64>,
+    /// How much more CPU an agent's process may use than in the minutes before, in percent of the cores that it may use.
+    pub max_cpu_growth_percent: Option<f64>,
+    /// How much of the cores that it may use an agent's process may use, in percent.
+    pub max_cpu_percent: Option<f64>,
 }
 
 impl Default for Gates {
@@ -47,6 +51,8 @@ impl Default for Gates {
             max_queue_growth_percent: Some(50.0),
             max_memory_growth_percent: None,
             max_memory_percent: Some(90.0),
+            max_cpu_growth_percent: None,
+            max_cpu_percent: None,
         }
     }
 }
@@ -68,6 +74,8 @@ impl Gates {
             ("max_send_failed_percent", self.max_send_failed_percent),
             ("max_queue_growth_percent", self.max_queue_growth_percent),
             ("max_memory_percent", self.max_memory_percent),
+            ("max_cpu_growth_percent", self.max_cpu_growth_percent),
+            ("max_cpu_percent", self.max_cpu_percent),
         ] {
             require(limit.is_none_or(|limit| (0.0..=100.0).contains(&limit)), field, "must be 0 to 100");
         }
@@ -92,7 +100,16 @@ impl Gates {
         let failed = || grew("its exporters fail to send", now, before, self.max_send_failed_percent);
         let (now, before) = (told.queue * 100.0, told.queue_before * 100.0);
         let queue = || grew("a queue is filled to", Some(now), before, self.max_queue_growth_percent);
-        refused.or_else(failed).or_else(queue).or_else(|| self.memory(told))
+        let cpu = || {
+            // One of an earlier version does not say.
+            let of = |cores: f64| (told.cores > 0.0).then(|| cores / told.cores * 100.0);
+            let (now, before) = (of(told.cpu), of(told.cpu_before).unwrap_or(0.0));
+            let beyond = now.zip(self.max_cpu_percent).filter(|(now, limit)| now > limit);
+            let beyond =
+                beyond.map(|(now, limit)| format!("it uses {now:.1} % of its cores, and may use {limit} %"));
+            beyond.or_else(|| grew("it uses of its cores", now, before, self.max_cpu_growth_percent))
+        };
+        refused.or_else(failed).or_else(queue).or_else(|| self.memory(told)).or_else(cpu)
     }
 
     fn memory(&self, told: &Vitals) -> Option<String> {
@@ -128,7 +145,13 @@ mod tests {
     #[test]
     fn an_agent_is_measured_against_what_it_was_before() {
         let well = Vitals { memory: 50 << 20, memory_limit: 100 << 20, ..Vitals::default() };
-        let gates = Gates { max_memory_growth_percent: Some(100.0), ..Gates::default() };
+        let gates = Gates {
+            max_memory_growth_percent: Some(100.0),
+            max_cpu_growth_percent: Some(20.0),
+            max_cpu_percent: Some(80.0),
+            ..Gates::default()
+        };
+        let cpu = |cpu, cpu_before, cores| Vitals { cpu, cpu_before, cores, ..well.clone() };
         let with = |since, before| Vitals { since, before, ..well.clone() };
         // (case, what it tells, a word of the limit that it goes beyond)
         let cases = [
@@ -152,6 +175,10 @@ mod tests {
             ("more memory", Vitals { memory_before: 25 << 20, ..well.clone() }, ""),
             ("too much more", Vitals { memory_before: 24 << 20, ..well.clone() }, "50 MiB, 24 MiB before"),
             ("too much of all", Vitals { memory: 91 << 20, ..well.clone() }, "91 of 100 MiB"),
+            ("as much CPU as before and a little", cpu(1.6, 1.2, 2.0), ""),
+            ("too much more CPU", cpu(1.5, 1.0, 2.0), "of its cores 75.0 %, 50.0 % before"),
+            ("too much CPU, as before", cpu(1.7, 1.7, 2.0), "85.0 % of its cores, and may use 80 %"),
+            ("it does not say how many cores there are", cpu(9.0, 1.0, 0.0), ""),
         ];
         for (case, told, expected) in cases {
             let strain = gates.strain(&told).unwrap_or_default();
@@ -184,5 +211,6 @@ mod tests {
         );
         assert_eq!(check(r#"{"max_memory_percent": 101}"#), ["gates.max_memory_percent"]);
         assert_eq!(check(r#"{"max_memory_growth_percent": 1e9}"#), ["gates.max_memory_growth_percent"]);
+        assert_eq!(check(r#"{"max_cpu_growth_percent": -1}"#), ["gates.max_cpu_growth_percent"]);
     }
 }

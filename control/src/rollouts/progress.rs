@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 
 use super::Rollout;
 use super::machine::Observed;
+use crate::agents::labels_of;
 use crate::args;
 use crate::configurations;
 use crate::error::Result;
+use crate::groups::Assignment;
 use crate::store::Tx;
 use crate::validation;
 
@@ -86,13 +88,19 @@ impl Seen {
 pub(crate) fn observe(tx: &mut dyn Tx, rollout: &Rollout, connected: &BTreeSet<String>) -> Result<Seen> {
     let layers = configurations::layers(tx, &rollout.to_version_id)?;
     let (_, hash) = validation::offer(&layers);
-    let sql = "SELECT a.id, a.reported_hash, a.reported_status, a.healthy, f.hash, r.vitals, a.name, a.tells_vitals FROM rollout_agents r
+    let assignment = Assignment::load(tx)?;
+    let sql = "SELECT a.id, a.reported_hash, a.reported_status, a.healthy, f.hash, r.vitals, a.name, a.tells_vitals,
+         a.labels, a.enrolled_labels, a.extra_labels FROM rollout_agents r
          JOIN agents a ON a.id = r.agent_id
          LEFT JOIN agent_failures f ON f.agent_id = a.id AND f.hash = ?2
          WHERE r.rollout_id = ?1 AND a.revoked_at IS NULL";
     let mut all = Seen::default();
     let seen = &mut all.progress;
     for row in tx.query(sql, args![&rollout.id, &hash])? {
+        // By other labels, or another selector, it may have come to another group, and is to have what that has.
+        if !assignment.means(&labels_of(&row, [8, 9, 10]), &rollout.group_id) {
+            continue;
+        }
         seen.exposed += 1;
         let has_it = row.text(1) == hash && row.text(2) == "applied";
         if row.maybe_text(4).is_some() {

@@ -17,7 +17,7 @@ async fn a_freeze_holds_what_runs_until_it_is_over() {
         let walked = test.db.write(|tx| {
             let caller = Caller::system();
             let made = configurations::create(tx, &caller, 0, "base", "", None)?;
-            configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
+            configurations::add_version(tx, &caller, 0, &made.id, &Seen::default(), "a: 1", "", None, None)?;
             let version = configurations::find_version(tx, &made.id, 1)?.id;
             let group = groups::create(tx, &caller, 0, "all", "", 0)?;
             let stages = [50, 100].map(|percent| Stage { percent, soak_seconds: 0 });
@@ -25,7 +25,7 @@ async fn a_freeze_holds_what_runs_until_it_is_over() {
             let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &nobody)?;
             let freezes = Some(vec![freeze(1_000, 100_000)]);
             let change = GroupChange { freezes, ..GroupChange::default() };
-            groups::change(tx, &caller, 0, &group.id, group.revision, &change)?;
+            groups::change(tx, &caller, 0, &group.id, &Seen::at(group.revision), &change)?;
             let mut walked = Vec::new();
             for now in [1_000, 99_999, 100_000, 101_000] {
                 advance(tx, now, &nobody)?;
@@ -46,7 +46,7 @@ fn an_agent_and_a_version(tx: &mut dyn Tx, caller: &Caller) -> Result<String> {
     let token = agents::add_token(tx, caller, 0, "t", &Labels::new(), None, None)?;
     agents::enrol(tx, 0, "0a", &Admission::Token(token.id))?;
     let made = configurations::create(tx, caller, 0, "base", "", None)?;
-    configurations::add_version(tx, caller, 0, &made.id, None, "a: 1", "", None, None)?;
+    configurations::add_version(tx, caller, 0, &made.id, &Seen::default(), "a: 1", "", None, None)?;
     Ok(configurations::find_version(tx, &made.id, 1)?.id)
 }
 
@@ -79,7 +79,17 @@ async fn an_agent_whose_data_fares_badly_stops_a_rollout() {
                     agents::enrol(tx, 0, agent, &Admission::Token(token.id.clone()))?;
                 }
                 let made = configurations::create(tx, &caller, 0, case, "", None)?;
-                configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", case, None, None)?;
+                configurations::add_version(
+                    tx,
+                    &caller,
+                    0,
+                    &made.id,
+                    &Seen::default(),
+                    "a: 1",
+                    case,
+                    None,
+                    None,
+                )?;
                 let version = configurations::find_version(tx, &made.id, 1)?.id;
                 let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
                 let group = groups::create(tx, &caller, 0, case, "", 0)?;
@@ -113,7 +123,8 @@ async fn an_agent_whose_data_fares_badly_stops_a_rollout() {
                 );
                 assert_eq!(agents::failures(tx, "0b")?.len(), 0, "{case}");
                 let group: Group = find(tx, &group.id)?;
-                groups::remove(tx, &caller, 0, &group.id, group.revision).expect_err("it has a history");
+                groups::remove(tx, &caller, 0, &group.id, &Seen::at(group.revision))
+                    .expect_err("it has a history");
                 tx.execute("UPDATE agent_groups SET selector = 'x' WHERE id = ?1", args![&group.id])?;
                 Ok(ended)
             });
@@ -152,6 +163,56 @@ async fn an_agent_that_flaps_soaks_anew_each_time_that_it_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_leaves_the_group_is_not_waited_for() {
+    for leaves in ["label", "selector", "priority", "revoked"] {
+        for test in all().await {
+            let walked = test.db.write(move |tx| {
+                let caller = Caller::system();
+                let version = an_agent_and_a_version(tx, &caller)?;
+                let (_, hash) = validation::offer(&configurations::layers(tx, &version)?);
+                let token = agents::add_token(tx, &caller, 0, "u", &Labels::new(), None, None)?;
+                agents::enrol(tx, 0, "0b", &Admission::Token(token.id))?;
+                let tier = |tier: &str| Labels::from([("tier".to_owned(), tier.to_owned())]);
+                for agent in ["0a", "0b"] {
+                    agents::label(tx, &caller, 0, agent, &Seen::default(), &tier(agent))?;
+                }
+                let group = groups::create(tx, &caller, 0, "both", "tier", 0)?;
+                let there: BTreeSet<String> = ["0a", "0b"].map(str::to_owned).into();
+                let stages = [50, 100].map(|percent| Stage { percent, soak_seconds: 0 });
+                let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &there)?;
+                let first = tx.one("SELECT agent_id FROM rollout_agents", &[])?.expect("one of two").text(0);
+                let other = if first == "0a" { "0b" } else { "0a" };
+                match leaves {
+                    "label" => agents::label(tx, &caller, 1, &first, &Seen::default(), &Labels::new())?,
+                    "selector" => {
+                        let selector = Some(format!("tier={other}"));
+                        let change = GroupChange { selector, ..GroupChange::default() };
+                        groups::change(tx, &caller, 1, &group.id, &Seen::default(), &change)?;
+                    }
+                    "priority" => {
+                        groups::create(tx, &caller, 1, "first", &format!("tier={first}"), 9)?;
+                    }
+                    _ => agents::revoke(tx, &caller, 1, &first)?,
+                }
+                let mut walked = Vec::new();
+                // Long after the patience with it would have ended.
+                for now in [2, 700_000, 1_400_000] {
+                    say(tx, other, &hash, None)?;
+                    advance(tx, now, &there)?;
+                    let now: Rollout = find(tx, &rollout.id)?;
+                    walked.push((observe(tx, &now, &there)?.progress.exposed, now.state));
+                }
+                assert_eq!(agents::failures(tx, &first)?.len(), 0, "nothing failed on it");
+                Ok(walked)
+            });
+            let walked = walked.await.expect("walked");
+            let expected = [(1, "running"), (1, "succeeded"), (1, "succeeded")];
+            assert_eq!(walked, expected.map(|(exposed, state)| (exposed, state.to_owned())), "{leaves}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_applied_in_time_has_failed_unless_it_is_after_all() {
     for test in all().await {
         let remembered = test.db.write(|tx| {
@@ -166,7 +227,8 @@ async fn what_was_not_applied_in_time_has_failed_unless_it_is_after_all() {
                 let rollout = start(tx, &caller, 0, &group.id, &version, &stages, &Gates::default(), &there)?;
                 match order_at {
                     Some(now) => {
-                        order(tx, &caller, now, &rollout.id, None, Order::RollBack, &there).map(|_| ())?
+                        order(tx, &caller, now, &rollout.id, &Seen::default(), Order::RollBack, &there)
+                            .map(|_| ())?
                     }
                     None => advance(tx, 601_000, &there).map(|_| ())?,
                 }

@@ -91,7 +91,7 @@ async fn a_schedule_stops_and_changes() {
         let day = 24 * 3600 * 1000;
         let set = async |revision: i64, what: ScheduleChange, now: i64| {
             let id = made.id.clone();
-            test.db.write(move |tx| change(tx, &Caller::system(), now, &id, revision, &what)).await
+            test.db.write(move |tx| change(tx, &Caller::system(), now, &id, &Seen::at(revision), &what)).await
         };
         let stop = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
         set(1, stop.clone(), 0).await.expect("stopped");
@@ -110,7 +110,7 @@ async fn a_schedule_stops_and_changes() {
         let wrong = ScheduleChange { cron: Some("61 * * * *".to_owned()), ..ScheduleChange::default() };
         assert!(matches!(set(3, wrong, 0).await, Err(Error::Invalid(_))));
         let id = made.id.clone();
-        test.db.write(move |tx| remove(tx, &Caller::system(), 0, &id, 3)).await.expect("removed");
+        test.db.write(move |tx| remove(tx, &Caller::system(), 0, &id, &Seen::at(3))).await.expect("removed");
         assert_eq!(fired(&test, 9 * day).await.len(), 1, "what was given stays");
     }
 }

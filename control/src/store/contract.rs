@@ -5,7 +5,8 @@ use super::{Dialect, record};
 use crate::agents::{self, Admission};
 use crate::audit::{self, Caller};
 use crate::error::{Error, Result};
-use crate::instances::{self, LEASE_MS};
+use crate::hub::Gone;
+use crate::instances::{self, Attached, LEASE_MS};
 use crate::principals::{self, Grant};
 use crate::roles::Role;
 use crate::selector::Labels;
@@ -121,27 +122,58 @@ async fn agents_of_an_instance_that_died_are_gone() {
     for test in all().await {
         enrolled(&test, &["0a", "0b"]).await;
         let connected = || test.db.read(|tx| instances::connected(tx, "one", &["0b".to_owned()].into()));
-        test.db
+        let attached = test
+            .db
             .beside(|tx| {
                 instances::beat(tx, "two")?;
                 instances::attach(tx, "two", "0a")
             })
             .await
             .expect("attached");
-        assert_eq!(connected().await.expect("read").len(), 2);
+        let first = Attached { connection: 1, is_elsewhere: false };
+        assert_eq!((attached, connected().await.expect("read").len()), (first, 2));
         let sql = "UPDATE instances SET seen_at = seen_at - ?1";
         test.db.write(move |tx| tx.execute(sql, args![LEASE_MS + 1])).await.expect("aged");
         assert_eq!(connected().await, Ok(["0b".to_owned()].into()));
         // It comes to another, and what the former one says of it later counts no more.
-        test.db
-            .beside(|tx| {
+        let gone = |connection| Gone { agent: "0a".to_owned(), connection, seen: 5 };
+        let (first, second, third) = (gone(1), gone(2), gone(3));
+        let attached = test
+            .db
+            .beside(move |tx| {
                 instances::beat(tx, "three")?;
-                instances::attach(tx, "three", "0a")?;
-                instances::detach(tx, "two", "0a", 5)
+                let attached = instances::attach(tx, "three", "0a")?;
+                instances::detach(tx, "two", &first)?;
+                Ok(attached)
             })
-            .await
-            .expect("attached");
+            .await;
+        assert_eq!(attached, Ok(Attached { connection: 2, is_elsewhere: false }));
         assert_eq!(connected().await.expect("read").len(), 2);
+        // Nor does what the same instance says of a connection that another one followed, to whatever instance.
+        let attached = test
+            .db
+            .beside(move |tx| {
+                let attached = instances::attach(tx, "two", "0a")?;
+                instances::beat(tx, "two")?;
+                instances::attach(tx, "three", "0a")?;
+                instances::detach(tx, "three", &second)?;
+                Ok(attached)
+            })
+            .await;
+        assert_eq!(attached, Ok(Attached { connection: 3, is_elsewhere: true }));
+        assert_eq!(connected().await.expect("read").len(), 2);
+        test.db
+            .beside(move |tx| instances::detach(tx, "three", &third))
+            .await
+            .expect("it has another by now");
+        assert_eq!(connected().await.expect("read").len(), 2);
+        let last = gone(4);
+        test.db.beside(move |tx| instances::detach(tx, "three", &last)).await.expect("detached");
+        assert_eq!(connected().await, Ok(["0b".to_owned()].into()));
+        // Who is locked out attaches no more, however far it has come.
+        test.db.write(|tx| agents::revoke(tx, &Caller::system(), 0, "0a")).await.expect("locked out");
+        let late = test.db.beside(|tx| instances::attach(tx, "two", "0a")).await;
+        assert!(matches!(late, Err(Error::Forbidden(_))), "{late:?}");
     }
 }
 

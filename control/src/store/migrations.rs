@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0010_failures_of_gates.sql"),
     include_str!("../../migrations/0011_events_of_a_thing.sql"),
     include_str!("../../migrations/0012_signed_credentials.sql"),
+    include_str!("../../migrations/0013_connections.sql"),
 ];
 
 pub(super) fn migrate(tx: &mut dyn Tx) -> Result<()> {

@@ -7,6 +7,8 @@ use super::{Dialect, Row, Tx, Value, record};
 use crate::agents::{self, Admission};
 use crate::audit::{self, Caller};
 use crate::error::Result;
+use crate::etags::Seen;
+use crate::hub::Gone;
 use crate::principals::Grant;
 use crate::roles::Role;
 use crate::rollouts::Watched;
@@ -101,7 +103,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     instances::beat(tx, "one")?;
     instances::attach(tx, "one", "0a")?;
     instances::connected(tx, "two", &std::collections::BTreeSet::new())?;
-    instances::detach(tx, "one", "0a", 2)?;
+    instances::detach(tx, "one", &Gone { agent: "0a".to_owned(), connection: 1, seen: 2 })?;
     groups::Assignment::load(tx)?;
     rollouts::watched(tx)?;
     let watched = Watched { rollout: "r".to_owned(), agent: "0a".to_owned(), version: String::new() };
@@ -134,7 +136,7 @@ fn hot(tx: &mut dyn Tx) -> Result<()> {
     record::newest::<Task>(tx, "~", 10)?;
     tasks::of_agent(tx, "0a", "~", 10)?;
     let made = configurations::create(tx, &caller, 0, "base", "", None)?;
-    configurations::add_version(tx, &caller, 0, &made.id, None, "a: 1", "", None, None)?;
+    configurations::add_version(tx, &caller, 0, &made.id, &Seen::default(), "a: 1", "", None, None)?;
     let version = configurations::find_version(tx, &made.id, 1)?;
     configurations::versions(tx, &made.id, i64::MAX, 10)?;
     configurations::layers(tx, &version.id)?;

@@ -3,6 +3,7 @@
 use super::{Row, Tx};
 use crate::args;
 use crate::error::{Error, Result};
+use crate::etags::Seen;
 
 /// A row of a table with an `id`.
 pub(crate) trait Record: Sized {
@@ -12,6 +13,8 @@ pub(crate) trait Record: Sized {
     const COLUMNS: &'static str;
     /// What errors call it.
     const NOUN: &'static str;
+    /// Whether its revision goes up with all that is told of it, so that the same one means the same answer.
+    const IS_TOLD_BY_REVISION: bool = false;
 
     /// Reads a row of [`Record::COLUMNS`].
     fn read(row: &Row) -> Result<Self>;
@@ -51,14 +54,10 @@ pub(crate) fn newest<T: Record>(tx: &mut dyn Tx, before: &str, limit: i64) -> Re
 ///
 /// # Errors
 /// [`Error::Precondition`] where it has changed since.
-pub(crate) fn find_seen<T: Record>(tx: &mut dyn Tx, id: &str, revision: i64) -> Result<T> {
+pub(crate) fn find_seen<T: Record>(tx: &mut dyn Tx, id: &str, seen: &Seen) -> Result<T> {
     let found: T = find(tx, id)?;
-    expect_revision(found.revision(), revision)?;
+    seen.expect(found.revision())?;
     Ok(found)
-}
-
-pub(crate) fn expect_revision(found: i64, expected: i64) -> Result<()> {
-    if found == expected { Ok(()) } else { Err(Error::Precondition(format!("\"{found}\""))) }
 }
 
 /// Says of a conflict at an insert that the name is taken.

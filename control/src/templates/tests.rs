@@ -63,6 +63,8 @@ fn values_of_another_type_are_refused_at_their_fields() {
         ("s", json!("it's")),
         ("s", json!("${env:HOME}")),
         ("s", json!("")),
+        ("s", json!("~")),
+        ("s", json!("null")),
         ("s", json!(5)),
         ("i", json!(10)),
         ("i", json!(1.5)),

@@ -32,6 +32,8 @@ fn operations() -> Vec<(&'static str, &'static str, &'static [&'static str], Val
         ("get", "/enrolment-tokens", &ADMINISTER, none.clone()),
         ("post", "/enrolment-tokens", &ADMINISTER, json!({"name": "t"})),
         ("delete", "/enrolment-tokens/{id}", &ADMINISTER, none.clone()),
+        ("get", "/signing-keys", &ADMINISTER, none.clone()),
+        ("post", "/signing-keys", &ADMINISTER, json!({})),
         ("get", "/configurations", &VIEW, none.clone()),
         ("post", "/configurations", &EDIT, json!({"name": "c"})),
         ("post", "/configurations/validate", &VIEW, json!({"text": GOOD})),

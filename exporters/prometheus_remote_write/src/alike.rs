@@ -1,4 +1,4 @@
-//! Series of one data point that differ in one label: buckets and quantiles.
+//! Series of one data point that differ in name and one label: the count, buckets and quantiles.
 //!
 //! In version 1 each has all labels again. Two thirds of a request can be such series, and most of the time that a
 //! request takes would go into writing, and then searching for, what is known to be the same.

@@ -53,7 +53,9 @@ struct Copied {
 impl Elements {
     /// None, with room for `capacity` bytes of them.
     pub(crate) fn with_capacity(capacity: usize) -> Elements {
-        Elements { encoded: Vec::with_capacity(capacity), ..Elements::default() }
+        // A histogram with sixteen buckets has some 500 bytes, with ten copies from the first part.
+        let reaching = Vec::with_capacity(capacity / 32);
+        Elements { encoded: Vec::with_capacity(capacity), reaching, ..Elements::default() }
     }
 
     /// How many bytes they stand for.

@@ -150,7 +150,8 @@ impl Writer {
         self.current.series += 1;
         match self.version {
             Version::One => {
-                if extra.label().is_some() {
+                // What of a series is in which part must not depend on what is around it.
+                if extra.label().is_some() || suffix == "_count" {
                     self.alike.put(family.name, suffix, labels, extra, of_labels, &self.tail);
                 } else {
                     let body = &mut self.current.body;
@@ -159,7 +160,7 @@ impl Writer {
                     put_varint(body, len as u64);
                     labels.put(body, family.name, suffix, extra);
                     body.extend_from_slice(&self.tail);
-                    if matches!(family.kind, Kind::Histogram | Kind::Summary) {
+                    if suffix == "_sum" {
                         self.alike.follow(family.name, suffix, labels, at, of_labels, len);
                     }
                 }

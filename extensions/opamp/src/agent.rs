@@ -298,7 +298,7 @@ impl Agent {
                                 outgoing = answers;
                                 if self.has_new_credential {
                                     self.has_new_credential = false;
-                                    link.renew(&self.server, self.credential.as_ref());
+                                    link.renew(self.credential.as_ref());
                                 }
                                 if std::mem::take(&mut self.has_rotated) && link.is_open() {
                                     // Shown at once, so that the former one ends.

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
 use http::Uri;
-use phoenix_config::{Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings};
-use phoenix_transport::settings::{NotYet, TlsClientSettings, refuse};
+use phoenix_config::{
+    Capability, ComponentId, Described, GoDuration, OpaqueMap, PresentBlock, Problems, Settings,
+};
+use phoenix_transport::settings::TlsClientSettings;
 use serde::Deserialize;
 
 /// Settings of the `opamp` extension: the original's keys and, behind them, those of Phoenix.
@@ -64,6 +66,9 @@ pub struct LongPollServer {
     pub tls: TlsClientSettings,
     /// What is sent with each request, for example `Authorization`.
     pub headers: OpaqueMap,
+    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    #[described(names = Capability::ClientAuth)]
+    pub auth: String,
     /// How long a request waits at the server; what is between cuts off later than this.
     pub wait: GoDuration,
 }
@@ -74,6 +79,7 @@ impl Default for LongPollServer {
             endpoint: String::new(),
             tls: TlsClientSettings::default(),
             headers: OpaqueMap::default(),
+            auth: String::new(),
             wait: GoDuration::from_secs(25),
         }
     }
@@ -89,8 +95,9 @@ pub struct WebSocketServer {
     pub tls: TlsClientSettings,
     /// What is sent with the request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// Not supported yet.
-    pub auth: NotYet,
+    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    #[described(names = Capability::ClientAuth)]
+    pub auth: String,
 }
 
 /// A server over plain HTTP.
@@ -103,8 +110,9 @@ pub struct HttpServer {
     pub tls: TlsClientSettings,
     /// What is sent with each request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// Not supported yet.
-    pub auth: NotYet,
+    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    #[described(names = Capability::ClientAuth)]
+    pub auth: String,
     /// How often to ask.
     pub polling_interval: GoDuration,
 }
@@ -115,7 +123,7 @@ impl Default for HttpServer {
             endpoint: String::new(),
             tls: TlsClientSettings::default(),
             headers: OpaqueMap::default(),
-            auth: NotYet::default(),
+            auth: String::new(),
             polling_interval: GoDuration::from_secs(30),
         }
     }
@@ -197,6 +205,14 @@ fn check_endpoint(key: &str, endpoint: &str, schemes: [&str; 2], problems: &mut 
     problems.require(fits, &format!("{key}::endpoint"), message);
 }
 
+fn check_auth(key: &str, authenticator: &str, problems: &mut Problems) {
+    if !authenticator.is_empty()
+        && let Err(error) = ComponentId::parse(authenticator)
+    {
+        problems.error(&format!("{key}::auth"), format!("{authenticator:?} is no identifier: {error}"));
+    }
+}
+
 /// The bytes of a UUID.
 pub(crate) fn parse_uid(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
@@ -212,10 +228,10 @@ pub(crate) fn parse_uid(text: &str) -> Option<[u8; 16]> {
 
 impl Settings for OpampConfig {
     fn validate(&self, problems: &mut Problems) {
-        const NO_AUTH: &str = "authenticators are not supported here yet; set `headers`";
         if let Some(long_poll) = self.server.long_poll.get() {
             check_endpoint("server::long_poll", &long_poll.endpoint, ["http", "https"], problems);
             problems.within("server::long_poll::tls", |problems| long_poll.tls.validate(problems));
+            check_auth("server::long_poll", &long_poll.auth, problems);
             let fits =
                 (1..=55).contains(&long_poll.wait.as_duration().as_secs()) && !long_poll.wait.is_negative();
             problems.require(fits, "server::long_poll::wait", "must be between 1s and 55s");
@@ -228,12 +244,12 @@ impl Settings for OpampConfig {
             (Some(ws), None) => {
                 check_endpoint("server::ws", &ws.endpoint, ["ws", "wss"], problems);
                 problems.within("server::ws::tls", |problems| ws.tls.validate(problems));
-                refuse(problems, "server::ws::auth", &ws.auth, NO_AUTH);
+                check_auth("server::ws", &ws.auth, problems);
             }
             (None, Some(http)) => {
                 check_endpoint("server::http", &http.endpoint, ["http", "https"], problems);
                 problems.within("server::http::tls", |problems| http.tls.validate(problems));
-                refuse(problems, "server::http::auth", &http.auth, NO_AUTH);
+                check_auth("server::http", &http.auth, problems);
                 let fits = http.polling_interval.as_duration().as_millis() >= 100;
                 problems.require(fits, "server::http::polling_interval", "must be at least 100ms");
             }
@@ -272,7 +288,7 @@ mod tests {
     #[test]
     fn mistakes_are_reported_at_their_keys() {
         // (settings, keys that the errors name)
-        let cases: [(&str, &[&str]); 11] = [
+        let cases: [(&str, &[&str]); 14] = [
             (r#"{"server": {"long_poll": {"endpoint": "https://x"}}}"#, &[]),
             (
                 r#"{"server": {"long_poll": {"endpoint": "ws://x", "wait": "0s"}, "ws": {"endpoint": "ws://x"}}}"#,
@@ -280,6 +296,12 @@ mod tests {
             ),
             (r#"{"server": {"ws": {"endpoint": "ws://x:4320/v1/opamp"}}}"#, &[]),
             (r#"{"server": {"http": {"endpoint": "https://x/v1/opamp"}}}"#, &[]),
+            (r#"{"server": {"ws": {"endpoint": "ws://x", "auth": "oauth2client/a"}}}"#, &[]),
+            (r#"{"server": {"http": {"endpoint": "http://x", "auth": "/"}}}"#, &["server::http::auth"]),
+            (
+                r#"{"server": {"long_poll": {"endpoint": "http://x", "auth": "a/"}}}"#,
+                &["server::long_poll::auth"],
+            ),
             (r#"{}"#, &["server"]),
             (r#"{"server": {"ws": {"endpoint": "ws://x"}, "http": {"endpoint": "http://x"}}}"#, &["server"]),
             (r#"{"server": {"ws": {"endpoint": "http://x"}}}"#, &["server::ws::endpoint"]),

@@ -3,7 +3,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
-use phoenix_component::{BoxFuture, Extension, Host, Offer, StartError, TelemetryDestinations};
+use phoenix_component::auth::ClientAuth;
+use phoenix_component::{BoxFuture, Extension, Host, Offer, Slot, StartError, TelemetryDestinations};
 use phoenix_config::{ComponentId, OpaqueMap};
 use phoenix_opamp::{TASKS, VITALS};
 use phoenix_transport::proxy::Proxies;
@@ -55,13 +56,16 @@ impl Opamp {
 
     fn server(&self, uid: [u8; 16], host: &Host) -> Result<Server, StartError> {
         let server = &self.config.server;
-        let (endpoint, tls, headers, transport): (&String, &TlsClientSettings, &OpaqueMap, Transport) =
+        type Way<'a> = (&'a String, &'a TlsClientSettings, &'a OpaqueMap, &'a String, Transport);
+        let (endpoint, tls, headers, auth, transport): Way<'_> =
             match (server.ws.get(), server.http.get(), server.long_poll.get()) {
-                (Some(ws), ..) => (&ws.endpoint, &ws.tls, &ws.headers, Transport::WebSocket),
-                (None, Some(http), _) => (&http.endpoint, &http.tls, &http.headers, Transport::Http),
+                (Some(ws), ..) => (&ws.endpoint, &ws.tls, &ws.headers, &ws.auth, Transport::WebSocket),
+                (None, Some(http), _) => {
+                    (&http.endpoint, &http.tls, &http.headers, &http.auth, Transport::Http)
+                }
                 (None, None, Some(json)) => {
                     let transport = Transport::LongPoll { wait: json.wait.as_duration() };
-                    (&json.endpoint, &json.tls, &json.headers, transport)
+                    (&json.endpoint, &json.tls, &json.headers, &json.auth, transport)
                 }
                 (None, None, None) => return Err(StartError::new("no server is set")),
             };
@@ -71,6 +75,7 @@ impl Opamp {
             tls: TlsConnector::new(tls, Alpn::Http1).map_err(StartError::because)?,
             proxies: Proxies::from_environment().map_err(StartError::because)?,
             headers: phoenix_transport::settings::header_map(headers),
+            auth: authenticator(auth, host)?,
             uid: uuid(uid),
             user_agent: host.build.user_agent(),
             transport,
@@ -168,6 +173,18 @@ impl Opamp {
         *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(())
     }
+}
+
+/// What adds credentials to requests; none where none is named.
+fn authenticator(id: &str, host: &Host) -> Result<Option<Arc<Slot<dyn ClientAuth>>>, StartError> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let id = ComponentId::parse(id).map_err(StartError::because)?;
+    let found = host.capabilities.client_auth(&id);
+    found
+        .map(Some)
+        .map_err(|error| StartError::new(format!("server auth: {error}; name it before this extension")))
 }
 
 impl Extension for Opamp {

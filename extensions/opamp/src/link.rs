@@ -1,6 +1,7 @@
 //! A connection to the server, over one of the two transports.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, Hea
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
+use phoenix_component::Slot;
+use phoenix_component::auth::ClientAuth;
 use phoenix_config::Opaque;
 use phoenix_opamp::{
     AgentToServer, CONTENT_TYPE as PROTOBUF, JSON_TYPE, MAX_MESSAGE_BYTES, Message as _, ServerToAgent,
@@ -66,6 +69,8 @@ pub(crate) struct Server {
     pub(crate) tls: TlsConnector,
     pub(crate) proxies: Proxies,
     pub(crate) headers: HeaderMap,
+    /// What adds credentials to each request.
+    pub(crate) auth: Option<Arc<Slot<dyn ClientAuth>>>,
     pub(crate) uid: String,
     pub(crate) user_agent: String,
     pub(crate) transport: Transport,
@@ -77,15 +82,24 @@ pub(crate) enum Link {
     /// Answers that were not taken yet: each message is a request of its own.
     Http {
         answers: VecDeque<ServerToAgent>,
-        headers: HeaderMap,
+        /// Shown with each request.
+        credential: Option<Opaque>,
         /// Waits for what the server has to say, once it knows this agent.
         waiter: Option<Waiter>,
     },
 }
 
 impl Server {
-    fn headers(&self, credential: Option<&Opaque>) -> HeaderMap {
+    /// The headers of a request. A credential that the server gave counts before what the settings and an authenticator
+    /// say.
+    async fn headers(&self, credential: Option<&Opaque>) -> Result<HeaderMap, LinkError> {
         let mut headers = self.headers.clone();
+        if let Some(auth) = &self.auth {
+            let auth = auth.get().ok_or_else(|| broken("the authenticator is not running"))?;
+            auth.authorize(&mut headers, None)
+                .await
+                .map_err(|refusal| broken(format!("no credentials: {refusal}")))?;
+        }
         if let Some(credential) = credential
             && let Ok(mut value) = HeaderValue::from_str(credential.reveal())
         {
@@ -98,15 +112,16 @@ impl Server {
         if let Ok(agent) = HeaderValue::from_str(&self.user_agent) {
             headers.entry(http::header::USER_AGENT).or_insert(agent);
         }
-        headers
+        Ok(headers)
     }
 
     /// Connects; `credential` takes the place of the `Authorization` that is configured.
     pub(crate) async fn open(&self, credential: Option<&Opaque>) -> Result<Link, LinkError> {
-        let headers = self.headers(credential);
         if self.transport != Transport::WebSocket {
-            return Ok(Link::Http { answers: VecDeque::new(), headers, waiter: None });
+            let credential = credential.cloned();
+            return Ok(Link::Http { answers: VecDeque::new(), credential, waiter: None });
         }
+        let headers = tokio::time::timeout(PATIENCE, self.headers(credential)).await.map_err(broken)??;
         let stream = dial(&self.url, &self.tls, &self.proxies).await.map_err(broken)?;
         let mut request = self.url.clone().into_client_request().map_err(broken)?;
         request.headers_mut().extend(headers);
@@ -143,11 +158,11 @@ impl Link {
                 let sent = socket.send(Frame::Binary(encode_frame(message)));
                 tokio::time::timeout(PATIENCE, sent).await.map_err(broken)?.map_err(broken)
             }
-            Link::Http { answers, headers, waiter } => {
-                let posted = post(server, headers.clone(), message);
+            Link::Http { answers, credential, waiter } => {
+                let posted = post(server, credential.as_ref(), message);
                 answers.push_back(tokio::time::timeout(PATIENCE, posted).await.map_err(broken)??);
                 if let (None, Transport::LongPoll { wait }) = (&waiter, server.transport) {
-                    *waiter = Some(Waiter::begin(server.clone(), headers.clone(), wait));
+                    *waiter = Some(Waiter::begin(server.clone(), credential.clone(), wait));
                 }
                 Ok(())
             }
@@ -179,9 +194,9 @@ impl Link {
     }
 
     /// Shows another credential from now on, where each message is a request of its own.
-    pub(crate) fn renew(&mut self, server: &Server, credential: Option<&Opaque>) {
-        if let Link::Http { headers, waiter, .. } = self {
-            *headers = server.headers(credential);
+    pub(crate) fn renew(&mut self, renewed: Option<&Opaque>) {
+        if let Link::Http { credential, waiter, .. } = self {
+            *credential = renewed.cloned();
             // The next message begins another one, with the new credential.
             *waiter = None;
         }
@@ -217,11 +232,12 @@ impl Drop for AbortOnDrop {
 }
 
 impl Waiter {
-    fn begin(server: Server, headers: HeaderMap, wait: Duration) -> Waiter {
+    fn begin(server: Server, credential: Option<Opaque>, wait: Duration) -> Waiter {
         let (says, said) = mpsc::channel(4);
         let task = tokio::spawn(async move {
             loop {
-                let asked = tokio::time::timeout(wait + PATIENCE, wait_once(&server, headers.clone(), wait));
+                let asked = wait_once(&server, credential.as_ref(), wait);
+                let asked = tokio::time::timeout(wait + PATIENCE, asked);
                 let heard = asked.await.map_err(broken).and_then(|heard| heard);
                 let ends = heard.is_err();
                 if let Some(heard) = heard.transpose()
@@ -242,9 +258,10 @@ impl Waiter {
 /// What the server says within `wait`.
 async fn wait_once(
     server: &Server,
-    headers: HeaderMap,
+    credential: Option<&Opaque>,
     wait: Duration,
 ) -> Result<Option<ServerToAgent>, LinkError> {
+    let headers = server.headers(credential).await?;
     let path =
         format!("{}/messages?wait_seconds={}", server.url.path().trim_end_matches('/'), wait.as_secs());
     let (status, body) = exchange(server, Method::GET, &path, headers, Bytes::new()).await?;
@@ -256,9 +273,10 @@ async fn wait_once(
 
 async fn post(
     server: &Server,
-    mut headers: HeaderMap,
+    credential: Option<&Opaque>,
     message: &AgentToServer,
 ) -> Result<ServerToAgent, LinkError> {
+    let mut headers = server.headers(credential).await?;
     let is_json = server.transport != Transport::Http;
     let (kind, body) =
         if is_json { (JSON_TYPE, to_json(message)) } else { (PROTOBUF, message.encode_to_vec()) };
@@ -299,5 +317,113 @@ async fn exchange(
         answer = &mut exchange => answer,
         // The connection may end with the answer that was read.
         _ = connection => exchange.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use phoenix_component::auth::AuthPublication;
+    use phoenix_component::factory::{CreateContext, Shared};
+    use phoenix_component::{BoxFuture, ClientInfo, Host, Refusal, StatusReporter};
+    use phoenix_config::{ComponentId, Kind};
+    use phoenix_transport::settings::TlsClientSettings;
+    use phoenix_transport::tls::Alpn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Says which request it is, and has nothing to say to the third.
+    struct Counting(AtomicU32);
+
+    impl ClientAuth for Counting {
+        fn authorize<'a>(
+            &'a self,
+            headers: &'a mut HeaderMap,
+            _: Option<&'a ClientInfo>,
+        ) -> BoxFuture<'a, Result<(), Refusal>> {
+            let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+            Box::pin(async move {
+                if number == 3 {
+                    return Err(Refusal::retryable("auth", "no token today"));
+                }
+                let value = HeaderValue::from_str(&format!("Bearer {number}"));
+                headers.insert(AUTHORIZATION, value.expect("a value"));
+                Ok(())
+            })
+        }
+    }
+
+    /// The head of a request, line by line in small letters; what follows stays unread.
+    async fn head(stream: &mut TcpStream) -> String {
+        let mut read = Vec::new();
+        while !read.ends_with(b"\r\n\r\n") {
+            read.push(stream.read_u8().await.expect("a request"));
+        }
+        String::from_utf8(read).expect("a head").to_ascii_lowercase()
+    }
+
+    /// Answers each request with 401, and tells what it showed.
+    async fn watching(listener: TcpListener, shown: mpsc::Sender<String>) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let head = head(&mut stream).await;
+            let line = head.lines().find(|line| line.starts_with("authorization:"));
+            shown.send(line.unwrap_or_default().to_owned()).await.expect("the test listens");
+            let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.expect("written");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_authenticator_is_asked_for_each_request_of_each_transport() {
+        for (scheme, transport) in [
+            ("ws", Transport::WebSocket),
+            ("http", Transport::Http),
+            ("http", Transport::LongPoll { wait: Duration::from_secs(1) }),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+            let address = listener.local_addr().expect("an address");
+            let (says, mut shown) = mpsc::channel(8);
+            tokio::spawn(watching(listener, says));
+            let (host, shared) = (Host::for_tests(), Shared::default());
+            let id = ComponentId::parse("auth").expect("an id");
+            let status = StatusReporter::detached(Kind::Extension, id.clone());
+            let cx = CreateContext { id: &id, host: &host, status, shared: &shared };
+            let published = AuthPublication::new(&cx, None, Some(Arc::new(Counting(AtomicU32::new(0)))));
+            published.start(&host);
+            let server = Server {
+                url: format!("{scheme}://{address}/v1/opamp").parse().expect("a URL"),
+                tls: TlsConnector::new(&TlsClientSettings::default(), Alpn::Http1).expect("TLS"),
+                proxies: Proxies::default(),
+                headers: HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer settings"))]),
+                auth: Some(host.capabilities.client_auth(&id).expect("published")),
+                uid: "u".to_owned(),
+                user_agent: "test".to_owned(),
+                transport,
+            };
+            let ask = async |credential: Option<&Opaque>| -> LinkError {
+                match server.open(credential).await {
+                    Ok(mut link) => link.send(&server, &AgentToServer::default()).await.expect_err("refused"),
+                    Err(error) => error,
+                }
+            };
+            for expected in ["authorization: bearer 1", "authorization: bearer 2"] {
+                assert!(matches!(ask(None).await, LinkError::Unauthorized), "{transport:?}");
+                assert_eq!(shown.recv().await.as_deref(), Some(expected), "{transport:?}");
+            }
+            // Without credentials nothing is sent.
+            let failed = ask(None).await.to_string();
+            assert!(failed.contains("no credentials: ") && failed.contains("no token today"), "{failed}");
+            // What the server gave counts first.
+            let own = Opaque::new("Bearer own".to_owned());
+            assert!(matches!(ask(Some(&own)).await, LinkError::Unauthorized), "{transport:?}");
+            assert_eq!(shown.recv().await.as_deref(), Some("authorization: bearer own"), "{transport:?}");
+            published.stop();
+            let failed = ask(None).await.to_string();
+            assert!(failed.contains("the authenticator is not running"), "{failed}");
+            assert!(shown.try_recv().is_err(), "nothing more was sent");
+        }
     }
 }

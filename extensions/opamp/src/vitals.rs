@@ -2,7 +2,7 @@
 //!
 //! Every [`APART`] the metrics that count items are read, and less often while nothing goes through. A series that is new, or starts again, counts from zero, and
 //! one that is gone keeps what it has counted: so exporters that a configuration removes take nothing with them. What
-//! was before is at most [`KEPT`] readings old.
+//! was before is at most [`KEPT`] readings old. CPU time is measured over the readings since the change, and before.
 //!
 //! Of a collector in another process the same is read from the text that it offers Prometheus.
 
@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use phoenix_component::{Collector, Host, OutsideSigns};
+use phoenix_component::{Collector, Host, OutsideSigns, cpu};
 use phoenix_opamp::{Items, Vitals};
 use phoenix_telemetry::{Metrics, Sample, Value};
 use tokio::time::Instant;
@@ -38,6 +38,22 @@ struct Reading {
     items: Items,
     queue: f64,
     memory: u64,
+    /// CPU time since the process began.
+    cpu: Duration,
+}
+
+/// Shorter times say nothing of CPU: the kernel counts in hundredths of a second.
+const LEAST_FOR_CPU: Duration = Duration::from_secs(1);
+
+impl Reading {
+    /// CPU time per second from an earlier reading to this one, in cores.
+    fn cores_since(&self, earlier: &Reading) -> f64 {
+        let passed = self.at.saturating_duration_since(earlier.at);
+        match passed >= LEAST_FOR_CPU {
+            true => self.cpu.saturating_sub(earlier.cpu).as_secs_f64() / passed.as_secs_f64(),
+            false => 0.0,
+        }
+    }
 }
 
 /// Adds up counters whose series come and go.
@@ -46,6 +62,9 @@ struct Meter {
     hasher: RandomState,
     last: HashMap<u64, u64>,
     items: Items,
+    /// CPU time, and what the process last said of it.
+    cpu: Duration,
+    last_cpu: Duration,
     /// Which life of another process the last values are of.
     life: u64,
 }
@@ -60,11 +79,24 @@ impl Meter {
         }))
     }
 
-    /// The same of another process in one of its lives.
-    fn read_outside(&mut self, text: &str, life: u64) -> Items {
+    /// Adds CPU time, of which the process says how much it was so far.
+    fn add_cpu(&mut self, told: Duration) -> Duration {
+        let before = std::mem::replace(&mut self.last_cpu, told);
+        // One that has ended says nothing, and goes on with nothing.
+        self.cpu += told.checked_sub(before).unwrap_or(told);
+        self.cpu
+    }
+
+    /// What follows is of this life of another process.
+    fn lives(&mut self, life: u64) {
         if std::mem::replace(&mut self.life, life) != life {
             self.last.clear();
+            self.last_cpu = Duration::ZERO;
         }
+    }
+
+    /// The same as [`read`](Meter::read) of what another process says.
+    fn read_outside(&mut self, text: &str) -> Items {
         let hasher = self.hasher.clone();
         let counted = exposition::samples(text).map(|sample| {
             let name = sample.name.strip_suffix("_total").unwrap_or(sample.name);
@@ -130,6 +162,7 @@ fn fullest_outside(text: &str) -> f64 {
 pub(crate) struct Monitor {
     meter: Meter,
     readings: VecDeque<Reading>,
+    looked_at: Option<Instant>,
     /// Whether the last reading showed what the one before had.
     is_still: bool,
     change: Option<Change>,
@@ -141,14 +174,16 @@ struct Change {
     /// What was counted until then.
     items: Items,
     before: Reading,
+    /// CPU time per second before it.
+    cores: f64,
 }
 
 impl Monitor {
     /// When it is time to read again, or to tell of a young configuration.
     pub(crate) fn due_at(&self, now: Instant) -> Instant {
-        let Some(last) = self.readings.back() else { return now };
+        let Some(looked) = self.looked_at else { return now };
         let is_told_of = self.change.as_ref().is_some_and(|change| now < change.at + YOUNG);
-        last.at + if self.is_still && !is_told_of { APART_AT_REST } else { APART }
+        looked + if self.is_still && !is_told_of { APART_AT_REST } else { APART }
     }
 
     /// Whether nothing goes through the collector.
@@ -157,25 +192,30 @@ impl Monitor {
     }
 
     pub(crate) fn read(&mut self, collector: &dyn Collector, host: &Host, now: Instant) {
+        // Also where there is nothing to read, since another process is not there.
+        self.looked_at = Some(now);
         if collector.is_this_process() {
-            self.note(&samples(&host.metrics), host.memory.resident(), now);
+            let cpu = cpu::own_time().unwrap_or_default();
+            self.note(&samples(&host.metrics), host.memory.resident(), cpu, now);
         } else if let Some(signs) = collector.outside_signs() {
             self.note_outside(&signs, now);
         }
     }
 
-    fn note(&mut self, samples: &[Sample], memory: u64, now: Instant) {
-        let items = self.meter.read(samples);
-        self.keep(Reading { at: now, items, queue: fullest(samples), memory });
+    fn note(&mut self, samples: &[Sample], memory: u64, cpu: Duration, now: Instant) {
+        let (items, cpu) = (self.meter.read(samples), self.meter.add_cpu(cpu));
+        self.keep(Reading { at: now, items, queue: fullest(samples), memory, cpu });
     }
 
     /// The same of another process; one that does not tell its metrics has counted nothing.
     fn note_outside(&mut self, signs: &OutsideSigns, now: Instant) {
+        self.meter.lives(signs.life);
         let (items, queue) = match &signs.metrics {
-            Some(text) => (self.meter.read_outside(text, signs.life), fullest_outside(text)),
+            Some(text) => (self.meter.read_outside(text), fullest_outside(text)),
             None => (self.meter.items, 0.0),
         };
-        self.keep(Reading { at: now, items, queue, memory: signs.memory });
+        let cpu = self.meter.add_cpu(signs.cpu);
+        self.keep(Reading { at: now, items, queue, memory: signs.memory, cpu });
     }
 
     fn keep(&mut self, reading: Reading) {
@@ -185,7 +225,16 @@ impl Monitor {
         while self.readings.len() >= KEPT || self.readings.front().is_some_and(is_old) {
             self.readings.pop_front();
         }
+        self.looked_at = Some(reading.at);
         self.readings.push_back(reading);
+    }
+
+    /// CPU time per second over the readings that there are, in cores.
+    fn cores(&self) -> f64 {
+        match (self.readings.front(), self.readings.back()) {
+            (Some(first), Some(last)) => last.cores_since(first),
+            _ => 0.0,
+        }
     }
 
     /// Another configuration is about to be applied.
@@ -202,12 +251,13 @@ impl Monitor {
             items: items.minus(&first),
             queue: self.readings.iter().map(|reading| reading.queue).fold(0.0, f64::max),
             memory: self.readings.iter().map(|reading| reading.memory).max().unwrap_or(0),
+            cpu: self.meter.cpu,
         };
-        self.change = Some(Change { at: now, items, before });
+        self.change = Some(Change { at: now, items, before, cores: self.cores() });
         self.is_still = false;
         // What follows is of another configuration: of the former one only the counts go on.
         self.readings.clear();
-        self.readings.push_back(Reading { at: now, items, queue: 0.0, memory: 0 });
+        self.readings.push_back(Reading { at: now, items, queue: 0.0, memory: 0, cpu: self.meter.cpu });
     }
 
     /// What there is to say of `hash` at this moment.
@@ -235,6 +285,9 @@ impl Monitor {
             memory: last.memory,
             memory_before: change.before.memory,
             memory_limit,
+            cpu: self.cores(),
+            cpu_before: change.cores,
+            cores: cpu::cores() as f64,
         })
     }
 
@@ -274,16 +327,16 @@ mod tests {
         let queue = metrics.gauge(size, &[("exporter", "a")]);
         metrics.gauge(room, &[("exporter", "a")]).set(100);
         metrics.gauge(room, &[("exporter", "b")]).set(1);
-        let note = |monitor: &mut Monitor, memory, seconds| {
+        let note = |monitor: &mut Monitor, memory, cpu, seconds| {
             let now = start + Duration::from_secs(seconds);
-            monitor.note(&samples(&metrics), memory, now);
+            monitor.note(&samples(&metrics), memory, Duration::from_secs(cpu), now);
             now
         };
         sent.add(1_000);
-        note(&mut monitor, 500, 0);
+        note(&mut monitor, 500, 10, 0);
         sent.add(50);
         queue.set(25);
-        let change = note(&mut monitor, 900, 60);
+        let change = note(&mut monitor, 900, 25, 60);
         assert_eq!(monitor.vitals(&[1], 0, change), None, "nothing was changed yet");
         monitor.mark(change);
         sent.add(5);
@@ -292,19 +345,24 @@ mod tests {
         metrics.counter(REFUSED, &[]).add(7);
         metrics.counter(ACCEPTED, &[]).add(3);
         queue.set(80);
-        let now = note(&mut monitor, 700, 90);
+        let now = note(&mut monitor, 700, 70, 90);
         let told = monitor.vitals(&[1, 0xff], 5_000, now).expect("vitals");
         assert_eq!(told.since, Items { accepted: 3, refused: 7, sent: 5, failed: 15 });
         assert_eq!(told.before, Items { sent: 50, ..Items::default() });
         assert_eq!((told.queue_before, told.queue), (0.25, 0.8));
         assert_eq!((told.memory_before, told.memory, told.memory_limit), (900, 700, 5_000));
         assert_eq!((told.hash.as_str(), told.seconds), ("01ff", 30));
+        assert_eq!((told.cpu_before, told.cpu), (0.25, 1.5), "cores");
+        assert!(told.cores >= 1.0);
         // What was before the next change is of this one alone.
         queue.set(10);
-        let again = note(&mut monitor, 600, 120);
+        let again = note(&mut monitor, 600, 80, 120);
         monitor.mark(again);
-        note(&mut monitor, 650, 150);
         let told = monitor.vitals(&[2], 5_000, again).expect("vitals");
+        assert_eq!(told.cpu, 0.0, "it is too early to say");
+        note(&mut monitor, 650, 80, 150);
+        let told = monitor.vitals(&[2], 5_000, again).expect("vitals");
+        assert!((told.cpu_before - 55.0 / 60.0).abs() < 1e-9 && told.cpu == 0.0, "{told:?}");
         assert_eq!((told.queue_before, told.memory_before), (0.8, 700));
         assert_eq!(told.before, Items { accepted: 3, refused: 7, sent: 5, failed: 15 });
         assert_eq!(told.since, Items::default());
@@ -325,8 +383,9 @@ mod tests {
     fn another_process_is_read_by_what_it_tells_prometheus() {
         let (mut monitor, start) = (Monitor::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
-        let note = |monitor: &mut Monitor, life, text: Option<&str>, seconds| {
-            let signs = OutsideSigns { life, metrics: text.map(Into::into), memory: 1_000 + life };
+        let note = |monitor: &mut Monitor, life, text: Option<&str>, cpu, seconds| {
+            let (metrics, cpu) = (text.map(Into::into), Duration::from_secs(cpu));
+            let signs = OutsideSigns { life, metrics, memory: 1_000 + life, cpu };
             monitor.note_outside(&signs, after(seconds));
         };
         let text = r#"# TYPE otelcol_exporter_sent_spans_total counter
@@ -335,7 +394,7 @@ otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 1.5e2
 otelcol_exporter_queue_capacity{exporter="otlp"} 10
 otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 2
 "#;
-        note(&mut monitor, 1, Some(text), 0);
+        note(&mut monitor, 1, Some(text), 100, 0);
         monitor.mark(after(1));
         // The child began again, and counts from zero to more than it had.
         let text = r#"otelcol_exporter_sent_spans_total{exporter="otlp",service_instance_id="a b"} 120
@@ -344,15 +403,17 @@ otelcol_receiver_refused_spans_total{receiver="otlp"} 7
 otelcol_exporter_queue_capacity{exporter="otlp"} 10
 otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 9
 "#;
-        note(&mut monitor, 2, Some(text), 10);
-        let told = monitor.vitals(&[1], 5_000, after(10)).expect("vitals");
+        note(&mut monitor, 2, Some(text), 2, 11);
+        let told = monitor.vitals(&[1], 5_000, after(11)).expect("vitals");
+        assert_eq!(told.cpu, 0.2, "of the life before nothing is counted again");
         assert_eq!(told.since, Items { accepted: 0, refused: 7, sent: 120, failed: 30 });
         assert_eq!((told.queue_before, told.queue), (0.2, 0.9));
         assert_eq!((told.memory_before, told.memory), (1_001, 1_002));
         // It does not answer for once: nothing is counted twice afterwards.
-        note(&mut monitor, 2, None, 15);
-        note(&mut monitor, 2, Some(text), 20);
-        let told = monitor.vitals(&[1], 5_000, after(20)).expect("vitals");
+        note(&mut monitor, 2, None, 3, 15);
+        note(&mut monitor, 2, Some(text), 4, 21);
+        let told = monitor.vitals(&[1], 5_000, after(21)).expect("vitals");
+        assert_eq!(told.cpu, 0.2);
         assert_eq!(told.since, Items { accepted: 0, refused: 7, sent: 120, failed: 30 });
     }
 
@@ -361,7 +422,7 @@ otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 9
         let (mut monitor, start) = (Monitor::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         assert!(!monitor.is_due(start));
-        monitor.note(&[], 0, start);
+        monitor.note(&[], 0, Duration::ZERO, start);
         monitor.mark(start);
         assert!(monitor.is_due(start), "it was never told of");
         monitor.vitals(&[1], 0, start);
@@ -376,7 +437,7 @@ otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 9
         let sent = metrics.counter(SENT, &[("exporter", "a")]);
         let next = |monitor: &mut Monitor, seconds, count| {
             sent.add(count);
-            monitor.note(&samples(&metrics), 0, after(seconds));
+            monitor.note(&samples(&metrics), 0, Duration::ZERO, after(seconds));
             (monitor.is_still(), monitor.due_at(after(seconds)))
         };
         assert_eq!(next(&mut monitor, 0, 0), (false, after(5)), "nothing to compare with");

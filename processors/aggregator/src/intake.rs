@@ -5,7 +5,9 @@ use phoenix_pdata::view::{
     Resource, Scope, SummaryPoint, Text,
 };
 use phoenix_pdata::write::{put_bytes, put_uint};
-use phoenix_series::{Explicit, Exponential, Fingerprint, Hasher, NO_RECORDED_VALUE, Place, STALE_NAN};
+use phoenix_series::{
+    Explicit, Exponential, Fingerprint, Hasher, KnownBounds, NO_RECORDED_VALUE, Place, STALE_NAN,
+};
 
 use crate::examples::power_of;
 use crate::kind::Kind;
@@ -45,6 +47,7 @@ pub(crate) enum Unusable {
 pub(crate) struct Pool {
     explicit: Vec<Box<Explicit>>,
     exponential: Vec<Box<Exponential>>,
+    bounds: KnownBounds,
 }
 
 /// Windows that close give back many at once.
@@ -58,6 +61,13 @@ impl Pool {
                 self.exponential.push(histogram);
             }
             _ => {}
+        }
+    }
+
+    /// Makes a histogram share its bounds with others.
+    pub(crate) fn share(&mut self, value: &mut Value) {
+        if let Value::Explicit(histogram) = value {
+            self.bounds.share(histogram);
         }
     }
 }
@@ -132,7 +142,7 @@ points! {
     }, point.exemplars(), |_value| { let _ = point; None };
     HistogramPoint |point, pool| {
         let mut histogram = pool.explicit.pop().unwrap_or_default();
-        match histogram.read(point) {
+        match histogram.read_shared(point, &mut pool.bounds) {
             true => Ok(Value::Explicit(histogram)),
             false => Err(Unusable::Invalid),
         }

@@ -132,22 +132,23 @@ impl Kind {
         match (self, function) {
             (_, Count) => Some(counts),
             (_, Series) => Some(Form::Gauge),
-            (Kind::Counter { monotonic, temporality }, Sum | Increase | Total) => Some(match function {
-                Sum | Increase if overlaps => Form::Gauge,
-                Increase => Form::Sum { monotonic, temporality: Temporality::Delta },
-                Total => Form::Sum { monotonic, temporality: Temporality::Cumulative },
-                _ => Form::Sum { monotonic, temporality },
-            }),
-            (Kind::Counter { .. }, Rate) => Some(Form::Gauge),
-            (Kind::Counter { .. }, RateSum | RateAvg) if !overlaps => Some(Form::Gauge),
+            (Kind::Counter { monotonic, temporality }, Sum | Increase | SumSamples | Total) => {
+                Some(match function {
+                    Sum | Increase | SumSamples if overlaps => Form::Gauge,
+                    Increase | SumSamples => Form::Sum { monotonic, temporality: Temporality::Delta },
+                    Total => Form::Sum { monotonic, temporality: Temporality::Cumulative },
+                    _ => Form::Sum { monotonic, temporality },
+                })
+            }
+            (Kind::Counter { .. }, Rate | RateSum | RateAvg) => Some(Form::Gauge),
             (Kind::UpDownCounter, Sum) => {
                 Some(Form::Sum { monotonic: false, temporality: Temporality::Cumulative })
             }
             (Kind::Gauge, Histogram) if !overlaps => Some(Form::Exponential(Temporality::Delta)),
             (
                 Kind::Gauge | Kind::UpDownCounter,
-                Sum | Last | First | Min | Max | Avg | TimeWeightedAvg | Stddev | Stdvar | Unique
-                | Quantile(_),
+                Sum | SumSamples | Last | First | Min | Max | Avg | TimeWeightedAvg | Stddev | Stdvar
+                | Unique | Quantile(_),
             ) => Some(Form::Gauge),
             (Kind::Explicit(_) | Kind::Exponential(_), Sum | Increase | Total) if !overlaps => {
                 let temporality = match (function, self) {

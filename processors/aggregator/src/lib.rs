@@ -4,7 +4,7 @@
 //! - [`labels`], [`kind`]: where a stream goes, and what can be made of it.
 //! - [`replicas`]: senders that stand in for each other.
 //! - [`watermark`]: how far event time has come; windows close when it passes their end.
-//! - [`series`], [`accumulator`]: what comes out, and what its windows add up to; [`rates`]: how fast each of its streams grows.
+//! - [`series`], [`accumulator`]: what comes out, and what its windows add up to; [`members`]: what each of its streams did in them.
 //! - [`plan`]: a rule at one of its levels; [`route`]: what streams that several rules take alike add together; [`emission`]: data points as OTLP; [`examples`]: exemplars.
 //! - [`stage`]: all of it together; [`state`], [`checkpoint`], [`journal`]: over restarts.
 //!
@@ -21,9 +21,9 @@ mod intake;
 mod journal;
 mod kind;
 mod labels;
+mod members;
 mod metrics;
 mod plan;
-mod rates;
 mod replicas;
 mod route;
 mod series;

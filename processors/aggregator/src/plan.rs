@@ -16,7 +16,7 @@ use crate::metrics::RuleMetrics;
 use crate::route::Pending;
 use crate::series::{Frame, Head, Series};
 use crate::stream::{Change, Events, Meaning};
-use crate::value::{Value, as_double};
+use crate::value::Value;
 
 use closer::Closer;
 
@@ -182,22 +182,19 @@ impl Plan {
             let counter = if corrects { &self.metrics.late_corrected } else { &self.metrics.late_folded };
             counter.add(1);
         }
+        let before = if delivery.before > delivery.since { delivery.before } else { 0 };
+        // One that fills a gap was overtaken: then its start is what was before.
+        let grows_since = if before > delivery.time { delivery.start } else { before };
         let frame = Frame {
             time: delivery.time,
-            before: if delivery.before > delivery.since { delivery.before } else { 0 },
+            before,
+            member: (delivery.stream, grows_since),
             window_start,
             gap: self.shape.gap,
             carries,
             needs: self.shape.needs_of(series),
             max_scale: self.shape.rule.max_scale,
         };
-        if frame.needs.rates && !ends {
-            let increase = increment.map_or(0.0, as_double);
-            let rates = series.more.get_or_insert_default().rates.get_or_insert_default();
-            // One that fills a gap was overtaken: then its start is what was before.
-            let before = if frame.before > frame.time { delivery.start } else { frame.before };
-            rates.take(delivery.stream, before, frame.time, increase);
-        }
         let taken = match corrects {
             true => {
                 let end = self.shape.end_of(delivery.time);
@@ -253,6 +250,8 @@ impl Plan {
             && self.shape.needs(series.head.kind).time_weighted
         {
             series.window.hold_until(end, since, value, start);
+            // Windows that are put together of this one need it.
+            self.busy = true;
         }
     }
 
@@ -282,7 +281,6 @@ impl Plan {
             metrics: &self.metrics,
             emission,
             shown: Vec::new(),
-            rates: None,
             error: &mut self.error,
         };
         let flushed = closer.close(series, end, last);

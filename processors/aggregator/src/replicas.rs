@@ -9,6 +9,8 @@
 //!   of order by no more than data points may be.
 //! - Elsewhere: what a data point of another sender means to its stream ([`Stream::hand_over`](crate::stream::Stream)).
 
+mod saving;
+
 use std::collections::VecDeque;
 
 use phoenix_series::{Fingerprint, FingerprintMap};
@@ -16,6 +18,7 @@ use phoenix_telemetry::{Counter, Gauge};
 
 use crate::config::HighAvailability;
 use crate::value::Sample;
+use saving::{Saving, note};
 
 /// What is told of replicas.
 #[derive(Clone, Debug)]
@@ -48,8 +51,10 @@ pub(crate) enum Role {
 }
 
 /// A data point that waits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Standby {
+    /// Those that came later have larger ones.
+    pub(crate) number: u64,
     pub(crate) replica: Fingerprint,
     pub(crate) stream: Fingerprint,
     pub(crate) resource: Fingerprint,
@@ -67,7 +72,7 @@ struct Cluster {
     standby: VecDeque<Standby>,
 }
 
-/// What is kept of a cluster over a restart.
+/// What is kept of a cluster over a restart, beside what waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lead {
     pub(crate) cluster: Fingerprint,
@@ -89,6 +94,10 @@ pub(crate) struct Replicas {
     max_standby: usize,
     clusters: FingerprintMap<Cluster>,
     standby: usize,
+    /// The number of the next one that waits.
+    next: u64,
+    /// What is still to be written of what waits, while a state is collected.
+    saving: Option<Saving>,
     metrics: ReplicaMetrics,
 }
 
@@ -103,6 +112,8 @@ impl Replicas {
             max_standby: config.max_standby_points,
             clusters: FingerprintMap::default(),
             standby: 0,
+            next: 0,
+            saving: None,
             metrics,
         }
     }
@@ -120,7 +131,8 @@ impl Replicas {
         if found.leader == replica {
             if time > found.last {
                 found.last = time;
-                self.standby -= found.discard(self.slack, &self.metrics);
+                let saving = &mut self.saving;
+                self.standby -= found.discard(self.slack, &self.metrics, |gone| note(saving, cluster, &gone));
             }
             return Role::Leads { since: found.since };
         }
@@ -133,7 +145,7 @@ impl Replicas {
     }
 
     /// Keeps a data point in case its replica takes over.
-    pub(crate) fn keep(&mut self, cluster: Fingerprint, standby: Standby) {
+    pub(crate) fn keep(&mut self, cluster: Fingerprint, mut standby: Standby) {
         let Some(found) = self.clusters.get_mut(&cluster) else { return };
         if standby.sample.place.time.saturating_add(self.slack) <= found.last {
             self.metrics.discarded.add(1);
@@ -142,11 +154,12 @@ impl Replicas {
         if self.standby >= self.max_standby {
             self.metrics.discarded.add(1);
             // What is newer covers more: the oldest of the same cluster goes.
-            if found.standby.pop_front().is_none() {
-                return;
-            }
+            let Some(gone) = found.standby.pop_front() else { return };
+            note(&mut self.saving, cluster, &gone);
             self.standby -= 1;
         }
+        self.next += 1;
+        standby.number = self.next;
         found.standby.push_back(standby);
         self.standby += 1;
     }
@@ -158,6 +171,7 @@ impl Replicas {
         let (mut taken, others): (Vec<Standby>, Vec<Standby>) =
             all.into_iter().partition(|standby| standby.replica == replica);
         found.standby = others.into();
+        taken.iter().for_each(|standby| note(&mut self.saving, cluster, standby));
         self.standby -= taken.len();
         self.metrics.taken.add(taken.len() as u64);
         taken.sort_by_key(|standby| standby.sample.place.time);
@@ -187,7 +201,7 @@ impl Replicas {
     pub(crate) fn take_over(&mut self, old: &mut Replicas) {
         if (&self.replica, &self.cluster) == (&old.replica, &old.cluster) {
             self.clusters = std::mem::take(&mut old.clusters);
-            self.standby = std::mem::take(&mut old.standby);
+            (self.standby, self.next) = (std::mem::take(&mut old.standby), old.next);
         }
     }
 
@@ -219,16 +233,17 @@ impl Replicas {
     pub(crate) fn clear(&mut self) {
         self.clusters.clear();
         self.standby = 0;
+        self.saving = None;
     }
 }
 
 impl Cluster {
     /// Lets go of what the leader has covered. Returns how much.
-    fn discard(&mut self, slack: u64, metrics: &ReplicaMetrics) -> usize {
+    fn discard(&mut self, slack: u64, metrics: &ReplicaMetrics, mut gone: impl FnMut(Standby)) -> usize {
         let covered = self.last.saturating_sub(slack);
         let mut count = 0;
         while self.standby.front().is_some_and(|standby| standby.sample.place.time <= covered) {
-            self.standby.pop_front();
+            self.standby.pop_front().into_iter().for_each(&mut gone);
             count += 1;
         }
         metrics.discarded.add(count as u64);
@@ -256,7 +271,7 @@ mod tests {
 
     fn standby(replica: u128, time: u64) -> Standby {
         let sample = Sample { place: Place { start: 0, time: time * S }, value: Value::default() };
-        Standby { replica: key(replica), stream: key(9), resource: key(8), sample }
+        Standby { number: 0, replica: key(replica), stream: key(9), resource: key(8), sample }
     }
 
     #[test]

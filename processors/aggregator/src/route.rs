@@ -69,7 +69,7 @@ impl Route {
         let pending = self.pending.as_ref();
         size_of::<Route>()
             + size_of_val(&*self.targets)
-            + pending.map_or(0, |pending| size_of::<Pending>() + pending.window.accumulator.heap_bytes())
+            + pending.map_or(0, |pending| size_of::<Pending>() + pending.window.heap_bytes())
     }
 }
 

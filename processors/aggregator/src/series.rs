@@ -12,10 +12,10 @@ use phoenix_series::Fingerprint;
 use crate::accumulator::{Accumulator, Incompatible, Level};
 use crate::examples::{Example, Examples};
 use crate::kind::Kind;
-use crate::rates::Rates;
+use crate::members::Members;
 use crate::route::Pending;
 use crate::stream::Change;
-use crate::value::Value;
+use crate::value::{Value, as_double};
 
 /// The most scale that an exponential histogram can have.
 const MAX_SCALE: i32 = 20;
@@ -48,6 +48,8 @@ pub(crate) struct Window {
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) accumulator: Accumulator,
+    /// What each stream did, where that is asked for.
+    pub(crate) members: Option<Box<Members>>,
 }
 
 /// A series that comes out.
@@ -56,8 +58,6 @@ pub(crate) struct Series {
     pub(crate) head: Arc<Head>,
     /// The fields of the attributes of its data points, as those of its kind have them.
     pub(crate) attributes: Box<[u8]>,
-    /// The bounds that all histograms that come here have. Few series are histograms with bounds.
-    bounds: Option<Box<Bounds>>,
     /// Streams that go here, and those of them that have not ended.
     pub(crate) streams: u32,
     pub(crate) live: u32,
@@ -73,10 +73,6 @@ pub(crate) struct Series {
     pub(crate) more: Option<Box<More>>,
 }
 
-/// Bounds of buckets.
-#[derive(Clone, Debug)]
-struct Bounds(Arc<[f64]>);
-
 /// What only some kinds of windows need.
 #[derive(Debug, Default)]
 pub(crate) struct More {
@@ -85,15 +81,22 @@ pub(crate) struct More {
     /// The parts of a hopping window that were closed, the oldest first.
     pub(crate) parts: VecDeque<Window>,
     /// Sessions by time, none of which meet.
-    pub(crate) sessions: Vec<Window>,
+    pub(crate) sessions: Vec<Session>,
     /// What was let out last, where there is a dead band.
     pub(crate) shown: Vec<Shown>,
     /// What came of windows that were let out, by their ends.
     pub(crate) corrections: Vec<(u64, Window)>,
-    /// How fast each stream grows in the open window, where that is asked for.
-    pub(crate) rates: Option<Box<Rates>>,
+    /// The bounds that all histograms that come here have.
+    pub(crate) bounds: Option<Arc<[f64]>>,
     /// Exemplars, where some came.
     pub(crate) examples: Option<Box<Examples>>,
+}
+
+/// A session: what is in it, and the time of its first data point, which may count since before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) earliest: u64,
+    pub(crate) window: Window,
 }
 
 /// What was let out last of one output.
@@ -114,6 +117,8 @@ pub(crate) struct Frame {
     pub(crate) time: u64,
     /// The time of the data point before it in its stream; 0 where there is none that came here.
     pub(crate) before: u64,
+    /// Half of the fingerprint of the stream, and since when what it adds counts to how fast it grows.
+    pub(crate) member: (u64, u64),
     /// Where the open window begins.
     pub(crate) window_start: u64,
     /// The gap after which a session ends; 0 where windows are no sessions.
@@ -129,6 +134,21 @@ impl Window {
         self.points == 0
     }
 
+    /// Whether it says nothing at all, not even how long a level was held.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.points == 0 && self.accumulator.is_empty() && self.members.is_none()
+    }
+
+    /// Bytes on the heap, roughly.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.accumulator.heap_bytes() + self.members.as_ref().map_or(0, |members| members.bytes())
+    }
+
+    /// How many streams had data points.
+    pub(crate) fn streams(&self) -> u64 {
+        self.members.as_ref().map_or(u64::from(self.series), |members| members.count() as u64)
+    }
+
     /// Adds a later window, or a later part of the same one.
     pub(crate) fn merge(&mut self, other: &Window, max_scale: i32) -> Result<(), Incompatible> {
         let series = self.series.max(other.series);
@@ -142,16 +162,19 @@ impl Window {
     }
 
     fn add(&mut self, other: &Window, series: u32, max_scale: i32) -> Result<(), Incompatible> {
-        if other.points == 0 {
-            return Ok(());
+        // One without data points may still say how long a level was held, and which streams ended.
+        if other.points > 0 {
+            if self.points == 0 {
+                (self.first, self.last) = (other.first, other.last);
+            }
+            self.points += other.points;
+            self.series = series;
+            self.first = self.first.min(other.first);
+            self.last = self.last.max(other.last);
         }
-        if self.points == 0 {
-            (self.first, self.last) = (other.first, other.last);
+        if let Some(members) = &other.members {
+            self.members.get_or_insert_default().merge(members);
         }
-        self.points += other.points;
-        self.series = series;
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
         self.accumulator.merge(&other.accumulator, max_scale)
     }
 
@@ -170,6 +193,9 @@ impl Window {
 
     pub(crate) fn take(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
         let time = frame.time;
+        if frame.needs.members {
+            self.note(change, frame);
+        }
         match change {
             Change::Increment { value, .. } => self.accumulator.add(value, frame.max_scale)?,
             // What adds nothing is there nevertheless.
@@ -204,6 +230,20 @@ impl Window {
         Ok(())
     }
 
+    /// Notes what the stream did.
+    fn note(&mut self, change: &Change<'_>, frame: Frame) {
+        let (time, (stream, before)) = (frame.time, frame.member);
+        let members = self.members.get_or_insert_default();
+        match change {
+            Change::Increment { value: Value::Number(number), .. } => {
+                members.grow(stream, before, time, as_double(*number));
+            }
+            Change::Level { value, .. } => members.level(stream, time, *value),
+            Change::Ended { .. } => members.end(stream, time),
+            _ => members.grow(stream, before, time, 0.0),
+        }
+    }
+
     fn take_level(
         &mut self,
         value: Number,
@@ -232,7 +272,16 @@ impl Frame {
     /// Of an increment of a stream, whose data point before it was at `before`, in a window that is no session.
     pub(crate) fn of_increments(time: u64, before: u64, window_start: u64) -> Frame {
         let needs = crate::accumulator::Needs::default();
-        Frame { time, before, window_start, gap: 0, carries: false, needs, max_scale: MAX_SCALE }
+        Frame {
+            time,
+            before,
+            member: (0, 0),
+            window_start,
+            gap: 0,
+            carries: false,
+            needs,
+            max_scale: MAX_SCALE,
+        }
     }
 }
 
@@ -251,7 +300,6 @@ impl Series {
         Series {
             head,
             attributes,
-            bounds: None,
             streams: 0,
             live: 0,
             ended: false,
@@ -267,8 +315,10 @@ impl Series {
     /// that is kept.
     pub(crate) fn join(&mut self, value: &Value) -> bool {
         let Value::Explicit(histogram) = value else { return true };
-        let Some(bounds) = self.bounds.as_deref_mut().map(|bounds| &mut bounds.0) else {
-            self.bounds = Some(Box::new(Bounds(histogram.bounds.clone())));
+        // Few series are histograms with bounds.
+        let own = &mut self.more.get_or_insert_default().bounds;
+        let Some(bounds) = own else {
+            *own = Some(histogram.bounds.clone());
             return true;
         };
         if **bounds == *histogram.bounds {
@@ -320,26 +370,29 @@ impl Series {
     fn take_session(&mut self, change: &Change<'_>, frame: Frame) -> Result<(), Incompatible> {
         let sessions = &mut self.more.get_or_insert_default().sessions;
         let Frame { time, gap, .. } = frame;
-        let meets = |session: &Window| {
-            time.saturating_add(gap) >= session.first && time <= session.last.saturating_add(gap)
+        let meets = |session: &Session| {
+            time.saturating_add(gap) >= session.earliest && time <= session.window.last.saturating_add(gap)
         };
         let Some(index) = sessions.iter().position(meets) else {
-            let mut session = Window::default();
-            session.take(change, Frame { window_start: time.saturating_sub(1), ..frame })?;
-            if !session.is_empty() {
-                let place = sessions.partition_point(|other| other.last < time);
-                sessions.insert(place, session);
+            let mut window = Window::default();
+            window.take(change, Frame { window_start: time.saturating_sub(1), ..frame })?;
+            if !window.is_empty() {
+                let place = sessions.partition_point(|other| other.window.last < time);
+                sessions.insert(place, Session { earliest: time, window });
             }
             return Ok(());
         };
-        let window_start = sessions[index].first;
-        sessions[index].take(change, Frame { window_start, ..frame })?;
+        let session = &mut sessions[index];
+        let window_start = session.earliest.saturating_sub(1);
+        session.window.take(change, Frame { window_start, ..frame })?;
+        if !matches!(change, Change::Ended { .. }) {
+            session.earliest = session.earliest.min(time);
+        }
         // It may have closed the gap to the next one.
-        if let Some(next) = sessions.get(index + 1)
-            && sessions[index].last.saturating_add(gap) >= next.first
-        {
+        let last = session.window.last;
+        if sessions.get(index + 1).is_some_and(|next| last.saturating_add(gap) >= next.earliest) {
             let next = sessions.remove(index + 1);
-            sessions[index].merge(&next, frame.max_scale)?;
+            sessions[index].window.merge(&next.window, frame.max_scale)?;
         }
         Ok(())
     }
@@ -367,18 +420,16 @@ impl Series {
     pub(crate) fn bytes(&self) -> usize {
         let windows = self.more.iter().flat_map(|more| {
             let corrections = more.corrections.iter().map(|(_, window)| window);
-            more.tiers.iter().chain(&more.parts).chain(&more.sessions).chain(corrections)
+            let sessions = more.sessions.iter().map(|session| &session.window);
+            more.tiers.iter().chain(&more.parts).chain(sessions).chain(corrections)
         });
-        let windows: usize =
-            windows.map(|window| size_of::<Window>() + window.accumulator.heap_bytes()).sum();
+        let windows: usize = windows.map(|window| size_of::<Window>() + window.heap_bytes()).sum();
         size_of::<Series>()
             + self.attributes.len()
-            + self.window.accumulator.heap_bytes()
+            + self.window.heap_bytes()
             + self.running.heap_bytes()
             + self.more.as_ref().map_or(0, |more| {
-                size_of::<More>()
-                    + more.examples.as_ref().map_or(0, |examples| examples.bytes())
-                    + more.rates.as_ref().map_or(0, |rates| rates.bytes())
+                size_of::<More>() + more.examples.as_ref().map_or(0, |examples| examples.bytes())
             })
             + windows
     }

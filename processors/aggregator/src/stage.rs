@@ -46,7 +46,7 @@ pub(crate) struct Aggregator {
     pub(crate) seed: u64,
     pub(crate) hasher: Hasher,
     identities: Identities,
-    pool: Pool,
+    pub(crate) pool: Pool,
     /// Which rules take a name: one bit each.
     names: FingerprintMap<u64>,
     /// Which rules take a kind of metric, by its number.

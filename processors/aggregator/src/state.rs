@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::kind::Kind;
 use crate::plan::Plan;
-use crate::replicas::Lead;
+use crate::replicas::{Lead, Standby};
 use crate::route::{Pending, Route};
 use crate::series::Head;
 use crate::stage::Aggregator;
@@ -46,6 +46,10 @@ const STREAMS: u32 = 11;
 const ROUTE: u32 = 12;
 /// Which replica of a cluster leads.
 const LEAD: u32 = 13;
+/// What waits of another one.
+const STANDBY: u32 = 14;
+/// How far the time of a resource has come that holds the watermark.
+const CLOCK: u32 = 15;
 
 fn put_key(out: &mut Vec<u8>, field: u32, key: Fingerprint) {
     put_bytes(out, field, &u128::from(key).to_le_bytes());
@@ -60,7 +64,7 @@ impl Aggregator {
     #[cfg(test)]
     pub(crate) fn write_state(&mut self) -> Vec<u8> {
         let mut capture = Capture::begin(self);
-        while !capture.go_on(self, usize::MAX) {}
+        while !self.collect(&mut capture, usize::MAX) {}
         capture.finish()
     }
 
@@ -91,6 +95,10 @@ impl Aggregator {
             }
         }
         self.watermark.resume(current, newest, now.monotonic);
+        for field in fields().filter(|field| field.number() == CLOCK) {
+            let (resource, newest) = read_clock(field.body)?;
+            self.watermark.resume_clock(resource, newest, now.monotonic);
+        }
         let kept = plans.iter().flatten().count();
         let is_same = kept == plans.len() && kept == self.plans.len();
         for plan in self.plans.iter_mut().filter(|plan| plan.next_end == 0 && current > 0) {
@@ -127,6 +135,13 @@ impl Aggregator {
         self.align();
         for field in fields().filter(|field| field.number() == STREAM) {
             self.read_stream(field.body, &plans, &places, is_same)?;
+        }
+        for field in fields().filter(|field| field.number() == STANDBY) {
+            let (cluster, mut standby) = read_standby(field.body)?;
+            self.pool.share(&mut standby.sample.value);
+            if let Some(replicas) = &mut self.replicas {
+                replicas.keep(cluster, standby);
+            }
         }
         self.count_series();
         Some(())
@@ -194,12 +209,17 @@ impl Aggregator {
                         _ => Meaning::Levels,
                     }
                 }
-                3 => stream.last = read_sample(field.body)?,
+                3 => {
+                    stream.last = read_sample(field.body)?;
+                    self.pool.share(&mut stream.last.value);
+                }
                 4 => stream.ended = field.scalar != 0,
                 5 => gap.from = field.scalar,
                 6 => gap.to = field.scalar,
                 7 => {
-                    stream.waiting.insert(&mut read_sample(field.body)?);
+                    let mut sample = read_sample(field.body)?;
+                    self.pool.share(&mut sample.value);
+                    stream.waiting.insert(&mut sample);
                 }
                 8 => {
                     let (plan, slot) = read_place(field.body);
@@ -257,6 +277,38 @@ fn read_lead(body: &[u8]) -> Read<Lead> {
         }
     }
     Some(lead)
+}
+
+fn put_clock(out: &mut Vec<u8>, resource: Fingerprint, newest: u64) {
+    put_key(out, 1, resource);
+    put_fixed64(out, 2, newest);
+}
+
+fn read_clock(body: &[u8]) -> Read<(Fingerprint, u64)> {
+    let mut fields = Fields::new(body);
+    Some((read_key(&fields.next()?)?, fields.next()?.scalar))
+}
+
+fn put_standby(out: &mut Vec<u8>, cluster: Fingerprint, standby: &Standby) {
+    put_key(out, 1, cluster);
+    put_key(out, 2, standby.replica);
+    put_key(out, 3, standby.stream);
+    put_key(out, 4, standby.resource);
+    put_message(out, 5, |out| put_sample(out, &standby.sample));
+}
+
+fn read_standby(body: &[u8]) -> Read<(Fingerprint, Standby)> {
+    let mut keys = [Fingerprint::default(); 4];
+    let mut sample = None;
+    for field in Fields::new(body) {
+        match field.number() {
+            number @ 1..=4 => keys[number as usize - 1] = read_key(&field)?,
+            5 => sample = Some(read_sample(field.body)?),
+            _ => {}
+        }
+    }
+    let [cluster, replica, stream, resource] = keys;
+    Some((cluster, Standby { number: 0, replica, stream, resource, sample: sample? }))
 }
 
 /// Plan and slot of a series: fields that begin a series and the target of a stream.

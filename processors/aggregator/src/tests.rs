@@ -4,6 +4,7 @@ mod bad_input;
 mod conformance;
 mod envelope;
 mod exemplars;
+mod functions;
 mod ha;
 mod kills;
 mod lasting;

@@ -38,6 +38,16 @@ impl Value {
         }
     }
 
+    /// Bytes on the heap, without the bounds that histograms share.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Value::Number(_) | Value::Ended => 0,
+            Value::Explicit(histogram) => histogram.memory(),
+            Value::Exponential(histogram) => histogram.memory(),
+            Value::Summary(summary) => size_of::<Summary>() + summary.0.len(),
+        }
+    }
+
     /// Whether a sum has counted more than another.
     pub(crate) fn outgrows(&self, other: &Value) -> bool {
         match (self, other) {
@@ -110,6 +120,15 @@ impl Waiting {
     /// The latest.
     pub(crate) fn last(&self) -> Option<&Sample> {
         self.more().last().or(self.first[1].as_ref()).or(self.first[0].as_ref())
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let more = self
+            .more
+            .as_deref()
+            .map_or(0, |more| size_of::<More>() + more.samples.capacity() * size_of::<Sample>());
+        more + self.iter().map(|sample| sample.value.heap_bytes()).sum::<usize>()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Sample> {

@@ -80,11 +80,33 @@ impl Watermark {
         }
     }
 
-    /// Goes on where another stood. Clocks start anew: they are there again with the next data.
+    /// Goes on where another stood.
     pub(crate) fn resume(&mut self, current: u64, newest: u64, now: Duration) {
         self.current = self.current.max(current);
         self.newest = self.newest.max(newest);
         self.arrived = now;
+    }
+
+    /// The clocks that hold the watermark, by resource, for a checkpoint.
+    pub(crate) fn clocks(&self) -> impl Iterator<Item = (Fingerprint, u64)> {
+        let shared = (Fingerprint::default(), Partition(0));
+        let all = self.index.iter().map(|(resource, partition)| (*resource, *partition)).chain([shared]);
+        all.filter_map(|(resource, partition)| {
+            let clock = self.clocks[partition.0 as usize];
+            clock.holds.then_some((resource, clock.newest))
+        })
+    }
+
+    /// Lets a clock hold the watermark where it did: who is behind others is not late for a restart.
+    pub(crate) fn resume_clock(&mut self, resource: Fingerprint, newest: u64, now: Duration) {
+        let shared = resource == Fingerprint::default();
+        let partition = if shared { Partition(0) } else { self.partition(resource) };
+        let clock = &mut self.clocks[partition.0 as usize];
+        (clock.newest, clock.arrived) = (clock.newest.max(newest), now);
+        if !clock.holds {
+            clock.holds = true;
+            self.slowest.push(Reverse((clock.newest, partition.0)));
+        }
     }
 
     /// Goes on where another stood, with all its clocks.

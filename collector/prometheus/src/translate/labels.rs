@@ -34,9 +34,10 @@ impl Translator {
 
     /// The labels that are kept under each of these. Each waits for memory, and in a loop of their own they wait together.
     pub(super) fn known_labels(&self, keys: &[Fingerprint]) -> SmallVec<[Option<LabelSet>; AHEAD]> {
-        let known: SmallVec<_> = keys.iter().map(|key| self.labels.find(*key)).collect();
-        known.iter().flatten().for_each(LabelSet::fetch);
-        known
+        let known: SmallVec<[_; AHEAD]> = keys.iter().map(|key| self.labels.find(*key)).collect();
+        known.iter().flatten().for_each(|labels| labels.fetch());
+        // Only now: what counts references waits for all loads before it.
+        known.into_iter().map(Option::<&LabelSet>::cloned).collect()
     }
 
     /// The labels of a point that were not among the known ones.

@@ -16,10 +16,32 @@ pub(super) struct Translated {
 }
 
 impl Translated {
+    /// What comes out of it.
+    pub(super) fn shape(&self) -> Shape {
+        match self.base {
+            "total" | "total_prometheus" | "sum_samples_total" | "histogram_bucket" => Shape::Running,
+            _ => Shape::Each,
+        }
+    }
+
+    /// Whether it would be a delta in windows that follow each other.
+    pub(super) fn adds_up(&self) -> bool {
+        matches!(self.base, "increase" | "increase_prometheus" | "count_samples" | "sum_samples")
+    }
+
     /// Whether both say the same name.
     pub(super) fn is_alike(&self) -> bool {
         matches!(self.functions.as_slice(), [only] if only == self.base)
     }
+}
+
+/// What comes out, as VictoriaMetrics and everybody behind a remote write understands it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A number for each window. What would be deltas here is a gauge.
+    Each,
+    /// What goes on since the start.
+    Running,
 }
 
 /// Names that take no parameters, those here, and what differs.
@@ -30,7 +52,7 @@ const KNOWN: [(&str, Option<&str>, Option<&str>); 19] = [
     (
         "histogram_bucket",
         Some("histogram"),
-        Some("is an exponential histogram of each window, instead of buckets with vmrange since the start"),
+        Some("is an exponential histogram since the start, instead of a series for each vmrange"),
     ),
     ("increase", Some("increase"), None),
     ("increase_prometheus", Some("increase"), None),
@@ -43,14 +65,10 @@ const KNOWN: [(&str, Option<&str>, Option<&str>); 19] = [
     ("stdvar", Some("stdvar"), None),
     (
         "sum_samples",
-        Some("increase"),
-        Some("is of delta counters alone; those of gauges do not add up over time"),
+        Some("sum_samples"),
+        Some("of cumulative counters is their increase, and not the sum of what they had come to"),
     ),
-    (
-        "sum_samples_total",
-        Some("total"),
-        Some("is of delta counters alone; those of gauges do not add up over time"),
-    ),
+    ("sum_samples_total", Some("total"), Some("is of counters; values of gauges do not add up over time")),
     ("total", Some("total"), None),
     ("total_prometheus", Some("total"), None),
     ("unique_samples", Some("unique"), None),

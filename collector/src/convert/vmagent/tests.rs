@@ -53,7 +53,7 @@ fn every_output_is_taken_or_said() {
         ("rate_sum", "rate_sum", false),
         ("stddev", "stddev", false),
         ("stdvar", "stdvar", false),
-        ("sum_samples", "increase", true),
+        ("sum_samples", "sum_samples", true),
         ("sum_samples_total", "total", true),
         ("total", "total", false),
         ("total_prometheus", "total", false),

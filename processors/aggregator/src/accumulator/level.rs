@@ -58,8 +58,8 @@ pub(crate) struct Needs {
     pub(crate) histogram: bool,
     pub(crate) unique: bool,
     pub(crate) time_weighted: bool,
-    /// Whether it is kept how fast each stream grows.
-    pub(crate) rates: bool,
+    /// Whether it is kept what each stream did.
+    pub(crate) members: bool,
     /// Whether the values are kept, to see how far off is what is estimated.
     pub(crate) shadow: bool,
 }
@@ -309,7 +309,7 @@ mod tests {
         histogram: true,
         unique: true,
         time_weighted: true,
-        rates: false,
+        members: false,
         shadow: false,
     };
 

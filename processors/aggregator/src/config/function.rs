@@ -22,6 +22,8 @@ pub enum Function {
     RateSum,
     /// The mean of the same over all streams.
     RateAvg,
+    /// Gauges and up-down counters: the sum of the values of all data points. Counters: the same as `increase`.
+    SumSamples,
     /// How many data points there were.
     Count,
     /// How many streams had data points.
@@ -51,13 +53,14 @@ pub enum Function {
 }
 
 /// The names of those that have no parameter.
-const NAMES: [(&str, Function); 18] = [
+const NAMES: [(&str, Function); 19] = [
     ("sum", Function::Sum),
     ("increase", Function::Increase),
     ("total", Function::Total),
     ("rate", Function::Rate),
     ("rate_sum", Function::RateSum),
     ("rate_avg", Function::RateAvg),
+    ("sum_samples", Function::SumSamples),
     ("count", Function::Count),
     ("series", Function::Series),
     ("last", Function::Last),

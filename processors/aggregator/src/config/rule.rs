@@ -377,9 +377,9 @@ impl Rule {
             "are made of tumbling windows",
         );
         let by_stream = self.outputs.iter().position(|o| matches!(o, Function::RateSum | Function::RateAvg));
-        let is_plain = self.window == WindowKind::Tumbling && self.tiers.is_empty();
-        if let Some(index) = by_stream.filter(|_| !is_plain) {
-            problems.error(&format!("outputs::{index}"), "is for tumbling windows without `tiers`");
+        if let Some(index) = by_stream.filter(|_| is_session) {
+            let text = "has no meaning in sessions: what began one grew in the silence before it";
+            problems.error(&format!("outputs::{index}"), text);
         }
         problems.require(self.tiers.len() <= 8, "tiers", "at most 8 tiers");
         let mut below = interval;
@@ -425,9 +425,12 @@ impl Rule {
                     matches!(output, Function::Sum | Function::Increase | Function::Total | Function::Last)
                 })
         };
+        // Then only what both have has one name.
+        let told_apart =
+            self.name.contains("{output}") && !self.outputs.is_empty() && !other.outputs.is_empty();
         let outputs = self.outputs == other.outputs
             || self.outputs.iter().any(|output| other.outputs.contains(output))
-            || natural(self) && natural(other);
+            || natural(self) && natural(other) && !told_apart;
         self.matches.surely_meets(&other.matches)
             && (&self.by, &self.without, &self.levels, &self.labels)
                 == (&other.by, &other.without, &other.levels, &other.labels)

@@ -11,7 +11,7 @@ fn keys(settings: &str) -> Vec<String> {
 #[test]
 fn rejects_bad_settings_and_names_the_field() {
     // (settings of one rule, fields that the errors name)
-    let cases: [(&str, &[&str]); 38] = [
+    let cases: [(&str, &[&str]); 40] = [
         (r#"{"id": "a", "dead_band": {"absolute": 0.5, "relative": 0.01}}"#, &[]),
         (r#"{"id": "a", "dead_band": {"absolute": -1.0}}"#, &["rules::0::dead_band::absolute"]),
         (r#"{"id": "a", "dead_band": {"heartbeat": "10s"}}"#, &["rules::0::dead_band::heartbeat"]),
@@ -22,8 +22,13 @@ fn rejects_bad_settings_and_names_the_field() {
             &["rules::0::dead_band::envelope"],
         ),
         (r#"{"id": "a", "dead_band": {"envelope": true}, "name": "x"}"#, &["rules::0::name"]),
-        (r#"{"id": "a", "outputs": ["rate_avg"], "tiers": [{"interval": "2m"}]}"#, &["rules::0::outputs::0"]),
+        (
+            r#"{"id": "a", "outputs": ["rate_avg"], "window": "session", "gap": "30s"}"#,
+            &["rules::0::outputs::0"],
+        ),
         (r#"{"id": "a", "outputs": ["rate_sum", "rate_avg"]}"#, &[]),
+        (r#"{"id": "a", "outputs": ["rate_sum"], "tiers": [{"interval": "5m"}]}"#, &[]),
+        (r#"{"id": "a", "outputs": ["rate_sum"], "window": "sliding", "every": "30s"}"#, &[]),
         (r#"{"id": "a", "exemplars": 65}"#, &["rules::0::exemplars"]),
         (r#"{"id": "a"}"#, &[]),
         (r#"{"id": "a", "late": "correct"}"#, &["rules::0::late", "rules::0::late"]),
@@ -115,6 +120,9 @@ fn two_rules_that_write_one_series_are_refused() {
     assert_eq!(two(x, &format!(r#"{x}, "name": "{{name}}:1m""#)), [""; 0]);
     assert_eq!(two(x, r#""match": {"names": ["y"]}, "by": ["pod"]"#), [""; 0]);
     assert_eq!(keys(r#"{"rules": [{"id": "a"}, {"id": "a", "name": "{rule}"}]}"#), ["rules::1::id"]);
+    let output = |output: &str| format!(r#"{x}, "name": "{{name}}:{{output}}", "outputs": ["{output}"]"#);
+    assert_eq!(two(&output("increase"), &output("total")), [""; 0]);
+    assert_eq!(two(&output("increase"), &output("increase")), ["rules::1"]);
     // Matches that differ may meet nevertheless.
     let by = r#""by": ["pod"]"#;
     let named = |names: &str| format!(r#""match": {names}, {by}"#);

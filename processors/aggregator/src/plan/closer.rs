@@ -1,6 +1,7 @@
 //! Lets windows out.
 
 use phoenix_pdata::view::Number;
+use phoenix_series::Exponential;
 
 use super::shape::TIER_BITS;
 use super::{Books, Shape};
@@ -10,7 +11,7 @@ use crate::emission::{Emission, Stamp};
 use crate::examples::{Chosen, Example};
 use crate::kind::{Form, Kind};
 use crate::metrics::RuleMetrics;
-use crate::series::{Series, Shown, Window};
+use crate::series::{Series, Session, Shown, Window};
 use crate::value::as_double;
 
 /// A window on its way out.
@@ -38,8 +39,6 @@ pub(super) struct Closer<'a> {
     pub(super) emission: &'a mut Emission,
     /// What the series let out last, where there is a dead band.
     pub(super) shown: Vec<Shown>,
-    /// The sum of what each stream grew in a second, and how many there are, where that is asked for.
-    pub(super) rates: Option<(f64, usize)>,
     /// The largest error of an estimate.
     pub(super) error: &'a mut Option<f64>,
 }
@@ -88,8 +87,6 @@ impl Closer<'_> {
             return 0;
         }
         let examples = series.take_examples(|examples| examples.open.take_until(end));
-        let rates = series.more.as_deref_mut().and_then(|more| more.rates.take());
-        self.rates = rates.and_then(|rates| rates.sum());
         let carries = self.shape.carries(series.head.kind);
         let has_points = !series.window.is_empty();
         if let Some(total) = series.window.accumulator.total() {
@@ -178,7 +175,7 @@ impl Closer<'_> {
         for part in &more.parts {
             let _ = whole.merge(part, self.shape.max_scale(0));
         }
-        if more.parts.iter().all(Window::is_empty) {
+        if more.parts.iter().all(Window::is_nothing) {
             more.parts.clear();
         }
         let lets_out = fresh || self.shape.rule.window == WindowKind::Hopping;
@@ -189,10 +186,10 @@ impl Closer<'_> {
 
     fn close_sessions(&mut self, series: &mut Series, end: u64, last: bool) {
         let Some(more) = series.more.as_deref_mut() else { return };
-        let over = |session: &Window| last || session.last.saturating_add(self.shape.gap) <= end;
+        let over = |session: &Session| last || session.window.last.saturating_add(self.shape.gap) <= end;
         let count = more.sessions.iter().take_while(|session| over(session)).count();
-        let closed: Vec<Window> = more.sessions.drain(..count).collect();
-        for session in closed {
+        let closed: Vec<Session> = more.sessions.drain(..count).collect();
+        for Session { window: session, .. } in closed {
             let examples = series.take_examples(|examples| examples.open.take_before(session.last));
             if let Some(total) = session.accumulator.total() {
                 self.books.let_out.add(total);
@@ -322,11 +319,8 @@ impl Closer<'_> {
                 }
                 (Form::Gauge | Form::Sum { .. }, value) => {
                     let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;
-                    let number = match function {
-                        Function::RateSum => self.rates.map(|(sum, _)| Number::Double(sum)),
-                        Function::RateAvg => self.rates.map(|(sum, all)| Number::Double(sum / all as f64)),
-                        _ => evaluate(*function, value, closing.window, seconds, self.shape.rule.over),
-                    };
+                    let (over, carries) = (self.shape.rule.over, self.shape.carries(kind));
+                    let number = evaluate(*function, value, closing.window, seconds, over, carries);
                     let is_gauge = *form == Form::Gauge;
                     if let Some(number) = number {
                         compare(self.error, *function, value, number);
@@ -368,7 +362,7 @@ impl Closer<'_> {
         let index = outputs.iter().position(|(_, form)| *form == Form::Gauge)?;
         let seconds = closing.end.saturating_sub(closing.start) as f64 / 1e9;
         let (function, over) = (outputs[index].0, self.shape.rule.over);
-        let value = evaluate(function, &closing.window.accumulator, closing.window, seconds, over)?;
+        let value = evaluate(function, &closing.window.accumulator, closing.window, seconds, over, false)?;
         let which = (index as u16) << TIER_BITS | closing.tier as u16;
         let new = Shown { which, time: closing.end, value: as_double(value), calm: 0 };
         let values = [new.value, as_double(extent.min), as_double(extent.max)];
@@ -409,20 +403,30 @@ fn leaves_band(
     leaves
 }
 
-/// The number that a function gives; none where there is none.
+/// A quantile as far as buckets tell it, and never beyond the smallest and the largest value where they are known.
+fn quantile(histogram: &Exponential, q: f64) -> Option<f64> {
+    let value = histogram.quantile(q)?;
+    let value = histogram.min.map_or(value, |min| value.max(min));
+    Some(histogram.max.map_or(value, |max| value.min(max)))
+}
+
+/// The number that a function gives; none where there is none. `carries` where levels stay until they are replaced.
 fn evaluate(
     function: Function,
     value: &Accumulator,
     window: &Window,
     seconds: f64,
     over: Over,
+    carries: bool,
 ) -> Option<Number> {
     use Function::*;
     let double = |value: f64| value.is_finite().then_some(Number::Double(value));
     match (function, value) {
         (Count, _) => Some(Number::Int(window.points as i64)),
-        (Series, _) => Some(Number::Int(i64::from(window.series))),
-        (Sum | Increase | Total, Accumulator::Counter(total)) => Some(total.value()),
+        (Series, _) => Some(Number::Int(window.streams() as i64)),
+        (RateSum, _) => double(window.members.as_ref()?.rates()?.0),
+        (RateAvg, _) => window.members.as_ref()?.rates().and_then(|(sum, all)| double(sum / all as f64)),
+        (Sum | Increase | SumSamples | Total, Accumulator::Counter(total)) => Some(total.value()),
         (Rate, Accumulator::Counter(total)) => double(as_double(total.value()) / seconds),
         (Avg, Accumulator::Explicit(histogram)) => double(histogram.sum? / histogram.count as f64),
         (Avg, Accumulator::Exponential(histogram)) => double(histogram.sum? / histogram.count as f64),
@@ -431,19 +435,21 @@ fn evaluate(
         (Max, Accumulator::Explicit(histogram)) => double(histogram.max?),
         (Max, Accumulator::Exponential(histogram)) => double(histogram.max?),
         (Quantile(q), Accumulator::Explicit(histogram)) => double(histogram.quantile(q)?),
-        (Quantile(q), Accumulator::Exponential(histogram)) => double(histogram.quantile(q)?),
+        (Quantile(q), Accumulator::Exponential(histogram)) => double(quantile(histogram, q)?),
         (function, Accumulator::Level(level)) => {
             let extent = level.extent.as_ref();
             let moments = level.moments.as_deref();
+            // What the streams of a window say that is put together of others.
+            let levels = window.members.as_ref().filter(|_| !carries).map(|members| members.levels());
+            let (sum, series) = levels.unwrap_or((level.latest, level.series));
             match function {
-                Sum => (level.series > 0).then(|| level.latest.value()),
+                Sum => (series > 0).then(|| sum.value()),
                 Last => extent.map(|extent| extent.last.1),
                 First => extent.map(|extent| extent.first.1),
                 Min => extent.map(|extent| extent.min),
                 Max => extent.map(|extent| extent.max),
-                Avg if over == Over::Series && level.series > 0 => {
-                    double(as_double(level.latest.value()) / level.series as f64)
-                }
+                Avg if over == Over::Series && series > 0 => double(as_double(sum.value()) / series as f64),
+                SumSamples => moments.filter(|moments| moments.count > 0).map(|moments| moments.sum.value()),
                 Avg => double(moments?.mean()?),
                 TimeWeightedAvg => moments.filter(|moments| moments.weight > 0.0).map_or_else(
                     || extent.map(|extent| extent.last.1),
@@ -452,7 +458,7 @@ fn evaluate(
                 Stddev => double(moments?.variance()?.sqrt()),
                 Stdvar => double(moments?.variance()?),
                 Unique => Some(Number::Int(moments?.unique.as_ref()?.count() as i64)),
-                Quantile(q) => double(moments?.histogram.as_ref()?.quantile(q)?),
+                Quantile(q) => double(quantile(moments?.histogram.as_ref()?, q)?),
                 _ => None,
             }
         }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use phoenix_pdata::view::Temporality;
+
 use crate::accumulator::Needs;
-use crate::config::{Function, PartialWindows, Rule, WindowKind};
+use crate::config::{Function, Over, PartialWindows, Rule, TemporalityChoice, WindowKind};
 use crate::emission::Naming;
 use crate::glob::Glob;
 use crate::kind::{Form, KINDS, Kind};
@@ -76,12 +78,12 @@ impl Shape {
             shape.needs[usize::from(kind.number())] = Needs {
                 moments: has(|function| {
                     use Function::*;
-                    matches!(function, Avg | Stddev | Stdvar | Unique | Histogram | Quantile(_))
+                    matches!(function, Avg | SumSamples | Stddev | Stdvar | Unique | Histogram | Quantile(_))
                 }),
                 histogram: has(|function| matches!(function, Function::Histogram | Function::Quantile(_))),
                 unique: has(|function| *function == Function::Unique),
                 time_weighted: has(|function| *function == Function::TimeWeightedAvg),
-                rates: has(|function| matches!(function, Function::RateSum | Function::RateAvg)),
+                members: shape.has_members(kind, outputs.iter().map(|(function, _)| *function)),
                 shadow: has(|function| matches!(function, Function::Unique | Function::Quantile(_))),
             };
             shape.outputs[usize::from(kind.number())] = outputs;
@@ -103,13 +105,37 @@ impl Shape {
                 }
             }
         }
-        let form = |function| Some((function, kind.form(function, overlaps)?));
+        let is_cumulative = self.rule.temporality == TemporalityChoice::Cumulative;
+        let form = |function| {
+            let form = match kind.form(function, overlaps)? {
+                // Of values of gauges nothing came that would say how it relates in time.
+                Form::Exponential(_) if kind == Kind::Gauge && is_cumulative => {
+                    Form::Exponential(Temporality::Cumulative)
+                }
+                form => form,
+            };
+            Some((function, form))
+        };
         functions.into_iter().filter_map(form).collect()
     }
 
-    /// Whether each stream counts by itself.
-    pub(crate) fn has_rates(&self) -> bool {
-        self.needs.iter().any(|needs| needs.rates)
+    /// Whether windows know what each stream did in them: what is asked for is about how fast each grew, or windows are put
+    /// together of others and it is about each stream once.
+    fn has_members(&self, kind: Kind, mut functions: impl Iterator<Item = Function>) -> bool {
+        let is_put_together = self.parts > 1 || !self.tiers.is_empty() || self.gap > 0;
+        let levels = matches!(kind, Kind::Gauge | Kind::UpDownCounter) && !self.carries(kind);
+        functions.any(|function| match function {
+            Function::RateSum | Function::RateAvg => true,
+            Function::Series => is_put_together,
+            Function::Sum => is_put_together && levels,
+            Function::Avg => is_put_together && levels && self.rule.over == Over::Series,
+            _ => false,
+        })
+    }
+
+    /// Whether each stream counts by itself in windows of some kind.
+    pub(crate) fn counts_members(&self) -> bool {
+        self.needs.iter().any(|needs| needs.members)
     }
 
     /// Whether windows end when their series does.

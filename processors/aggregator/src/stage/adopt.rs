@@ -240,7 +240,7 @@ impl Aggregator {
 
     pub(crate) fn begin_checkpoint(&mut self) {
         // A window that is being closed is no state that could go on elsewhere.
-        let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| self.closing.is_none()) else { return };
+        let Some(checkpoint) = self.checkpoint.clone().filter(|_| self.closing.is_none()) else { return };
         let (capture, request) = (Capture::begin(self), self.request());
         self.capturing = Some(Capturing { capture, writing: checkpoint.begin(), request });
     }
@@ -249,7 +249,7 @@ impl Aggregator {
     /// it is of one moment.
     pub(super) fn capture(&mut self, portion: usize) -> bool {
         let Some(mut capturing) = self.capturing.take() else { return true };
-        let done = capturing.capture.go_on(self, portion);
+        let done = self.collect(&mut capturing.capture, portion);
         if let Some(part) = capturing.capture.full_part() {
             capturing.writing.push(part);
         }
@@ -260,6 +260,15 @@ impl Aggregator {
         let (writing, then) = self.finished(capturing);
         writing.finish(then);
         true
+    }
+
+    /// Collects more of the state. True at the end.
+    pub(crate) fn collect(&mut self, capture: &mut Capture, portion: usize) -> bool {
+        let replicas = self.replicas.as_mut();
+        let saved = replicas.is_none_or(|replicas| {
+            replicas.save(portion, |cluster, standby| capture.standby(cluster, standby))
+        });
+        saved && capture.go_on(self, portion)
     }
 
     /// The last part is handed over: what is left to do once it is written.
@@ -298,7 +307,7 @@ impl Aggregator {
         self.capturing = None;
         self.begin_checkpoint();
         let Some(mut capturing) = self.capturing.take() else { return };
-        while !capturing.capture.go_on(self, 1024) {
+        while !self.collect(&mut capturing.capture, 1024) {
             if let Some(part) = capturing.capture.full_part() {
                 capturing.writing.push(part);
             }

@@ -52,7 +52,7 @@ impl Aggregator {
             Role::Waits => {
                 let (timeout, resource) = (replicas.timeout, origin.resource_id);
                 if let Some(stream) = self.streams.key(slot) {
-                    replicas.keep(cluster, Standby { replica, stream, resource, sample });
+                    replicas.keep(cluster, Standby { number: 0, replica, stream, resource, sample });
                 }
                 // Windows wait for who takes over.
                 self.watermark.hold(partition, time, timeout, now.monotonic);

@@ -45,7 +45,7 @@ impl Aggregator {
         let pace = pace_of(first)?;
         if meaning == Meaning::Levels
             || others.is_empty()
-            || targets.iter().any(|target| self.plans[usize::from(target.plan)].shape.has_rates())
+            || targets.iter().any(|target| self.plans[usize::from(target.plan)].shape.counts_members())
             || others.iter().any(|other| pace_of(other) != Some(pace))
         {
             return None;

@@ -109,7 +109,8 @@ impl Aggregator {
     fn close_streams(&mut self, closing: &mut Closing, mut next: usize, portion: &mut usize) -> bool {
         let mut events = Events::default();
         let holds = self.plans.iter().any(|plan| plan.next_end == closing.end);
-        let idle_before = self.watermark.current().saturating_sub(self.settings.staleness);
+        // As of the end of the window, however far the watermark has jumped behind it.
+        let idle_before = self.watermark.current().min(closing.end).saturating_sub(self.settings.staleness);
         while let Some(slot) = self.streams.place(next) {
             if *portion == 0 {
                 closing.phase = Phase::Streams { next };
@@ -236,7 +237,10 @@ impl Aggregator {
         const ALLOCATED: usize = 14;
         let bytes = |series: &Series| series.bytes() + PLACE + ALLOCATED;
         let series = self.plans.iter().map(|plan| sampled(&plan.table, bytes));
-        let stream = |stream: &Stream| size_of::<Stream>() + PLACE + stream.targets.heap_bytes();
+        let stream = |stream: &Stream| {
+            let values = stream.last.value.heap_bytes() + stream.waiting.heap_bytes();
+            size_of::<Stream>() + PLACE + stream.targets.heap_bytes() + values
+        };
         let routes = sampled(&self.routes, |route| route.bytes() + PLACE);
         let standby = self.replicas.as_ref().map_or(0, |replicas| replicas.bytes());
         series.sum::<usize>() + sampled(&self.streams, stream) + routes + self.shortcuts.memory() + standby

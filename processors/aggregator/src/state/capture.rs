@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 
 use phoenix_pdata::write::{put_fixed64, put_message, put_uint};
-use phoenix_series::{Slot, Table};
+use phoenix_series::{Fingerprint, Slot, Table};
 
 use super::{
-    BEGUN, CURRENT, HEAD, HORIZON, LEAD, NEWEST, PLAN, REQUEST, ROUTE, SEED, SERIES, STREAM, STREAMS,
-    put_head, put_lead, put_plan, put_route, put_series, put_stream,
+    BEGUN, CLOCK, CURRENT, HEAD, HORIZON, LEAD, NEWEST, PLAN, REQUEST, ROUTE, SEED, SERIES, STANDBY, STREAM,
+    STREAMS, put_clock, put_head, put_lead, put_plan, put_route, put_series, put_standby, put_stream,
 };
+use crate::replicas::{Replicas, Standby};
 use crate::route::Route;
 use crate::series::Series;
 use crate::stage::Aggregator;
@@ -58,7 +59,8 @@ impl Written {
 
 impl Capture {
     /// The moment whose state is collected.
-    pub(crate) fn begin(aggregator: &Aggregator) -> Capture {
+    pub(crate) fn begin(aggregator: &mut Aggregator) -> Capture {
+        aggregator.replicas.iter_mut().for_each(Replicas::begin_saving);
         let mut out = Vec::with_capacity(PART);
         put_fixed64(&mut out, SEED, aggregator.seed);
         put_fixed64(&mut out, HORIZON, aggregator.horizon);
@@ -69,6 +71,9 @@ impl Capture {
         put_uint(&mut out, STREAMS, aggregator.streams.len() as u64);
         for lead in aggregator.replicas.iter().flat_map(|replicas| replicas.leads()) {
             put_message(&mut out, LEAD, |out| put_lead(out, lead));
+        }
+        for (resource, newest) in aggregator.watermark.clocks() {
+            put_message(&mut out, CLOCK, |out| put_clock(out, resource, newest));
         }
         for plan in &aggregator.plans {
             put_message(&mut out, PLAN, |out| put_plan(out, plan));
@@ -82,6 +87,11 @@ impl Capture {
             table: 0,
             next: 0,
         }
+    }
+
+    /// Writes a data point that waits.
+    pub(crate) fn standby(&mut self, cluster: Fingerprint, standby: &Standby) {
+        put_message(&mut self.out, STANDBY, |out| put_standby(out, cluster, standby));
     }
 
     /// Writes a stream, if it was there and is not written.

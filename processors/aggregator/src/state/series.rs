@@ -10,8 +10,7 @@ use phoenix_series::{Fingerprint, Slot};
 use super::values::{put_accumulator, put_window, read_accumulator, read_window};
 use super::{Read, put_key, put_place, read_key};
 use crate::examples::{Chosen, Example, Examples};
-use crate::rates::Rate;
-use crate::series::{Head, More, Series, Shown};
+use crate::series::{Head, More, Series, Session, Shown};
 
 pub(super) fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Fingerprint, series: &Series) {
     put_place(out, plan, slot);
@@ -27,14 +26,9 @@ pub(super) fn put_series(out: &mut Vec<u8>, plan: usize, slot: Slot, key: Finger
     let Some(more) = &series.more else { return };
     more.tiers.iter().for_each(|window| put_message(out, 8, |out| put_window(out, window)));
     more.parts.iter().for_each(|window| put_message(out, 9, |out| put_window(out, window)));
-    more.sessions.iter().for_each(|window| put_message(out, 10, |out| put_window(out, window)));
-    for (stream, rate) in more.rates.iter().flat_map(|rates| &rates.0) {
-        put_message(out, 16, |out| {
-            put_fixed64(out, 1, *stream);
-            put_fixed64(out, 2, rate.since);
-            put_fixed64(out, 3, rate.last);
-            put_fixed64(out, 4, rate.increase.to_bits());
-        });
+    for session in &more.sessions {
+        put_message(out, 10, |out| put_window(out, &session.window));
+        put_fixed64(out, 17, session.earliest);
     }
     if let Some(examples) = &more.examples {
         put_examples(out, examples);
@@ -77,18 +71,15 @@ pub(super) fn read_series(
                 tier += 1;
             }
             (9, Some(more)) => more.parts.push_back(read_window(field.body)?),
-            (10, Some(more)) => more.sessions.push(read_window(field.body)?),
+            (10, Some(more)) => {
+                let window = read_window(field.body)?;
+                more.sessions.push(Session { earliest: window.first.saturating_add(1), window });
+            }
+            (17, Some(more)) => more.sessions.last_mut()?.earliest = field.scalar,
             (14, _) => {
                 let mut fields = Fields::new(field.body);
                 let (end, window) = (fields.next()?.scalar, read_window(fields.next()?.body)?);
                 series.more.get_or_insert_default().corrections.push((end, window));
-            }
-            (16, _) => {
-                let mut fields = Fields::new(field.body);
-                let mut next = || Some(fields.next()?.scalar);
-                let (stream, since, last, increase) = (next()?, next()?, next()?, f64::from_bits(next()?));
-                let rates = series.more.get_or_insert_default().rates.get_or_insert_default();
-                rates.0.insert(stream, Rate { since, last, increase });
             }
             (15, _) => read_example(field.body, series.more.get_or_insert_default())?,
             (13, Some(more)) => {

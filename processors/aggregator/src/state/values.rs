@@ -7,6 +7,7 @@ use phoenix_series::{Buckets, Distinct, Explicit, Exponential, Place, Total};
 
 use super::Read;
 use crate::accumulator::{Accumulator, Extent, Level, Moments, Unique};
+use crate::members::{Member, Says};
 use crate::series::Window;
 use crate::value::{Sample, Summary, Value};
 
@@ -162,6 +163,38 @@ pub(super) fn put_window(out: &mut Vec<u8>, window: &Window) {
     put_fixed64(out, 3, window.first);
     put_fixed64(out, 4, window.last);
     put_message(out, 5, |out| put_accumulator(out, &window.accumulator));
+    for (stream, member) in window.members.iter().flat_map(|members| &members.0) {
+        put_message(out, 6, |out| put_member(out, *stream, member));
+    }
+}
+
+fn put_member(out: &mut Vec<u8>, stream: u64, member: &Member) {
+    put_fixed64(out, 1, stream);
+    put_fixed64(out, 2, member.since);
+    put_fixed64(out, 3, member.last);
+    match member.says {
+        Says::Increase(increase) => put_double(out, 4, increase),
+        Says::Level(value) => put_message(out, 5, |out| put_number(out, value)),
+        Says::Ended { counts } => put_uint(out, 6, u64::from(counts)),
+    }
+}
+
+fn read_member(body: &[u8]) -> Read<(u64, Member)> {
+    let (mut stream, mut since, mut last, mut says) = (0, 0, 0, None);
+    for field in Fields::new(body) {
+        match field.number() {
+            1 => stream = field.scalar,
+            2 => since = field.scalar,
+            3 => last = field.scalar,
+            4 => says = Some(Says::Increase(double(&field))),
+            5 => says = Some(Says::Level(read_number(field.body)?)),
+            6 => says = Some(Says::Ended { counts: field.scalar != 0 }),
+            _ => {}
+        }
+    }
+    // Zero may be left out on the wire.
+    let says = says.unwrap_or(Says::Ended { counts: false });
+    Some((stream, Member { since, last, says }))
 }
 
 pub(super) fn read_window(body: &[u8]) -> Read<Window> {
@@ -173,6 +206,10 @@ pub(super) fn read_window(body: &[u8]) -> Read<Window> {
             3 => window.first = field.scalar,
             4 => window.last = field.scalar,
             5 => window.accumulator = read_accumulator(field.body)?,
+            6 => {
+                let (stream, member) = read_member(field.body)?;
+                window.members.get_or_insert_default().0.insert(stream, member);
+            }
             _ => {}
         }
     }

@@ -7,7 +7,7 @@ use super::*;
 const HA: &str = r#""ha": {"cluster": "team"}, "watermark": {"out_of_order": "5s"}"#;
 
 /// A request of one replica, which its resource or its data points name.
-fn of_replica(replica: &str, on_points: bool, points: &[In]) -> Batch {
+pub(super) fn of_replica(replica: &str, on_points: bool, points: &[In]) -> Batch {
     let mut out = Vec::new();
     for point in points {
         put_message(&mut out, 1, |out| {
@@ -209,15 +209,40 @@ fn who_leads_lasts_over_a_restart() {
     assert_eq!(total(&second.drain()), 3);
 }
 
-/// When a replica is silent: from a step on, for so many.
-type Silence = (usize, usize);
+#[test]
+fn windows_wait_for_what_waits_over_a_restart() {
+    let settings = rule(
+        r#""outputs": ["increase"], "match": {"kinds": ["counter"]}"#,
+        r#""ha": {"cluster": "team", "failover_timeout": "50s"}, "watermark": {"out_of_order": "5s"}"#,
+    );
+    let mut tested = Bare::new(&settings, &place());
+    for time in (10..=160_u64).step_by(10) {
+        if time == 80 {
+            let state = tested.aggregator.write_state();
+            let mut next = Bare::new(&settings, &place());
+            next.aggregator.restore_from(&state, tested.now);
+            tested = next;
+        }
+        // Another resource goes on and would close the windows.
+        tested.send(&[point("q", CUMULATIVE, 0, time, 0)]);
+        if time <= 40 {
+            tested.send_as("a", &[point("p", DELTA, time - 10, time, 10)]);
+        }
+        tested.send_as("b", &[point("p", DELTA, time - 10, time, 10)]);
+    }
+    let of_p: Vec<_> = tested.take().into_iter().filter(|out| out.labels.contains("pod=p")).collect();
+    assert_eq!(values(&of_p), [(60.0, Value::Int(60)), (120.0, Value::Int(60))]);
+}
 
-fn silences() -> impl Strategy<Value = Vec<Silence>> {
+/// When a replica is silent: from a step on, for so many.
+pub(super) type Silence = (usize, usize);
+
+pub(super) fn silences() -> impl Strategy<Value = Vec<Silence>> {
     prop::collection::vec((0usize..120, 1usize..25), 0..4)
 }
 
 /// What counts, from whole histories: the data points of one replica after the other, each up to where the next one takes over.
-fn counted(sent: &[(&'static str, In)], timeout: u64) -> Vec<In> {
+pub(super) fn counted(sent: &[(&'static str, In)], timeout: u64) -> Vec<In> {
     let Some((first, _)) = sent.first() else { return Vec::new() };
     let (mut leader, mut last, mut counted) = (*first, 0, Vec::new());
     for (index, (replica, point)) in sent.iter().enumerate() {
@@ -233,6 +258,55 @@ fn counted(sent: &[(&'static str, In)], timeout: u64) -> Vec<In> {
     counted
 }
 
+/// What a counter came to.
+fn grown(growth: &[i64], until: u64) -> i64 {
+    (0..until).map(|second| growth[second as usize % growth.len()]).sum()
+}
+
+/// What two replicas send that look at one counter: a at full tens of seconds, b three seconds later where it is cumulative.
+pub(super) fn sent_by_two(
+    silent_a: &[Silence],
+    silent_b: &[Silence],
+    growth: &[i64],
+    cumulative: bool,
+) -> Vec<(&'static str, In)> {
+    let of = if cumulative { CUMULATIVE } else { DELTA };
+    let speaks = |silences: &[Silence], step: usize| {
+        silences.iter().all(|(from, steps)| !(*from..from + steps).contains(&step))
+    };
+    let grown = |until: u64| grown(growth, until);
+    let mut sent: Vec<(&'static str, In)> = Vec::new();
+    for step in 1..120_usize {
+        for (replica, silences, after) in [("a", silent_a, 0), ("b", silent_b, 3)] {
+            if speaks(silences, step) {
+                let time = 100 + step as u64 * 10 + if cumulative { after } else { 0 };
+                let (start, value) = match cumulative {
+                    true => (100, grown(time)),
+                    false => (time - 10, grown(time) - grown(time - 10)),
+                };
+                sent.push((replica, point("p", of, start, time, value)));
+            }
+        }
+    }
+    sent
+}
+
+/// What data points that count add to the windows that they are in.
+pub(super) fn windows_of(counted: &[In], cumulative: bool) -> BTreeMap<u64, i64> {
+    let mut windows: BTreeMap<u64, i64> = BTreeMap::new();
+    let mut before: Option<&In> = None;
+    for point in counted {
+        let value = |point: &In| if let Says::Int(value) = point.says { value } else { 0 };
+        let increment = match before.filter(|_| cumulative) {
+            Some(before) => value(point) - value(before),
+            None => value(point),
+        };
+        *windows.entry(point.time.div_ceil(20) * 20).or_default() += increment;
+        before = Some(point);
+    }
+    windows
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -245,25 +319,8 @@ proptest! {
         swaps in prop::collection::vec(prop::bool::weighted(0.1), 1..30),
         cumulative in any::<bool>(),
     ) {
-        let of = if cumulative { CUMULATIVE } else { DELTA };
-        // Both look at one counter: a at full tens of seconds, b three seconds later where it is cumulative.
-        let grown = |until: u64| (0..until).map(|second| growth[second as usize % growth.len()]).sum::<i64>();
-        let speaks = |silences: &[Silence], step: usize| {
-            silences.iter().all(|(from, steps)| !(*from..from + steps).contains(&step))
-        };
-        let mut sent: Vec<(&'static str, In)> = Vec::new();
-        for step in 1..120_usize {
-            for (replica, silences, after) in [("a", &silent_a, 0), ("b", &silent_b, 3)] {
-                if speaks(silences, step) {
-                    let time = 100 + step as u64 * 10 + if cumulative { after } else { 0 };
-                    let (start, value) = match cumulative {
-                        true => (100, grown(time)),
-                        false => (time - 10, grown(time) - grown(time - 10)),
-                    };
-                    sent.push((replica, point("p", of, start, time, value)));
-                }
-            }
-        }
+        let grown = |until: u64| grown(&growth, until);
+        let sent = sent_by_two(&silent_a, &silent_b, &growth, cumulative);
         let expected = counted(&sent, 30);
         prop_assume!(!expected.is_empty());
         let place = place();
@@ -280,8 +337,13 @@ proptest! {
             tested.send_as(replica, &points);
             if swaps[turn % swaps.len()] {
                 let mut next = Bare::new(&settings, &place);
-                next.aggregator.adopt_from(&mut tested.aggregator);
-                next.tick();
+                if turn % 2 == 0 {
+                    next.aggregator.adopt_from(&mut tested.aggregator);
+                    next.tick();
+                } else {
+                    let state = tested.aggregator.write_state();
+                    next.aggregator.restore_from(&state, tested.now);
+                }
                 next.found.extend(tested.take());
                 tested = next;
             }
@@ -290,17 +352,7 @@ proptest! {
         }
         let mut found = tested.take();
         found.extend(tested.drain());
-        let mut windows: BTreeMap<u64, i64> = BTreeMap::new();
-        let mut before: Option<&In> = None;
-        for point in &expected {
-            let value = |point: &In| if let Says::Int(value) = point.says { value } else { 0 };
-            let increment = match before.filter(|_| cumulative) {
-                Some(before) => value(point) - value(before),
-                None => value(point),
-            };
-            *windows.entry(point.time.div_ceil(20) * 20).or_default() += increment;
-            before = Some(point);
-        }
+        let mut windows = windows_of(&expected, cumulative);
         let mut let_out: BTreeMap<u64, i64> = BTreeMap::new();
         for out in &found {
             *let_out.entry((out.time as u64).div_ceil(20) * 20).or_default() += total(std::slice::from_ref(out));

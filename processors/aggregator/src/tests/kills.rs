@@ -10,6 +10,7 @@ use phoenix_storage::Options;
 use phoenix_storage::disk::simulated::{Fault, SimulatedDisk};
 use proptest::prelude::*;
 
+use super::ha::{counted, of_replica, sent_by_two, silences, windows_of};
 use super::properties::{PODS, model, named, settings_with, shuffle, stories, tell, window_of};
 use super::*;
 
@@ -75,8 +76,12 @@ impl Life {
     }
 
     fn send(&mut self, points: &[In]) -> AckWait {
+        self.send_batch(request(points))
+    }
+
+    fn send_batch(&mut self, batch: Batch) -> AckWait {
         let (ack, wait) = Ack::pair();
-        let fragment = Fragment { batch: request(points), ack };
+        let fragment = Fragment { batch, ack };
         self.bare().call(|aggregator, now, out| aggregator.ingest(fragment, now, out));
         wait
     }
@@ -184,6 +189,63 @@ proptest! {
         let total: i64 = windows.iter().filter(|((name, _), _)| name == "counter").map(|(_, value)| *value).sum();
         prop_assert_eq!(books.taken.value(), Number::Int(total));
         prop_assert_eq!(books.let_out.value(), Number::Int(total));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// What a replica sent that did not count was answered as well: it must be there when it takes over, whenever the
+    /// collector was killed in between, and whether that is in a checkpoint or in the journal.
+    #[test]
+    fn what_waits_of_a_replica_lasts_however_it_is_killed(
+        silent_a in silences(),
+        silent_b in silences(),
+        growth in prop::collection::vec(0i64..20, 1..30),
+        cuts in prop::collection::vec(1usize..6, 1..30),
+        steps in prop::collection::vec(0u8..8, 1..40),
+        cumulative in any::<bool>(),
+    ) {
+        let sent = sent_by_two(&silent_a, &silent_b, &growth, cumulative);
+        let mut expected = windows_of(&counted(&sent, 30), cumulative);
+        prop_assume!(!expected.is_empty());
+        let settings = rule(
+            r#""interval": "20s", "by": [], "outputs": ["increase"]"#,
+            r#""ha": {"cluster": "team"}, "watermark": {"out_of_order": "5s"}, "flush_on_shutdown": true, "first_sample": "count", "storage": "file_storage", "durable": true"#,
+        );
+        let mut life = Life::new(settings);
+        let mut windows = BTreeMap::new();
+        let (mut rest, mut turn) = (sent.as_slice(), 0);
+        while let Some((replica, _)) = rest.first() {
+            let most = cuts[turn % cuts.len()];
+            let count = rest.iter().take(most).take_while(|(other, _)| other == replica).count();
+            let points: Vec<In> = rest[..count].iter().map(|(_, point)| point.clone()).collect();
+            answer(life.send_batch(of_replica(replica, true, &points))).expect("taken");
+            match steps[turn % steps.len()] {
+                0 => note(&mut windows, life.kill(&mut |_| 0)),
+                1 => life.bare().aggregator.begin_checkpoint(),
+                2 => life.bare().aggregator.write_checkpoint(),
+                3 => life.bare().tick(),
+                4 => life.swap(),
+                _ => {}
+            }
+            rest = &rest[count..];
+            turn += 1;
+        }
+        let bare = life.bare();
+        for _ in 0..1000 {
+            bare.tick();
+        }
+        bare.aggregator.portion = usize::MAX;
+        let found = bare.drain();
+        note(&mut windows, found);
+        let mut found: BTreeMap<u64, i64> = BTreeMap::new();
+        for ((_, end), value) in windows {
+            *found.entry(end).or_default() += value;
+        }
+        expected.retain(|_, value| *value != 0);
+        found.retain(|_, value| *value != 0);
+        prop_assert_eq!(found, expected);
     }
 }
 

@@ -11,6 +11,30 @@ fn with_checkpoint(settings: &str, directory: &std::path::Path, others: &str) ->
 }
 
 #[test]
+fn who_is_behind_is_not_late_for_a_restart() {
+    let settings =
+        rule(r#""outputs": ["increase"], "by": ["pod"]"#, r#""watermark": {"out_of_order": "5s"}"#);
+    let mut first = Bare::new(&settings, &place());
+    first.send(&[point("slow", DELTA, 0, 10, 1), point("fast", DELTA, 0, 10, 1)]);
+    first.send(&[point("fast", DELTA, 10, 100, 1)]);
+    let state = first.aggregator.write_state();
+    let mut second = Bare::new(&settings, &place());
+    second.aggregator.restore_from(&state, second.now);
+    second.send(&[point("fast", DELTA, 100, 130, 1)]);
+    assert_eq!(second.take(), [], "the slow one holds the window, as before");
+    second.send(&[point("slow", DELTA, 10, 30, 2)]);
+    second.send(&[point("slow", DELTA, 30, 130, 4)]);
+    let found: Vec<_> = second.take().into_iter().filter(|out| out.labels.contains("slow")).collect();
+    assert_eq!(values(&found)[0], (60.0, Value::Int(3)));
+    // One that does not come again holds nobody for longer than without a restart.
+    let mut third = Bare::new(&settings, &place());
+    third.aggregator.restore_from(&state, third.now);
+    third.now.monotonic += Duration::from_secs(31);
+    third.send(&[point("fast", DELTA, 100, 130, 1)]);
+    assert!(!third.take().is_empty());
+}
+
+#[test]
 fn a_restart_goes_on_as_if_nothing_had_happened() {
     let kinds = [CUMULATIVE, DELTA, Of::Gauge, Of::UpDown];
     let all = r#""by": ["pod"], "outputs": ["sum", "total", "avg", "max", "last", "unique", "p50", "count"], "name": "{name}.{output}", "tiers": [{"interval": "2m"}]"#;

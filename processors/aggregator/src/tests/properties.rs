@@ -20,6 +20,17 @@ pub(super) struct Story {
     knows_start: bool,
 }
 
+impl Story {
+    pub(super) fn is_delta(&self) -> bool {
+        self.of == DELTA
+    }
+
+    /// The same points, of a metric of another kind.
+    pub(super) fn told_as(&self, of: Of) -> Story {
+        Story { of, ..self.clone() }
+    }
+}
+
 pub(super) fn stories() -> impl Strategy<Value = Vec<Story>> {
     let of = prop_oneof![Just(CUMULATIVE), Just(DELTA), Just(Of::UpDown), Just(Of::Gauge)];
     let points = prop::collection::vec((1u64..9, 0i64..100, prop::bool::weighted(0.1)), 1..25);

@@ -84,6 +84,23 @@ fn functions_of_counters_and_histograms() {
 }
 
 #[test]
+fn a_histogram_of_gauges_goes_on_where_it_is_to_be_cumulative() {
+    let settings = rule(r#""outputs": ["histogram"], "temporality": "cumulative", "name": "h""#, NO_WAIT);
+    let mut tested = Bare::new(&settings, &place());
+    tested.send(&[point("a", Of::Gauge, None, 10, 1), point("a", Of::Gauge, None, 20, 1)]);
+    let state = tested.aggregator.write_state();
+    let mut next = Bare::new(&settings, &place());
+    next.aggregator.restore_from(&state, tested.now);
+    next.send(&[point("a", Of::Gauge, None, 70, 1), point("a", Of::Gauge, None, 130, 1)]);
+    let found: Vec<_> =
+        next.take().into_iter().map(|out| (out.kind, out.time, out.start, out.value)).collect();
+    let Value::Exponential(_, _, _, first) = found[0].3 else { panic!("{found:?}") };
+    let Value::Exponential(_, _, _, second) = found[1].3 else { panic!("{found:?}") };
+    assert_eq!((first, second), (2, 3), "all since the start");
+    assert!(found.iter().all(|(kind, _, start, _)| *kind == "cumulative" && *start < 10.0), "{found:?}");
+}
+
+#[test]
 fn gauges_without_a_function_pass_where_attributes_go() {
     let mut tested = Tested::new(&rule("\"without\": [\"pod\"]", NO_WAIT));
     let passed = tested.send(&[point("a", Of::Gauge, None, 10, 5), point("a", DELTA, 0, 10, 1)]);

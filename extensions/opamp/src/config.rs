@@ -66,7 +66,7 @@ pub struct LongPollServer {
     pub tls: TlsClientSettings,
     /// What is sent with each request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    /// The extension that adds credentials to each request; it must be named in `service::extensions` too.
     #[described(names = Capability::ClientAuth)]
     pub auth: String,
     /// How long a request waits at the server; what is between cuts off later than this.
@@ -95,7 +95,7 @@ pub struct WebSocketServer {
     pub tls: TlsClientSettings,
     /// What is sent with the request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    /// The extension that adds credentials to each request; it must be named in `service::extensions` too.
     #[described(names = Capability::ClientAuth)]
     pub auth: String,
 }
@@ -110,7 +110,7 @@ pub struct HttpServer {
     pub tls: TlsClientSettings,
     /// What is sent with each request, for example `Authorization`.
     pub headers: OpaqueMap,
-    /// The extension that adds credentials to each request; it must be named before this one in `service::extensions`.
+    /// The extension that adds credentials to each request; it must be named in `service::extensions` too.
     #[described(names = Capability::ClientAuth)]
     pub auth: String,
     /// How often to ask.

@@ -182,9 +182,7 @@ fn authenticator(id: &str, host: &Host) -> Result<Option<Arc<Slot<dyn ClientAuth
     }
     let id = ComponentId::parse(id).map_err(StartError::because)?;
     let found = host.capabilities.client_auth(&id);
-    found
-        .map(Some)
-        .map_err(|error| StartError::new(format!("server auth: {error}; name it before this extension")))
+    found.map(Some).map_err(|error| StartError::new(format!("server auth: {error}")))
 }
 
 impl Extension for Opamp {

@@ -9,11 +9,9 @@ use phoenix_config::{
     Config, EnvProvider, Missing, Node, Problems, Provider, ProviderError, Resolved, Resolver, Retrieved,
     Secrets, Severity, Value, YamlProvider,
 };
-use phoenix_engine::Plan;
 
 use crate::agent_provider;
-use crate::load::TextProvider;
-use crate::service_telemetry::ServiceTelemetry;
+use crate::load::{TextProvider, plan};
 
 /// A text of a configuration, under a name for diagnostics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +128,7 @@ pub fn check(texts: &[Text], registry: &Registry) -> Checked {
         Err(problems) => return Checked { findings: findings(&problems), ..Checked::default() },
     };
     let config = Config::read(&root, registry, &mut problems);
-    ServiceTelemetry::read(&config, &mut problems);
-    Plan::new(&config, registry, &mut problems);
+    plan(&config, registry, &mut problems);
     let mut origins = Vec::new();
     collect_origins(&root, String::new(), &mut origins);
     Checked {
@@ -162,13 +159,13 @@ fn collect_origins(node: &Node, key: String, origins: &mut Vec<Origin>) {
 /// What changes for a collector that runs `old` and is given `new`; none where one of them cannot be run as far as is
 /// known here.
 pub fn compare(old: &[Text], new: &[Text], registry: &Registry) -> Option<Changes> {
-    let plan = |texts: &[Text]| {
+    let read = |texts: &[Text]| {
         let Resolved { root, mut problems } = resolve(texts).ok()?;
         let config = Config::read(&root, registry, &mut problems);
-        let telemetry = ServiceTelemetry::read(&config, &mut problems);
-        Some((Plan::new(&config, registry, &mut problems)?, telemetry))
+        let (telemetry, plan) = plan(&config, registry, &mut problems);
+        Some((plan?, telemetry))
     };
-    let ((old, old_telemetry), (new, telemetry)) = (plan(old)?, plan(new)?);
+    let ((old, old_telemetry), (new, telemetry)) = (read(old)?, read(new)?);
     let mut changes = new.changes_from(Some(&old), registry);
     changes.telemetry_changed = old_telemetry != telemetry;
     Some(changes)

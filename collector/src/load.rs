@@ -152,13 +152,26 @@ pub(crate) fn load_by_steps(
     between();
     let config = read(&request.sources, &root, registry, &mut problems);
     between();
-    let telemetry = ServiceTelemetry::read(&config, &mut problems);
-    let plan = Plan::new(&config, registry, &mut problems);
+    let (telemetry, plan) = plan(&config, registry, &mut problems);
     examine(&config, registry, &mut problems);
     match plan {
         Some(plan) if !problems.has_errors() => Ok(Loaded { root, plan, telemetry, problems, files }),
         _ => Err(BadConfig(Box::new(problems))),
     }
+}
+
+/// Own telemetry, and the graph if there is no mistake; all mistakes are reported.
+pub(crate) fn plan(
+    config: &Config,
+    registry: &Registry,
+    problems: &mut Problems,
+) -> (ServiceTelemetry, Option<Plan>) {
+    let telemetry = ServiceTelemetry::read(config, problems);
+    let plan = Plan::new(config, registry, problems);
+    if let Some(plan) = &plan {
+        telemetry.check_listeners(config, plan, problems);
+    }
+    (telemetry, plan.filter(|_| !problems.has_errors()))
 }
 
 fn read(sources: &Sources, root: &Node, registry: &Registry, problems: &mut Problems) -> Config {
@@ -184,8 +197,7 @@ pub(crate) fn check(sources: &Sources, registry: &Registry) -> Result<(Config, P
     let missing = if sources.strict_env { Missing::Error } else { Missing::Open };
     let (phoenix_config::Resolved { root, mut problems }, _) = resolve(&Request::of(sources), missing)?;
     let config = read(sources, &root, registry, &mut problems);
-    ServiceTelemetry::read(&config, &mut problems);
-    Plan::new(&config, registry, &mut problems);
+    plan(&config, registry, &mut problems);
     examine(&config, registry, &mut problems);
     if problems.has_errors() { Err(BadConfig(Box::new(problems))) } else { Ok((config, problems)) }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use phoenix_component::{BuildInfo, Host};
 use phoenix_config::{Config, Described as _, Key, KeyPath, Location, Node, Problems, Section, Shape};
+use phoenix_engine::Plan;
 use phoenix_telemetry::Resource;
 use phoenix_telemetry::logs::{OutputError, RecordSink, logs_request};
 use phoenix_telemetry::traces::{SpanSink, TracerOptions, traces_request};
@@ -65,6 +66,23 @@ pub(crate) enum TelemetryError {
 }
 
 impl ServiceTelemetry {
+    /// Reports components that listen where own metrics are served.
+    pub(crate) fn check_listeners(&self, config: &Config, plan: &Plan, problems: &mut Problems) {
+        for reader in &self.metrics.readers {
+            let ReaderPlan::Prometheus { endpoint, .. } = reader else { continue };
+            let Some(listener) = plan.listener_at(endpoint) else { continue };
+            if let Some(component) = config.component(listener.kind, &listener.id) {
+                let mut found = component.problems();
+                found.error_with_help(
+                    &listener.key,
+                    format!("{endpoint} is where own metrics are served"),
+                    "give one of them another port; that of own metrics is in `service::telemetry::metrics::readers`",
+                );
+                problems.absorb(found);
+            }
+        }
+    }
+
     /// Reads the section; what is there and has no effect yet is a warning.
     pub(crate) fn read(config: &Config, problems: &mut Problems) -> ServiceTelemetry {
         let section = &config.service().telemetry;

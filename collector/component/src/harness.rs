@@ -2,6 +2,7 @@
 //!
 //! They belong to tests, and live here so that every component uses the same ones.
 
+pub mod collector;
 pub mod golden;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! A configuration as the graph that it describes, checked as far as that is possible without making
 //! anything: every component parsed, every signal supported, every connector used on both sides, every extension that is named
-//! there, no cycle.
+//! there, no address listened at twice, no cycle.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,6 +8,7 @@ use phoenix_component::factory::{Descriptor, Registry, SharedSettings};
 use phoenix_config::{ComponentId, Config, Kind, Pipeline, PipelineId, Problems};
 use phoenix_pdata::Signal;
 
+use crate::listeners::{self, Listener};
 use crate::references;
 
 /// A checked graph, ready to be built. The default is a graph without anything.
@@ -18,6 +19,8 @@ pub struct Plan {
     /// Extensions, those that others name first.
     pub(crate) extensions: Vec<ComponentId>,
     settings: HashMap<(Kind, ComponentId), SharedSettings>,
+    /// Where components listen, by address.
+    listeners: BTreeMap<String, Listener>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +71,19 @@ impl Plan {
             }
         }
         references::check(config, &settings, registry, problems);
+        let listeners = listeners::check(config, &settings, registry, problems);
         let extensions = references::order(config, &settings, registry, problems);
         (complete && !config.service().is_open && !problems.has_errors()).then_some(Plan {
             pipelines,
             extensions,
             settings,
+            listeners,
         })
+    }
+
+    /// Who listens at `endpoint`, if a component does.
+    pub fn listener_at(&self, endpoint: &str) -> Option<&Listener> {
+        self.listeners.get(endpoint)
     }
 
     pub(crate) fn settings(&self, kind: Kind, id: &ComponentId) -> SharedSettings {

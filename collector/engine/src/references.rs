@@ -50,7 +50,7 @@ pub(crate) fn order(
 }
 
 /// Whether the service starts the component.
-fn runs(config: &Config, component: &Component) -> bool {
+pub(crate) fn runs(config: &Config, component: &Component) -> bool {
     let (service, id) = (config.service(), component.id());
     let mut pipelines = service.pipelines.iter();
     match component.kind() {

@@ -134,3 +134,16 @@ fn only_the_binary_uses_components_and_engine() {
         assert!(name == "phoenix-collector" || used.is_none(), "{name} must not use {used:?}");
     }
 }
+
+/// Each test binary links its crate and all that it uses: what takes minutes over the workspace. The collector's suites of
+/// faults and of differences are run by themselves, for hours.
+#[test]
+fn a_crate_has_one_test_binary() {
+    let metadata = MetadataCommand::new().no_deps().exec().expect("metadata");
+    for package in metadata.packages {
+        let tests = package.targets.iter().filter(|target| target.is_test());
+        let names: Vec<_> = tests.map(|target| target.name.as_str()).collect();
+        let most = if *package.name == "phoenix-collector" { 3 } else { 1 };
+        assert!(names.len() <= most, "{} has {names:?}: join them in tests/<name>/main.rs", package.name);
+    }
+}

@@ -2,12 +2,15 @@
 
 pub mod client;
 pub mod cors;
+mod format;
 pub mod server;
 pub mod side;
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, SystemTime};
+
+pub use format::Format;
 
 /// Reads `Retry-After`: seconds, or a date, which is compared with `now`. Dates that have passed and
 /// texts that make no sense are none.

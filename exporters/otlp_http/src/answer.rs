@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::format::Format;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use phoenix_component::{Code, Refusal};
 use phoenix_delivery::PartialSuccess;
 use phoenix_transport::grpc::{parse_rpc_status, retry_delay};
-use phoenix_transport::http::retry_after;
+use phoenix_transport::http::{Format, retry_after};
+
+use crate::format::partial_success;
 
 /// An answer, with as much of its body as was read.
 pub(crate) struct Answer<'a> {
@@ -42,12 +43,12 @@ impl<'a> Answer<'a> {
                 Format::Protobuf => "error parsing protobuf response",
                 Format::Json => "error parsing JSON response",
             };
-            return format
-                .partial_success(&self.body)
+            return partial_success(format, &self.body)
                 .map_err(|_| Refusal::permanent("malformed_response", text));
         }
         let code = code_of(self.status);
-        let details = self.format.map(|format| format.status(self.body.clone())).unwrap_or_default();
+        let details =
+            self.format.map(|format| format.status_to_protobuf(self.body.clone())).unwrap_or_default();
         let text = self.text(url, &details);
         let is_extra = extra_codes.contains(&self.status);
         let retryable = is_extra || matches!(self.status.as_u16(), 429 | 502 | 503 | 504);

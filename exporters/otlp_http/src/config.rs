@@ -1,12 +1,12 @@
 //! Settings, under otelcol's keys and with its defaults.
 
-use crate::format::Format;
 use http::{StatusCode, Uri};
 use phoenix_component::Touch;
 use phoenix_config::{Block, Problems, Settings};
 use phoenix_delivery::{QueueSettings, RetrySettings};
 use phoenix_pdata::Signal;
 use phoenix_transport::endpoint::{Target, http_url};
+use phoenix_transport::http::Format;
 use phoenix_transport::http::client::unix_url;
 use phoenix_transport::settings::validate_http_client;
 use phoenix_transport::{http_client_settings, probe};

@@ -10,6 +10,7 @@ use phoenix_delivery::{Delivered, Delivery, DeliveryContext, DeliverySettings, P
 use phoenix_pdata::{Codings, Signal};
 use phoenix_telemetry::traces::Tracer;
 use phoenix_transport::compression::Compressor;
+use phoenix_transport::http::Format;
 use phoenix_transport::http::client::{self, Client, Destination};
 use phoenix_transport::instrumentation::{HttpKey, HttpMetrics};
 use phoenix_transport::settings::AuthSettings;
@@ -18,7 +19,7 @@ use phoenix_transport::trace;
 use crate::OtlpHttpConfig;
 use crate::answer::Answer;
 use crate::config::parse_url;
-use crate::format::Format;
+use crate::format;
 
 /// Said where no key gives a URL for a signal.
 pub(crate) fn no_url(signal: Signal) -> String {
@@ -107,7 +108,7 @@ impl Push for HttpPush {
         let (begun, bytes) = (self.http.begin(), batch.payload.len() as u64);
         let body = match self.format {
             Format::Protobuf => self.compressor.message(batch.payload),
-            Format::Json => self.format.body(batch.signal, batch.payload, &self.budget).await,
+            Format::Json => format::body(self.format, batch.signal, batch.payload, &self.budget).await,
         };
         let headers = attempt.as_ref().map_or(&self.headers, |(_, headers)| headers);
         let client = batch.client.as_deref();

@@ -1,20 +1,11 @@
 //! Requests in the encoding that was set, and answers in the one that they name.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
 use phoenix_component::Budget;
 use phoenix_delivery::PartialSuccess;
 use phoenix_pdata::{Payload, Signal, json};
-use phoenix_transport::grpc::rpc_status_from_json;
+use phoenix_transport::http::Format;
 use serde::{Deserialize, Deserializer};
-
-/// An encoding of OTLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Protobuf,
-    Json,
-}
 
 /// Larger requests become JSON off the I/O runtimes: that takes about two milliseconds for each MiB.
 const OFFLOAD_BYTES: usize = 256 << 10;
@@ -23,71 +14,41 @@ const OFFLOAD_BYTES: usize = 256 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-impl Format {
-    const fn media_type(self) -> &'static str {
-        match self {
-            Format::Protobuf => "application/x-protobuf",
-            Format::Json => "application/json",
-        }
+/// The body of a request. As JSON it is charged to the reserve: it goes as soon as it is sent.
+pub(crate) async fn body(
+    format: Format,
+    signal: Signal,
+    payload: Payload,
+    budget: &Budget,
+) -> phoenix_transport::Payload {
+    if format == Format::Protobuf {
+        return payload.into_iter().collect();
     }
-
-    pub(crate) fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(self.media_type())
+    let budget = budget.clone();
+    if payload.len() < OFFLOAD_BYTES {
+        return to_json(signal, &payload, &budget).into();
     }
-
-    /// The format that an answer is in, if it is in one.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Format> {
-        let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let media_type = value.split(';').next().unwrap_or_default().trim();
-        [Format::Protobuf, Format::Json]
-            .into_iter()
-            .find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
+    let shared = (payload.clone(), budget.clone());
+    match tokio::task::spawn_blocking(move || to_json(signal, &shared.0, &shared.1)).await {
+        Ok(body) => body.into(),
+        // The runtime ends, and this task will as well.
+        Err(_) => to_json(signal, &payload, &budget).into(),
     }
+}
 
-    /// The body of a request. As JSON it is charged to the reserve: it goes as soon as it is sent.
-    pub(crate) async fn body(
-        self,
-        signal: Signal,
-        payload: Payload,
-        budget: &Budget,
-    ) -> phoenix_transport::Payload {
-        if self == Format::Protobuf {
-            return payload.into_iter().collect();
-        }
-        let budget = budget.clone();
-        if payload.len() < OFFLOAD_BYTES {
-            return to_json(signal, &payload, &budget).into();
-        }
-        let shared = (payload.clone(), budget.clone());
-        match tokio::task::spawn_blocking(move || to_json(signal, &shared.0, &shared.1)).await {
-            Ok(body) => body.into(),
-            // The runtime ends, and this task will as well.
-            Err(_) => to_json(signal, &payload, &budget).into(),
-        }
-    }
-
-    /// What was taken in part, if an export response says so.
-    pub(crate) fn partial_success(self, response: &[u8]) -> Result<Option<PartialSuccess>, Unreadable> {
-        match self {
-            Format::Protobuf => PartialSuccess::parse(response).map_err(|_| Unreadable),
-            Format::Json => {
-                // An array would be taken for the fields in their order.
-                if !response.trim_ascii_start().starts_with(b"{") {
-                    return Err(Unreadable);
-                }
-                let response: ExportResponse = serde_json::from_slice(response).map_err(|_| Unreadable)?;
-                let mut partial = PartialSuccess::from(response.partial_success.unwrap_or_default());
-                partial.message.truncate(partial.message.floor_char_boundary(MAX_MESSAGE_BYTES));
-                Ok((partial != PartialSuccess::default()).then_some(partial))
+/// What was taken in part, if an export response says so.
+pub(crate) fn partial_success(format: Format, response: &[u8]) -> Result<Option<PartialSuccess>, Unreadable> {
+    match format {
+        Format::Protobuf => PartialSuccess::parse(response).map_err(|_| Unreadable),
+        Format::Json => {
+            // An array would be taken for the fields in their order.
+            if !response.trim_ascii_start().starts_with(b"{") {
+                return Err(Unreadable);
             }
-        }
-    }
-
-    /// A `google.rpc.Status` as protobuf; nothing where it is none.
-    pub(crate) fn status(self, status: Bytes) -> Bytes {
-        match self {
-            Format::Protobuf => status,
-            Format::Json => rpc_status_from_json(&status).unwrap_or_default(),
+            let response: ExportResponse = serde_json::from_slice(response).map_err(|_| Unreadable)?;
+            let mut partial = PartialSuccess::from(response.partial_success.unwrap_or_default());
+            partial.message.truncate(partial.message.floor_char_boundary(MAX_MESSAGE_BYTES));
+            Ok((partial != PartialSuccess::default()).then_some(partial))
         }
     }
 }
@@ -171,7 +132,7 @@ mod tests {
             ("", Err(Unreadable)),
         ];
         for (response, expected) in cases {
-            assert_eq!(Format::Json.partial_success(response.as_bytes()), expected, "{response}");
+            assert_eq!(partial_success(Format::Json, response.as_bytes()), expected, "{response}");
         }
     }
 }

@@ -2,11 +2,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use phoenix_component::harness::assert_example_is_valid;
-use phoenix_component::{
-    ApplyAnswer, ApplyConditions, BoxFuture, ChangeError, Collector, ComponentBook, ComponentKey,
-    ConfigRequest, Cores, EffectiveConfig, FeatureGate, Host, LogLevel, LogLevelState, PipelineStatus,
-    PlanAnswer,
-};
+use phoenix_component::harness::collector::FakeCollector;
+use phoenix_component::{ComponentKey, Cores, EffectiveConfig, Host, PipelineStatus};
 use phoenix_config::{GoDuration, KeyPath, Location, Resolver, YamlProvider};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -150,54 +147,12 @@ fn keys_that_are_not_supported_are_named_with_the_reason() {
 }
 
 /// A graph with one pipeline.
-struct OnePipeline(Vec<ComponentKey>);
-
-impl Collector for OnePipeline {
-    fn started(&self) -> std::time::SystemTime {
-        std::time::UNIX_EPOCH
-    }
-
-    fn pipelines(&self) -> Vec<PipelineStatus> {
-        let exporters = self.0.clone();
-        vec![PipelineStatus {
-            id: "traces/a".into(),
-            receivers: Vec::new(),
-            processors: Vec::new(),
-            exporters,
-        }]
-    }
-
-    fn effective_config(&self) -> EffectiveConfig {
-        EffectiveConfig { json: "{\"a\":1}".into(), ..EffectiveConfig::default() }
-    }
-
-    fn books(&self) -> BoxFuture<'_, Vec<ComponentBook>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn feature_gates(&self) -> Vec<FeatureGate> {
-        Vec::new()
-    }
-
-    fn plan(&self, _: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {
-        Box::pin(async { Err(ChangeError::Unavailable("a test".into())) })
-    }
-
-    fn apply(
-        &self,
-        _: ConfigRequest,
-        _: ApplyConditions,
-        _: Duration,
-    ) -> BoxFuture<'_, Result<ApplyAnswer, ChangeError>> {
-        Box::pin(async { Err(ChangeError::Unavailable("a test".into())) })
-    }
-
-    fn log_level(&self) -> LogLevelState {
-        LogLevelState { level: LogLevel::Info, configured: LogLevel::Info, reverts_in_seconds: None }
-    }
-
-    fn set_log_level(&self, _: Option<(LogLevel, Duration)>) -> LogLevelState {
-        self.log_level()
+fn one_pipeline(exporters: Vec<ComponentKey>) -> FakeCollector {
+    let (receivers, processors) = (Vec::new(), Vec::new());
+    FakeCollector {
+        pipelines: vec![PipelineStatus { id: "traces/a".into(), receivers, processors, exporters }],
+        config: EffectiveConfig { json: "{\"a\":1}".into(), ..EffectiveConfig::default() },
+        ..FakeCollector::default()
     }
 }
 
@@ -222,7 +177,7 @@ async fn the_second_version_tells_of_pipelines_and_components() {
     let grpc = check.grpc_addr().expect("listens");
     assert!(exchange(address, &get("/config")).await.starts_with("HTTP/1.1 503 "));
     assert!(exchange(address, &get("/status")).await.contains("\"status\":\"StatusNone\""));
-    host.collector.set(Arc::new(OnePipeline(vec![key])));
+    host.collector.set(Arc::new(one_pipeline(vec![key])));
     let status = async |path: &str| {
         let answer = exchange(address, &get(path)).await;
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");

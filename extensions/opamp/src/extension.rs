@@ -181,7 +181,8 @@ fn authenticator(id: &str, host: &Host) -> Result<Option<Arc<Slot<dyn ClientAuth
         return Ok(None);
     }
     let id = ComponentId::parse(id).map_err(StartError::because)?;
-    host.capabilities.client_auth(&id).map(Some).map_err(StartError::because)
+    let found = host.capabilities.client_auth(&id);
+    found.map(Some).map_err(|error| StartError::new(format!("server auth: {error}")))
 }
 
 impl Extension for Opamp {

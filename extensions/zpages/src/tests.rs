@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use phoenix_component::harness::assert_example_is_valid;
+use phoenix_component::harness::collector::FakeCollector;
 use phoenix_component::*;
 use phoenix_config::{ComponentId, Kind};
 use phoenix_telemetry::Description;
@@ -12,9 +13,6 @@ use tokio::net::TcpStream;
 
 use super::*;
 
-/// A graph whose texts are attacks.
-struct Hostile;
-
 fn key() -> ComponentKey {
     ComponentKey {
         kind: Kind::Exporter,
@@ -23,52 +21,19 @@ fn key() -> ComponentKey {
     }
 }
 
-impl Collector for Hostile {
-    fn started(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    fn pipelines(&self) -> Vec<PipelineStatus> {
-        let nothing = Vec::new;
-        vec![PipelineStatus {
+/// A graph whose texts are attacks.
+fn hostile() -> FakeCollector {
+    let (receivers, processors) = (Vec::new(), Vec::new());
+    FakeCollector {
+        started: SystemTime::now(),
+        pipelines: vec![PipelineStatus {
             id: "traces/\"x\"".into(),
-            receivers: nothing(),
-            processors: nothing(),
+            receivers,
+            processors,
             exporters: vec![key()],
-        }]
-    }
-
-    fn effective_config(&self) -> EffectiveConfig {
-        EffectiveConfig::default()
-    }
-
-    fn books(&self) -> BoxFuture<'_, Vec<ComponentBook>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn feature_gates(&self) -> Vec<FeatureGate> {
-        vec![FeatureGate { id: "a.gate".into(), enabled: true, description: "<b>".into() }]
-    }
-
-    fn plan(&self, _: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {
-        Box::pin(async { Err(ChangeError::Unavailable("a test".into())) })
-    }
-
-    fn apply(
-        &self,
-        _: ConfigRequest,
-        _: ApplyConditions,
-        _: Duration,
-    ) -> BoxFuture<'_, Result<ApplyAnswer, ChangeError>> {
-        Box::pin(async { Err(ChangeError::Unavailable("a test".into())) })
-    }
-
-    fn log_level(&self) -> LogLevelState {
-        LogLevelState { level: LogLevel::Info, configured: LogLevel::Info, reverts_in_seconds: None }
-    }
-
-    fn set_log_level(&self, _: Option<(LogLevel, Duration)>) -> LogLevelState {
-        self.log_level()
+        }],
+        feature_gates: vec![FeatureGate { id: "a.gate".into(), enabled: true, description: "<b>".into() }],
+        ..FakeCollector::default()
     }
 }
 
@@ -84,7 +49,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
 #[tokio::test]
 async fn every_page_is_served_and_no_text_becomes_markup() {
     let host = Host::for_tests();
-    host.collector.set(Arc::new(Hostile));
+    host.collector.set(Arc::new(hostile()));
     host.health.reporter(key()).report(Status::Recoverable("<script>alert(1)</script>".into()));
     let extension = ComponentKey {
         kind: Kind::Extension,

@@ -6,10 +6,10 @@ use phoenix_pdata::Signal;
 use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::Status;
 use phoenix_transport::grpc::server::{Call, UnaryService};
+use phoenix_transport::http::Format;
 use phoenix_transport::instrumentation::RpcMetrics;
 
 use crate::client;
-use crate::format::Format;
 use crate::health;
 use crate::intake::{Body, Intake, NotTaken, Request, answer_by};
 use crate::metrics::IntakeMetrics;

@@ -9,10 +9,11 @@ use phoenix_component::{Code, Refusal};
 use phoenix_pdata::Signal;
 use phoenix_transport::compression::Encoding;
 use phoenix_transport::grpc::{Status, rpc_status};
+use phoenix_transport::http::Format;
 use phoenix_transport::http::server::{BodyError, HttpService, Refused, Request as HttpRequest};
 
 use crate::client;
-use crate::format::Format;
+use crate::grpc::ALL_ACCEPTED;
 use crate::intake::{Body, Intake, NotTaken, Request};
 use crate::metrics::IntakeMetrics;
 
@@ -76,7 +77,7 @@ impl HttpService for OtlpHttpService {
         let body = Body::new(body, request.encoded);
         let request = Request { signal, format, body, client, deadline: None, trace, charged };
         match self.intake.take(request, &self.metrics).await {
-            Ok(()) => answer(StatusCode::OK, format.content_type(), format.all_accepted()),
+            Ok(()) => answer(StatusCode::OK, format.content_type(), all_accepted(format)),
             Err(NotTaken::Undecodable(undecodable)) => {
                 status_response(format, body_status(&undecodable.into()))
             }
@@ -121,6 +122,14 @@ fn refusal_status(refusal: &Refusal) -> (StatusCode, Status) {
     (http, status)
 }
 
+/// The answer to a request that was accepted.
+fn all_accepted(format: Format) -> Bytes {
+    match format {
+        Format::Protobuf => ALL_ACCEPTED,
+        Format::Json => Bytes::from_static(br#"{"partialSuccess":{}}"#),
+    }
+}
+
 fn status_response(format: Format, (http, status): (StatusCode, Status)) -> Response<Bytes> {
     let delay = status.retry_delay();
     let body = if status.details.is_empty() {
@@ -128,7 +137,7 @@ fn status_response(format: Format, (http, status): (StatusCode, Status)) -> Resp
     } else {
         status.details
     };
-    let mut response = answer(http, format.content_type(), format.status(body));
+    let mut response = answer(http, format.content_type(), format.status_from_protobuf(body));
     if matches!(http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
         && let Some(delay) = delay
     {

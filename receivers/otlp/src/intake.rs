@@ -10,10 +10,10 @@ use phoenix_component::{Batch, Budget, ClientInfo, Outlets, Refusal, buffers};
 use phoenix_pdata::{Codings, Counts, Decode, InvalidUtf8, Payload, Signal, json};
 use phoenix_telemetry::traces::{SpanContext, Tracer};
 use phoenix_transport::compression::{DecodeAgain, Encoding};
+use phoenix_transport::http::Format;
 use phoenix_transport::{Charged, EncodedBody, Undecodable};
 use tokio::time::Instant;
 
-use crate::format::Format;
 use crate::metrics::IntakeMetrics;
 
 /// Bodies of at least this size are validated off the I/O runtimes: the scan takes about half a

@@ -11,7 +11,6 @@
 mod change;
 mod client;
 mod config;
-mod format;
 mod grpc;
 mod health;
 mod http;

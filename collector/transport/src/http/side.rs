@@ -238,7 +238,7 @@ macro_rules! side_server_settings {
             pub idle_timeout: phoenix_config::GoDuration,
             /// Whether a connection serves more than one request.
             pub keep_alives_enabled: bool,
-            /// The extension that checks credentials; it must stand before this one in `service::extensions`.
+            /// The extension that checks credentials; it must be named in `service::extensions` too.
             pub auth: phoenix_config::Block<$crate::settings::HttpAuthSettings>,
             /// Memory limiters that are asked before a request is read.
             #[described(unsupported = $crate::settings::NO_LIMITER)]

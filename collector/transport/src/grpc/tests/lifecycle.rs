@@ -112,3 +112,24 @@ async fn calls_go_through_the_tunnel_of_a_proxy() {
     }
     assert_eq!(*asked.lock().unwrap(), [format!("CONNECT {} HTTP/1.1", running.target())]);
 }
+
+#[tokio::test]
+async fn a_call_is_answered_however_many_connections_are_silent() {
+    let options = server::Options {
+        max_connections: 4,
+        when_full: crate::WhenFull::Evict,
+        ..server::Options::default()
+    };
+    let running = serve(options, Budget::unlimited());
+    let address = running.server.local_addr().unwrap();
+    let mut silent = Vec::new();
+    for round in 0..3_u64 {
+        for _ in 0..10 {
+            silent.push(std::net::TcpStream::connect(address).unwrap());
+        }
+        // A client of its own each time: the one before may have had to leave.
+        assert_eq!(call(&running.client(), "x").await.unwrap(), "x");
+        assert!(running.metrics.refusals("evicted") >= 10 * (round + 1) - 4);
+    }
+    assert_eq!(running.metrics.refusals("connections"), 0);
+}

@@ -6,6 +6,8 @@
 
 use std::mem::take;
 
+use phoenix_component::buffers;
+
 /// The longest copy of one element.
 const LONGEST: usize = 64;
 /// Shorter parts are literals: a copy of them would be no shorter.
@@ -63,7 +65,8 @@ impl Elements {
     pub(crate) fn with_capacity(capacity: usize) -> Elements {
         // A histogram with sixteen buckets has some 500 bytes, with ten copies from the first part.
         let reaching = Vec::with_capacity(capacity / 32);
-        Elements { encoded: Vec::with_capacity(capacity), reaching, ..Elements::default() }
+        let encoded = buffers::take(capacity).unwrap_or_else(|| Vec::with_capacity(capacity));
+        Elements { encoded, reaching, ..Elements::default() }
     }
 
     /// How many bytes they stand for.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use phoenix_component::buffers;
 use phoenix_pdata::wire::Wire;
 use phoenix_pdata::write::{put_bytes, put_double, put_key, put_message, put_uint, put_varint};
 use phoenix_prometheus::{Exemplar, Extra, Family, Kind, LabelSet, Native, Sample, Sink, labels_in};
@@ -85,14 +86,15 @@ impl Writer {
         usual: (usize, usize),
         with_metadata: bool,
     ) -> Writer {
-        let body = Vec::with_capacity(usual.0.min(max_bytes));
+        let usual = (usual.0.min(max_bytes), usual.1.min(max_bytes));
+        let body = buffers::take(usual.0).unwrap_or_else(|| Vec::with_capacity(usual.0));
         Writer {
             version,
             max_bytes,
             with_metadata,
             done: Vec::new(),
             current: Written { body, ..Written::default() },
-            alike: Alike::with_capacity(usual.1.min(max_bytes)),
+            alike: Alike::with_capacity(usual.1),
             tail: Vec::new(),
             time: (0, vec![0x10, 0]),
             labels: Vec::new(),

@@ -30,6 +30,9 @@ use service::Service;
 const CONFIGURATION: &str = "receivers: {nop: {}}\nexporters: {nop: {}}\nservice: {pipelines: {traces: {receivers: [nop], exporters: [nop]}}}\n";
 /// Agents that connect at once at the beginning.
 const AT_ONCE: usize = 64;
+/// Until what enrolment left is done: whoever reads first after a write marks that in a page of shared memory of SQLite's,
+/// which the kernel counts as written.
+const AFTER_ENROLMENT: Duration = Duration::from_secs(10);
 /// Longest that any step may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -105,6 +108,7 @@ async fn measure(asked: &Arguments, figures: &mut Figures) -> anyhow::Result<()>
     until(&fleet.settled, asked.agents, "enrolment").await?;
     figures.told("enrolment of all, s", format!("{:.1}", begun.elapsed().as_secs_f64()));
 
+    tokio::time::sleep(AFTER_ENROLMENT).await;
     let (cpu, written, now) = (service.cpu_seconds()?, service.written_bytes()?, Instant::now());
     let beats = fleet.beats.load(Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(asked.steady_seconds)).await;

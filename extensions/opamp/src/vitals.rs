@@ -306,6 +306,7 @@ fn samples(metrics: &Metrics) -> Vec<Sample> {
 
 #[cfg(test)]
 mod tests {
+    use phoenix_component::harness::collector::FakeCollector;
     use phoenix_telemetry::Description;
 
     use super::*;
@@ -449,5 +450,14 @@ otelcol_exporter_queue_size{data_type="traces",exporter="otlp"} 9
         assert_eq!(next(&mut monitor, 700, 0), (true, after(730)));
         assert!(next(&mut monitor, 730, 0).0);
         assert_eq!(monitor.readings.len(), 2, "none is older than five minutes");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_not_there_is_looked_at_no_more_often() {
+        let (mut monitor, start) = (Monitor::default(), Instant::now());
+        let gone = FakeCollector { is_outside: true, ..FakeCollector::default() };
+        monitor.read(&gone, &Host::for_tests(), start);
+        assert!(monitor.readings.is_empty());
+        assert_eq!(monitor.due_at(start), start + APART);
     }
 }

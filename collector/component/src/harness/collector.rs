@@ -18,6 +18,8 @@ pub struct FakeCollector {
     pub config: EffectiveConfig,
     /// Its feature gates.
     pub feature_gates: Vec<FeatureGate>,
+    /// Whether it would be another process, which does not run.
+    pub is_outside: bool,
 }
 
 impl Default for FakeCollector {
@@ -27,6 +29,7 @@ impl Default for FakeCollector {
             pipelines: Vec::new(),
             config: EffectiveConfig::default(),
             feature_gates: Vec::new(),
+            is_outside: false,
         }
     }
 }
@@ -54,6 +57,10 @@ impl Collector for FakeCollector {
 
     fn feature_gates(&self) -> Vec<FeatureGate> {
         self.feature_gates.clone()
+    }
+
+    fn is_this_process(&self) -> bool {
+        !self.is_outside
     }
 
     fn plan(&self, _: ConfigRequest) -> BoxFuture<'_, Result<PlanAnswer, ChangeError>> {

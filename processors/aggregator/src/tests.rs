@@ -388,6 +388,20 @@ impl Bare {
         self.call(|aggregator, now, out| aggregator.ingest(fragment, now, out));
     }
 
+    /// Another instance that takes over, by way of memory or of bytes, with what has come out so far.
+    fn succeeded(mut self, config: &AggregatorConfig, place: &Place, by_memory: bool) -> Bare {
+        let mut next = Bare::new(config, place);
+        if by_memory {
+            next.aggregator.adopt_from(&mut self.aggregator);
+            next.tick();
+        } else {
+            let state = self.aggregator.write_state();
+            next.aggregator.restore_from(&state, self.now);
+        }
+        next.found.extend(self.take());
+        next
+    }
+
     fn drain(&mut self) -> Vec<Out> {
         self.call(|aggregator, now, out| assert_eq!(aggregator.drain(now, out), Drained::Done));
         self.take()

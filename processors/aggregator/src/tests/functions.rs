@@ -248,16 +248,7 @@ proptest! {
             let (request, behind) = rest.split_at(cuts[turn % cuts.len()].min(rest.len()));
             tested.send(request);
             if swaps[turn % swaps.len()] {
-                let mut next = Bare::new(&settings, &place);
-                if turn % 2 == 0 {
-                    next.aggregator.adopt_from(&mut tested.aggregator);
-                    next.tick();
-                } else {
-                    let state = tested.aggregator.write_state();
-                    next.aggregator.restore_from(&state, tested.now);
-                }
-                next.found.extend(tested.take());
-                tested = next;
+                tested = tested.succeeded(&settings, &place, turn % 2 == 0);
             }
             rest = behind;
             turn += 1;
@@ -347,16 +338,7 @@ proptest! {
             let (request, behind) = rest.split_at(cuts[turn % cuts.len()].min(rest.len()));
             tested.send(request);
             if swaps[turn % swaps.len()] {
-                let mut next = Bare::new(&settings, &place);
-                if turn % 2 == 0 {
-                    next.aggregator.adopt_from(&mut tested.aggregator);
-                    next.tick();
-                } else {
-                    let state = tested.aggregator.write_state();
-                    next.aggregator.restore_from(&state, tested.now);
-                }
-                next.found.extend(tested.take());
-                tested = next;
+                tested = tested.succeeded(&settings, &place, turn % 2 == 0);
             }
             rest = behind;
             turn += 1;

@@ -336,16 +336,7 @@ proptest! {
             let points: Vec<In> = rest[..count].iter().map(|(_, point)| point.clone()).collect();
             tested.send_as(replica, &points);
             if swaps[turn % swaps.len()] {
-                let mut next = Bare::new(&settings, &place);
-                if turn % 2 == 0 {
-                    next.aggregator.adopt_from(&mut tested.aggregator);
-                    next.tick();
-                } else {
-                    let state = tested.aggregator.write_state();
-                    next.aggregator.restore_from(&state, tested.now);
-                }
-                next.found.extend(tested.take());
-                tested = next;
+                tested = tested.succeeded(&settings, &place, turn % 2 == 0);
             }
             rest = &rest[count..];
             turn += 1;

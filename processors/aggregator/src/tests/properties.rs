@@ -205,17 +205,7 @@ proptest! {
                 tested.send(request);
             }
             if swaps[turn % swaps.len()] {
-                // Another instance takes over, by way of memory or of bytes.
-                let mut next = Bare::new(&settings(), &place);
-                if turn % 2 == 0 {
-                    next.aggregator.adopt_from(&mut tested.aggregator);
-                    next.tick();
-                } else {
-                    let state = tested.aggregator.write_state();
-                    next.aggregator.restore_from(&state, tested.now);
-                }
-                next.found.extend(tested.take());
-                tested = next;
+                tested = tested.succeeded(&settings(), &place, turn % 2 == 0);
             }
             rest = behind;
             turn += 1;
@@ -332,16 +322,7 @@ proptest! {
                     let (request, behind) = rest.split_at(cuts[turn % cuts.len()].min(rest.len()));
                     tested.send(request);
                     if swap && swaps[turn % swaps.len()] {
-                        let mut next = Bare::new(settings, &place);
-                        if turn % 2 == 0 {
-                            next.aggregator.adopt_from(&mut tested.aggregator);
-                            next.tick();
-                        } else {
-                            let state = tested.aggregator.write_state();
-                            next.aggregator.restore_from(&state, tested.now);
-                        }
-                        next.found.extend(tested.take());
-                        tested = next;
+                        tested = tested.succeeded(settings, &place, turn % 2 == 0);
                     }
                     rest = behind;
                     turn += 1;

@@ -163,6 +163,18 @@ impl Elements {
     }
 }
 
+/// What a receiver reads of a request's two parts, put together as they are when it is sent.
+#[cfg(test)]
+pub(crate) fn read_back(first: &[u8], elements: &[u8], stand_for: usize) -> Vec<u8> {
+    let [first, elements] = [first, elements].map(bytes::Bytes::copy_from_slice);
+    let budget = phoenix_component::Budget::unlimited();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let made = phoenix_transport::compression::encode_snappy(first, elements, stand_for, &budget);
+    let payload = runtime.block_on(made).expect("a block");
+    let block: Vec<u8> = payload.pieces().flat_map(|piece| piece.to_vec()).collect();
+    snap::raw::Decoder::new().decompress_vec(&block).expect("snappy")
+}
+
 #[cfg(test)]
 mod tests {
     use rand::rngs::StdRng;
@@ -170,15 +182,9 @@ mod tests {
 
     use super::*;
 
-    /// A block of both parts, as it is put together when it is sent.
-    fn block(first: &[u8], elements: &mut Elements) -> Vec<u8> {
+    fn decoded(first: &[u8], elements: &mut Elements) -> Vec<u8> {
         let (encoded, len) = elements.finish(first.len());
-        let plain = bytes::Bytes::copy_from_slice(first);
-        let budget = phoenix_component::Budget::unlimited();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let made = phoenix_transport::compression::encode_snappy(plain, encoded.into(), len, &budget);
-        let payload = runtime.block_on(made).expect("a block");
-        payload.pieces().flat_map(|piece| piece.to_vec()).collect()
+        read_back(first, &encoded, len)
     }
 
     #[test]
@@ -222,8 +228,7 @@ mod tests {
                 expected.extend_from_slice(bytes);
             }
             assert_eq!(elements.len(), expected.len());
-            let decoded =
-                snap::raw::Decoder::new().decompress_vec(&block(&first, &mut elements)).expect("snappy");
+            let decoded = decoded(&first, &mut elements);
             assert!(decoded == [first, expected].concat(), "case {case}");
         }
     }
@@ -234,8 +239,7 @@ mod tests {
             let mut elements = Elements::default();
             let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             elements.literal(&bytes);
-            let decoded =
-                snap::raw::Decoder::new().decompress_vec(&block(&[], &mut elements)).expect("snappy");
+            let decoded = decoded(&[], &mut elements);
             assert!(decoded == bytes, "{len}");
         }
     }

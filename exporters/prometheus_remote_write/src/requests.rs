@@ -304,6 +304,7 @@ fn type_of(kind: Kind) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elements::read_back;
 
     const TEXTS: [&str; 4] = ["", "a", "some text", "0123456789012345678901234567890123456789"];
 
@@ -319,15 +320,8 @@ mod tests {
         out
     }
 
-    /// What a receiver reads.
     fn plain(request: &Written) -> Vec<u8> {
-        let budget = phoenix_component::Budget::unlimited();
-        let (body, elements) = (request.body.clone().into(), request.elements.clone().into());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let made = phoenix_transport::compression::encode_snappy(body, elements, request.stand_for, &budget);
-        let payload = runtime.block_on(made).expect("a block");
-        let block: Vec<u8> = payload.pieces().flat_map(|piece| piece.to_vec()).collect();
-        snap::raw::Decoder::new().decompress_vec(&block).expect("snappy")
+        read_back(&request.body, &request.elements, request.stand_for)
     }
 
     fn series_in(plain: &[u8]) -> Vec<Vec<u8>> {

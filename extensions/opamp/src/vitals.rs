@@ -1,8 +1,9 @@
 //! How the data of the collector fares: since the remote configuration came, and in the minutes before.
 //!
-//! Every [`APART`] the metrics that count items are read, and less often while nothing goes through. A series that is new, or starts again, counts from zero, and
-//! one that is gone keeps what it has counted: so exporters that a configuration removes take nothing with them. What
-//! was before is at most [`KEPT`] readings old. CPU time is measured over the readings since the change, and before.
+//! Every [`APART`] the metrics that count items are read, and less often while nothing goes through. A series that
+//! is new, or starts again, counts from zero, and one that is gone keeps what it has counted: so exporters that a
+//! configuration removes take nothing with them. What was before is at most [`KEPT`] readings old. CPU time is
+//! measured over the readings since the change, and before.
 //!
 //! Of a collector in another process the same is read from the text that it offers Prometheus.
 
